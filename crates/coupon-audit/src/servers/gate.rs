@@ -42,7 +42,7 @@ pub(super) struct Gate {
 impl Gate {
     /// Reads main's record of it.
     pub(super) async fn read(main: &mut Conn, namespace: &Namespace, dataset: &str) -> Result<Self> {
-        let sql = "SELECT epoch, open_epoch FROM gate_state WHERE id = 1";
+        let sql = "SELECT epoch, open_epoch FROM gate_state";
         let state: Option<(u64, u64)> = main.query_first(sql).await?;
         let (epoch, open_epoch) = state.context("main does not tell the gate's epoch")?;
         Ok(Self { namespace: namespace.clone(), dataset: dataset.to_owned(), epoch, open_epoch })

@@ -108,8 +108,7 @@ pub(super) async fn check_dataset(connection: &mut Conn, number: u16, dataset: &
         let theirs = meta.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
         ensure!(theirs == Some(right), "shard_meta says {wanted} {theirs:?}, and main {right:?}");
     }
-    let state: Option<String> =
-        connection.query_first("SELECT dataset FROM shard_state WHERE id = 1").await?;
+    let state: Option<String> = connection.query_first("SELECT dataset FROM shard_state").await?;
     ensure!(state.as_deref() == Some(dataset), "shard_state says dataset {state:?}, and main {dataset:?}");
     Ok(())
 }
@@ -189,7 +188,8 @@ fn has(tables: &[String], table: &str) -> bool {
 
 /// A shard's own sums, and the last entry of its outbox.
 pub(super) async fn state(shard: &mut Conn) -> Result<(Option<Sums>, i64)> {
-    let sql = "SELECT results, used, CAST(order_amount * 100 AS SIGNED), given_back, outbox_id FROM shard_state WHERE id = 1";
+    let sql =
+        "SELECT results, used, CAST(order_amount * 100 AS SIGNED), given_back, outbox_id FROM shard_state";
     let state: Option<(i64, i64, i64, i64, i64)> = shard.query_first(sql).await?;
     let sums = state.map(|(results, used, cents, given_back, _)| Sums { results, used, cents, given_back });
     Ok((sums, state.map_or(0, |(.., last)| last)))

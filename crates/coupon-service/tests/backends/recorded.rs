@@ -241,7 +241,7 @@ fn databases_of_an_earlier_version_are_taken_up() {
             assert_eq!(versions.len(), 1, "{versions:?}");
             assert_eq!((versions[0].number, &*versions[0].layout), (1, &*Recorded.layout()));
             assert_taken_up(&backend).await;
-            assert_eq!(format_of(&options).await, "4", "so that an earlier version refuses it");
+            assert_eq!(format_of(&options).await, "5", "so that an earlier version refuses it");
         }
         assert_eq!(places_of(&options).await, [(0, 0), (1, 1)], "they stay there when servers are added");
         on_database(&options, "shard_1", &["SELECT slot, request FROM retired_coupon_results"]).await;
@@ -291,6 +291,52 @@ fn a_message_of_an_earlier_version_that_waits_in_its_queue_is_stored() {
     });
 }
 
+/// The numbers of rows that statements have changed or, where they read, found.
+async fn rows_of(options: &servers::Options, name: &str, statements: &[String]) -> Vec<u64> {
+    let mut conn = connect(&options.servers, name).await;
+    conn.query_drop(format!("USE {}_{name}", options.servers.namespace)).await.unwrap();
+    let mut rows = Vec::new();
+    for sql in statements {
+        let found: Vec<mysql_async::Row> = conn.query(sql).await.unwrap();
+        rows.push(conn.affected_rows().max(found.len() as u64));
+    }
+    conn.disconnect().await.unwrap();
+    rows
+}
+
+#[test]
+fn a_process_of_an_earlier_version_that_wakes_up_afterwards_stores_nothing_and_takes_no_epoch() {
+    block_on(async {
+        let options = recorded_databases().await;
+        let dataset = "SELECT value FROM meta WHERE name = 'dataset'";
+        let mut main = connect(&options.servers, "main").await;
+        main.query_drop(format!("USE {}_main", options.servers.namespace)).await.unwrap();
+        let dataset: String = main.query_first(dataset).await.unwrap().unwrap();
+        // With these it begins to store, commits, reads which epoch is open, and takes the next.
+        let of_shard = [
+            format!(
+                "SELECT outbox_id, closed_epoch, commits FROM shard_state WHERE id = 1 AND dataset = '{dataset}' FOR UPDATE"
+            ),
+            "UPDATE shard_state SET outbox_id = outbox_id, commits = commits + 1 WHERE id = 1".to_owned(),
+        ];
+        let of_main = [
+            "SELECT epoch, open_epoch FROM gate_state WHERE id = 1".to_owned(),
+            "UPDATE gate_state SET epoch = epoch + 1 WHERE id = 1".to_owned(),
+        ];
+        assert_eq!(rows_of(&options, "shard_1", &of_shard).await, [1, 1], "before");
+        assert_eq!(rows_of(&options, "main", &of_main).await, [1, 1], "before");
+        for _ in 0..2 {
+            let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
+            for shard in ["shard_0", "shard_1"] {
+                assert_eq!(rows_of(&options, shard, &of_shard).await, [0, 0], "{shard}");
+            }
+            assert_eq!(rows_of(&options, "main", &of_main).await, [0, 0]);
+            assert_taken_up(&backend).await;
+        }
+        main.disconnect().await.unwrap();
+    });
+}
+
 #[test]
 fn databases_that_an_earlier_version_is_at_work_on_are_refused() {
     block_on(async {
@@ -310,8 +356,8 @@ fn databases_that_an_earlier_version_is_at_work_on_are_refused() {
         let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
         assert_taken_up(&backend).await;
         // A later version's data is refused by its format.
-        on_database(&options, "main", &["UPDATE meta SET value = '5' WHERE name = 'format'"]).await;
+        on_database(&options, "main", &["UPDATE meta SET value = '6' WHERE name = 'format'"]).await;
         let refused = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap_err();
-        assert!(format!("{refused:#}").contains("format 5"), "{refused:#}");
+        assert!(format!("{refused:#}").contains("format 6"), "{refused:#}");
     });
 }

@@ -15,6 +15,7 @@ use mysql_async::{Conn, TxOpts};
 use refinery::Runner;
 
 use super::columns;
+use super::format::{FORMAT, FORMATS_BEFORE};
 use super::mysql::{BOOKS_LOCK, Database, DatabaseError, LAYOUT, SILENT_DAYS_S, code, has_code, read_moves};
 use super::names::{Names, Namespace};
 use super::places::{self, Places};
@@ -24,10 +25,6 @@ use crate::carried::COPYING;
 use crate::clock::Clock;
 use crate::settings::ServersSettings;
 
-/// The version of the tables' contents that this code writes and reads.
-pub(super) const FORMAT: &str = "4";
-/// The versions before, whose tables a service brings up to date when it opens them.
-const FORMATS_BEFORE: [&str; 3] = ["1", "2", "3"];
 /// The longest wait for another process that is making or changing the same databases, in seconds.
 const SETUP_WAIT_S: u32 = 120;
 /// The table in which each database notes which changes it has seen.
@@ -368,7 +365,8 @@ impl Cluster {
                     .await
                     .map_err(failed)?;
             }
-            let gate = "REPLACE INTO gate_state (id, epoch, open_epoch) VALUES (1, 0, 0)";
+            let gate = format!("INSERT INTO gate_state (id, epoch, open_epoch) VALUES ({FORMAT}, 0, 0)");
+            transaction.query_drop("DELETE FROM gate_state").await.map_err(failed)?;
             transaction.query_drop(gate).await.map_err(failed)?;
             self.record_first(&mut transaction, layout).await.map_err(failed)?;
             for statement in catalogue {
@@ -515,7 +513,8 @@ pub(super) async fn check_shard(
     }
     let mut conn = database.connect().await?;
     let has: Option<i64> = conn
-        .query_first("SELECT outbox_id FROM shard_state WHERE id = 1")
+        // Whatever its key is: one of before has another.
+        .query_first("SELECT outbox_id FROM shard_state")
         .await
         .map_err(|error| database.error(&error))?;
     match has {
@@ -561,7 +560,7 @@ async fn claim_shard(database: &Database, shard: ShardId, dataset: &str) -> anyh
     let failed = |error| database.error(&error);
     let mut conn = database.connect().await?;
     let holds: Option<(String, i64)> = conn
-        .query_first("SELECT dataset, results FROM shard_state WHERE id = 1 AND results > 0")
+        .query_first("SELECT dataset, results FROM shard_state WHERE results > 0")
         .await
         .map_err(failed)?;
     if let Some((other, results)) = holds {
@@ -581,10 +580,13 @@ async fn claim_shard(database: &Database, shard: ShardId, dataset: &str) -> anyh
             .await
             .map_err(failed)?;
     }
+    transaction.query_drop("DELETE FROM shard_state").await.map_err(failed)?;
     transaction
         .exec_drop(
-            "REPLACE INTO shard_state (id, dataset, outbox_id, closed_epoch, as_of, results, used, order_amount, \
-             messages, received, commits) VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+            format!(
+                "INSERT INTO shard_state (id, dataset, outbox_id, closed_epoch, as_of, results, used, order_amount, \
+                 messages, received, commits) VALUES ({FORMAT}, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)"
+            ),
             (dataset,),
         )
         .await

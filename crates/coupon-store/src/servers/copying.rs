@@ -8,7 +8,8 @@ use coupon_core::Timestamp;
 use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable as _;
 
-use super::cluster::{Cluster, FORMAT, Making};
+use super::cluster::{Cluster, Making};
+use super::format::FORMAT;
 use super::wipe;
 use crate::carried::COPYING;
 use crate::settings::ServersSettings;

@@ -27,7 +27,7 @@ impl Marks {
         let leases = row(main, "SELECT COUNT(*), COALESCE(MAX(lease_end), 0) FROM worker_leases").await?;
         let mut shards = Vec::with_capacity(cluster.shards.len());
         for database in &cluster.shards {
-            let sql = "SELECT outbox_id, commits, closed_epoch FROM shard_state WHERE id = 1";
+            let sql = "SELECT outbox_id, commits, closed_epoch FROM shard_state";
             shards.push(row(database, sql).await?);
         }
         Ok(Self { catalogue, leases, shards })

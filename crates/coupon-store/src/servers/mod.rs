@@ -10,6 +10,7 @@ pub mod bulk;
 pub mod cluster;
 pub mod copied;
 mod copying;
+mod format;
 pub mod gate;
 pub mod markers;
 mod marks;

@@ -327,7 +327,7 @@ pub(super) async fn outbox_after(
     most: usize,
 ) -> mysql_async::Result<Vec<OutboxEntry>> {
     let sql = format!(
-        "SELECT o.outbox_id, o.deltas FROM outbox o JOIN shard_state s ON s.id = 1 AND s.dataset = ? \
+        "SELECT o.outbox_id, o.deltas FROM outbox o JOIN shard_state s ON s.dataset = ? \
          WHERE o.outbox_id > ? AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.outbox_id <= o.outbox_id) \
          ORDER BY o.outbox_id LIMIT {most}"
     );

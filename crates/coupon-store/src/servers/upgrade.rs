@@ -2,13 +2,16 @@
 //!
 //! Every step looks at what is there, and the format that main has of it changes last: where this is cut short, the next
 //! start goes on. From then on the earlier version refuses the data set by its format. Processes of it that are at work
-//! would go on writing rows as they know them, so they have to be stopped first.
+//! would go on writing rows as they know them, so they have to be stopped first. One that was frozen, and is not seen, finds
+//! no row of state any more under the key that it knows.
 
 use anyhow::{Result, ensure};
 use coupon_core::ShardId;
+use mysql_async::prelude::Queryable as _;
 
 use super::at_work::{RENEWED_WITHIN, processes_at_work};
 use super::cluster::{Cluster, Label};
+use super::format::take_over;
 use super::mysql::{Database, DatabaseError};
 
 /// Refuses a data set of an earlier version on which processes are at work: they can only be of that version, since
@@ -51,6 +54,11 @@ pub(super) async fn finish(
         return Err(incomplete(&label, *shard, error));
     }
     let main = &cluster.main;
+    let of_data = cluster.shards.iter().take(usize::from(label.shards));
+    for (database, table) in of_data.map(|shard| (shard, "shard_state")).chain([(main, "gate_state")]) {
+        let mut conn = database.connect_alone().await?;
+        conn.query_drop(take_over(table)).await.map_err(|error| database.error(&error))?;
+    }
     let mut conn = main.connect_alone().await?;
     cluster.record_first(&mut conn, &label.layout).await.map_err(|error| main.error(&error))?;
     cluster.complete().await?;

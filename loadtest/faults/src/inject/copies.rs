@@ -165,7 +165,7 @@ fn applied(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<i
 
 /// Waits until each service has a later epoch of the gate open than that, and says which.
 fn opened_after(deployment: &CaseDeployment<'_>, last: &[i64]) -> Result<Vec<i64>> {
-    let sql = "SELECT IF(epoch = open_epoch, epoch, 0) FROM gate_state WHERE id = 1";
+    let sql = "SELECT IF(epoch = open_epoch, epoch, 0) FROM gate_state";
     let open = || each(deployment, |service| number(&deployment.main(service)?, sql));
     let later = || Ok(open()?.iter().zip(last).all(|(open, last)| open > last));
     until("a later epoch of the gate is open", RECOVERY, later)?;
@@ -188,7 +188,7 @@ fn positions(rebuilt: &Rebuilt) -> Vec<(u16, i64)> {
 pub(crate) fn stale_shard_promoted(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let (stack, shard) = (deployment.stack()?, todays_shard(deployment)?);
     let earlier = EarlierCopy::of(stack, Server::Shard(shard.number()))?;
-    let sql = "SELECT commits FROM shard_state WHERE id = 1";
+    let sql = "SELECT commits FROM shard_state";
     let commits = || each(deployment, |service| number(&deployment.shard(service, shard)?, sql));
     let copied = commits()?;
     let more = |than: &[i64]| Ok(commits()?.iter().zip(than).all(|(now, then)| *now >= then + ENTRIES));

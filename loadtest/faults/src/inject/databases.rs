@@ -66,7 +66,7 @@ pub(super) fn put_back_the_epoch(deployment: &CaseDeployment<'_>, service: &Test
     let main = deployment.context.main_of(&service.namespace)?;
     blocking(async {
         let mut connection = main.connect_alone().await?;
-        let back = "UPDATE gate_state SET epoch = epoch - 1, open_epoch = epoch WHERE id = 1 AND epoch > 0";
+        let back = "UPDATE gate_state SET epoch = epoch - 1, open_epoch = epoch WHERE epoch > 0";
         connection.query_drop(back).await?;
         let changed = connection.affected_rows();
         connection.disconnect().await?;

@@ -54,10 +54,10 @@ impl Going {
     /// that entries are numbered in the order of their commits.
     async fn note_in_outbox(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let sums = "UPDATE shard_state SET outbox_id = outbox_id + 1, results = results - ?, used = used - ?, \
-                    order_amount = order_amount - ? / 100, given_back = given_back - ? WHERE id = 1";
+                    order_amount = order_amount - ? / 100, given_back = given_back - ?";
         transaction.exec_drop(sums, (self.rows, self.used, self.cents, self.rows - self.live)).await?;
         let entry = "INSERT INTO outbox (outbox_id, deltas, create_time) \
-                     SELECT outbox_id, ?, ? FROM shard_state WHERE id = 1";
+                     SELECT outbox_id, ?, ? FROM shard_state";
         let deltas: Vec<Moved> =
             self.counts.iter().map(|(coupon, rows)| Moved::retired(*coupon, *rows)).collect();
         transaction.exec_drop(entry, (serde_json::to_string(&deltas)?, now().millis())).await?;

@@ -334,7 +334,7 @@ async fn tell(database: &Database, dataset: &str, sums: &Totals, as_of: Timestam
     let failed = |error| database.error(&error);
     let mut conn = database.connect_alone().await?;
     let sql = "UPDATE shard_state SET results = ?, used = ?, order_amount = ?, given_back = ?, as_of = ? \
-               WHERE id = 1 AND dataset = ?";
+               WHERE dataset = ?";
     let Totals { results, used, order_amount, given_back } = sums;
     let sums = (results, used, order_amount.to_string(), given_back, as_of.millis(), dataset);
     conn.exec_drop(sql, sums).await.map_err(failed)?;

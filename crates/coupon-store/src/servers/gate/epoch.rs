@@ -8,6 +8,7 @@ use deadpool_redis::redis::Script;
 use tokio::sync::Notify;
 
 use crate::failpoints::{self, Mechanism};
+use crate::servers::format::FORMAT;
 
 /// Decides grabs.
 const GRABS: &str = include_str!("script.lua");
@@ -54,7 +55,8 @@ impl EpochScript {
     fn new(dataset: &str, epoch: u64, script: &'static str, look: &str) -> Self {
         let looks = !failpoints::is_off(Mechanism::Sentinel);
         let script = if looks { Cow::from(script) } else { Cow::from(script.replace(look, "true")) };
-        let text = format!("-- data set {dataset}, epoch {epoch}\n{script}");
+        // The format, so that no process of another decides anything by what this one has filled.
+        let text = format!("-- data set {dataset}, format {FORMAT}, epoch {epoch}\n{script}");
         let sha = Script::new(&text).get_hash().to_owned();
         Self { text, sha, looks }
     }

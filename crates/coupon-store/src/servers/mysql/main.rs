@@ -10,6 +10,7 @@ use mysql_async::{Conn, TxOpts};
 
 use super::{Database, DatabaseError, PATIENCE, SILENT_LONG_S, begin_books, catalogue};
 use crate::clock::Clock;
+use crate::servers::format::FORMAT;
 use crate::servers::mains_time;
 use crate::servers::names::Namespace;
 use crate::servers::seam::{
@@ -59,8 +60,8 @@ impl MainDatabase {
 }
 
 pub(super) async fn read_state(conn: &mut Conn) -> mysql_async::Result<GateState> {
-    let state: Option<(u64, u64)> =
-        conn.query_first("SELECT epoch, open_epoch FROM gate_state WHERE id = 1").await?;
+    let sql = format!("SELECT epoch, open_epoch FROM gate_state WHERE id = {FORMAT}");
+    let state: Option<(u64, u64)> = conn.query_first(sql).await?;
     let (epoch, open_epoch) = state.unwrap_or_default();
     Ok(GateState { epoch, open_epoch })
 }
@@ -130,7 +131,7 @@ impl MainServer for MainDatabase {
         let mut conn = main.connect().await?;
         let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(failed)?;
         // Everybody who leases locks this row first, so that no two of them want the same.
-        transaction.query_drop("SELECT id FROM gate_state WHERE id = 1 FOR UPDATE").await.map_err(failed)?;
+        transaction.query_drop("SELECT id FROM gate_state FOR UPDATE").await.map_err(failed)?;
         let sql = format!("SELECT worker FROM worker_leases WHERE lease_end >= {now}");
         let taken: Vec<u16> = transaction.query(sql).await.map_err(failed)?;
         let free: Vec<u16> = (0..NUMBERS).filter(|number| !taken.contains(number)).take(count).collect();
@@ -225,7 +226,7 @@ impl GateLock for Locked {
     }
 
     async fn take_epoch(&mut self, epoch: u64, last: u64) -> anyhow::Result<bool> {
-        let sql = "UPDATE gate_state SET epoch = ? WHERE id = 1 AND epoch = ?";
+        let sql = format!("UPDATE gate_state SET epoch = ? WHERE id = {FORMAT} AND epoch = ?");
         self.conn.exec_drop(sql, (epoch, last)).await?;
         Ok(self.conn.affected_rows() == 1)
     }
@@ -239,7 +240,7 @@ impl GateLock for Locked {
         let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
         // A change takes this row first: it is told of by the version, or finds the epoch open once it is done.
         let opening = if catalogue::lock_version(&mut transaction).await? == version {
-            let sql = "UPDATE gate_state SET open_epoch = ? WHERE id = 1 AND epoch = ?";
+            let sql = format!("UPDATE gate_state SET open_epoch = ? WHERE id = {FORMAT} AND epoch = ?");
             transaction.exec_drop(sql, (epoch, epoch)).await?;
             if transaction.affected_rows() == 1 { Opening::Open } else { Opening::Taken }
         } else {

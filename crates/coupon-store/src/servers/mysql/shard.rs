@@ -15,6 +15,7 @@ use mysql_async::{Conn, Row};
 use super::steps::{self, begin_steps};
 use super::{Database, DatabaseError, FORGET, PATIENCE, code, has_code};
 use crate::servers::cluster::check_shard;
+use crate::servers::format::FORMAT;
 use crate::servers::seam::{
     Alike, Begun, Hold, Inserted, Look, Note, OutboxEntry, Reached, ReadsHolds, ShardServer, ShardState,
     Stepping, Storing, StoringError, Waiting,
@@ -93,7 +94,7 @@ impl ShardDatabase {
 
     /// The shard's progress, as this connection sees it: what it reads afterwards is of the same server.
     pub(super) async fn reached(&self, conn: &mut Conn) -> Result<Reached, DatabaseError> {
-        let sql = "SELECT outbox_id, commits FROM shard_state WHERE id = 1 AND dataset = ?";
+        let sql = "SELECT outbox_id, commits FROM shard_state WHERE dataset = ?";
         let asked = conn.exec_first(sql, (&self.dataset,));
         let row: Option<(i64, u64)> = self.database.patiently(PATIENCE, asked).await?;
         let reached = row.map(|(outbox_id, commits)| Reached { outbox_id, commits });
@@ -123,7 +124,7 @@ impl ShardDatabase {
         let row: Option<Row> = conn
             .exec_first(
                 "SELECT as_of, outbox_id, results, used, CAST(order_amount * 100 AS SIGNED), commits, messages, received, \
-                 (SELECT COUNT(*) FROM parked_results), given_back FROM shard_state WHERE id = 1 AND dataset = ?",
+                 (SELECT COUNT(*) FROM parked_results), given_back FROM shard_state WHERE dataset = ?",
                 (&self.dataset,),
             )
             .await?;
@@ -206,7 +207,7 @@ impl ShardServer for ShardDatabase {
         };
         let (epoch, layout) = (of(EPOCH), of(LAYOUT));
         let asked = conn.query_first(format!(
-            "SELECT GREATEST(closed_epoch, {epoch}), {layout}, outbox_id, commits FROM shard_state WHERE id = 1"
+            "SELECT GREATEST(closed_epoch, {epoch}), {layout}, outbox_id, commits FROM shard_state"
         ));
         let state: Option<(u64, VersionNumber, i64, u64)> = self.database.patiently(PATIENCE, asked).await?;
         let (last_epoch, layout, outbox_id, commits) = state.unwrap_or_default();
@@ -428,7 +429,7 @@ async fn note_and_commit(conn: &mut Conn, note: &Note<'_>) -> mysql_async::Resul
     all += &format!(
         "UPDATE shard_state SET outbox_id = {outbox_id}, closed_epoch = GREATEST(closed_epoch, {closes}), \
          as_of = IF(as_of > {now}, {sent}, GREATEST(as_of, {sent})), results = results + {added}, \
-         messages = messages + {messages}, received = received + {received}, commits = commits + 1 WHERE id = 1; COMMIT"
+         messages = messages + {messages}, received = received + {received}, commits = commits + 1 WHERE id = {FORMAT}; COMMIT"
     );
     conn.query_drop(all).await
 }

@@ -9,6 +9,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Transaction, TxOpts};
 
 use super::{DatabaseError, ShardDatabase, code, has_code};
+use crate::servers::format::FORMAT;
 use crate::servers::seam::{
     Begun, Expired, OutboxEntry, Release, ShardMoves, Stepped, Stepping, StepsNote, StoringError, Waiting,
 };
@@ -39,8 +40,10 @@ pub(super) async fn lock_state(
     conn: &mut impl Queryable,
     dataset: &str,
 ) -> mysql_async::Result<Option<Begun>> {
-    let sql = "SELECT s.outbox_id, s.closed_epoch, s.commits, m.batch, m.moving_from, m.closed, m.late \
-               FROM shard_state s LEFT JOIN move_state m ON m.id = 1 WHERE s.id = 1 AND s.dataset = ? FOR UPDATE";
+    let sql = format!(
+        "SELECT s.outbox_id, s.closed_epoch, s.commits, m.batch, m.moving_from, m.closed, m.late \
+         FROM shard_state s LEFT JOIN move_state m ON m.id = 1 WHERE s.id = {FORMAT} AND s.dataset = ? FOR UPDATE"
+    );
     let state: Option<StateRow> = conn.exec_first(sql, (dataset,)).await?;
     Ok(state.map(|(outbox_id, closed_epoch, commits, batch, moving_from, closed, late)| {
         let moves = ShardMoves {
@@ -197,7 +200,7 @@ impl Stepping for StepsOver {
             let state = format!(
                 "UPDATE shard_state SET outbox_id = GREATEST(outbox_id, {outbox_id}), used = used + {used}, \
                  order_amount = order_amount + {cents} / 100, given_back = given_back + {given_back}, \
-                 commits = commits + 1 WHERE id = 1"
+                 commits = commits + 1 WHERE id = {FORMAT}"
             );
             transaction.query_drop(noted + &state).await?;
             transaction.commit().await

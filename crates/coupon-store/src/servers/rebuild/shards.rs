@@ -63,7 +63,7 @@ impl<'a> Still<'a> {
     async fn begin(database: &'a Database, dataset: &str, shard: ShardId, position: i64) -> Result<Self> {
         let mut conn = database.connect_alone().await?;
         let tables = hold_still(&mut conn).await?;
-        let sql = "SELECT outbox_id, results FROM shard_state WHERE id = 1 AND dataset = ?";
+        let sql = "SELECT outbox_id, results FROM shard_state WHERE dataset = ?";
         let state: Option<(i64, i64)> = conn.exec_first(sql, (dataset,)).await?;
         let (last, results) = state.with_context(|| format!("it does not hold data set {dataset}"))?;
         if last < position {

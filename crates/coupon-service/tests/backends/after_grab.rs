@@ -466,6 +466,26 @@ pub(crate) async fn a_result_that_was_given_back_is_not_taken_up_from_the_inbox(
     backend.lifecycle.close();
 }
 
+pub(crate) async fn a_hold_that_is_due_while_its_shard_takes_no_writes_expires_once_it_does(bench: &Bench) {
+    let backend = bench.open();
+    let held = granted(&backend, &holding(&backend, bench, 1, SCARCE, "a")).await;
+    let shard = held.placement.shard;
+    bench.edit_shard(
+        shard,
+        "CREATE TRIGGER broken BEFORE DELETE ON holds BEGIN SELECT RAISE(ABORT, 'broken'); END",
+    );
+    bench.clock().set(held.result.hold_until.unwrap());
+    until("its shard is down", async || !backend.shards.report(shard).await.unwrap().up).await;
+    // It has not expired, so its stock is kept.
+    assert_eq!(held_by(&backend, 1).await[0], held.result);
+    assert_eq!(grab(&backend, bench, 2, SCARCE).await, Decision::Granted(0));
+    assert_eq!(decide(&backend, &[attempt(&backend, bench, 4, SCARCE)]).await, [Decision::OutOfStock]);
+    bench.edit_shard(shard, "DROP TRIGGER broken");
+    settles_at(&backend, SCARCE, 1).await;
+    assert_eq!(held_by(&backend, 1).await[0].state, ResultState::Expired);
+    backend.lifecycle.close();
+}
+
 pub(crate) async fn a_busy_shard_takes_steps_beside_the_grabs_that_it_takes_in(bench: &Bench) {
     let backend = bench.open();
     let mut due = Vec::new();

@@ -115,4 +115,5 @@ on_every_backend! {
 on_files! {
     a_result_that_was_given_back_is_not_taken_up_from_the_inbox,
     a_busy_shard_takes_steps_beside_the_grabs_that_it_takes_in,
+    a_hold_that_is_due_while_its_shard_takes_no_writes_expires_once_it_does,
 }

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use coupon_core::{Day, Mix, ResultId, SLOTS};
+pub(crate) use coupon_lab::growth::HOT;
 use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 use coupon_measure::grid::{Grid, RANGES};
 use coupon_measure::recent::Top;
@@ -11,8 +12,6 @@ use coupon_report::model::{Heat, HeatMap, HeatRange, HotKey, Reading};
 
 /// So many rooms, coupons and users are named.
 const NAMED: usize = 10;
-/// What has a smaller share than this is not hot: among many that are alike some come first by chance.
-pub(crate) const HOT: f64 = 0.01;
 
 /// Counts of a load's grabs, in bounded room.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ mod drivers;
 #[cfg(not(feature = "servers"))]
 #[path = "without_drivers.rs"]
 mod drivers;
+pub mod growth;
 mod interrupt;
 mod names;
 mod prepared;

@@ -7,6 +7,7 @@
 mod by_shard;
 pub mod diff;
 pub mod endpoints;
+mod growth;
 pub mod history;
 pub mod html;
 pub mod markdown;

@@ -6,8 +6,8 @@
 
 use anyhow::{Context, Result};
 use coupon_core::{
-    Coupon, CouponId, CouponResult, CouponStatus, ResultState, RoomId, TimeRange, Timestamp, UseStatus,
-    UserId,
+    Coupon, CouponId, CouponResult, CouponStatus, ResultState, RoomId, RowKey, TimeRange, Timestamp,
+    UseStatus, UserId,
 };
 
 use crate::SeedOptions;
@@ -50,6 +50,12 @@ pub(crate) struct History {
     sold: Vec<Sold>,
     next_coupon: u64,
     as_of: Timestamp,
+}
+
+/// The keys of the results of the past that these options seed, in the order of time.
+pub fn history_keys(options: &SeedOptions) -> impl Iterator<Item = Result<RowKey>> + use<> {
+    let mut history = History::new(options);
+    std::iter::from_fn(move || Some(history.next().transpose()?.map(|row| row.key())))
 }
 
 impl History {

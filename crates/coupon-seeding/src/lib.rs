@@ -24,6 +24,7 @@ mod words;
 
 pub use archive::{ArchiveReport, archive};
 pub use copy::{CopiedKind, CopyOptions, CopyReport, Site, copy};
+pub use history::history_keys;
 pub use options::{GivenIds, OptionError, SeedOptions, now};
 pub use progress::{Progress, Silent, on_stderr};
 pub use report::SeedReport;

@@ -51,6 +51,8 @@ Examples:
       as if every shard were a network away
   loadtest compare --backend servers --shard-cpu 0.1
       on MySQL, Redis and RabbitMQ, with shards that a hot one saturates
+  loadtest compare --contestants hash,range-time,range-room,single --history 100000 --grow 4:8@10s
+      over more shards while the load goes on: what grabs and reads pay, how many rows move, how long until all have
   loadtest compare --contestants hash --target mine=http://127.0.0.1:8003
       a service that runs already beside one that is started
 

@@ -11,6 +11,7 @@ use coupon_cli::output;
 use coupon_lab::{all_different, seed_for};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
+use coupon_loadgen::workload::Workload;
 use coupon_report::require::Scope;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::{REGISTER, Spec};
@@ -18,8 +19,9 @@ use coupon_strategies::{REGISTER, Spec};
 use super::arguments;
 use super::arguments::{BEYOND_LIMIT, LOAD_LIMITED};
 use super::audit::VIOLATED;
+use super::growth::GrowthArgs;
 use super::servers::BackendArgs;
-use crate::compare::{CompareOptions, Ending, compare};
+use crate::compare::{CompareOptions, Ending, Growth, compare};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -36,7 +38,7 @@ pub struct Args {
     /// Turns of each contestant; five are the least that allow verdicts
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
-    /// Length of a turn, in seconds [default: 3, or the length of the workload's [arrivals]]
+    /// Length of a turn, in seconds [default: 3, or the length of the workload's [arrivals]; 20 after a change of the layout]
     #[arg(long)]
     seconds: Option<f64>,
     /// Requests a second, arriving whether or not answers do [default: 1000, or as the workload's [arrivals] say]
@@ -51,9 +53,11 @@ pub struct Args {
     /// The days that they spread over
     #[arg(long, default_value_t = SeedOptions::default().days, value_parser = count::<u64>)]
     days: u64,
-    /// Shards of each contestant, but for single
-    #[arg(long, default_value = "4")]
-    shards: NonZeroU16,
+    /// Shards of each contestant, but for single [default: 4]
+    #[arg(long)]
+    shards: Option<NonZeroU16>,
+    #[command(flatten)]
+    growth: GrowthArgs,
     /// Seed of all random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -91,6 +95,8 @@ fn contestants_help() -> String {
 
 /// The default length of a turn.
 const TURN: Duration = Duration::from_secs(3);
+/// What it goes on for after a change of the layout: on servers ten seconds pass before one is in force.
+const AFTER_GROWTH: Duration = Duration::from_secs(20);
 
 /// Runs it.
 ///
@@ -115,12 +121,22 @@ pub(super) fn exit_code(ending: Ending) -> ExitCode {
 
 /// Everything that can be refused is refused here, before anything is seeded or started.
 fn options(args: Args) -> Result<CompareOptions> {
-    let load = load(&args)?;
+    let workload = arguments::workload(args.workload.as_deref())?;
+    let growth = args.growth.wanted(&workload.catalogue)?;
+    let load = load(&args, workload, growth.as_ref())?;
     let names = names(&args);
-    let specs = names
-        .iter()
-        .map(|name| Spec::parse(name, args.shards, &load.workload.catalogue).context("--contestants"));
-    let contestants: Vec<Spec> = specs.collect::<Result<_>>()?;
+    let shards = args.growth.shards(args.shards)?;
+    let specs =
+        names.iter().map(|name| Spec::parse(name, shards, &load.workload.catalogue).context("--contestants"));
+    let mut contestants: Vec<Spec> = specs.collect::<Result<_>>()?;
+    if let Some(growth) = &growth {
+        ensure!(
+            args.target.is_empty(),
+            "--target: only the layouts of contestants that are started here are changed"
+        );
+        args.growth.prepare(growth, &mut contestants, &load.workload.catalogue)?;
+        args.backend.refuse_keep("with a change of the layout, since every turn has data of its own")?;
+    }
     let targets: Vec<Target> = args.target.iter().map(|text| target(text, &args)).collect::<Result<_>>()?;
     let all =
         contestants.iter().map(|spec| spec.name.as_str()).chain(targets.iter().map(|t| t.name.as_str()));
@@ -141,21 +157,31 @@ fn options(args: Args) -> Result<CompareOptions> {
         workload: args.workload.map_or_else(|| load.workload.name.clone(), |file| file.display().to_string()),
         load,
         notes: Vec::new(),
+        growth,
         limits,
         out: args.out,
     })
 }
 
-fn load(args: &Args) -> Result<LoadSpec> {
-    let workload = arguments::workload(args.workload.as_deref())?;
+fn load(args: &Args, workload: Workload, growth: Option<&Growth>) -> Result<LoadSpec> {
     ensure!(
         workload.trace().is_none(),
         "--workload: a trace is the same in every round, and from the second on its users hold their coupons already: \
          compare a workload of scenarios, or replay the trace with loadtest replay"
     );
     let given = args.seconds.map(|seconds| arguments::seconds(seconds, &(0.1..=86_400.0))).transpose()?;
-    let (arrivals, duration) = arguments::open_load(&workload, args.rate, given, TURN)?;
+    let turn = growth.map_or(TURN, |growth| growth.at + AFTER_GROWTH);
+    let (arrivals, duration) = arguments::open_load(&workload, args.rate, given, turn)?;
+    if let Some(growth) = growth {
+        ensure!(
+            growth.at < duration,
+            "{}: a turn takes {} s, and is over before the change",
+            args.growth.flag(),
+            duration.as_secs_f64()
+        );
+    }
     Ok(LoadSpec {
+        keep_each: growth.is_some(),
         workload,
         connections: arguments::connections("--connections", args.connections)?,
         duration,
@@ -215,6 +241,35 @@ mod tests {
         assert_eq!(started(&[]), REGISTER.compared());
         assert!(REGISTER.names().all(|name| started(&[]).contains(&name.to_owned())));
         assert!(started(&["--target", "mine=http://127.0.0.1:9"]).is_empty());
+    }
+
+    #[test]
+    fn a_change_of_the_layout_begins_with_its_own_shards_and_prepares_those_to_come() {
+        let grown =
+            parse(&["--contestants", "hash,single", "--grow", "4:8@2s", "--rebalance-rate", "700"]).unwrap();
+        let [hash, single] = &grown.contestants[..] else { panic!("{:?}", grown.contestants) };
+        assert!(
+            hash.shards.get() == 4 && hash.settings.contains(&"shards_prepared=8".to_owned()),
+            "{hash:?}"
+        );
+        assert!(single.settings.is_empty(), "{single:?}");
+        let growth = grown.growth.unwrap();
+        assert_eq!((growth.at, growth.rate.get()), (Duration::from_secs(2), 700));
+        assert!(grown.load.keep_each && grown.load.duration == growth.at + AFTER_GROWTH);
+        assert!(!parse(&[]).unwrap().load.keep_each);
+        for (flags, named) in [
+            (&["--grow", "4:8@2s", "--shards", "3"][..], "--shards"),
+            (&["--grow", "4:8@5s", "--seconds", "4"], "--grow"),
+            (&["--grow", "4:8@5s", "--target", "mine=http://127.0.0.1:9"], "--target"),
+            (&["--grow", "4:8@5s", "--keep", "here"], "--keep"),
+            (&["--grow", "4:8@5s", "--split", "hot@5s"], "--split"),
+            (&["--contestants", "single", "--grow", "4:8@5s"], "single"),
+            (&["--contestants", "hash", "--split", "hot@5s"], "cannot give ranges"),
+            (&["--rebalance-rate", "5"], "--rebalance-rate"),
+        ] {
+            let error = format!("{:#}", parse(flags).unwrap_err());
+            assert!(error.contains(named), "{flags:?}: {error}");
+        }
     }
 
     #[test]

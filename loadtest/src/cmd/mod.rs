@@ -1,6 +1,7 @@
 //! The subcommands: each has its `Args` and a `run`.
 
 mod arguments;
+mod growth;
 mod own;
 mod recorded;
 mod servers;

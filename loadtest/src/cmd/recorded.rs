@@ -117,6 +117,7 @@ impl SendArgs {
             workload: recording.file.clone(),
             load: LoadSpec { duration: (length / rounds).max(Duration::from_millis(1)), ..load },
             notes: notes(recording, &paced(recording, speed, length), rounds),
+            growth: None,
             limits: Vec::new(),
             out: self.out.clone(),
         })

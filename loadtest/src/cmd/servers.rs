@@ -92,6 +92,12 @@ impl BackendArgs {
         Setup { keep: self.keep.clone(), shard_rtt, processes: self.processes, ..Setup::embedded(seed) }
     }
 
+    /// Refuses a folder that keeps the contestants' data.
+    pub(super) fn refuse_keep(&self, why: &str) -> Result<()> {
+        ensure!(self.keep.is_none(), "--keep has no use {why}");
+        Ok(())
+    }
+
     /// The servers of contestants and of targets.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! any other, so that a machine that slows down or speeds up does so for all of them alike. The round is the unit of statistics.
 
 mod flow;
+mod growth;
 mod live;
 mod loads;
 pub(crate) mod machine;
@@ -36,6 +37,8 @@ use coupon_strategies::Spec;
 pub use observer::Observer;
 
 pub use flow::latest_lag_ms;
+pub use growth::Growth;
+use growth::Planned;
 use observer::Watcher;
 
 use round::Entrant;
@@ -71,6 +74,9 @@ pub struct CompareOptions {
     pub workload: String,
     /// Notes on the load for the reader of the report.
     pub notes: Vec<String>,
+    /// The change of each contestant's layout in the middle of each turn. Every turn is then on data seeded for it, and its load keeps
+    /// each request.
+    pub growth: Option<Growth>,
     /// The limits that figures must keep.
     pub limits: Vec<Limit>,
     /// The folder for the report.
@@ -135,7 +141,7 @@ fn measure(options: &CompareOptions, observer: Option<&Arc<dyn Observer>>) -> Re
         observer.stage("warming up");
     }
     let measured = warm_up(options, &mut entrants).and_then(|()| match observer {
-        None => rounds(options, servers.quota, &mut entrants),
+        None => rounds(options, &servers, &mut entrants),
         Some(observer) => live::round(options, servers.quota, &mut entrants, &**observer),
     });
     let measured = measured.map(|ending| (ending, wide_columns::of(options)));
@@ -173,7 +179,7 @@ fn start(
         if let Some(observer) = observer {
             observer.stage(&stage);
         }
-        let entrant = live::not_stopped(options).and_then(|()| begin(spec, &setup));
+        let entrant = live::not_stopped(options).and_then(|()| begin(spec, &setup, options));
         let mut entrant = match entrant {
             Ok(entrant) => entrant,
             Err(error) => {
@@ -220,34 +226,43 @@ fn same_store<'a>(all: &[(&'a str, Option<Store>)]) -> Option<(&'a str, &'a str,
     None
 }
 
-fn begin(spec: &Spec, setup: &Setup) -> Result<Entrant> {
+fn begin(spec: &Spec, setup: &Setup, options: &CompareOptions) -> Result<Entrant> {
+    let catalogue = &options.load.workload.catalogue;
+    let planned = |growth: &Growth| Planned::of(growth, spec, catalogue, &setup.seed);
+    let growth = options.growth.as_ref().map(planned).transpose()?;
     let running = Deployment::start(spec, setup)?;
     let seeded = running.seeded.unwrap_or_default().as_secs_f64();
     terminal::clear_progress();
     terminal::note(format!("{}: seeded in {seeded:.1} s, at {}", running.name, running.target.url("")));
-    Entrant::new(running)
+    Ok(Entrant::new(running)?.growing(growth))
 }
 
 /// Fills caches and opens files, unmeasured. Its grabs are audited like any others.
 fn warm_up(options: &CompareOptions, entrants: &mut [Entrant]) -> Result<()> {
-    let load = loads::of_warm_up(&options.load, WARM_UP);
     for entrant in entrants {
-        terminal::progress(format!("warming up {}", entrant.name()));
-        entrant.warm_up(&load)?;
+        warm_up_one(options, entrant)?;
     }
     terminal::clear_progress();
     Ok(())
 }
 
-fn rounds(options: &CompareOptions, quota: Option<f64>, entrants: &mut [Entrant]) -> Result<Ending> {
+fn warm_up_one(options: &CompareOptions, entrant: &mut Entrant) -> Result<()> {
+    terminal::progress(format!("warming up {}", entrant.name()));
+    entrant.warm_up(&loads::of_warm_up(&options.load, WARM_UP))
+}
+
+fn rounds(options: &CompareOptions, servers: &Servers, entrants: &mut Vec<Entrant>) -> Result<Ending> {
     let mut turns = Turns::new(options.load.seed);
     let mut ending = Ending::Kept;
     for index in 0..options.rounds {
         let load = loads::of_round(&options.load, index, options.rounds);
-        for (position, entrant) in (0..).zip(turns.next_order(entrants.len())) {
-            let Some(entrant) = entrants.get_mut(entrant) else { continue };
+        for (position, at) in (0..).zip(turns.next_order(entrants.len())) {
+            if options.growth.is_some() && index > 0 {
+                renew(options, servers, entrants, at)?;
+            }
+            let Some(entrant) = entrants.get_mut(at) else { continue };
             terminal::progress(format!("round {} of {}: {}", index + 1, options.rounds, entrant.name()));
-            ending = worse(ending, entrant.round(index, position, &load, quota)?);
+            ending = worse(ending, entrant.round(index, position, &load, servers.quota)?);
         }
         terminal::clear_progress();
         // The round is finished for all, so that the report compares like with like; more would prove nothing.
@@ -256,6 +271,17 @@ fn rounds(options: &CompareOptions, quota: Option<f64>, entrants: &mut [Entrant]
         }
     }
     Ok(ending)
+}
+
+/// Seeds a contestant anew, since its last turn has left it with another layout.
+fn renew(options: &CompareOptions, servers: &Servers, entrants: &mut Vec<Entrant>, at: usize) -> Result<()> {
+    let Some(spec) = options.contestants.get(at) else { return Ok(()) };
+    terminal::progress(format!("seeding and starting {}", spec.name));
+    let setup = Setup { site: servers.site.clone(), ..options.setup.clone() };
+    let mut renewed = entrants.remove(at).renewed(|| Deployment::start(spec, &setup))?;
+    let warmed_up = warm_up_one(options, &mut renewed);
+    entrants.insert(at, renewed);
+    warmed_up
 }
 
 fn worse(one: Ending, other: Ending) -> Ending {

@@ -11,6 +11,7 @@ use coupon_report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Viol
 use coupon_service::api::ShardsStatus;
 
 use super::Ending;
+use super::growth::Planned;
 use super::observer::Watcher;
 use super::turn::{self, Turn};
 use crate::heat::KeyHeat;
@@ -32,6 +33,8 @@ pub(super) struct Entrant {
     history: u64,
     /// The way to the observer, if there is one.
     watcher: Option<Watcher>,
+    /// The change of its layout in each turn, or why it cannot change so, in a comparison of such changes.
+    growth: Option<Result<Planned, String>>,
 }
 
 /// Running totals of the audits.
@@ -58,7 +61,20 @@ impl Entrant {
             counted,
             history,
             watcher: None,
+            growth: None,
         })
+    }
+
+    /// The same, whose layout is changed in each turn, or left alone for that reason.
+    pub(super) fn growing(self, growth: Option<Result<Planned, String>>) -> Self {
+        Self { growth, ..self }
+    }
+
+    /// The same contestant on data of `fresh`, which was seeded anew.
+    pub(super) fn renewed(self, fresh: impl FnOnce() -> Result<Deployment>) -> Result<Self> {
+        let Self { running, rounds, heat, watcher, growth, .. } = self;
+        running.stop()?;
+        Ok(Self { rounds, heat, watcher, growth, ..Self::new(fresh()?)? })
     }
 
     /// From now on its turns are shown.
@@ -87,6 +103,9 @@ impl Entrant {
     pub(super) fn warm_up(&mut self, load: &LoadSpec) -> Result<()> {
         let outcome = run_load(&self.running.target, load).map_err(|error| self.failed(&error))?;
         acks::claim_all(&outcome, &mut self.claims);
+        if let Some(Ok(growth)) = &mut self.growth {
+            growth.warmed_up(&outcome);
+        }
         Ok(())
     }
 
@@ -98,9 +117,10 @@ impl Entrant {
         load: &LoadSpec,
         quota: Option<f64>,
     ) -> Result<Ending> {
-        let taken = turn::take(&self.running, load, quota, self.watcher.as_ref())
+        let growth = self.growth.as_ref().and_then(|growth| growth.as_ref().ok());
+        let taken = turn::take(&self.running, load, quota, self.watcher.as_ref(), growth)
             .map_err(|error| self.failed(&error))?;
-        let Turn { outcome, shards, flow, looks } = taken;
+        let Turn { outcome, shards, flow, looks, growth } = taken;
         acks::claim_all(&outcome, &mut self.claims);
         self.heat.add(&outcome.grabs);
         let (ending, audit) = self.audit(index);
@@ -111,6 +131,7 @@ impl Entrant {
             shards,
             flow,
             looks,
+            growth,
             audit,
             ..measured::round(index, position, load, &outcome)
         });
@@ -193,6 +214,7 @@ impl Entrant {
                 "it ran already",
             ),
             cure_of: self.running.cure_of.map(str::to_owned),
+            unchanged: self.growth.as_ref().and_then(|growth| growth.as_ref().err().cloned()),
             rounds: self.rounds.clone(),
             heat: self.heat.heat(),
             summaries: Vec::new(),

@@ -8,7 +8,7 @@ use coupon_cli::terminal;
 use coupon_lab::SharedServers;
 use coupon_store::settings::ServersSettings;
 
-use super::CompareOptions;
+use super::{CompareOptions, Growth};
 
 /// The servers that a comparison is to have.
 #[derive(Debug, Clone)]
@@ -48,7 +48,8 @@ impl Servers {
             }
             Wanted::Given(settings) => SharedServers::given(settings.clone()),
             Wanted::Private => {
-                let shards = options.contestants.iter().map(|spec| spec.shards).max();
+                let more = options.growth.as_ref().and_then(Growth::shards);
+                let shards = options.contestants.iter().map(|spec| spec.shards).chain(more).max();
                 terminal::progress("starting MySQL, Redis and RabbitMQ");
                 let site = SharedServers::private(shards.unwrap_or(NonZeroU16::MIN));
                 terminal::clear_progress();

@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use coupon_lab::Deployment;
+use coupon_lab::growth::{Changed, Changer};
 use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{LoadSpec, Outcome, run_load_with};
-use coupon_report::model::{Figure, Flow, Reading, ShardLook, ShardRound};
+use coupon_report::model::{Figure, Flow, GrowthRound, Reading, ShardLook, ShardRound};
 use coupon_service::api::ShardsStatus;
 
 use super::flow::{self, RoundTotals, ShardTotals};
+use super::growth::Planned;
 use super::observer::Watcher;
 use super::sampler::{Sample, Sampler, looks};
 use super::work;
@@ -22,6 +24,8 @@ pub(super) struct Turn {
     /// The way from acknowledgement to storage, on servers.
     pub(super) flow: Option<Flow>,
     pub(super) looks: Reading<Vec<ShardLook>>,
+    /// The change of the layout, if there was to be one.
+    pub(super) growth: Option<GrowthRound>,
 }
 
 /// The samples of one turn.
@@ -30,24 +34,27 @@ struct Watched {
     after: ShardsStatus,
     samples: Vec<Sample>,
     totals: RoundTotals,
+    /// The layout that was changed meanwhile.
+    changed: Option<Changed>,
     /// The time at which everything was stored.
     drained_at: Duration,
 }
 
-/// Lets a contestant have its turn; with a quota of so many cores for each shard's server, if there is one, and in
-/// view of the observer, if there is one.
+/// Lets a contestant have its turn; with a quota of so many cores for each shard's server, if there is one, in
+/// view of the observer, if there is one, and with a change of its layout, if there is to be one.
 pub(super) fn take(
     running: &Deployment,
     load: &LoadSpec,
     quota: Option<f64>,
     watcher: Option<&Watcher>,
+    growth: Option<&Planned>,
 ) -> Result<Turn> {
     let on_servers = running.site().is_some();
     if on_servers {
         // Earlier work left undone would be counted as this round's.
         running.drain()?;
     }
-    let (outcome, mut seen) = watch(running, load, watcher)?;
+    let (outcome, mut seen) = watch(running, load, watcher, growth)?;
     let mut shards = shards(&seen, on_servers, quota);
     if on_servers && watcher.is_some_and(|watcher| watcher.has_company) {
         shards.iter_mut().for_each(disown);
@@ -60,19 +67,32 @@ pub(super) fn take(
         watcher.shards(&seen.samples);
         watcher.drained();
     }
+    let grown = growth.zip(seen.changed.as_ref());
+    let grown = grown.map(|(growth, changed)| growth.judge(changed, &outcome, load)).transpose()?;
+    if let Some(grown) = &grown {
+        grown.own_rows(&mut shards);
+        seen.samples = grown.own_samples(&seen.samples);
+    }
     Ok(Turn {
         shards,
         flow: on_servers.then(|| flow::of_round(&seen.totals)),
         looks: looks(&seen.samples),
+        growth: grown.map(|grown| grown.round),
         outcome,
     })
 }
 
-fn watch(running: &Deployment, load: &LoadSpec, watcher: Option<&Watcher>) -> Result<(Outcome, Watched)> {
+fn watch(
+    running: &Deployment,
+    load: &LoadSpec,
+    watcher: Option<&Watcher>,
+    growth: Option<&Planned>,
+) -> Result<(Outcome, Watched)> {
     let before = status(running)?;
     let totals_before = totals(running, &before);
     let began = Instant::now();
     let sampler = Sampler::start(&running.target, began, Sample::of(Duration::ZERO, &before), watcher);
+    let changer = growth.map(|growth| growth.start(running, began));
     let outcome = run_load_with(&running.target, load, &mut |progress| {
         if let Some(watcher) = watcher {
             watcher.load(progress);
@@ -88,6 +108,7 @@ fn watch(running: &Deployment, load: &LoadSpec, watcher: Option<&Watcher>) -> Re
     samples.push(Sample::of(ended_at.max(latest), &at_end));
     let drained = running.drain().map_err(|error| format!("{error:#}"));
     let drained_at = began.elapsed();
+    let changed = changer.map(Changer::finish).transpose()?;
     // Everything is stored now, so that all of the turn's work is in it, and none of the audit's.
     let after = status(running)?;
     let totals = RoundTotals {
@@ -97,7 +118,7 @@ fn watch(running: &Deployment, load: &LoadSpec, watcher: Option<&Watcher>) -> Re
         load: load_took,
         drain: drained.map(|_| drained_at.saturating_sub(ended_at)).into(),
     };
-    Ok((outcome, Watched { before, after, samples, totals, drained_at }))
+    Ok((outcome, Watched { before, after, samples, totals, changed, drained_at }))
 }
 
 fn status(running: &Deployment) -> Result<ShardsStatus> {
@@ -112,7 +133,8 @@ fn totals(running: &Deployment, status: &ShardsStatus) -> ShardTotals {
         Ok(counts) => Reading::Known(counts.unwrap_or_else(known)),
         Err(error) => Reading::unknown(format!("{error:#}")),
     };
-    let shards = running.stats.shards;
+    // A layout may go on over more of them than it began with.
+    let shards = u16::try_from(status.shards.len()).unwrap_or(running.stats.shards);
     ShardTotals { rows, used: running.site().map(|site| site.used(shards)).unwrap_or_default() }
 }
 

@@ -224,6 +224,7 @@ fn mixed(parts: &[Part]) -> Result<Vec<Scenario>, Wrong> {
 fn options(contestants: Vec<Spec>, load: LoadSpec, seed: SeedOptions, on_servers: bool) -> CompareOptions {
     CompareOptions {
         notes: Vec::new(),
+        growth: None,
         limits: Vec::new(),
         contestants,
         targets: Vec::new(),

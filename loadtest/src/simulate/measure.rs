@@ -168,6 +168,23 @@ pub(crate) fn rows_of_shards(
     Ok(ShardingStats::of_counts(&stored))
 }
 
+/// The number of rows whose place differs between two strategies: what a change from the one to the other has to move.
+///
+/// # Errors
+/// When a row has no place.
+pub(crate) fn rows_to_move(
+    before: &dyn ShardingStrategy,
+    after: &dyn ShardingStrategy,
+    rows: impl Iterator<Item = anyhow::Result<RowKey>>,
+) -> anyhow::Result<u64> {
+    let mut moved = 0;
+    for row in rows {
+        let row = row?;
+        moved += u64::from(before.place(&row)? != after.place(&row)?);
+    }
+    Ok(moved)
+}
+
 /// The kinds of queries that are asked.
 const KINDS: [QueryKind; 5] = [
     ("a user's coupons", |row| ResultQuery::of_user(row.user)),

@@ -17,7 +17,7 @@ use coupon_measure::random::Random;
 
 use keys::Keys;
 use measure::Windows;
-pub(crate) use measure::rows_of_shards;
+pub(crate) use measure::{rows_of_shards, rows_to_move};
 pub use render::text;
 use serde::Serialize;
 use variants::Variant;

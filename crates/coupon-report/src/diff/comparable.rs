@@ -35,6 +35,7 @@ pub fn obstacles(before: &Report, after: &Report) -> Vec<String> {
     found.extend(other_requests(one, two));
     let pairs = || before.contestants.iter().filter_map(|one| Some((one, after.contestant(&one.name)?)));
     found.extend(pairs().filter_map(|(one, two)| other_layout(one, two)));
+    found.extend(pairs().filter_map(|(one, two)| other_growth(one, two)));
     found.extend(pairs().filter_map(|(one, two)| other_build(one, two)));
     if pairs().next().is_none() {
         found.push(format!("No contestant is in both: {} before, {} after.", names(before), names(after)));
@@ -67,6 +68,21 @@ fn other_layout(one: &Contestant, two: &Contestant) -> Option<String> {
             "Contestant {} places its rows otherwise: {} before, {} after.",
             one.name, one.layout, two.layout
         )
+    })
+}
+
+/// A layout that changes in the middle of turns is another load than one that stays, or changes otherwise.
+fn other_growth(one: &Contestant, two: &Contestant) -> Option<String> {
+    let change = |contestant: &Contestant| {
+        let told = contestant.growths().next().map(|growth| {
+            let (layout, at, rate) = (&growth.layout, growth.asked_s, growth.rows_per_s_most);
+            format!("to {layout} at second {at:.0}, {rate} rows a second")
+        });
+        told.unwrap_or_else(|| "not at all".to_owned())
+    };
+    let (before, after) = (change(one), change(two));
+    (before != after).then(|| {
+        format!("The layout of contestant {} changes in its turns: {before} before, {after} after.", one.name)
     })
 }
 

@@ -4,6 +4,7 @@ mod answer;
 mod audit;
 mod cures;
 mod forest;
+mod growth;
 mod heat;
 mod history;
 mod latency;
@@ -40,6 +41,7 @@ pub fn render(report: &Report) -> String {
             (answer::by_need(report))
             (latency::section(report))
             (writes::section(report))
+            (growth::section(report))
             (heat::section(report))
             (spread::section(report))
             (scatter::section(report))
@@ -106,10 +108,11 @@ fn contents(report: &Report) -> Markup {
         ("audit", "Audit"),
         ("method", "Method"),
     ];
+    let growth = growth::is_in(report).then_some(("growth", "While the layout changes"));
     let required = (!report.requirements.is_empty()).then_some(("required", "Required"));
     html! {
         nav aria-label="Sections" {
-            @for (id, name) in required.into_iter().chain(sections) { a href={ "#" (id) } { (name) } }
+            @for (id, name) in required.into_iter().chain(sections).chain(growth) { a href={ "#" (id) } { (name) } }
         }
     }
 }

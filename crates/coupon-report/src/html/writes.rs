@@ -63,8 +63,18 @@ fn legend(most: f64) -> Markup {
 fn caption(report: &Report, contestant: &Contestant, map: Option<&Map>) -> Markup {
     html! {
         (name(report, &contestant.name))
-        @if let Some(map) = map { small { "busiest: " (number(map.most())) " rows/s on one shard" } }
+        @if let Some(map) = map {
+            small {
+                "busiest: " (number(map.most())) " rows/s on one shard"
+                @if let Some(moment) = change(contestant) { "; the line: second " (number(moment)) ", from which on the new layout has rows written" }
+            }
+        }
     }
+}
+
+/// The moment from which on rows are written where a new layout says, if the layout was changed.
+fn change(contestant: &Contestant) -> Option<f64> {
+    Some(contestant.growth(|growth| Some(growth.in_force_s))?.median)
 }
 
 fn draw(contestant: &Contestant, map: &Map, most: f64, number_of_map: usize) -> Markup {
@@ -92,6 +102,10 @@ fn draw(contestant: &Contestant, map: &Map, most: f64, number_of_map: usize) -> 
                     title { "shard " (shard) ", from second " (tick(at as f64 * map.step)) ": " (number(*rows)) " rows/s" }
                 }
             }
+        }
+        @if let Some(moment) = change(contestant) {
+            @let x = px(LEFT + (WIDTH - LEFT - 6.0) * (moment / seconds).min(1.0));
+            line.change x1=(x) x2=(x) y1="0" y2=(px(height)) { title { "the layout changed in second " (tick(moment)) } }
         }
         @for part in [0.0, 0.5, 1.0] {
             text.tick x=(px(LEFT + part * (WIDTH - LEFT - 6.0))) y=(px(height + 13.0))

@@ -7,6 +7,7 @@
 
 mod answer;
 mod audit;
+mod growth;
 mod heat;
 mod metric;
 mod need;
@@ -24,6 +25,7 @@ pub use coupon_measure::{Figure, Machine, Reading};
 
 pub use answer::{Answer, KeyFigure, Requirement};
 pub use audit::{AuditResult, AuditTotals, MAX_EXAMPLES, Violation};
+pub use growth::{Asked, GrowthPart, GrowthRound, Part};
 pub use heat::{Heat, HeatMap, HeatRange, HotKey};
 pub use metric::{GRAB_OUTCOMES, LEAST_MS, Metric, Quantile, UnknownMetric};
 pub use need::{Doubt, DoubtKind, Grounds, Need, NeedResult, Place, Placed, PositionEffect, Shape};
@@ -221,6 +223,10 @@ pub struct Contestant {
     pub seed_seconds: Figure,
     /// The name of the plain variant whose hotspot this one is to cure; `null` for a plain one.
     pub cure_of: Option<String>,
+    /// The reason for which its layout was left alone in a comparison that changes the layout of contestants; `null` where it was
+    /// changed, and in any other comparison.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<String>,
     /// Its rounds.
     pub rounds: Vec<Round>,
     /// The keys of the grabs that were granted, over all rounds.

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AuditResult, Figure, Reading};
+use super::{AuditResult, Figure, GrowthRound, Reading};
 
 /// One contestant in one round: the unit of statistics. Its work is everything from before the first request until all that
 /// was handed over is stored, and none of the audit's reading.
@@ -46,6 +46,9 @@ pub struct Round {
     pub effective_shards_by_cpu: Figure,
     /// The hottest shard's share of rows ÷ the fair share.
     pub skew: Figure,
+    /// The change of the layout in its middle; left out where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth: Option<GrowthRound>,
     /// The load generator's own cost.
     pub generator: GeneratorRound,
     /// The round's audit, made once everything had drained.

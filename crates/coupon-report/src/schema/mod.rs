@@ -26,7 +26,9 @@ pub fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Contestant, Flow, Heat, HeatMap, HeatRange, HotKey, Meta, Reading, Round};
+    use crate::model::{
+        Contestant, Flow, GrowthRound, Heat, HeatMap, HeatRange, HotKey, Meta, Reading, Round,
+    };
 
     #[test]
     fn the_page_of_the_report_is_what_the_code_says() {
@@ -56,7 +58,8 @@ mod tests {
     /// Every field that the program writes is described, those of a type that is flattened included.
     #[test]
     fn a_report_has_no_field_that_the_schema_does_not_know() {
-        let round = Round { flow: Some(Flow::default()), ..Round::default() };
+        let growth = Some(GrowthRound::default());
+        let round = Round { flow: Some(Flow::default()), growth, ..Round::default() };
         let rooms = HeatMap { ranges: vec![HeatRange::default()], ..HeatMap::default() };
         let heat = Heat { hot_rooms: vec![HotKey::default()], rooms, ..Heat::default() };
         let contestant =
@@ -75,6 +78,8 @@ mod tests {
             ("Contestant", &report["contestants"][0]),
             ("Round", &report["contestants"][0]["rounds"][0]),
             ("Flow", &report["contestants"][0]["rounds"][0]["flow"]),
+            ("GrowthRound", &report["contestants"][0]["rounds"][0]["growth"]),
+            ("GrowthPart", &report["contestants"][0]["rounds"][0]["growth"]["during"]),
             ("Heat", &report["contestants"][0]["heat"]["value"]),
             ("HotKey", &report["contestants"][0]["heat"]["value"]["hot_rooms"][0]),
             ("HeatMap", &report["contestants"][0]["heat"]["value"]["rooms"]),

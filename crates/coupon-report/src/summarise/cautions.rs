@@ -1,9 +1,9 @@
 //! Cautions: reservations that a reader must have about these figures.
 
-use coupon_measure::format::{self, count, number, percent};
+use coupon_measure::format::{self, count, number, percent, plain};
 use coupon_measure::stats::{ERROR, MIN_ROUNDS, RELEVANT_DIFFERENCE, estimate};
 
-use crate::model::{Contestant, NeedResult, Report};
+use crate::model::{Contestant, Figure, NeedResult, Report};
 
 /// The lateness of the generator, in milliseconds, that makes a latency no longer the service's own.
 const LATE_MS: f64 = 1.0;
@@ -33,6 +33,7 @@ pub(super) fn all(report: &Report) -> Vec<String> {
         cautions.extend(behind(contestant));
         cautions.extend(saturated(contestant));
     }
+    cautions.extend(growth(report));
     cautions.extend(positions(report));
     cautions.extend(by_chance(report));
     cautions.extend(one_machine(report));
@@ -180,6 +181,27 @@ fn saturated(contestant: &Contestant) -> Option<String> {
              understate the skew."
         )),
     }
+}
+
+/// A layout that changed in the middle of turns: what spans the change, and rows that moved otherwise than predicted.
+fn growth(report: &Report) -> Vec<String> {
+    let wrong = report.contestants.iter().filter_map(|contestant| {
+        let wrong = contestant.growths().find(|growth| growth.is_as_predicted() == Some(false))?;
+        let rows = |figure: &Figure| figure.show(|rows| plain(*rows));
+        Some(format!(
+            "{}: {} rows were moved, and routing alone says {}: one of the two is wrong.",
+            contestant.name,
+            rows(&wrong.rows_moved),
+            rows(&wrong.rows_predicted)
+        ))
+    });
+    let changed = report.contestants.iter().any(|contestant| contestant.growths().next().is_some());
+    let spans = changed.then(|| {
+        "The layout was changed in the middle of each turn, so figures of whole turns, and what is concluded from them, are of the load \
+         before, while rows moved, and after; contestants that were left alone did less."
+            .to_owned()
+    });
+    wrong.chain(spans).collect()
 }
 
 /// A place in the order of turns that made a difference by itself.

@@ -6,8 +6,8 @@ use coupon_measure::Table;
 use coupon_measure::format::{self, count, number, percent};
 use coupon_measure::stats::estimate;
 
-use super::round;
 use super::text::Page;
+use super::{growth, round};
 use crate::model::{AuditResult, Contestant, Metric, Quantile, Reading};
 use crate::summarise::{endpoints_of, median_shares};
 use crate::{Report, by_shard, endpoints};
@@ -34,6 +34,7 @@ pub(super) fn print(report: &Report, contestant: &Contestant, page: &mut Page<'_
     if !report.meta.unaudited {
         page.after("  audit   ", &audit(contestant), 10)?;
     }
+    growth::print(contestant, page)?;
     if by_shard::has_queues(contestant) && by_shard::shards(contestant) <= MOST_SHARDS {
         shards(report, contestant, page)?;
     }

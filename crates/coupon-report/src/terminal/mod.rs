@@ -2,6 +2,7 @@
 
 mod bars;
 mod contestant;
+mod growth;
 mod round;
 pub(super) mod text;
 mod verdicts;

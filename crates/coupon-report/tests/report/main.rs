@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod conclusions;
 mod differ;
+mod growth;
 #[cfg(test)]
 mod history;
 #[cfg(test)]

@@ -1,0 +1,60 @@
+//! Contestants whose layout was changed in the middle of their turns.
+
+use maud::{Markup, html};
+
+use super::marks::name;
+use crate::Report;
+use crate::growth::{HEADS, Told, told};
+use crate::model::Contestant;
+
+/// True if the layout of any contestant was to be changed.
+pub(super) fn is_in(report: &Report) -> bool {
+    report
+        .contestants
+        .iter()
+        .any(|contestant| contestant.unchanged.is_some() || contestant.growths().next().is_some())
+}
+
+/// A card for each; nothing where no layout was changed.
+pub(super) fn section(report: &Report) -> Markup {
+    html! {
+        @if is_in(report) {
+            section id="growth" {
+                h2 { "While the layout changes" }
+                p.key {
+                    "In the middle of each turn the layout was changed by the service's own endpoints, and earlier rows were moved to where \
+                     the new one says, while the load went on. Each turn was on data of its own. Figures are medians over rounds; what is \
+                     divided is divided within a round. Nobody is named best from them: contestants that change differently do different work."
+                }
+                div.cards { @for contestant in &report.contestants { (card(report, contestant)) } }
+            }
+        }
+    }
+}
+
+fn card(report: &Report, contestant: &Contestant) -> Markup {
+    html! {
+        div.card {
+            h3 { (name(report, &contestant.name)) }
+            @if let Some(why) = &contestant.unchanged { p.soft { "Left alone: " (why) "." } }
+            @if let Some(told) = told(contestant) { (facts(&told, &contestant.name)) }
+        }
+    }
+}
+
+fn facts(told: &Told, contestant: &str) -> Markup {
+    html! {
+        dl { @for (word, fact) in &told.facts { dt { (word) } dd { (fact) } } }
+        @if let Some(wrong) = &told.wrong { p.bad { "Not as predicted: " (wrong) "." } }
+        div.scroll tabindex="0" role="region" aria-label={ "The change of " (contestant) } {
+            table {
+                thead { tr { @for head in HEADS { th scope="col" { (head) } } } }
+                tbody { @for row in &told.rows {
+                    tr { @for (at, cell) in row.iter().enumerate() {
+                        @if at == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                    } }
+                } }
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! A contestant whose layout was changed in the middle of its turns.
+
+use std::io;
+
+use coupon_measure::Table;
+
+use super::text::Page;
+use crate::growth::{HEADS, told};
+use crate::model::Contestant;
+
+/// The changes of its layout, or why there were none.
+pub(super) fn print(contestant: &Contestant, page: &mut Page<'_>) -> io::Result<()> {
+    if let Some(why) = &contestant.unchanged {
+        return page.after("  layout  ", &format!("left alone: {why}"), 10);
+    }
+    let Some(told) = told(contestant) else { return Ok(()) };
+    for (word, fact) in &told.facts {
+        page.after(&format!("  {word:<7} "), fact, 10)?;
+    }
+    if let Some(wrong) = &told.wrong {
+        page.alarm(2, "NOT AS PREDICTED", &format!(": {wrong}"), 4)?;
+    }
+    let mut table = Table::new(HEADS);
+    told.rows.into_iter().for_each(|row| table.row(row));
+    page.table(&table)
+}

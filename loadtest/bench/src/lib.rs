@@ -13,6 +13,7 @@ mod disk;
 pub mod doc;
 mod grabs;
 mod growth;
+mod layout;
 pub mod model;
 pub mod record;
 mod run;
@@ -39,6 +40,7 @@ pub fn sections() -> Vec<Section> {
     let mut sections = grabs::sections();
     sections.extend(storage());
     sections.extend(scale::sections());
+    sections.push(layout::SECTION);
     sections
 }
 

@@ -140,7 +140,7 @@ impl Measured {
     /// A round. What it leaves to be done after its answers belongs to it, not to the next.
     pub(crate) fn round(&mut self, load: &Load) -> Result<Sample> {
         let before = self.look()?;
-        let watch = Watch::start(&self.running.target);
+        let watch = MemoryWatch::start(&self.running.target);
         let outcome = self.load(load, None);
         let memory = watch.stop();
         let outcome = outcome?;
@@ -216,8 +216,7 @@ impl Measured {
 
     /// The service's resident memory in MB.
     pub(super) fn memory_mb(&self) -> Result<f64> {
-        let bytes = self.look()?.stats.memory_bytes.context("the system does not tell a process's memory")?;
-        Ok(bytes as f64 / 1e6)
+        Ok(MemoryWatch::now(&self.running.target)? as f64 / 1e6)
     }
 
     /// Grabs, whatever was answered, so far.
@@ -278,13 +277,20 @@ fn cpu_us(before: &Look, after: &Look, outcome: &Outcome) -> BTreeMap<String, Fi
 }
 
 /// A thread that watches a service's memory.
-struct Watch {
+pub(crate) struct MemoryWatch {
     stop: Sender<()>,
     thread: JoinHandle<Option<u64>>,
 }
 
-impl Watch {
-    fn start(target: &Target) -> Self {
+impl MemoryWatch {
+    /// The service's resident memory in bytes.
+    pub(crate) fn now(target: &Target) -> Result<u64> {
+        let stats: AdminStats = get_json(target, "/admin/stats")?;
+        stats.memory_bytes.context("the system does not tell a process's memory")
+    }
+
+    /// Watches it from now on.
+    pub(crate) fn start(target: &Target) -> Self {
         let (stop, stopped) = mpsc::channel();
         let target = target.clone();
         let thread = std::thread::spawn(move || {
@@ -299,7 +305,8 @@ impl Watch {
         Self { stop, thread }
     }
 
-    fn stop(self) -> Option<u64> {
+    /// The most that it was.
+    pub(crate) fn stop(self) -> Option<u64> {
         drop(self.stop);
         self.thread.join().ok().flatten()
     }

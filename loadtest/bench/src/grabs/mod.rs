@@ -19,7 +19,7 @@ mod turns;
 
 use super::section::Section;
 pub(super) use load_kind::LoadKind;
-pub(super) use measured::{Measured, PLENTY, What};
+pub(super) use measured::{Measured, MemoryWatch, PLENTY, What};
 
 /// In the order in which they run: the cheap ones first, so that what is missing is soon known.
 pub(super) fn sections() -> Vec<Section> {

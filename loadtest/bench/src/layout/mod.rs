@@ -1,0 +1,43 @@
+//! A layout that changes while a service is under load: over more shards, hot rooms set apart; and a copy into another strategy.
+
+mod copy;
+mod grow;
+mod split;
+
+use anyhow::Result;
+
+use crate::context::{Context, Store};
+use crate::model::{Claim, Findings, Measurement};
+use crate::section::Section;
+
+pub(super) const SECTION: Section = Section {
+    name: "growth",
+    family: "growth",
+    what: "four shards become eight under load, hot rooms are set apart, a data set is copied into another strategy",
+    servers: true,
+    claims,
+    run,
+};
+
+const STORES: [Store; 2] = [Store::Servers, Store::Embedded];
+
+fn claims() -> Vec<Claim> {
+    let grown = STORES.into_iter().flat_map(grow::claims);
+    grown.chain([split::claim(), copy::claim()]).collect()
+}
+
+fn run(context: &mut Context) -> Result<Findings> {
+    let mut measured = Vec::new();
+    for store in STORES {
+        // What one backend cannot do leaves the figures of the other.
+        let found = grow::measure(context, store);
+        measured.extend(found.unwrap_or_else(|error| failed(grow::claims(store), &error)));
+    }
+    measured.extend(split::measure(context).unwrap_or_else(|error| failed(vec![split::claim()], &error)));
+    measured.extend(copy::measure(context).unwrap_or_else(|error| failed(vec![copy::claim()], &error)));
+    Ok(measured.into())
+}
+
+fn failed(claims: impl IntoIterator<Item = Claim>, error: &anyhow::Error) -> Vec<Measurement> {
+    claims.into_iter().map(|claim| Measurement::failed(claim.id, format!("{error:#}"))).collect()
+}

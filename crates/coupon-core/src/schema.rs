@@ -25,6 +25,7 @@ const RELEASES: &str = include_str!("../../../schema/shard/005_releases.sql");
 const STATE_COLUMNS: &str = include_str!("../../../schema/shard/006_state_columns.sql");
 const RESULTS_COLUMNS: &str = include_str!("../../../schema/shard/007_results_columns.sql");
 const MOVES: &str = include_str!("../../../schema/shard/008_moves.sql");
+const ROOM_INDEX: &str = include_str!("../../../schema/room_index/001_room_index.sql");
 const INBOX: &str = include_str!("../../../schema/embedded/001_inbox.sql");
 const SAMPLE: &str = include_str!("../../../schema/sample.sql");
 
@@ -151,6 +152,12 @@ pub fn sample(dialect: Dialect) -> Vec<String> {
 pub fn shard(dialect: Dialect) -> Vec<String> {
     let inbox = if dialect == Dialect::Sqlite { INBOX } else { "" };
     [OUTBOX, HOLDS, MOVES, inbox].into_iter().flat_map(|file| statements(file, dialect)).collect()
+}
+
+/// The statements that make a shard's tables of a room index, each unless it is there.
+#[must_use]
+pub fn room_index(dialect: Dialect) -> Vec<String> {
+    whole_tables(statements(ROOM_INDEX, dialect))
 }
 
 /// The statement that makes one table of results, then those that make its indexes.

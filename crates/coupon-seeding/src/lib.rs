@@ -13,6 +13,7 @@ mod options;
 mod progress;
 mod random;
 mod report;
+mod room_index;
 mod seed;
 #[cfg(feature = "servers")]
 mod servers;
@@ -28,6 +29,7 @@ pub use history::history_keys;
 pub use options::{GivenIds, OptionError, SeedOptions, now};
 pub use progress::{Progress, Silent, on_stderr};
 pub use report::SeedReport;
+pub use room_index::{build_room_index, drop_room_index};
 pub use seed::seed;
 pub use servers::{
     Differences, Rebuilt, archive_servers, audited, rebuild_servers, seed_servers, verify_servers,

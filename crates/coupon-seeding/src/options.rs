@@ -49,6 +49,8 @@ pub struct SeedOptions {
     pub seed: u64,
     /// The moment that the data is made for: coupons are on offer from the start of its day.
     pub as_of: Timestamp,
+    /// True if the data set is to have a room index.
+    pub room_index: bool,
 }
 
 impl Default for SeedOptions {
@@ -66,6 +68,7 @@ impl Default for SeedOptions {
             days: 30,
             seed: 1,
             as_of: now(),
+            room_index: false,
         }
     }
 }

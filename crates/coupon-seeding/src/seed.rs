@@ -14,7 +14,7 @@ use crate::history::History;
 use crate::progress::with_indexes;
 use crate::random::Stream;
 use crate::sink::Sink;
-use crate::{Progress, SeedOptions, SeedReport};
+use crate::{Progress, SeedOptions, SeedReport, room_index};
 
 /// Users, coupons or results that are made and stored at a time.
 const CHUNK: u64 = 8_192;
@@ -35,7 +35,11 @@ pub fn seed(
     let make = if reset { Folder::replace } else { Folder::create };
     let folder = make(dir, &strategy.layout(), strategy.shard_count())?;
     let whose = Whose { place: dir.display().to_string(), dataset: folder.dataset().to_owned(), began };
-    fill(embedded::bulk::Bulk::new(folder)?, whose, strategy, options, progress)
+    let report = fill(embedded::bulk::Bulk::new(folder)?, whose, strategy, options, progress)?;
+    if options.room_index {
+        room_index::in_folder(dir, progress)?;
+    }
+    Ok(report)
 }
 
 /// The data set being made, and since when.

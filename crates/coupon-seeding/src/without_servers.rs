@@ -38,6 +38,16 @@ pub fn seed_servers(
 }
 
 /// Refuses.
+pub(crate) fn build(_: &ServersSettings, _: Option<&str>, _: &mut dyn FnMut(u64, u64)) -> Result<()> {
+    bail!(BuiltWithout::SERVERS)
+}
+
+/// Refuses.
+pub(crate) fn drop_index(_: &ServersSettings, _: Option<&str>) -> Result<()> {
+    bail!(BuiltWithout::SERVERS)
+}
+
+/// Refuses.
 ///
 /// # Errors
 /// Always.

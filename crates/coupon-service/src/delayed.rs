@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use coupon_core::{Placement, ResultId, ResultQuery, ShardId};
+use coupon_core::{CouponResult, Placement, ResultId, ResultQuery, RoomId, ShardId, Timestamp};
 use coupon_store::{
     Backend, Change, Changed, Found, HandOver, HeldByCoupon, LocalFuture, PageRequest, PlacedResult,
-    ShardReport, Shards, Summary, Totals, Unavailable, Visit, Visited,
+    RoomIndex, RoomPlaces, ShardReport, Shards, Summary, Totals, Unavailable, Visit, Visited,
 };
 
 /// A round trip before each call that goes to a shard.
@@ -22,6 +22,7 @@ pub(crate) fn delayed(backend: Backend, by: Duration) -> Backend {
     Backend {
         hand_over: Box::new(Delayed { inner: backend.hand_over, by }),
         shards: Box::new(Delayed { inner: backend.shards, by }),
+        room_index: backend.room_index.map(|inner| Box::new(Delayed { inner, by }) as Box<dyn RoomIndex>),
         ..backend
     }
 }
@@ -54,11 +55,11 @@ impl HandOver for Delayed<Box<dyn HandOver>> {
     }
 }
 
-impl Delayed<Box<dyn Shards>> {
+impl<S: ?Sized> Delayed<Box<S>> {
     /// Asks a shard after the round trip, which is part of how long the shard took.
     fn ask<'a, T: 'a>(
         &'a self,
-        ask: impl FnOnce(&'a dyn Shards) -> LocalFuture<'a, Result<Visited<T>, Unavailable>> + 'a,
+        ask: impl FnOnce(&'a S) -> LocalFuture<'a, Result<Visited<T>, Unavailable>> + 'a,
     ) -> LocalFuture<'a, Result<Visited<T>, Unavailable>> {
         Box::pin(async move {
             self.round_trip().await;
@@ -119,5 +120,32 @@ impl Shards for Delayed<Box<dyn Shards>> {
 
     fn report(&self, shard: ShardId) -> LocalFuture<'_, Option<ShardReport>> {
         self.inner.report(shard)
+    }
+}
+
+impl RoomIndex for Delayed<Box<dyn RoomIndex>> {
+    fn places(&self) -> RoomPlaces {
+        self.inner.places()
+    }
+
+    fn page(
+        &self,
+        room: RoomId,
+        query: ResultQuery,
+        page: PageRequest,
+    ) -> LocalFuture<'_, Result<Visited<Vec<CouponResult>>, Unavailable>> {
+        self.ask(move |index| index.page(room, query, page))
+    }
+
+    fn summary(
+        &self,
+        room: RoomId,
+        query: ResultQuery,
+    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+        self.ask(move |index| index.summary(room, query))
+    }
+
+    fn as_of(&self, shard: ShardId) -> LocalFuture<'_, Option<Timestamp>> {
+        self.inner.as_of(shard)
     }
 }

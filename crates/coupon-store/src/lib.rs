@@ -37,6 +37,7 @@ mod moving;
 mod open;
 pub mod outage;
 mod own_metrics;
+pub mod room_index;
 mod rows;
 #[cfg(feature = "servers")]
 pub mod servers;
@@ -62,6 +63,7 @@ pub use layouts::Layouts;
 pub use lifecycle::Lifecycle;
 pub use open::{BuiltWithout, open};
 pub use own_metrics::{OwnMetrics, Repairs};
+pub use room_index::{RoomIndex, RoomPlaces};
 pub use set_aside::Found as SetAsideCoupons;
 pub use shards::{
     Change, Changed, Figure, Found, HeldByCoupon, Latency, PageRequest, ShardReport, Shards, Summary, Totals,
@@ -101,6 +103,8 @@ pub struct Backend {
     pub hand_over: Box<dyn HandOver>,
     /// Reads.
     pub shards: Box<dyn Shards>,
+    /// Reads of rooms, where the data set has an index of them.
+    pub room_index: Option<Box<dyn RoomIndex>>,
     /// Users, rooms and coupons.
     pub catalogue: Box<dyn Catalogue>,
     /// The metrics of this backend alone.

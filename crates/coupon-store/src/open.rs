@@ -50,6 +50,7 @@ fn in_folder(
         shard_backlog: settings.grab.shard_backlog.get(),
         shards_prepared: settings.shards_prepared(),
         unknown_users: settings.users.unknown,
+        room_index: settings.room_index,
     };
     embedded::open(&options, strategy, clock)
 }
@@ -70,6 +71,7 @@ fn on_servers(
         shards_prepared: settings.shards_prepared(),
         shard_backlog: settings.grab.shard_backlog.get(),
         unknown_users: settings.users.unknown,
+        room_index: settings.room_index,
     };
     crate::servers::open(&options, strategy, clock)
 }

@@ -311,6 +311,7 @@ fn pipeline(process: &Process, clock: &Clock) -> Rc<Batcher> {
         lifecycle: Box::new(NoReads),
         hand_over: process.hand_over(),
         shards: Box::new(NoReads),
+        room_index: None,
         catalogue: Box::new(NoReads),
         own_metrics: Box::new(NoMetrics),
         data: Data::Servers("memory".to_owned()),

@@ -59,8 +59,14 @@ impl Place {
             (hash_svc::PROGRAM.strategy)(&hash_svc::HashSettings::default(), settings.shards).unwrap();
         let (servers, unknown_users) = (settings.servers.clone(), UnknownUsers::Refuse);
         let shards_prepared = settings.shards_prepared();
-        let options =
-            servers::Options { servers, workers: 1, shard_backlog: 1_000, shards_prepared, unknown_users };
+        let options = servers::Options {
+            servers,
+            workers: 1,
+            shard_backlog: 1_000,
+            shards_prepared,
+            unknown_users,
+            room_index: false,
+        };
         let backend = servers::open(&options, Arc::clone(&strategy), &Clock::system());
         let backend = backend.map_err(|error| format!("{error:#}"))?;
         Ok(Self { settings: settings.servers, strategy, backend })

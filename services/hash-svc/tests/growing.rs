@@ -25,13 +25,14 @@ fn strategy() -> Arc<dyn ShardingStrategy> {
 }
 
 /// The folder, in this process. Eight shards are prepared.
-fn open(data: &Path) -> Backend {
+fn open(data: &Path, room_index: bool) -> Backend {
     let options = embedded::Options {
         data: data.to_owned(),
         readers: NonZeroUsize::MIN,
         max_file_mb: 0,
         shard_backlog: 100_000,
         shards_prepared: NonZeroU16::new(8).unwrap(),
+        room_index,
         unknown_users: UnknownUsers::Accept,
     };
     embedded::open(&options, strategy(), &Clock::system()).unwrap()
@@ -74,8 +75,9 @@ async fn fill(backend: &Backend) -> Vec<ResultId> {
 }
 
 impl Service {
-    fn on(data: &Path) -> Self {
-        Self::start(&[format!("embedded.data={:?}", data.display().to_string())])
+    fn on(data: &Path, room_index: bool) -> Self {
+        let data = format!("embedded.data={:?}", data.display().to_string());
+        Self::start(&[data, format!("room_index={room_index}")])
     }
 }
 
@@ -107,18 +109,28 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 
 #[test]
 fn a_service_that_is_killed_while_rows_move_to_more_shards_loses_none_and_stores_none_twice() {
+    killed_while_rows_move(false);
+}
+
+/// The audit holds the index against the rows.
+#[test]
+fn a_room_index_has_each_row_as_it_is_though_rows_move_and_the_service_is_killed() {
+    killed_while_rows_move(true);
+}
+
+fn killed_while_rows_move(room_index: bool) {
     let dir = tempfile::tempdir().unwrap();
-    let backend = open(dir.path());
+    let backend = open(dir.path(), room_index);
     let mut told = run(fill(&backend));
     close(backend);
 
-    let service = Service::on(dir.path());
+    let service = Service::on(dir.path(), room_index);
     service.until_done("POST /admin/layout", r#"{"shards":8}"#);
     service.until_done("POST /admin/rebalance", r#"{"rows_per_s":500}"#);
     drop(service);
     for round in 1..4_u64 {
         // It goes on by itself, and grabs are stored meanwhile.
-        let service = Service::on(dir.path());
+        let service = Service::on(dir.path(), room_index);
         let (_, granted) =
             service.asked("POST /api/coupon/grab", &format!(r#"{{"user_id":{round},"coupon_id":{COUPON}}}"#));
         if granted["grab_status"] == 1 {
@@ -129,13 +141,13 @@ fn a_service_that_is_killed_while_rows_move_to_more_shards_loses_none_and_stores
         drop(service);
         audit(dir.path(), false);
     }
-    let service = Service::on(dir.path());
+    let service = Service::on(dir.path(), room_index);
     // On a machine that was away for long it may be done already.
     service.asked("POST /admin/rebalance", r#"{"rows_per_s":10000000}"#);
     service.moved_until(|rebalance| rebalance["runs"] == false);
     drop(service);
 
-    let backend = open(dir.path());
+    let backend = open(dir.path(), room_index);
     run(async {
         backend.lifecycle.drain().await.unwrap();
         let (stored, versions) = (stored(&backend).await, backend.layouts.now());

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use coupon_cli::numbers::some;
 use coupon_core::ShardingStrategy;
-use coupon_seeding::{CopyOptions, Site, copy, on_stderr};
+use coupon_seeding::{CopyOptions, Site, build_room_index, copy, on_stderr};
 use coupon_store::settings::{BackendKind, Sources, StorageSettings, shown};
 
 use crate::say;
@@ -44,6 +44,7 @@ impl Copying {
         let from = self.source(named).context("--from")?;
         let (settings, sources) = side("--to", self.to.as_ref(), &self.to_sets)?;
         let strategy = strategy(sources, &settings).context("--to")?;
+        let room_index = settings.room_index;
         let to = match settings.backend {
             BackendKind::Embedded => {
                 Site::Folder(folder(&settings).unwrap_or_else(|| of_strategy(strategy.name())))
@@ -51,7 +52,12 @@ impl Copying {
             BackendKind::Servers => Site::Servers(Box::new(settings.servers)),
         };
         let options = CopyOptions { rate: self.rate, anew: self.anew };
-        say(&copy(&from, named, &to, &*strategy, options, &mut *on_stderr())?)
+        say(&copy(&from, named, &to, &*strategy, options, &mut *on_stderr())?)?;
+        // What is copied is the source's results; an index is made of them.
+        if room_index {
+            build_room_index(&to, Some(strategy.name()), &mut *on_stderr())?;
+        }
+        Ok(())
     }
 
     fn source(&self, named: Option<&str>) -> Result<Site> {

@@ -3,6 +3,7 @@
 mod books;
 mod copying;
 mod layout;
+mod room_index;
 mod storage;
 
 use std::io::{self, Write};
@@ -26,6 +27,7 @@ use coupon_strategies::REGISTER;
 use self::books::Bookkeeping;
 use self::copying::Copying;
 use self::layout::{LayoutCommand, Rebalance};
+use self::room_index::RoomIndexCommand;
 use self::storage::Storage;
 
 /// Runs the seeder of this workspace's strategies.
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
             }),
         Some(Command::Verify { strategy, storage }) => return verified(&storage, strategy.as_deref()),
         Some(Command::Books { strategy, books }) => return books.run(strategy.as_deref()),
+        Some(Command::RoomIndex { strategy, command }) => command.run(strategy.as_deref()),
         Some(Command::Layout(command)) => command.run(&of_layout),
         Some(Command::Rebalance(rebalance)) => rebalance.run(&of_layout),
         Some(Command::Pages(pages)) => described(&pages, Cli::command()),
@@ -116,6 +119,7 @@ pub fn main_for(
         Some(OneCommand::Copy { from_strategy, copying }) => {
             copying.run(from_strategy.as_deref(), |sources, settings| strategy(sources, settings.shards))
         }
+        Some(OneCommand::RoomIndex(command)) => command.run(Some(name)),
         Some(OneCommand::Layout(command)) => of_own(strategy).and_then(|of_layout| command.run(&of_layout)),
         Some(OneCommand::Rebalance(rebalance)) => {
             of_own(strategy).and_then(|of_layout| rebalance.run(&of_layout))
@@ -305,6 +309,7 @@ impl Sizes {
             days: self.days,
             seed: self.seed,
             as_of: self.as_of.unwrap_or_else(now),
+            room_index: settings.room_index,
         };
         let (progress, reset) = (&mut *on_stderr(), self.reset);
         say(&match settings.backend {
@@ -372,6 +377,16 @@ enum Command {
         #[command(flatten)]
         books: Bookkeeping,
     },
+    /// Make an index of results by room, or take it away: a room's orders and statistics are then read from one shard.
+    ///
+    /// No service may be using the data set. Services on it are to have the setting room_index = true from then on.
+    RoomIndex {
+        /// Strategy whose databases are meant, unless servers.namespace says so.
+        #[arg(long, value_parser = strategies())]
+        strategy: Option<String>,
+        #[command(subcommand)]
+        command: RoomIndexCommand,
+    },
     /// Change the layout: go on over more shards, set hot rooms apart, spread ranges; new results follow at once.
     ///
     /// At a running service (--target), or in a folder that none is using (--data).
@@ -413,6 +428,11 @@ enum OneCommand {
     ///
     /// On servers alone; services may be running meanwhile.
     Books(Bookkeeping),
+    /// Make an index of results by room, or take it away: a room's orders and statistics are then read from one shard.
+    ///
+    /// No service may be using the data set. Services on it are to have the setting room_index = true from then on.
+    #[command(subcommand)]
+    RoomIndex(RoomIndexCommand),
     /// Change the layout: go on over more shards, set hot rooms apart, spread ranges; new results follow at once.
     ///
     /// At a running service (--target), or in a folder that none is using (--data).

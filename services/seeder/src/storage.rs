@@ -8,7 +8,7 @@ use clap::Args;
 use coupon_store::settings::{BackendKind, Sources, StorageSettings};
 
 /// The settings that decide where data lives: any other setting is the strategy's.
-const STORAGE: [&str; 4] = ["backend", "shards", "embedded", "servers"];
+const STORAGE: [&str; 5] = ["backend", "shards", "room_index", "embedded", "servers"];
 
 #[derive(Debug, Args)]
 pub(super) struct Storage {

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use coupon_core::{CouponId, Day, RESULT_ID_EPOCH, ResultId, ShardId, Timestamp};
 use coupon_store::embedded::folder::Folder;
+use coupon_store::embedded::rooms;
 use indicatif::HumanCount;
 
 use self::books::Books;
@@ -67,6 +68,8 @@ pub fn archive(
     progress: &mut dyn Progress,
 ) -> Result<ArchiveReport> {
     let folder = Folder::open_any(dir)?;
+    // What waits to be told of rows that go now would otherwise come after they have gone.
+    rooms::settle(&folder)?;
     let mut books = Books::open(&folder)?;
     let mut shards = open_shards(&folder, &books)?;
     for shard in &shards {
@@ -91,6 +94,7 @@ pub fn archive(
         shard.retire(before, &mut report, progress)?;
         books.settle(shard)?;
     }
+    rooms::retire(&folder, first_id(before)?)?;
     progress.done();
     Ok(report)
 }

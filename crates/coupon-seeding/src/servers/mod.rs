@@ -4,6 +4,7 @@ mod archive;
 mod copy;
 mod databases;
 mod rebuild;
+mod room_index;
 mod seed;
 mod verify;
 
@@ -12,5 +13,6 @@ pub(crate) use copy::{into_servers, of_servers};
 pub use coupon_audit::Differences;
 pub use coupon_store::servers::rebuild::Rebuilt;
 pub use rebuild::rebuild_servers;
+pub(crate) use room_index::{build, drop_index};
 pub use seed::seed_servers;
 pub use verify::{audited, verify_servers};

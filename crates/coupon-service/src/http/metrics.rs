@@ -35,6 +35,7 @@ pub(super) async fn metrics(service: web::Data<Service>) -> HttpResponse {
         reports(&service).await.into_iter().map(|(shard, report)| (shard.to_string(), report)).collect();
     shards(&reports, service.clock.now(), &mut page);
     work(&reports, &mut page);
+    room_index(&service, &mut page).await;
     page.gauge("coupon_main_lag_entries", "Outbox entries that the main database has not been told of.")
         .is(&[], service.backend.catalogue.lag_entries());
     page.gauge(
@@ -93,17 +94,32 @@ fn shards(reports: &Reports, now: Timestamp, page: &mut Exposition) {
     gauge("coupon_shard_rows", "Results stored.", &|report| Some(float(report.rows)));
     let depth = |report: &ShardReport| Some(float(report.queue_depth));
     gauge("coupon_shard_queue_depth", "Results handed over and not in their table yet.", &depth);
-    let lag = |report: &ShardReport| {
+    let trails = |report: &ShardReport| {
         // The lag of a shard that has not been seen yet is unknown.
         let seen = report.as_of.millis() > 0;
-        let millis = u64::try_from(now.millis() - report.as_of.millis()).unwrap_or(0);
-        seen.then(|| Duration::from_millis(millis).as_secs_f64())
+        seen.then(|| lag(now, report.as_of))
     };
-    gauge("coupon_shard_lag_seconds", "By how much reads of the shard trail.", &lag);
+    gauge("coupon_shard_lag_seconds", "By how much reads of the shard trail.", &trails);
     let connections = |report: &ShardReport| Some(float(report.connections));
     gauge("coupon_shard_connections", "Open connections.", &connections);
     let parked = |report: &ShardReport| Some(float(report.parked));
     gauge("coupon_shard_parked_results", "Results that contradict what is stored.", &parked);
+}
+
+/// How far the room index is behind, where there is one.
+async fn room_index(service: &Service, page: &mut Exposition) {
+    let Some(index) = &service.backend.room_index else { return };
+    let mut family =
+        page.gauge("coupon_room_index_lag_seconds", "By how much the room index on the shard trails.");
+    for shard in index.places().all() {
+        let as_of = index.as_of(shard).await;
+        family.may_be(&[("shard", &shard.to_string())], as_of.map(|as_of| lag(service.clock.now(), as_of)));
+    }
+}
+
+fn lag(now: Timestamp, as_of: Timestamp) -> f64 {
+    let millis = u64::try_from(now.millis() - as_of.millis()).unwrap_or(0);
+    Duration::from_millis(millis).as_secs_f64()
 }
 
 /// The work done for the shards.

@@ -63,6 +63,7 @@ fn pipeline_with(
         max_file_mb: 0,
         shard_backlog: 100,
         shards_prepared: NonZeroU16::MIN,
+        room_index: false,
         unknown_users: UnknownUsers::Refuse,
     };
     let backend = Arc::new(change(embedded::open(&options, strategy, &clock).unwrap()));

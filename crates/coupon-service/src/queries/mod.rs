@@ -1,5 +1,6 @@
 //! Executes plans over the shards: in parallel, with the limit pushed down, merged in order, never silently short.
 
+mod by_room;
 mod change;
 mod page;
 mod rounds;
@@ -85,6 +86,10 @@ impl Queries {
         query: ResultQuery,
         now: Timestamp,
     ) -> Result<(Summary, Answered), Unavailable> {
+        let by_room = self.ask_index(&query, now, |index, room| index.summary(room, query)).await;
+        if let Some(summary) = by_room {
+            return Ok(summary);
+        }
         let shards = &self.backend.shards;
         let ask = |shard, visit| shards.summary(shard, visit, query);
         let (parts, answered) = self.ask(&query, Order::AtOnce, now, ask).await?;

@@ -26,6 +26,16 @@ pub struct Page {
     pub answered: Answered,
 }
 
+impl Page {
+    /// A page of these results, the latest first, of which there may be one too many.
+    fn of(mut items: Vec<CouponResult>, limit: usize, answered: Answered) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|result| result.result_id);
+        Self { items, next, answered }
+    }
+}
+
 impl Queries {
     /// A page of the results that a query covers, latest first.
     ///
@@ -92,6 +102,11 @@ impl Queries {
     ) -> Result<Page, Unavailable> {
         // One more than asked for, to see if there is more.
         let wanted = page.limit + 1;
+        let whole = PageRequest { limit: wanted, ..page };
+        let by_room = self.ask_index(&query, now, |index, room| index.page(room, query, whole)).await;
+        if let Some((items, answered)) = by_room {
+            return Ok(Page::of(items, page.limit, answered));
+        }
         let versions = self.backend.layouts.now();
         // Where shards are alike there is one version, and so one round.
         let limit = match Order::InRounds.rounds(&versions, &query).as_slice() {
@@ -111,10 +126,7 @@ impl Queries {
             let rest = self.rest(query, &short, wanted, now, &mut answered).await;
             items = latest_first(items.into_iter().chain(rest));
         }
-        let more = items.len() > page.limit;
-        items.truncate(page.limit);
-        let next = items.last().filter(|_| more).map(|result| result.result_id);
-        Ok(Page { items, next, answered })
+        Ok(Page::of(items, page.limit, answered))
     }
 
     /// The results that shards have after those they gave. A shard that does not answer any more is missing.

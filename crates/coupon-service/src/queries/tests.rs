@@ -11,7 +11,9 @@ use coupon_core::{
 use coupon_store::clock::Clock;
 use coupon_store::embedded::{self, Options};
 use coupon_store::settings::UnknownUsers;
-use coupon_store::{Change, Changed, Found, HeldByCoupon, Layouts, PageRequest, ShardReport, Shards};
+use coupon_store::{
+    Change, Changed, Found, HeldByCoupon, Layouts, PageRequest, RoomIndex, RoomPlaces, ShardReport, Shards,
+};
 
 use super::*;
 
@@ -178,6 +180,15 @@ fn ask<T>(versions: Versioned, two: Two, ask: impl AsyncFnOnce(Queries) -> T) ->
 }
 
 fn ask_by<T>(layouts: Layouts, two: Two, ask: impl AsyncFnOnce(Queries) -> T) -> T {
+    ask_with(layouts, two, None, ask)
+}
+
+fn ask_with<T>(
+    layouts: Layouts,
+    two: Two,
+    room_index: Option<Box<dyn RoomIndex>>,
+    ask: impl AsyncFnOnce(Queries) -> T,
+) -> T {
     let dir = tempfile::tempdir().unwrap();
     let options = Options {
         data: dir.path().to_owned(),
@@ -185,12 +196,14 @@ fn ask_by<T>(layouts: Layouts, two: Two, ask: impl AsyncFnOnce(Queries) -> T) ->
         max_file_mb: 0,
         shard_backlog: 100,
         shards_prepared: NonZeroU16::MIN,
+        room_index: false,
         unknown_users: UnknownUsers::Refuse,
     };
     // But for its shards it is a backend like any other.
     let mut backend = embedded::open(&options, Arc::new(On(0)), &Clock::starting_at(later())).unwrap();
     backend.layouts = Arc::new(layouts);
     backend.shards = Box::new(two);
+    backend.room_index = room_index;
     let queries = Queries::new(Arc::new(backend), Duration::from_secs(5));
     actix_web::rt::System::new().block_on(ask(queries))
 }
@@ -354,6 +367,67 @@ fn sums_ask_each_shard_once_and_say_that_rows_are_moving() {
             queries.summary(ResultQuery::everything(), later()).await.unwrap()
         });
         assert_eq!((sum.results, answered.tables, answered.moving), (3, 2, receives));
+    }
+}
+
+/// An index that has one row, or does not answer.
+struct Index(Option<CouponResult>);
+
+impl Index {
+    fn visited<'a, T: 'a>(
+        &self,
+        read: impl FnOnce(CouponResult) -> T,
+    ) -> LocalFuture<'a, Result<Visited<T>, Unavailable>> {
+        let visited = |row| Visited { value: read(row), tables: 1, took: Duration::ZERO, as_of: now() };
+        let answer = self.0.map(visited).ok_or_else(|| Unavailable::new("the room index", "down"));
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl RoomIndex for Index {
+    fn places(&self) -> RoomPlaces {
+        RoomPlaces::over(NonZeroU16::MIN)
+    }
+
+    fn page(
+        &self,
+        _room: RoomId,
+        _query: ResultQuery,
+        _page: PageRequest,
+    ) -> LocalFuture<'_, Result<Visited<Vec<CouponResult>>, Unavailable>> {
+        self.visited(|row| vec![row])
+    }
+
+    fn summary(
+        &self,
+        _room: RoomId,
+        _query: ResultQuery,
+    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+        self.visited(|row| Summary { results: 1, last_grab: Some(row.grab_time) })
+    }
+
+    fn as_of(&self, _shard: ShardId) -> LocalFuture<'_, Option<Timestamp>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+#[test]
+fn an_index_that_does_not_answer_is_done_without_and_one_that_does_says_how_old_it_is() {
+    let rows = || two([vec![row(1)], vec![row(2)]], Vec::new());
+    for index in [None, Some(row(3))] {
+        let layouts = Layouts::new(two_versions(true), NonZeroU16::new(2).unwrap());
+        let (page, summary) = ask_with(layouts, rows(), Some(Box::new(Index(index))), async |queries| {
+            let (query, page) =
+                (ResultQuery::of_room(row(1).room_id), PageRequest { before: None, limit: 9 });
+            let page = queries.page(query, page, later()).await.unwrap();
+            (page, queries.summary(query, later()).await.unwrap().0)
+        });
+        let (expected, shards, as_of) = match index {
+            Some(row) => (vec![row], 1, now()),
+            None => (vec![row(2), row(1)], 2, later()),
+        };
+        assert_eq!(summary.results, expected.len() as u64);
+        assert_eq!((page.items, page.answered.shards.len(), page.answered.as_of), (expected, shards, as_of));
     }
 }
 

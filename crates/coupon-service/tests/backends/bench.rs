@@ -13,6 +13,7 @@ use coupon_core::{
     Placement, Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId,
     ShardingStrategy, TableId, TimeRange, Timestamp, User, UserId, UserLevel,
 };
+use coupon_seeding::{Silent, Site};
 use coupon_service::queries::Queries;
 use coupon_stack::Stack;
 use coupon_store::clock::Clock;
@@ -213,6 +214,40 @@ impl Bench {
     }
 
     pub(crate) fn open_with(&self, unknown_users: UnknownUsers) -> anyhow::Result<Backend> {
+        self.open_as(unknown_users, false)
+    }
+
+    /// Opens it with its room index.
+    pub(crate) fn open_indexed(&self) -> anyhow::Result<Backend> {
+        self.open_as(UnknownUsers::Refuse, true)
+    }
+
+    /// Makes its room index, with no service on it.
+    pub(crate) fn build_room_index(&self) {
+        let site = match self {
+            Self::Embedded { dir, .. } => Site::Folder(dir.path().to_owned()),
+            Self::Servers { settings, .. } => Site::Servers(Box::new(settings.clone())),
+        };
+        let build = || coupon_seeding::build_room_index(&site, None, &mut Silent);
+        // It has a runtime of its own, which a thread of another cannot enter.
+        std::thread::scope(|scope| scope.spawn(build).join().unwrap()).unwrap();
+    }
+
+    /// Changes a shard as a person would.
+    pub(crate) async fn damage_shard(&self, shard: ShardId, sql: &str) {
+        match self {
+            Self::Embedded { .. } => self.edit_shard(shard, sql),
+            Self::Servers { settings, .. } => {
+                let cluster = Cluster::new(settings, &ParityAndDay).unwrap();
+                let database = cluster.shards.get(shard.index()).unwrap();
+                let mut conn = database.connect_alone().await.unwrap();
+                conn.query_drop(sql).await.unwrap();
+                conn.disconnect().await.unwrap();
+            }
+        }
+    }
+
+    fn open_as(&self, unknown_users: UnknownUsers, room_index: bool) -> anyhow::Result<Backend> {
         match self {
             Self::Embedded { dir, clock } => {
                 let options = embedded::Options {
@@ -221,6 +256,7 @@ impl Bench {
                     max_file_mb: 0,
                     shard_backlog: 1_000,
                     shards_prepared: NonZeroU16::MIN,
+                    room_index,
                     unknown_users,
                 };
                 embedded::open(&options, Arc::new(ParityAndDay), clock)
@@ -230,6 +266,7 @@ impl Bench {
                     servers: settings.clone(),
                     workers: 1,
                     shards_prepared: std::num::NonZeroU16::MIN,
+                    room_index,
                     shard_backlog: 1_000,
                     unknown_users,
                 };

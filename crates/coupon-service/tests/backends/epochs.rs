@@ -54,6 +54,7 @@ pub(crate) fn process(bench: &Bench, role: Role) -> Backend {
         servers: settings,
         workers: 1,
         shards_prepared: std::num::NonZeroU16::MIN,
+        room_index: false,
         shard_backlog: 1_000,
         unknown_users: UnknownUsers::Refuse,
     };
@@ -332,6 +333,7 @@ fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well
             servers: settings,
             workers: 1,
             shards_prepared: std::num::NonZeroU16::MIN,
+            room_index: false,
             shard_backlog: 1_000,
             unknown_users: UnknownUsers::Refuse,
         };

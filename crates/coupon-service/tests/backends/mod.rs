@@ -17,6 +17,7 @@ mod living;
 mod operators;
 mod raced;
 mod recorded;
+mod room_index;
 mod schema;
 mod servers;
 mod used;
@@ -51,6 +52,7 @@ use hot::what_is_hot_is_told_by_name_and_a_grab_counts_once;
 use laws::*;
 use living::*;
 use operators::*;
+use room_index::*;
 use used::{
     a_coupon_can_be_used_after_its_end_and_after_its_withdrawal, a_user_who_is_not_active_grabs_nothing,
     an_order_asked_for_again_is_told_what_it_was_told_before,
@@ -110,6 +112,10 @@ on_every_backend! {
     users_who_are_added_may_grab_and_those_who_exist_stay_as_they_are,
     users_whom_main_does_not_know_are_taken_where_that_is_set,
     what_was_parked_for_want_of_stock_is_applied_once_an_operator_adds_some,
+    what_is_asked_of_a_room_is_answered_by_one_shard_as_all_would_answer,
+    what_the_index_was_not_told_before_the_end_it_is_told_after_the_next_start,
+    the_setting_and_the_index_that_is_there_must_agree,
+    an_index_that_was_put_back_is_refused_and_can_be_made_anew,
 }
 
 on_files! {

@@ -76,6 +76,7 @@ fn options(dir: &Path) -> embedded::Options {
         max_file_mb: 0,
         shard_backlog: 1_000,
         shards_prepared: NonZeroU16::MIN,
+        room_index: false,
         unknown_users: UnknownUsers::Refuse,
     }
 }
@@ -179,6 +180,7 @@ async fn recorded_databases() -> servers::Options {
         servers: settings,
         workers: 1,
         shards_prepared: std::num::NonZeroU16::MIN,
+        room_index: false,
         shard_backlog: 1_000,
         unknown_users: UnknownUsers::Refuse,
     }

@@ -25,6 +25,7 @@ fn open(settings: &ServersSettings) -> anyhow::Result<Backend> {
         servers: settings.clone(),
         workers: 1,
         shards_prepared: std::num::NonZeroU16::MIN,
+        room_index: false,
         shard_backlog: 1_000,
         unknown_users: UnknownUsers::Refuse,
     };
@@ -72,6 +73,7 @@ fn a_process_that_only_takes_grabs_needs_one_that_stores_them() {
                 servers: settings,
                 workers: 1,
                 shards_prepared: std::num::NonZeroU16::MIN,
+                room_index: false,
                 shard_backlog: 1_000,
                 unknown_users: UnknownUsers::Refuse,
             };
@@ -125,6 +127,7 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
                 servers: settings,
                 workers: 1,
                 shards_prepared: std::num::NonZeroU16::MIN,
+                room_index: false,
                 shard_backlog: 1_000,
                 unknown_users: UnknownUsers::Refuse,
             };
@@ -435,17 +438,17 @@ fn a_data_set_of_another_layout_and_a_shard_of_another_data_set_are_refused() {
     let (mine, theirs) = (bench.settings(), other.settings());
     run(&bench, async |_| {
         let cluster = Cluster::new(mine, &ParityAndDay).unwrap();
-        let error = cluster.open("something else").await.unwrap_err().to_string();
+        let error = cluster.open("something else", false).await.unwrap_err().to_string();
         assert!(error.contains("something else") && error.contains(&ParityAndDay.layout()), "{error}");
 
         let strange = Cluster::new(theirs, &ParityAndDay).unwrap().shards[1].clone();
         let mut mixed = cluster.clone();
         mixed.shards[1] = strange;
-        let error = mixed.open(&ParityAndDay.layout()).await.unwrap_err().to_string();
+        let error = mixed.open(&ParityAndDay.layout(), false).await.unwrap_err().to_string();
         assert!(error.contains("servers.shards[1]") && error.contains("data set"), "{error}");
 
         cluster.shards[1].remove().await.unwrap();
-        let error = cluster.open(&ParityAndDay.layout()).await.unwrap_err().to_string();
+        let error = cluster.open(&ParityAndDay.layout(), false).await.unwrap_err().to_string();
         assert!(error.contains("servers.shards[1]") && error.contains("it is shard none"), "{error}");
     });
 }
@@ -479,6 +482,7 @@ fn a_process_whose_clock_is_wrong_does_not_start_and_takes_no_number_from_anothe
                 servers: bench.settings().clone(),
                 workers: 1,
                 shards_prepared: std::num::NonZeroU16::MIN,
+                room_index: false,
                 shard_backlog: 1_000,
                 unknown_users: UnknownUsers::Refuse,
             };

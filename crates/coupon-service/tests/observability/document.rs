@@ -12,7 +12,7 @@ pub(crate) struct Documented {
     kind: String,
     labels: BTreeSet<String>,
     meaning: String,
-    /// `both`, `embedded`, `servers`, or `traces` for those that come with the setting.
+    /// `both`, `embedded`, `servers`, or `traces` and `room index` for those that come with the setting.
     backend: String,
 }
 

@@ -301,6 +301,7 @@ fn refusal(bench: &Bench, redis: String) -> String {
         servers: settings,
         workers: 1,
         shards_prepared: std::num::NonZeroU16::MIN,
+        room_index: false,
         shard_backlog: 1_000,
         unknown_users: UnknownUsers::Refuse,
     };
@@ -315,6 +316,7 @@ fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
             servers: bench.settings().clone(),
             workers: 1,
             shards_prepared: std::num::NonZeroU16::MIN,
+            room_index: false,
             shard_backlog: 20,
             unknown_users: UnknownUsers::Refuse,
         };
@@ -343,6 +345,7 @@ fn a_queue_that_fills_up_by_large_batches_is_seen_before_any_of_them_is_stored()
             servers: bench.settings().clone(),
             workers: 1,
             shards_prepared: std::num::NonZeroU16::MIN,
+            room_index: false,
             shard_backlog: 100,
             unknown_users: UnknownUsers::Refuse,
         };

@@ -18,6 +18,7 @@ fn open(bench: &Bench, role: Role) -> Backend {
         servers: settings,
         workers: 1,
         shards_prepared: std::num::NonZeroU16::MIN,
+        room_index: false,
         shard_backlog: 1_000,
         unknown_users: UnknownUsers::Refuse,
     };

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::applier::{Note, ToMain};
 use super::mover::MoverThread;
+use super::rooms::Carriers;
 use super::state::{ShardState, lock};
 use super::work::{Answer, Message, Task};
 use super::writer::Writer;
@@ -65,6 +66,8 @@ pub(super) struct Writers {
     to_main: ToMain,
     backlog: usize,
     mover: Arc<MoverThread>,
+    /// It keeps the room index up, where there is one.
+    pub(super) carriers: Carriers,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// It ends last: it must hear what the writers have to say.
     applier: Mutex<Option<JoinHandle<()>>>,
@@ -79,7 +82,8 @@ impl Writers {
         applier: JoinHandle<()>,
     ) -> Self {
         let applier = Mutex::new(Some(applier));
-        Self { shards, to_main, backlog, mover, threads: Mutex::default(), applier }
+        let carriers = Carriers::default();
+        Self { shards, to_main, backlog, mover, carriers, threads: Mutex::default(), applier }
     }
 
     /// Takes a writer's thread in, to be waited for at the end.
@@ -109,6 +113,7 @@ impl Writers {
     fn stop(&self) {
         // A batch that is under way arrives first.
         self.mover.close();
+        self.carriers.stop();
         for writer in &*self.shards {
             let _ = writer.messages.send(Message::Stop);
         }
@@ -132,7 +137,8 @@ impl Writers {
         }
         let (reply, answer) = oneshot::channel();
         self.to_main.send(Note::Marker(reply))?;
-        answer.await.map_err(|_| Unavailable::new("the main database", "its writer has stopped"))?
+        answer.await.map_err(|_| Unavailable::new("the main database", "its writer has stopped"))??;
+        self.carriers.reached().await
     }
 }
 

@@ -7,6 +7,7 @@ pub mod books;
 pub mod bulk;
 pub mod copied;
 pub mod folder;
+pub mod rooms;
 
 mod answers;
 mod applier;

@@ -27,17 +27,19 @@ use super::live::Live;
 use super::mover::{MoverThread, Turns};
 use super::pressure::Pressure;
 use super::reader::Readers;
+use super::rooms::{Carrier, FolderRooms, Source, Telling};
 use super::shards::{EmbeddedShards, sum_totals};
 use super::state::ShardState;
 use super::take_up::{self, TakenUp};
 use super::transaction::make_table;
 use super::work::Message;
 use super::writer::{INBOX_MAX, Writer, table_window};
-use super::{layouts, moves, settle, sql};
+use super::{layouts, moves, rooms, settle, sql};
 use crate::clock::Clock;
 use crate::ids::{IdSource, PATIENCE_MS};
 use crate::moving::ShardMoves;
 use crate::outage::TaskOutage;
+use crate::room_index::{RoomIndex, RoomPlaces, agreed};
 use crate::set_aside::{Place, SetAside};
 use crate::settings::UnknownUsers;
 use crate::terms::AllTerms;
@@ -63,6 +65,8 @@ pub struct Options {
     pub shards_prepared: NonZeroU16,
     /// What becomes of users whom main does not know.
     pub unknown_users: UnknownUsers,
+    /// True if the data set is to have a room index.
+    pub room_index: bool,
 }
 
 /// Opens a data folder for a strategy. A folder that holds nothing gets the sample catalogue.
@@ -75,6 +79,8 @@ pub fn open(
     clock: &Clock,
 ) -> anyhow::Result<Backend> {
     let folder = open_folder(options, &*strategy)?;
+    agreed(options.room_index, folder.room_index())
+        .with_context(|| format!("cannot use {}", folder.dir().display()))?;
     let main = folder.connect_main()?;
     let layouts = Arc::new(read_layouts(&folder, &main, strategy)?);
     settle::everything(&folder, clock.now())?;
@@ -119,12 +125,24 @@ pub fn open(
         applier,
     ));
     let around = Around { gate, clock, to_main: &to_main, layouts: &layouts, writers: &handles };
+    let carrier = match folder.room_index() {
+        Some(places) => Some((places, carrier(&folder, places, &parts, &handles, clock)?)),
+        None => None,
+    };
     let mut readers = Vec::new();
     for (part, inbox) in parts.into_iter().zip(inboxes) {
         let started = part.start(&around, options.shard_backlog, inbox)?;
         writers.take_in(started.thread);
         readers.push(started.readers);
     }
+    let readers: Arc<[_]> = readers.into();
+    let room_index = carrier.map(|(places, carrier)| {
+        let as_of = carrier.as_of();
+        carrier.start(&writers.carriers)?;
+        let rooms = FolderRooms { places, readers: Arc::clone(&readers), as_of };
+        anyhow::Ok(Box::new(rooms) as Box<dyn RoomIndex>)
+    });
+    let room_index = room_index.transpose()?;
     let gate = around.gate;
     let main_state = Arc::new(ShardState::new(Vec::new(), Totals::default(), 0, 2));
     let main_readers = connections(options.readers.get(), || folder.connect_main_reader())?;
@@ -152,9 +170,29 @@ pub fn open(
         hand_over: Box::new(Arc::clone(&writers)),
         own_metrics: Box::new(Arc::clone(&writers)),
         shards: Box::new(EmbeddedShards { readers, writers }),
+        room_index,
         catalogue: Box::new(catalogue),
         data: Data::Folder(folder),
     })
+}
+
+/// What carries the shards' entries to the room index.
+fn carrier(
+    folder: &Folder,
+    places: RoomPlaces,
+    parts: &[Part],
+    writers: &Arc<[WriterHandle]>,
+    clock: &Clock,
+) -> anyhow::Result<Carrier> {
+    let source = |part: &Part| {
+        let Some(index) = &part.index else { return Ok(None) };
+        let (db, told) = (folder.connect_shard_reader(part.shard)?, Arc::clone(&index.told));
+        anyhow::Ok(Some(Source { shard: part.shard, db, told, state: Arc::clone(&part.state) }))
+    };
+    let sources = parts.iter().map(source).filter_map(Result::transpose).collect::<anyhow::Result<_>>()?;
+    let connect = |shard| folder.connect_shard_reader(shard);
+    Carrier::new(places, sources, connect, Arc::clone(writers), clock.clone())
+        .with_context(|| format!("cannot use {}", folder.dir().display()))
 }
 
 /// The versions of the layout that may still have rows.
@@ -226,6 +264,7 @@ fn open_folder(options: &Options, strategy: &dyn ShardingStrategy) -> anyhow::Re
         main.execute_batch(&statement).context("cannot load the sample catalogue")?;
     }
     main.execute_batch("COMMIT")?;
+    let folder = if options.room_index { rooms::build(folder, &mut |_, _| ())? } else { folder };
     folder.mark_complete()?;
     tracing::info!(
         data = %options.data.display(),
@@ -248,6 +287,7 @@ struct Part {
     next_due: Option<Timestamp>,
     parked: HashSet<ResultId>,
     moves: ShardMoves,
+    index: Option<Telling>,
 }
 
 /// What every shard's threads work with.
@@ -320,6 +360,7 @@ fn load_shard(
         }
         let unapplied = unapplied(&writer, shard, position)?;
         let next_outbox_id = position.max(last) + 1;
+        let index = folder.room_index().map(|places| Telling::read(&writer, places)).transpose()?;
         Ok(Part {
             shard,
             writer,
@@ -333,6 +374,7 @@ fn load_shard(
             next_due,
             parked,
             moves,
+            index,
         })
     };
     read().with_context(|| format!("cannot read {}", folder.shard_path(shard).display()))
@@ -423,6 +465,7 @@ impl Part {
                 version: None,
                 latest: self.latest.map_or(Timestamp::from_millis(0), ResultId::time),
             },
+            index: self.index,
         };
         let thread = writer.start(messages)?;
         let readers = Readers::start(self.shard, self.readers, Arc::clone(&self.state), (*clock).clone())?;

@@ -17,7 +17,7 @@ use crate::{
 
 /// Every shard's readers, and the writers for changes of results.
 pub(super) struct EmbeddedShards {
-    pub(super) readers: Vec<(Readers, Arc<ShardState>)>,
+    pub(super) readers: Arc<[(Readers, Arc<ShardState>)]>,
     pub(super) writers: Arc<Writers>,
 }
 

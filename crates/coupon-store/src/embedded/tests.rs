@@ -45,6 +45,7 @@ fn opened_with(data: &std::path::Path, shard_backlog: usize) -> Backend {
         max_file_mb: 0,
         shard_backlog,
         shards_prepared: NonZeroU16::MIN,
+        room_index: false,
         unknown_users: UnknownUsers::Refuse,
     };
     open(&options, Arc::new(Parity), &Clock::system()).unwrap()
@@ -253,6 +254,7 @@ fn a_table_that_does_not_get_its_indexes_is_not_made_at_all() {
         max_file_mb: 0,
         shard_backlog: 9,
         shards_prepared: NonZeroU16::MIN,
+        room_index: false,
         unknown_users: UnknownUsers::Refuse,
     };
     open(&options, Arc::new(Parity), &Clock::system()).unwrap_err();

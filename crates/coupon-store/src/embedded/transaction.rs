@@ -9,6 +9,7 @@ use coupon_core::{CouponId, CouponResult, ResultId, ResultState, ShardId, TableI
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::applier::OutboxEntry;
+use super::rooms::{Telling, Written};
 use super::{inbox, moves, sql};
 use crate::moving::{Departure, ShardMoves, same_grab};
 use crate::{Change, Changed, PlacedResult, Totals};
@@ -22,6 +23,10 @@ pub(super) struct Done {
     pub(super) parked: HashSet<ResultId>,
     pub(super) newly_parked: u64,
     pub(super) changed: Vec<Changed>,
+    /// Results that took a step, as they are now.
+    stepped: Vec<CouponResult>,
+    /// What the room index is told of them, and of those that were added.
+    pub(super) told: Option<Written>,
     /// Results that gave their stock back, as they are now.
     pub(super) given_back: Vec<CouponResult>,
     /// How many rows of which coupon moved in which way.
@@ -198,6 +203,15 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
+    /// Notes for the room index which rows there are and what they have come to, and forgets what it has.
+    pub(super) fn tell_index(&mut self, index: Option<&Telling>) -> rusqlite::Result<()> {
+        let Some(index) = index else { return Ok(()) };
+        // In this order: a row may have come and taken a step at once.
+        let rows = self.done.added.iter().chain(&self.done.stepped);
+        self.done.told = Some(index.write(&self.db, rows)?);
+        Ok(())
+    }
+
     /// Takes a step of a result, if its row allows it.
     pub(super) fn change(&mut self, table: TableId, change: &Change) -> rusqlite::Result<()> {
         let changed = sql::change(&self.db, table, change)?;
@@ -258,6 +272,7 @@ impl Done {
 
     /// A row has taken a step; `row` as it is now.
     fn was_changed(&mut self, action: Action, row: &CouponResult) {
+        self.stepped.push(*row);
         if let Action::Use(order_amount) = action {
             self.totals += Totals { used: 1, order_amount, ..Totals::default() };
         }

@@ -23,6 +23,7 @@ use super::hand_over::WriterHandle;
 use super::inbox::Inbox;
 use super::late::Fence;
 use super::pressure::Pressure;
+use super::rooms::Telling;
 use super::sql;
 use super::state::{ShardState, thread_cpu};
 use super::transaction::{Done, Store};
@@ -87,6 +88,8 @@ pub(super) struct Writer {
     /// What has moved from here.
     pub(super) moves: ShardMoves,
     pub(super) fence: Fence,
+    /// What the room index is told of, where there is one.
+    pub(super) index: Option<Telling>,
 }
 
 impl Writer {
@@ -194,7 +197,7 @@ impl Writer {
         let expire = || {
             let mut store = Store::begin(&self.db, now)?;
             store.expire(EXPIRE_MAX)?;
-            store.write_outbox(self.shard, self.next_outbox_id, self.to_forget(applied))?;
+            self.leave_word(&mut store, applied)?;
             store.commit()
         };
         match expire() {
@@ -233,7 +236,7 @@ impl Writer {
             for (table, change, _) in &work.changes {
                 store.change(*table, change)?;
             }
-            store.write_outbox(self.shard, self.next_outbox_id, self.to_forget(applied))?;
+            self.leave_word(&mut store, applied)?;
             store.commit()
         };
         match put() {
@@ -267,7 +270,7 @@ impl Writer {
             if slice.len() == self.inbox.sorting.len() {
                 store.clear_inbox(self.inbox.sorting_batch)?;
             }
-            store.write_outbox(self.shard, self.next_outbox_id, self.to_forget(applied))?;
+            self.leave_word(&mut store, applied)?;
             store.commit()
         };
         match store() {
@@ -288,9 +291,11 @@ impl Writer {
         }
     }
 
-    /// Up to which entry the outbox can be emptied, if there is anything to empty.
-    fn to_forget(&self, applied: i64) -> Option<i64> {
-        (applied > self.forgotten).then_some(applied)
+    /// Notes for main and for the room index what a transaction has done, and forgets what they have.
+    fn leave_word(&self, store: &mut Store<'_>, applied: i64) -> rusqlite::Result<()> {
+        let forget = (applied > self.forgotten).then_some(applied);
+        store.write_outbox(self.shard, self.next_outbox_id, forget)?;
+        store.tell_index(self.index.as_ref())
     }
 
     /// One transaction for everything: what the inbox holds, what has just arrived, and whatever else is asked.
@@ -315,7 +320,7 @@ impl Writer {
             for (table, change, _) in &work.changes {
                 store.change(*table, change)?;
             }
-            store.write_outbox(self.shard, self.next_outbox_id, self.to_forget(applied))?;
+            self.leave_word(&mut store, applied)?;
             store.commit()
         };
         match store() {
@@ -364,6 +369,9 @@ impl Writer {
             self.next_outbox_id += 1;
             self.forgotten = self.forgotten.max(applied);
             self.main.tell(entry);
+        }
+        if let (Some(index), Some(told)) = (&mut self.index, done.told.take()) {
+            index.committed(told);
         }
         // Only now: whoever takes the stock that came back is told to main after it.
         let now = self.clock.now();

@@ -19,10 +19,11 @@ use super::format::{FORMAT, FORMATS_BEFORE};
 use super::mysql::{BOOKS_LOCK, Database, DatabaseError, LAYOUT, SILENT_DAYS_S, code, has_code, read_moves};
 use super::names::{Names, Namespace};
 use super::places::{self, Places};
-use super::{layouts, mains_time, upgrade};
+use super::{layouts, mains_time, rooms, upgrade};
 use crate::VersionRecord;
 use crate::carried::COPYING;
 use crate::clock::Clock;
+use crate::room_index::{self, RoomPlaces};
 use crate::settings::ServersSettings;
 
 /// The longest wait for another process that is making or changing the same databases, in seconds.
@@ -58,6 +59,8 @@ pub struct Label {
     pub of_before: bool,
     /// The data set that it is to become a copy of, while it is not.
     pub copy_of: Option<String>,
+    /// Its room index, if it has one.
+    pub rooms: Option<RoomPlaces>,
 }
 
 /// A data set that was opened, and the shards that are down for now.
@@ -159,18 +162,21 @@ impl Cluster {
         };
         let copy_of = text(COPYING).filter(|_| !complete);
         let layout = text("layout").unwrap_or_default();
-        Ok(Some(Label { dataset, layout, shards, complete, of_before, copy_of }))
+        let rooms = text(room_index::META).map(|value| RoomPlaces::read(&value)).transpose();
+        let rooms = rooms.map_err(|error| self.main.failed(error.to_string(), false))?;
+        Ok(Some(Label { dataset, layout, shards, complete, of_before, copy_of, rooms }))
     }
 
     /// Opens the data set for a strategy, bringing its tables up to date. Where there is none, makes one that holds the
-    /// small sample catalogue.
+    /// small sample catalogue, with a room index if there is to be one.
     ///
     /// # Errors
-    /// When it is incomplete, laid out otherwise, or a database cannot be used, for any reason but that a shard is
+    /// When it is incomplete, laid out otherwise, has a room index or none against what is said, or a database cannot be used, for any reason but that a shard is
     /// down.
-    pub async fn open(&self, layout: &str) -> anyhow::Result<Opened> {
+    pub async fn open(&self, layout: &str, room_index: bool) -> anyhow::Result<Opened> {
         let _lock = self.lock().await?;
-        let Some(label) = self.label().await? else { return self.make_sample(layout).await };
+        let Some(label) = self.label().await? else { return self.make_sample(layout, room_index).await };
+        room_index::agreed(room_index, label.rooms).with_context(|| self.main.to_string())?;
         self.of_so_many(label.shards).await?.open_as_recorded(label, layout).await
     }
 
@@ -240,6 +246,10 @@ impl Cluster {
         }
         for (shard, database) in self.numbered().skip(usize::from(label.shards)) {
             self.make_shard(shard, database, &label.dataset).await?;
+            if label.rooms.is_some() {
+                let mut conn = database.connect().await?;
+                rooms::make_tables(&mut conn).await.map_err(|error| database.error(&error))?;
+            }
         }
         let written = async {
             let mut conn = self.main.connect().await?;
@@ -302,8 +312,11 @@ impl Cluster {
         Ok(())
     }
 
-    async fn make_sample(&self, layout: &str) -> anyhow::Result<Opened> {
+    async fn make_sample(&self, layout: &str, room_index: bool) -> anyhow::Result<Opened> {
         let dataset = self.make_tables().await?;
+        if room_index {
+            rooms::build_in(self, &mut |_, _| ()).await?;
+        }
         self.write_label(&dataset, layout, None, &schema::sample(Dialect::MySql)).await?;
         tracing::info!(
             dataset,
@@ -318,6 +331,7 @@ impl Cluster {
             complete: true,
             of_before: false,
             copy_of: None,
+            rooms: self.label().await?.and_then(|label| label.rooms),
         };
         let versions = self.versions(&label).await?;
         Ok(Opened { label, cluster: self.clone(), versions, down: Vec::new() })

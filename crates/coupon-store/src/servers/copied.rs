@@ -22,11 +22,11 @@ use crate::statements;
 
 /// A data set on servers that no service is at work on, nor begins to be for as long as this lives.
 #[derive(Debug)]
-struct Resting {
-    cluster: Cluster,
+pub(super) struct Resting {
+    pub(super) cluster: Cluster,
     label: Label,
     settings: ServersSettings,
-    lock: SetupLock,
+    pub(super) lock: SetupLock,
     /// As they were before anything was read.
     marks: Marks,
 }
@@ -41,7 +41,7 @@ impl Resting {
     /// # Errors
     /// When there is none, it is incomplete or of an earlier version, a shard lacks something, or a service, an archive or
     /// a rebuild is at work on it.
-    async fn hold(settings: &ServersSettings, namespace: Namespace) -> anyhow::Result<Self> {
+    pub(super) async fn hold(settings: &ServersSettings, namespace: Namespace) -> anyhow::Result<Self> {
         let one = Cluster::with(settings, namespace, std::num::NonZeroU16::MIN)?;
         let mut lock = one.lock().await?;
         let main = &one.main;

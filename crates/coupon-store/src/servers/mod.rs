@@ -17,6 +17,7 @@ mod marks;
 pub mod mysql;
 pub mod names;
 pub mod rebuild;
+pub mod rooms;
 pub mod seam;
 pub mod wipe;
 

@@ -19,13 +19,14 @@ use super::names::Namespace;
 use super::own_metrics::ServersMetrics;
 use super::per_thread::PerThread;
 use super::process::{Part, Process};
+use super::rooms::{Rooms, ServersRooms};
 use super::seam::{Servers, ShardServer};
 use super::shards::ServersShards;
 use super::tasks::{Background, RELIES};
 use crate::clock::Clock;
 use crate::ids::IdSource;
 use crate::settings::{Role, ServersSettings, UnknownUsers};
-use crate::{Backend, Data, Gate, Growing, HandOver, Layouts, VersionRecord};
+use crate::{Backend, Data, Gate, Growing, HandOver, Layouts, RoomIndex, VersionRecord};
 
 /// The longest that a start waits for a gate that has to be filled first: until then no request is answered at all.
 const GATE: Duration = Duration::from_secs(5);
@@ -46,6 +47,8 @@ pub struct Options {
     pub shards_prepared: NonZeroU16,
     /// What becomes of users whom main does not know.
     pub unknown_users: UnknownUsers,
+    /// True if the data set has a room index, or is to be made with one.
+    pub room_index: bool,
 }
 
 /// Opens the servers for a strategy. Where there is no data set yet, makes one that holds the sample catalogue.
@@ -91,6 +94,7 @@ struct Parts {
     growth: Box<dyn Growing>,
     hand_over: Box<dyn HandOver>,
     shards: ServersShards,
+    rooms: Option<ServersRooms>,
     catalogue: ServersCatalogue,
     background: Arc<Background>,
     runtime: tokio::runtime::Handle,
@@ -110,7 +114,8 @@ impl Parts {
         );
         let prepared = strategy.shard_count().max(options.shards_prepared);
         let (cluster, servers, versions) =
-            connect_all(settings, &*strategy, prepared, options.unknown_users, clock).await?;
+            connect_all(settings, &*strategy, prepared, (options.unknown_users, options.room_index), clock)
+                .await?;
         let layouts = {
             let shards = u16::try_from(cluster.shards.len()).ok().and_then(NonZeroU16::new);
             let versions = versioned(&Versioned::first(strategy), &versions)?;
@@ -125,6 +130,12 @@ impl Parts {
         let background = Arc::clone(&process.background);
         let runtime = tokio::runtime::Handle::current();
         let catalogue = ServersCatalogue::new(&background, runtime.clone(), &cluster.main);
+        let rooms = background.rooms.as_ref().map(|rooms| ServersRooms {
+            places: rooms.places,
+            databases: cluster.shards.clone(),
+            pools: PerThread::default(),
+            status: background.status.clone(),
+        });
         let parts = Self {
             role: settings.role,
             namespace: cluster.namespace.as_str().to_owned(),
@@ -140,6 +151,7 @@ impl Parts {
                 gates: PerThread::default(),
                 gate_patience: part.gate_patience,
             },
+            rooms,
             catalogue,
             background,
             runtime,
@@ -148,8 +160,8 @@ impl Parts {
     }
 
     fn into_backend(self, thread: thread::JoinHandle<()>) -> Backend {
-        let Self { role, namespace, ids, gate, growth, hand_over, shards, catalogue, background, runtime } =
-            self;
+        let Self { role, namespace, ids, gate, growth, hand_over, .. } = self;
+        let Self { shards, rooms, catalogue, background, runtime, .. } = self;
         Backend {
             dataset: background.dataset.clone(),
             layouts: Arc::clone(&background.layouts),
@@ -159,6 +171,7 @@ impl Parts {
             lifecycle: Box::new(Running::new(Arc::clone(&background), runtime, thread)),
             hand_over,
             shards: Box::new(shards),
+            room_index: rooms.map(|rooms| Box::new(rooms) as Box<dyn RoomIndex>),
             catalogue: Box::new(catalogue),
             own_metrics: Box::new(ServersMetrics { background, role }),
             data: Data::Servers(namespace),
@@ -176,30 +189,31 @@ pub async fn connect(
     clock: &Clock,
 ) -> anyhow::Result<Servers> {
     let shards = strategy.shard_count();
-    Ok(connect_all(settings, strategy, shards, UnknownUsers::Refuse, clock).await?.1)
+    Ok(connect_all(settings, strategy, shards, (UnknownUsers::Refuse, false), clock).await?.1)
 }
 
 async fn connect_all(
     settings: &ServersSettings,
     strategy: &dyn ShardingStrategy,
     shards: NonZeroU16,
-    unknown_users: UnknownUsers,
+    (unknown_users, room_index): (UnknownUsers, bool),
     clock: &Clock,
 ) -> anyhow::Result<(Cluster, Servers, Vec<VersionRecord>)> {
     let cluster = Cluster::with(settings, Namespace::new(&settings.namespace, strategy.name())?, shards)?;
     let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
     redis.check().await?;
-    let Opened { label, cluster, versions, down } = cluster.open(&strategy.layout()).await?;
+    let Opened { label, cluster, versions, down } = cluster.open(&strategy.layout(), room_index).await?;
     for (shard, error) in &down {
         tracing::warn!(%shard, %error, "a shard is down; the others are served");
     }
     let dataset = label.dataset;
     let names = cluster.names(&dataset);
     let shards = cluster.numbered().map(|(shard, database)| {
-        Box::new(ShardDatabase::new(database, shard, &dataset)) as Box<dyn ShardServer>
+        Box::new(ShardDatabase::new(database, shard, &dataset).telling(label.rooms)) as Box<dyn ShardServer>
     });
     let shards: Vec<_> = shards.collect();
     let count = u16::try_from(cluster.shards.len())?;
+    let rooms = label.rooms.map(|places| Rooms::new(places, &dataset, &cluster.shards));
     let main = MainDatabase::new(&cluster.main, &cluster.namespace, clock);
     let servers = Servers {
         offered: Arc::new(Offered::load(&cluster.main, &main, unknown_users).await?),
@@ -207,6 +221,7 @@ async fn connect_all(
         gate: Box::new(move |patience| Box::new(GateLink::new(redis.clone(), names.clone(), patience))),
         shards,
         main: Arc::new(main),
+        rooms,
         dataset,
     };
     Ok((cluster, servers, versions))

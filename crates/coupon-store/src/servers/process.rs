@@ -208,7 +208,7 @@ impl Tasks {
 
 impl Background {
     async fn new(servers: Servers, part: Part, layouts: Arc<Layouts>, clock: &Clock) -> anyhow::Result<Self> {
-        let Servers { dataset, offered, gate, queues, shards: databases, main } = servers;
+        let Servers { dataset, offered, gate, queues, shards: databases, main, rooms } = servers;
         let agreement = agree_at_start(&*main, clock).await?;
         let admin = queues.admin().await?;
         admin.declare().await?;
@@ -221,6 +221,7 @@ impl Background {
             queues: QueuesHandle::new(queues, &epoch, part.publish_patience, shards),
             gate: GateHandle { server: gate(RESPONSE), connect: gate, epoch },
             databases,
+            rooms,
             main,
             floors: Floors::new(shards),
             time: Time { clock: clock.clone(), agreement },

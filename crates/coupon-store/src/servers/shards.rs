@@ -80,7 +80,8 @@ impl ServersShards {
     async fn change_there(&self, placement: Placement, wanted: Change) -> Result<Changed, Unavailable> {
         let Placement { shard, .. } = placement;
         let Self { background, .. } = self;
-        let server = ShardDatabase::new(&self.database(shard)?, shard, &background.dataset);
+        let places = background.rooms.as_ref().map(|rooms| rooms.places);
+        let server = ShardDatabase::new(&self.database(shard)?, shard, &background.dataset).telling(places);
         background.change(&**self.gate(), &server, placement, &wanted).await
     }
 

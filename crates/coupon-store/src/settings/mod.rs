@@ -33,6 +33,8 @@ pub struct Settings {
     pub shards: NonZeroU16,
     /// Shards that are to be open at least, whether or not the layout uses them; 0: those alone that it uses.
     pub shards_prepared: u16,
+    /// True if the data set has a room index, or is to be made with one.
+    pub room_index: bool,
     /// The backend that stores everything.
     #[serde(deserialize_with = "choice")]
     pub backend: BackendKind,
@@ -85,6 +87,8 @@ impl Settings {
 pub struct StorageSettings {
     /// The number of shards that the strategy spreads results over.
     pub shards: NonZeroU16,
+    /// True if the data set has a room index, or is to be made with one.
+    pub room_index: bool,
     /// The backend that stores everything.
     #[serde(deserialize_with = "choice")]
     pub backend: BackendKind,
@@ -96,7 +100,7 @@ pub struct StorageSettings {
 
 impl StorageSettings {
     /// Its settings and sections.
-    pub(crate) const KEYS: [&str; 4] = ["shards", "backend", "embedded", "servers"];
+    pub(crate) const KEYS: [&str; 5] = ["shards", "room_index", "backend", "embedded", "servers"];
 }
 
 /// The backend that stores everything.

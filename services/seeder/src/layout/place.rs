@@ -81,11 +81,17 @@ impl Place {
     /// A folder, in which there are so many shards from now on, if there were fewer.
     pub(super) fn folder(storage: &Storage, of_layout: &OfLayout<'_>, shards: u16) -> Result<Self> {
         let data = data(storage)?;
-        let layout = unlocked(Folder::open_any(&data))?.layout().to_owned();
+        let folder = unlocked(Folder::open_any(&data))?;
+        let (layout, room_index) = (folder.layout().to_owned(), folder.room_index().is_some());
+        drop(folder);
         // As a service would have it that nobody has set anything for but the folder, and how many shards it is to have.
         let sources = Sources {
             service_defaults: "listen = \"127.0.0.1:0\"".to_owned(),
-            flags: vec![format!("embedded.data={}", json!(data)), format!("shards_prepared={shards}")],
+            flags: vec![
+                format!("embedded.data={}", json!(data)),
+                format!("shards_prepared={shards}"),
+                format!("room_index={room_index}"),
+            ],
             ..Sources::default()
         };
         let (settings, NoSettings {}) = sources.read("layout")?;

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::path::Path;
 
 use coupon_core::{Day, Timestamp};
-use coupon_seeding::{ArchiveReport, Silent};
+use coupon_seeding::{ArchiveReport, SeedOptions, Silent};
 
 use crate::files::common::{
     Row, assert_books_balance, main_db, now, number, rows, seed, shard_db, small, tables,
@@ -53,6 +53,21 @@ fn from_other_tables_old_rows_are_deleted() {
         let left = rows(dir.path(), 4);
         assert!(left.iter().map(|(row, _)| *row).eq(kept), "{name}");
         assert_books_balance(dir.path(), &left);
+    }
+}
+
+#[test]
+fn what_is_retired_leaves_the_room_index_too() {
+    for name in ["hash", "range-time"] {
+        let dir = tempfile::tempdir().unwrap();
+        seed(dir.path(), name, &SeedOptions { room_index: true, ..small(3_000) });
+        let kept = rows_since(dir.path(), "2026-11-20").len();
+        archive(dir.path(), "2026-11-20").unwrap();
+        let indexed = |shard| number(&shard_db(dir.path(), shard), "SELECT COUNT(*) FROM room_index");
+        assert_eq!((0..4).map(indexed).sum::<i64>(), kept as i64, "{name}");
+        let data = coupon_audit::Data::Folder(dir.path().to_owned());
+        let report = data.audit(&coupon_audit::Scope { drained: true, ..Default::default() }).unwrap();
+        assert_eq!(report.violations(), 0, "{name}: {report}");
     }
 }
 
@@ -201,6 +216,7 @@ fn a_folder_that_a_service_has_open_is_left_alone() {
         max_file_mb: 0,
         shard_backlog: 100,
         shards_prepared: NonZeroU16::MIN,
+        room_index: false,
         unknown_users: UnknownUsers::Refuse,
     };
     let clock = coupon_store::clock::Clock::system();

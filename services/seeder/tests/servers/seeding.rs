@@ -84,8 +84,9 @@ fn a_seeded_data_set_opens_as_what_it_is_with_its_indexes() {
     let report = place.seed("hash", &small(500), false);
     let (hash, range) = (strategy("hash"), strategy("range-time"));
     let cluster = Cluster::new(&place.settings, &*hash).unwrap();
-    let (opened, other) =
-        block_on(async { (cluster.open(&hash.layout()).await, cluster.open(&range.layout()).await) });
+    let (opened, other) = block_on(async {
+        (cluster.open(&hash.layout(), false).await, cluster.open(&range.layout(), false).await)
+    });
     let label = opened.unwrap().label;
     assert_eq!((label.dataset, label.shards, label.complete), (report.dataset, 4, true));
     assert!(other.unwrap_err().to_string().contains("laid out as"));
@@ -196,12 +197,12 @@ fn a_seeding_that_was_cut_short_is_refused_and_repaired_by_a_reset() {
     let (place, hash) = (Place::new("cut"), strategy("hash"));
     drop(Bulk::begin(&place.settings, &*hash, false).unwrap());
     let cluster = Cluster::new(&place.settings, &*hash).unwrap();
-    let error = block_on(cluster.open(&hash.layout())).unwrap_err().to_string();
+    let error = block_on(cluster.open(&hash.layout(), false)).unwrap_err().to_string();
     assert!(error.contains("incomplete") && error.contains("--reset"), "{error}");
     assert!(place.try_seed("hash", &small(10), false).is_err());
     place.seed("hash", &small(200), true);
     let cluster = Cluster::new(&place.settings, &*hash).unwrap();
-    assert!(block_on(cluster.open(&hash.layout())).unwrap().label.complete);
+    assert!(block_on(cluster.open(&hash.layout(), false)).unwrap().label.complete);
     place.assert_books_balance();
 }
 

@@ -13,6 +13,7 @@ use anyhow::{Result, ensure};
 use coupon_core::{Day, Timestamp};
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::markers::settle_queues;
+use coupon_store::servers::rooms;
 use coupon_store::settings::ServersSettings;
 use mysql_async::Error;
 
@@ -20,7 +21,7 @@ use self::books::Books;
 use self::shard::Shard;
 use super::databases::{namespace, open};
 use crate::Progress;
-use crate::archive::{ArchiveReport, Counts, still_on_offer};
+use crate::archive::{ArchiveReport, Counts, first_id, still_on_offer};
 
 /// The number of attempts at a transaction that gets in another's way.
 const TRIES: u32 = 10;
@@ -65,7 +66,9 @@ pub fn archive_servers(
         let books = Books::open(&cluster, &dataset).await?;
         // What is on its way to tables that are about to go is counted with what they hold.
         settle_queues(&cluster, settings, &dataset).await?;
-        retire(&cluster, books, before, now, progress).await
+        let report = retire(&cluster, books, before, now, progress).await?;
+        rooms::retire(&cluster, &dataset, first_id(before)?).await?;
+        Ok(report)
     })
 }
 

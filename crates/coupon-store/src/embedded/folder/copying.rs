@@ -49,7 +49,7 @@ impl Folder {
             }
         }
         let (dataset, layouts) = (found.dataset, [layout.to_owned(), layout.to_owned()]);
-        Ok(Self { dir: dir.to_owned(), dataset, layouts, shards, _lock: lock })
+        Ok(Self { dir: dir.to_owned(), dataset, layouts, shards, rooms: None, _lock: lock })
     }
 
     /// Removes what a copy has made here that was cut short, and nothing else.

@@ -24,6 +24,7 @@ pub use error::{FolderError, Holder};
 use super::moves::LEAVING;
 use super::sql;
 use crate::carried::COPYING;
+use crate::room_index::{self, RoomPlaces};
 
 /// The version of the files' layout that this code writes, and the last it can read.
 pub const FORMAT: u32 = 4;
@@ -45,6 +46,8 @@ pub struct Folder {
     /// Of the first version of its layout, and of the latest.
     layouts: [String; 2],
     shards: NonZeroU16,
+    /// The room index, if there is one.
+    rooms: Option<RoomPlaces>,
     /// The lock lasts as long as the file is open.
     _lock: File,
 }
@@ -124,8 +127,8 @@ impl Folder {
         for shard in files::shards(dir)?.into_iter().filter(|shard| shard.number() >= meta.shards.get()) {
             check_is_empty(dir, shard, meta.shards)?;
         }
-        let MainMeta { format, dataset, layouts, shards } = meta;
-        Ok((Self { dir: dir.to_owned(), dataset, layouts, shards, _lock: lock }, format))
+        let MainMeta { format, dataset, layouts, shards, rooms } = meta;
+        Ok((Self { dir: dir.to_owned(), dataset, layouts, shards, rooms, _lock: lock }, format))
     }
 
     /// Brings it up to date, if it is of an earlier format.
@@ -155,7 +158,11 @@ impl Folder {
     fn make_shard(&self, shard: ShardId) -> Result<(), FolderError> {
         let number = shard.to_string();
         let rows = [("dataset", &*self.dataset), ("shard", &*number)];
-        make(&self.shard_path(shard), &schema::shard(Dialect::Sqlite), "shard_meta", &rows)
+        let mut tables = schema::shard(Dialect::Sqlite);
+        if self.rooms.is_some() {
+            tables.extend(schema::room_index(Dialect::Sqlite));
+        }
+        make(&self.shard_path(shard), &tables, "shard_meta", &rows)
     }
 
     /// True if the folder holds a data set, or part of one.
@@ -197,6 +204,24 @@ impl Folder {
     #[must_use]
     pub const fn shards(&self) -> NonZeroU16 {
         self.shards
+    }
+
+    /// The room index, if there is one.
+    #[must_use]
+    pub const fn room_index(&self) -> Option<RoomPlaces> {
+        self.rooms
+    }
+
+    /// Says in main that there is this room index, or none.
+    pub(crate) fn with_room_index(self, rooms: Option<RoomPlaces>) -> Result<Self, FolderError> {
+        match rooms {
+            Some(rooms) => {
+                let row = (room_index::META, rooms.shards().to_string());
+                self.write_main("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", row)?;
+            }
+            None => self.write_main("DELETE FROM meta WHERE name = ?1", [room_index::META])?,
+        }
+        Ok(Self { rooms, ..self })
     }
 
     /// The main database's file.
@@ -276,7 +301,7 @@ impl Folder {
         copy_of: Option<&str>,
     ) -> Result<Self, FolderError> {
         let (dataset, layouts) = (new_dataset(), [layout.to_owned(), layout.to_owned()]);
-        let folder = Self { dir: dir.to_owned(), dataset, layouts, shards, _lock: lock };
+        let folder = Self { dir: dir.to_owned(), dataset, layouts, shards, rooms: None, _lock: lock };
         let shard_count = shards.to_string();
         let mut rows = vec![("dataset", &*folder.dataset), ("layout", layout), ("shards", &*shard_count)];
         rows.extend(copy_of.map(|source| (COPYING, source)));
@@ -345,6 +370,7 @@ struct MainMeta {
     dataset: String,
     layouts: [String; 2],
     shards: NonZeroU16,
+    rooms: Option<RoomPlaces>,
 }
 
 impl MainMeta {
@@ -368,7 +394,10 @@ impl MainMeta {
         let shards = need("shards")?.parse().map_err(|_| damaged("its number of shards is none"))?;
         let first = need("layout")?;
         let layouts = meta.layouts()?.unwrap_or_else(|| [first.clone(), first]);
-        Ok(Self { format, dataset: need("dataset")?, layouts, shards })
+        let rooms = meta.get(room_index::META)?;
+        let rooms = rooms.map(|value| RoomPlaces::read(&value)).transpose();
+        let rooms = rooms.map_err(|error| damaged(&error.to_string()))?;
+        Ok(Self { format, dataset: need("dataset")?, layouts, shards, rooms })
     }
 }
 

@@ -14,8 +14,10 @@ use mysql_async::{Conn, Row};
 
 use super::steps::{self, begin_steps};
 use super::{Database, DatabaseError, FORGET, PATIENCE, code, has_code};
+use crate::room_index::RoomPlaces;
 use crate::servers::cluster::check_shard;
 use crate::servers::format::FORMAT;
+use crate::servers::rooms;
 use crate::servers::seam::{
     Alike, Begun, Hold, Inserted, Look, Note, OutboxEntry, Reached, ReadsHolds, ShardServer, ShardState,
     Stepping, Storing, StoringError, Waiting,
@@ -44,6 +46,8 @@ pub(in crate::servers) struct ShardDatabase {
     pub(super) database: Database,
     shard: ShardId,
     pub(super) dataset: String,
+    /// The room index that is told of its rows, if there is one.
+    pub(super) rooms: Option<RoomPlaces>,
 }
 
 /// What of a row a gate knows, as [`statements::RESERVED`] names it.
@@ -69,7 +73,12 @@ fn parked((coupon, user, id): (u64, u64, i64)) -> Hold {
 
 impl ShardDatabase {
     pub(in crate::servers) fn new(database: &Database, shard: ShardId, dataset: &str) -> Self {
-        Self { database: database.clone(), shard, dataset: dataset.to_owned() }
+        Self { database: database.clone(), shard, dataset: dataset.to_owned(), rooms: None }
+    }
+
+    /// The same, for a data set that has this room index: what stores or changes rows tells the index of them.
+    pub(in crate::servers) fn telling(self, rooms: Option<RoomPlaces>) -> Self {
+        Self { rooms, ..self }
     }
 
     async fn read<R, T>(&self, sql: String, of: fn(R) -> T) -> Result<Vec<T>, DatabaseError>
@@ -181,7 +190,7 @@ impl ShardServer for ShardDatabase {
         let mut conn = self.database.connect_to_lock().await?;
         // Its first statement begins a transaction: one round trip less than to say so.
         conn.query_drop("SET SESSION autocommit = 0").await.map_err(|error| self.database.error(&error))?;
-        Ok(Box::new(StoringOver { shard: self.clone(), conn }))
+        Ok(Box::new(StoringOver { shard: self.clone(), conn, after: 0, rows: Vec::new() }))
     }
 
     async fn tables(&self) -> Result<Vec<TableId>, DatabaseError> {
@@ -348,6 +357,10 @@ impl ShardServer for ShardDatabase {
 struct StoringOver {
     shard: ShardDatabase,
     conn: Conn,
+    /// The number of transactions before the one under way.
+    after: u64,
+    /// The rows that went in, where there is a room index to be told of them.
+    rows: Vec<CouponResult>,
 }
 
 impl StoringOver {
@@ -368,7 +381,10 @@ impl Storing for StoringOver {
 
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
         let state = steps::lock_state(&mut self.conn, &self.shard.dataset).await;
-        state.map_err(|error| self.failed(&error))
+        let state = state.map_err(|error| self.failed(&error))?;
+        self.after = state.map_or(0, |begun| begun.commits);
+        self.rows.clear();
+        Ok(state)
     }
 
     async fn insert(
@@ -378,7 +394,12 @@ impl Storing for StoringOver {
         ignoring: bool,
     ) -> Result<Inserted, StoringError> {
         match self.conn.query_drop(sql::insert(table, results, ignoring)).await {
-            Ok(()) => Ok(Inserted::All),
+            Ok(()) => {
+                if self.shard.rooms.is_some() {
+                    self.rows.extend(results.iter().copied());
+                }
+                Ok(Inserted::All)
+            }
             Err(error) if has_code(&error, code::DUPLICATE) => Ok(Inserted::Duplicate),
             Err(error) => Err(self.failed(&error)),
         }
@@ -400,7 +421,9 @@ impl Storing for StoringOver {
     }
 
     async fn commit(&mut self, note: &Note<'_>) -> Result<(), StoringError> {
-        note_and_commit(&mut self.conn, note).await.map_err(|error| self.failed(&error))
+        let told = self.shard.rooms.map(|places| rooms::entries(places, &self.rows, self.after));
+        let noted = note_and_commit(&mut self.conn, note, &told.unwrap_or_default()).await;
+        noted.map_err(|error| self.failed(&error))
     }
 
     async fn close(self: Box<Self>) {
@@ -408,8 +431,8 @@ impl Storing for StoringOver {
     }
 }
 
-/// Writes the markers, the outbox entries and the shard's sums, and commits.
-async fn note_and_commit(conn: &mut Conn, note: &Note<'_>) -> mysql_async::Result<()> {
+/// Writes the markers, the outbox entries, what the room index is told and the shard's sums, and commits.
+async fn note_and_commit(conn: &mut Conn, note: &Note<'_>, told: &str) -> mysql_async::Result<()> {
     let now = note.now.millis();
     for marker in note.markers {
         let row = (&marker.id, now);
@@ -420,7 +443,7 @@ async fn note_and_commit(conn: &mut Conn, note: &Note<'_>) -> mysql_async::Resul
         conn.exec_drop("DELETE FROM markers WHERE commit_time < ?", old).await?;
     }
     // The server does one after the other, and stops at the first that fails.
-    let mut all = steps::entries(note.entries, note.now);
+    let mut all = steps::entries(note.entries, note.now) + told;
     // A time later than now came from a clock that was wrong.
     let Note { outbox_id, closes, sent, added, late, messages, received, .. } = note;
     if *late > 0 {

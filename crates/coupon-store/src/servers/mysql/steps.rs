@@ -13,7 +13,7 @@ use crate::servers::format::FORMAT;
 use crate::servers::seam::{
     Begun, Expired, OutboxEntry, Release, ShardMoves, Stepped, Stepping, StepsNote, StoringError, Waiting,
 };
-use crate::servers::{sql, values};
+use crate::servers::{rooms, sql, values};
 use crate::statements::{self, Numbers};
 use crate::{Change, Totals};
 
@@ -26,13 +26,17 @@ type Due = (i64, i64, String);
 pub(super) struct StepsOver {
     shard: ShardDatabase,
     transaction: Transaction<'static>,
+    /// The number of transactions before this one.
+    after: u64,
+    /// The rows that took a step, as they are now.
+    stepped: Vec<CouponResult>,
 }
 
 /// Begins one.
 pub(super) async fn begin_steps(shard: &ShardDatabase) -> Result<StepsOver, DatabaseError> {
     let began = async { shard.database.pool().start_transaction(TxOpts::default()).await };
     let transaction = shard.database.within(began).await?;
-    Ok(StepsOver { shard: shard.clone(), transaction })
+    Ok(StepsOver { shard: shard.clone(), transaction, after: 0, stepped: Vec::new() })
 }
 
 /// Takes the shard's row of state until the transaction ends.
@@ -133,6 +137,7 @@ impl StepsOver {
             self.transaction.exec_drop(statements::LET_GO, held).await?;
         }
         let after = self.find(table, change.id).await?;
+        self.stepped.extend(after);
         Ok(Some(Stepped { before, after }))
     }
 
@@ -171,7 +176,15 @@ impl StepsOver {
             rows => rows?,
         };
         self.transaction.query_drop(statements::expire(table, ids, now)).await?;
-        rows.iter().map(values::result).collect()
+        let before: Vec<CouponResult> = rows.iter().map(values::result).collect::<Result<_, _>>()?;
+        let expired = |row: &CouponResult| CouponResult {
+            state: ResultState::Expired,
+            slot: None,
+            state_time: Some(now),
+            ..*row
+        };
+        self.stepped.extend(before.iter().map(expired));
+        Ok(before)
     }
 }
 
@@ -179,7 +192,9 @@ impl StepsOver {
 impl Stepping for StepsOver {
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
         let state = lock_state(&mut self.transaction, &self.shard.dataset).await;
-        state.map_err(|error| self.failed(&error))
+        let state = state.map_err(|error| self.failed(&error))?;
+        self.after = state.map_or(0, |begun| begun.commits);
+        Ok(state)
     }
 
     async fn change(&mut self, table: TableId, change: &Change) -> Result<Option<Stepped>, StoringError> {
@@ -192,9 +207,10 @@ impl Stepping for StepsOver {
 
     async fn commit(mut self: Box<Self>, note: &StepsNote<'_>) -> Result<(), StoringError> {
         let StepsNote { now, outbox_id, sums, .. } = note;
-        let noted = entries(note.entries, *now) + &releases(note.releases);
+        let told = self.shard.rooms.map(|places| rooms::entries(places, &self.stepped, self.after));
+        let noted = entries(note.entries, *now) + &releases(note.releases) + &told.unwrap_or_default();
         let Totals { used, order_amount, given_back, .. } = sums;
-        let Self { shard, mut transaction } = *self;
+        let Self { shard, mut transaction, .. } = *self;
         let commit = async {
             let cents = order_amount.cents();
             let state = format!(

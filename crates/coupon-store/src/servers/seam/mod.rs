@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::catalogue::Offered;
+use super::rooms::Rooms;
 use crate::Known;
 pub use crate::servers::gate::Epoch;
 pub use crate::servers::process::{Part, Process, Tasks};
@@ -51,6 +52,8 @@ pub struct Servers {
     pub shards: Vec<Box<dyn ShardServer>>,
     /// The main database.
     pub main: Arc<dyn MainServer>,
+    /// The room index, if there is one: not behind the seam, since it decides nothing.
+    pub(super) rooms: Option<Rooms>,
 }
 
 impl Servers {
@@ -65,6 +68,6 @@ impl Servers {
         main: Arc<dyn MainServer>,
     ) -> Self {
         let offered = Arc::new(Offered::new(known, 0));
-        Self { dataset: dataset.to_owned(), offered, gate, queues, shards, main }
+        Self { dataset: dataset.to_owned(), offered, gate, queues, shards, main, rooms: None }
     }
 }

@@ -87,6 +87,7 @@ impl Crew {
         let task =
             lasting(Arc::clone(&self.background), "mover", |background| RowMover::new(background).run());
         self.others.spawn(task);
+        self.others.spawn(lasting(Arc::clone(&self.background), "room index", Background::keep_rooms_up));
         let every = part.reconcile_every;
         // Twice what a hand-over may take.
         let grace = part.publish_patience * 2;

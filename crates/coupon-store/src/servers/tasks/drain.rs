@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const WORD: Duration = Duration::from_millis(100);
 
 impl Background {
-    /// Waits until everything handed over so far is stored, and main has applied it.
+    /// Waits until everything handed over so far is stored, main has applied it, and the room index has it, if there is one.
     ///
     /// A marker proves it of what is in the queues. What a queue has lost, or was never given, is pending at the gate:
     /// it is handed over again, and waited for.
@@ -41,7 +41,7 @@ impl Background {
         for (shard, _) in wanted {
             look(&self, shard).await;
         }
-        Ok(())
+        self.tell_rooms().await
     }
 
     /// The epoch that is open, and the marks of all its reservations that are not known to be stored. Unavailable

@@ -23,6 +23,7 @@ mod publish;
 mod reconcile;
 mod reconcile_rows;
 mod record;
+mod rooms;
 mod settle;
 mod steps;
 mod store;
@@ -39,6 +40,7 @@ use super::broker::{Message, PublishError};
 use super::catalogue::Offered;
 use super::counts::Counts;
 use super::markers::Markers;
+use super::rooms::Rooms;
 use super::seam::{Living, MainServer, Publish as _, Route, ShardServer};
 use super::status::ShardStatus;
 use crate::{Layouts, Unavailable};
@@ -73,6 +75,8 @@ pub(super) struct Background {
     pub(super) gate: GateHandle,
     pub(super) queues: QueuesHandle,
     pub(super) databases: Vec<Box<dyn ShardServer>>,
+    /// The room index, if there is one.
+    pub(super) rooms: Option<Rooms>,
     pub(super) main: Arc<dyn MainServer>,
     pub(super) floors: Floors,
     pub(super) time: Time,

@@ -110,6 +110,7 @@ fn open_folder(data: &Path, strategy: Remainder, clock: &Clock) -> anyhow::Resul
         max_file_mb: 0,
         shard_backlog: 100_000,
         shards_prepared: NonZeroU16::new(PREPARED).unwrap(),
+        room_index: false,
         unknown_users: UnknownUsers::Refuse,
     };
     open(&options, Arc::new(strategy), clock)

@@ -1,0 +1,133 @@
+//! Makes a folder's room index, takes it away, and tells it of what waits: where no service has the folder.
+
+use anyhow::Context as _;
+use coupon_core::{CouponResult, ShardId};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::carrier::ROWS;
+use super::{Delivery, drop_tables, entries, make_tables, position, reached, take_in};
+use crate::clock::Clock;
+use crate::embedded::folder::Folder;
+use crate::embedded::moves::{self, LEAVING};
+use crate::embedded::shards::sum_totals;
+use crate::embedded::sql;
+use crate::room_index::{self, RoomPlaces};
+
+/// The rows that are read from a table at a time.
+const CHUNK: usize = 8_192;
+
+/// Makes the index over all shards of a folder that no service has, of what is stored in their tables. Where it is cut short
+/// there is none, and it is begun anew. `told` hears how many rows of how many it has.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn build(folder: Folder, told: &mut dyn FnMut(u64, u64)) -> anyhow::Result<Folder> {
+    let folder = folder.with_room_index(None)?;
+    let places = RoomPlaces::over(folder.shards());
+    let shards = open(&folder)?;
+    for (shard, db) in &shards {
+        let anew = || {
+            let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+            drop_tables(&transaction)?;
+            make_tables(&transaction)?;
+            transaction.commit()
+        };
+        anew().with_context(|| folder.shard_path(*shard).display().to_string())?;
+    }
+    let (mut rows, mut all, now) = (0, 0, Clock::system().now());
+    for (_, db) in &shards {
+        all += sum_totals(db, &sql::tables(db)?)?.results;
+    }
+    for (shard, db) in &shards {
+        read_all(db, |part| {
+            rows += part.len() as u64;
+            for (to, rows) in places.parted(&part) {
+                let (_, db) = shards.get(to.index()).context("a shard of the index is not there")?;
+                take_in(db, &Delivery { rows, positions: Vec::new() }, now)?;
+            }
+            told(rows, all.max(rows));
+            Ok(())
+        })
+        .with_context(|| folder.shard_path(*shard).display().to_string())?;
+    }
+    drop(shards);
+    Ok(folder.with_room_index(Some(places))?)
+}
+
+/// Every row of a shard that is in a table or leaving one, some thousands at a time.
+fn read_all(
+    db: &Connection,
+    mut take: impl FnMut(Vec<CouponResult>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    for table in sql::tables(db)? {
+        let mut after = -1;
+        loop {
+            let rows = sql::behind(db, table, after, CHUNK)?;
+            let Some(last) = rows.last() else { break };
+            after = last.result_id.number();
+            take(rows)?;
+        }
+    }
+    let leaving = moves::leaving(db).with_context(|| format!("the table {LEAVING}"))?;
+    take(leaving.into_iter().flat_map(|batch| batch.rows).map(|row| row.result).collect())
+}
+
+/// Takes the index away, if there is one.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn drop_index(folder: Folder) -> anyhow::Result<Folder> {
+    let folder = folder.with_room_index(None)?;
+    for (shard, db) in open(&folder)? {
+        drop_tables(&db).with_context(|| folder.shard_path(shard).display().to_string())?;
+    }
+    Ok(folder)
+}
+
+/// Tells the index, if there is one, of everything that waits in a folder that no service has.
+///
+/// # Errors
+/// When a file cannot be read or written, or the index has lost what it was told.
+pub fn settle(folder: &Folder) -> anyhow::Result<()> {
+    let Some(places) = folder.room_index() else { return Ok(()) };
+    let shards = open(folder)?;
+    for to in places.all() {
+        let (_, target) = shards.get(to.index()).context("a shard of the index is not there")?;
+        for (from, source) in &shards {
+            tell((to, target), (*from, source))
+                .with_context(|| format!("the room index on shard {to}, told by shard {from}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes rows out of the index, if there is one, that are older than an id and not held: those of an archive, once they have gone.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn retire(folder: &Folder, before: i64) -> anyhow::Result<()> {
+    for shard in folder.room_index().into_iter().flat_map(RoomPlaces::all) {
+        let retired = folder
+            .connect_shard(shard)
+            .and_then(|db| db.execute(&room_index::retire("?1"), [before]).map(drop));
+        retired.with_context(|| folder.shard_path(shard).display().to_string())?;
+    }
+    Ok(())
+}
+
+fn tell((to, target): (ShardId, &Connection), (from, source): (ShardId, &Connection)) -> anyhow::Result<()> {
+    let mut has = position(target, from)?;
+    reached(source, to)?.check(to, from, has)?;
+    loop {
+        let found = entries(source, to, has, ROWS)?;
+        let Some(last) = found.last() else { return Ok(()) };
+        has = last.id;
+        let rows = found.into_iter().flat_map(|entry| entry.rows).collect();
+        take_in(target, &Delivery { rows, positions: vec![(from, has)] }, Clock::system().now())?;
+    }
+}
+
+fn open(folder: &Folder) -> anyhow::Result<Vec<(ShardId, Connection)>> {
+    let open = |shard| Ok((shard, folder.connect_shard(shard)?));
+    (0..folder.shards().get()).map(ShardId::new).map(open).collect()
+}

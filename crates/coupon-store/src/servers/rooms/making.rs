@@ -1,0 +1,165 @@
+//! Makes the room index of a data set on servers, takes it away, and takes out of it what an archive retires.
+
+use anyhow::Context as _;
+use coupon_core::schema::Dialect;
+use coupon_core::{CouponResult, ShardId, TableId, Timestamp};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Row, TxOpts};
+
+use super::{Rooms, drop_tables, make_tables, put};
+use crate::room_index::{self, META, RoomPlaces};
+use crate::servers::cluster::Cluster;
+use crate::servers::copied::Resting;
+use crate::servers::mysql::Database;
+use crate::servers::names::Namespace;
+use crate::servers::{sql, values};
+use crate::settings::ServersSettings;
+use crate::statements;
+
+/// The rows that are read from a table at a time.
+const CHUNK: usize = 5_000;
+
+/// Makes the index of a data set that no service is at work on, over all its shards. Where it is cut short there is none, and it
+/// is begun anew. `told` hears how many rows of how many it has.
+///
+/// # Errors
+/// When a service is at work on it, or a database cannot be used.
+pub fn build(
+    settings: &ServersSettings,
+    namespace: Namespace,
+    told: &mut dyn FnMut(u64, u64),
+) -> anyhow::Result<()> {
+    at_rest(settings, namespace, async |cluster| build_in(cluster, told).await)
+}
+
+/// Takes the index away, if there is one.
+///
+/// # Errors
+/// As for [`build`].
+pub fn drop_index(settings: &ServersSettings, namespace: Namespace) -> anyhow::Result<()> {
+    at_rest(settings, namespace, async |cluster| {
+        forget(cluster).await?;
+        for (_, database) in cluster.numbered() {
+            let mut conn = database.connect().await?;
+            drop_tables(&mut conn).await.map_err(|error| database.error(&error))?;
+        }
+        Ok(())
+    })
+}
+
+fn at_rest(
+    settings: &ServersSettings,
+    namespace: Namespace,
+    work: impl AsyncFnOnce(&Cluster) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut resting = Resting::hold(settings, namespace).await?;
+        resting.lock.keep_for_days().await?;
+        work(&resting.cluster).await
+    })
+}
+
+/// Makes the index of a data set that nobody else has in hand.
+///
+/// # Errors
+/// When a database cannot be used.
+pub async fn build_in(cluster: &Cluster, told: &mut dyn FnMut(u64, u64)) -> anyhow::Result<()> {
+    forget(cluster).await?;
+    let shards = u16::try_from(cluster.shards.len()).ok().and_then(std::num::NonZeroU16::new);
+    let places = RoomPlaces::over(shards.context("there are no shards")?);
+    for (_, database) in cluster.numbered() {
+        let mut conn = database.connect().await?;
+        let anew = async {
+            drop_tables(&mut conn).await?;
+            make_tables(&mut conn).await
+        };
+        anew.await.map_err(|error| database.error(&error))?;
+    }
+    let (mut taken, mut all) = (0, 0);
+    for (_, database) in cluster.numbered() {
+        let mut conn = database.connect().await?;
+        // The shards count themselves.
+        let counted = conn.query_first("SELECT results FROM shard_state WHERE id = 1").await;
+        all += counted.map_err(|error| database.error(&error))?.unwrap_or(0);
+    }
+    for (_, database) in cluster.numbered() {
+        let mut conn = database.connect_alone().await?;
+        let failed = |error| database.error(&error);
+        for table in sql::tables(&mut conn).await.map_err(failed)? {
+            let mut after = -1;
+            loop {
+                let rows = behind(&mut conn, table, after).await.map_err(failed)?;
+                let Some(last) = rows.last() else { break };
+                after = last.result_id.number();
+                taken += rows.len() as u64;
+                take_in(cluster, places, &rows).await?;
+                told(taken, all.max(taken));
+            }
+        }
+        let rows = leaving(&mut conn).await.map_err(failed)?;
+        take_in(cluster, places, &rows).await?;
+    }
+    cluster.note(META, &places.shards().to_string()).await
+}
+
+/// Says in main that there is no index.
+async fn forget(cluster: &Cluster) -> anyhow::Result<()> {
+    let mut conn = cluster.main.connect().await?;
+    let forgotten = conn.exec_drop("DELETE FROM meta WHERE name = ?", (META,)).await;
+    Ok(forgotten.map_err(|error| cluster.main.error(&error))?)
+}
+
+async fn behind(conn: &mut Conn, table: TableId, after: i64) -> mysql_async::Result<Vec<CouponResult>> {
+    let rows: Vec<Row> = conn.exec(statements::behind(Dialect::MySql, table), (after, CHUNK as u64)).await?;
+    rows.iter().map(values::result).collect()
+}
+
+/// The rows that are on their way to another place.
+async fn leaving(conn: &mut Conn) -> mysql_async::Result<Vec<CouponResult>> {
+    let sql = format!("SELECT {} FROM leaving", statements::columns(Dialect::MySql));
+    let rows: Vec<Row> = conn.query(sql).await?;
+    rows.iter().map(values::result).collect()
+}
+
+async fn take_in(cluster: &Cluster, places: RoomPlaces, rows: &[CouponResult]) -> anyhow::Result<()> {
+    for (to, rows) in places.parted(rows) {
+        let database: &Database =
+            cluster.shards.get(to.index()).context("a shard of the index is not there")?;
+        let mut conn = database.connect().await?;
+        let store = async {
+            let mut transaction = conn.start_transaction(TxOpts::default()).await?;
+            put(&mut transaction, &rows).await?;
+            transaction.commit().await
+        };
+        store.await.map_err(|error| database.error(&error))?;
+    }
+    Ok(())
+}
+
+/// Takes rows out of the index of a data set, if there is one, that are older than an id and not held: those of an archive, once
+/// they have gone. What shards had to tell of them is told first, lest it come afterwards.
+///
+/// # Errors
+/// When a database cannot be used, or the index has lost what it was told.
+pub async fn retire(cluster: &Cluster, dataset: &str, before: i64) -> anyhow::Result<()> {
+    let Some(places) = cluster.label().await?.and_then(|label| label.rooms) else { return Ok(()) };
+    let rooms = Rooms::new(places, dataset, &cluster.shards);
+    // Nothing is known here of when a grab was acknowledged: the moment stays as it is.
+    for carried in rooms.carry(&|_: ShardId| Some(Timestamp::default())).await {
+        carried?;
+    }
+    for shard in places.all() {
+        let database = cluster.shards.get(shard.index()).context("a shard of the index is not there")?;
+        let mut conn = database.connect_alone().await?;
+        // Some at a time: what the index takes in meanwhile does not wait for long.
+        let sql = format!("{} LIMIT {CHUNK}", room_index::retire(&before.to_string()));
+        loop {
+            conn.query_drop(&sql).await.map_err(|error| database.error(&error))?;
+            if conn.affected_rows() == 0 {
+                break;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! The room index on servers: a part of it in each shard's database, and the task that carries entries there.
+
+mod carry;
+mod making;
+mod reads;
+
+use std::collections::BTreeMap;
+
+use coupon_core::schema::{self, Dialect};
+use coupon_core::{CouponResult, RequestKey, ShardId, Timestamp};
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+
+pub use making::{build, build_in, drop_index, retire};
+pub(super) use reads::ServersRooms;
+
+use super::mysql::Database;
+use crate::room_index::{self, Entry, Reached, RoomPlaces, TABLES};
+
+/// The most rows of one statement.
+const ROWS: usize = 500;
+/// The most entries that are read at a time.
+const ENTRIES: usize = 64;
+
+/// The databases of a data set that has a room index.
+#[derive(Debug, Clone)]
+pub struct Rooms {
+    pub(super) places: RoomPlaces,
+    pub(super) dataset: String,
+    /// By shard, in order.
+    pub(super) databases: Vec<Database>,
+}
+
+impl Rooms {
+    /// The index of a data set over these shards.
+    pub(super) fn new(places: RoomPlaces, dataset: &str, databases: &[Database]) -> Self {
+        Self { places, dataset: dataset.to_owned(), databases: databases.to_vec() }
+    }
+}
+
+/// The statement that writes what the index is to be told of these rows, if anything, with its end; `after` is the number of
+/// transactions before this one.
+pub(super) fn entries(places: RoomPlaces, rows: &[CouponResult], after: u64) -> String {
+    // Transactions are numbered in the order of their commits.
+    let id = after + 1;
+    let parts = places.parted(rows).into_iter();
+    // An entry is numbers in brackets, which needs no quotes of its own.
+    let entry = |(to, rows): (ShardId, Vec<CouponResult>)| {
+        Some(format!("({to},{id},'{}')", room_index::entry(&rows).ok()?))
+    };
+    let entries: Vec<String> = parts.filter_map(entry).collect();
+    if entries.is_empty() {
+        return String::new();
+    }
+    format!("INSERT INTO room_entries (to_shard, entry_id, results) VALUES {}; ", entries.join(","))
+}
+
+/// Makes a shard's tables for an index, unless they are there.
+pub(super) async fn make_tables(conn: &mut Conn) -> mysql_async::Result<()> {
+    for sql in schema::room_index(Dialect::MySql) {
+        conn.query_drop(sql).await?;
+    }
+    Ok(())
+}
+
+/// Takes them away.
+async fn drop_tables(conn: &mut Conn) -> mysql_async::Result<()> {
+    conn.query_drop(format!("DROP TABLE IF EXISTS {}", TABLES.join(", "))).await
+}
+
+/// The entries that a shard has for a shard of the index, from the earliest on, as far as they are read at a time.
+async fn waiting(conn: &mut Conn, to: ShardId) -> anyhow::Result<Vec<Entry>> {
+    let sql = format!(
+        "SELECT entry_id, results FROM room_entries WHERE to_shard = {to} ORDER BY entry_id LIMIT {ENTRIES}"
+    );
+    let found: Vec<(i64, String)> = conn.query(sql).await?;
+    let entry = |(id, text): (i64, String)| {
+        let rows = room_index::rows(&text)
+            .map_err(|error| error.context(format!("entry {id} for the room index is damaged")))?;
+        anyhow::Ok(Entry { id, rows })
+    };
+    found.into_iter().map(entry).collect()
+}
+
+/// The entries that a shard has written for a shard of the index: none has a later number than its transactions so far.
+async fn reached(conn: &mut Conn, to: ShardId) -> mysql_async::Result<Reached> {
+    let sql = format!(
+        "SELECT COALESCE((SELECT entry_id FROM room_forgotten WHERE to_shard = {to}), 0), commits FROM shard_state \
+         WHERE id = 1"
+    );
+    let reached: Option<(i64, i64)> = conn.query_first(sql).await?;
+    let (forgotten, last) = reached.unwrap_or_default();
+    Ok(Reached { forgotten, last })
+}
+
+/// Takes entries away that a shard of the index has.
+async fn forget(conn: &mut Conn, to: ShardId, entries: &[Entry]) -> mysql_async::Result<()> {
+    let Some(last) = entries.last() else { return Ok(()) };
+    // One by one: a range would lock the place of the next one, too.
+    let ids: Vec<String> = entries.iter().map(|entry| entry.id.to_string()).collect();
+    let last = last.id;
+    let mut transaction = conn.start_transaction(mysql_async::TxOpts::default()).await?;
+    transaction
+        .query_drop(format!(
+            "INSERT INTO room_forgotten (to_shard, entry_id) VALUES ({to}, {last}) \
+             ON DUPLICATE KEY UPDATE entry_id = GREATEST(entry_id, {last})"
+        ))
+        .await?;
+    transaction
+        .query_drop(format!(
+            "DELETE FROM room_entries WHERE to_shard = {to} AND entry_id IN ({})",
+            ids.join(",")
+        ))
+        .await?;
+    transaction.commit().await
+}
+
+/// How far a shard's part of the index has what each shard has to tell.
+async fn positions(conn: &mut impl Queryable) -> mysql_async::Result<BTreeMap<ShardId, i64>> {
+    let rows: Vec<(u16, i64)> = conn.query("SELECT shard, entry_id FROM room_positions").await?;
+    Ok(rows.into_iter().map(|(shard, id)| (ShardId::new(shard), id)).collect())
+}
+
+/// Takes rows into a shard's part of the index, as part of a transaction.
+async fn put(conn: &mut impl Queryable, rows: &[CouponResult]) -> mysql_async::Result<()> {
+    for rows in rows.chunks(ROWS) {
+        let values: Vec<String> = rows.iter().map(values).collect();
+        conn.query_drop(room_index::put(Dialect::MySql, &values.join(","))).await?;
+    }
+    Ok(())
+}
+
+/// A row's values, in the order of a table's columns. As text, since a statement that is prepared for so many values takes the
+/// server, and the driver, some MB.
+fn values(row: &CouponResult) -> String {
+    let number = |number: Option<i64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
+    let amount = row.order_amount.map_or_else(|| "NULL".to_owned(), |amount| amount.to_string());
+    let ids = [row.user_id.get(), row.coupon_id.get(), row.room_id.get()].map(|id| id.to_string()).join(",");
+    // Only grabs that got their coupon are stored: there is no reason of a failure.
+    format!(
+        "({},{ids},{},NULL,{},{},{},{amount},{},{},{},{},{})",
+        row.result_id,
+        row.grab_status.code(),
+        row.grab_time.millis(),
+        row.use_status.code(),
+        number(row.use_time.map(Timestamp::millis)),
+        row.state.code(),
+        number(row.slot.map(i64::from)),
+        number(row.hold_until.map(Timestamp::millis)),
+        number(row.request.map(RequestKey::number)),
+        number(row.state_time.map(Timestamp::millis)),
+    )
+}
+
+/// Notes how far a shard's part of the index has what shards have to tell, and since when, as part of a transaction.
+async fn note(conn: &mut impl Queryable, reached: &[(ShardId, i64, Timestamp)]) -> mysql_async::Result<()> {
+    if reached.is_empty() {
+        return Ok(());
+    }
+    let row = |(from, position, as_of): &(ShardId, i64, Timestamp)| {
+        format!("({from}, {position}, {})", as_of.millis())
+    };
+    let rows: Vec<String> = reached.iter().map(row).collect();
+    conn.query_drop(format!(
+        "INSERT INTO room_positions (shard, entry_id, as_of) VALUES {} ON DUPLICATE KEY UPDATE \
+         entry_id = GREATEST(entry_id, VALUES(entry_id)), as_of = GREATEST(as_of, VALUES(as_of))",
+        rows.join(", ")
+    ))
+    .await
+}

@@ -1,0 +1,113 @@
+//! What is asked of a room, answered by its shard of the index.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use coupon_core::schema::Dialect;
+use coupon_core::{CouponResult, ResultQuery, RoomId, ShardId, Timestamp};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Row};
+
+use crate::room_index::{RoomIndex, RoomPlaces, TABLE};
+use crate::servers::mysql::Database;
+use crate::servers::per_thread::PerThread;
+use crate::servers::status::ShardStatus;
+use crate::servers::values::{self, get};
+use crate::statements::{self, Filter, Numbers};
+use crate::{LocalFuture, PageRequest, Summary, Unavailable, Visited};
+
+/// The index, over each HTTP worker's own ways to the shards.
+pub(in crate::servers) struct ServersRooms {
+    pub(in crate::servers) places: RoomPlaces,
+    pub(in crate::servers) databases: Vec<Database>,
+    pub(in crate::servers) pools: PerThread<Vec<Database>>,
+    pub(in crate::servers) status: Vec<Arc<ShardStatus>>,
+}
+
+impl ServersRooms {
+    async fn connect(&self, shard: ShardId) -> Result<Conn, Unavailable> {
+        let unavailable = |why: &dyn std::fmt::Display| Unavailable::new(format!("shard {shard}"), why);
+        // What it lacks must not be called absent.
+        if self.status.get(shard.index()).is_none_or(|status| status.has_lost_data()) {
+            return Err(unavailable(&"it has lost data"));
+        }
+        let pools = self.pools.get(|| self.databases.iter().map(Database::with_own_pool).collect());
+        let database = pools.get(shard.index()).ok_or_else(|| unavailable(&"there is no such shard"))?;
+        database.connect().await.map_err(|error| unavailable(&error))
+    }
+
+    /// The moment before which the index there has everything; none until every shard has told it something.
+    async fn known_as_of(&self, conn: &mut Conn) -> mysql_async::Result<Option<Timestamp>> {
+        let told: Option<(usize, Option<i64>)> =
+            conn.query_first("SELECT COUNT(*), MIN(as_of) FROM room_positions").await?;
+        let (shards, as_of) = told.unwrap_or_default();
+        let known = as_of.filter(|as_of| *as_of > 0 && shards >= self.databases.len());
+        Ok(known.map(Timestamp::from_millis))
+    }
+
+    async fn ask<T>(
+        &self,
+        room: RoomId,
+        sql: String,
+        read: impl Fn(Vec<Row>) -> mysql_async::Result<T>,
+    ) -> Result<Visited<T>, Unavailable> {
+        let (asked, shard) = (Instant::now(), self.places.of(room));
+        let mut conn = self.connect(shard).await?;
+        let answer = async {
+            // Before the rows: what comes later may be more than is promised, never less.
+            let as_of = self.known_as_of(&mut conn).await?;
+            let rows = conn.query(sql).await?;
+            Ok((as_of, read(rows)?))
+        };
+        let failed = |error: mysql_async::Error| Unavailable::new(format!("shard {shard}"), error);
+        let (as_of, value) = answer.await.map_err(failed)?;
+        let as_of = as_of.ok_or_else(|| {
+            Unavailable::new(
+                format!("the room index on shard {shard}"),
+                "not every shard has told it something",
+            )
+        })?;
+        let took = asked.elapsed();
+        if let Some(status) = self.status.get(shard.index()) {
+            status.read.record(took);
+        }
+        Ok(Visited { value, tables: 1, took, as_of })
+    }
+}
+
+impl RoomIndex for ServersRooms {
+    fn places(&self) -> RoomPlaces {
+        self.places
+    }
+
+    fn page(
+        &self,
+        room: RoomId,
+        query: ResultQuery,
+        page: PageRequest,
+    ) -> LocalFuture<'_, Result<Visited<Vec<CouponResult>>, Unavailable>> {
+        let (filter, limit) = (Filter::page(&query, page), i64::try_from(page.limit).unwrap_or(i64::MAX));
+        let sql = statements::page(Dialect::MySql, TABLE, &filter, limit, Numbers::Written);
+        Box::pin(self.ask(room, sql, |rows| rows.iter().map(values::result).collect()))
+    }
+
+    fn summary(
+        &self,
+        room: RoomId,
+        query: ResultQuery,
+    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+        let sql = statements::summary(TABLE, &Filter::of(&query), Numbers::Written);
+        Box::pin(self.ask(room, sql, |rows| {
+            let Some(row) = rows.first() else { return Ok(Summary::default()) };
+            let last_grab = get::<Option<i64>>(row, 1)?.map(Timestamp::from_millis);
+            Ok(Summary { results: get(row, 0)?, last_grab })
+        }))
+    }
+
+    fn as_of(&self, shard: ShardId) -> LocalFuture<'_, Option<Timestamp>> {
+        Box::pin(async move {
+            let mut conn = self.connect(shard).await.ok()?;
+            self.known_as_of(&mut conn).await.ok().flatten()
+        })
+    }
+}

@@ -32,7 +32,8 @@ pub enum Kind {
     /// A row's account of its use, or of what else became of it after the grab, contradicts itself or the answer that the
     /// user got.
     Spent,
-    /// An answer of a read endpoint that differs from what is stored.
+    /// An answer of a read endpoint that differs from what is stored, or an entry of the room index that such an answer would be
+    /// taken from.
     Misread,
     /// A table without the key, or the unique index, that keeps a second row of the same kind out.
     Unguarded,

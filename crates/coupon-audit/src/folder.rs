@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use coupon_core::{Placement, TableId};
+use coupon_core::{Placement, ShardId, TableId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::books::Line;
@@ -17,7 +17,7 @@ use super::source::{
     self, COPIED_LINES, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Gate, Grab, Parked, Place,
     Rows, Shard, Snapshot, Spent, Stored, TOO_EARLY, Wanted, missing_keys, tables_of_results,
 };
-use super::{Label, inbox};
+use super::{Label, inbox, room_index};
 
 /// Attempts at a snapshot while a service keeps applying outboxes.
 const ATTEMPTS: u32 = 200;
@@ -76,6 +76,7 @@ fn hold_still(folder: &Path) -> Result<Snapshot> {
         let earlier = source::earlier(&catalogue, changed(&main)?);
         let accepts_unknown_users = main.query_row(ChangedFrom::ACCEPTS_UNKNOWN, [], |row| row.get(0))?;
         let copied_lines = source::copied_lines(meta(&main, "meta", COPIED_LINES)?.as_deref())?;
+        let indexed = room_index::shards(meta(&main, "meta", room_index::META)?.as_deref())?;
         let said = |name: &str| anyhow::Ok(meta(&main, "meta", name)?.unwrap_or_default());
         let (dataset, layout) = (said("dataset")?, said("layout")?);
         let (history, movement) = (History::of(versions(&main)?, layout), movement(&main)?);
@@ -88,6 +89,7 @@ fn hold_still(folder: &Path) -> Result<Snapshot> {
             users,
             accepts_unknown_users,
             copied_lines,
+            indexed,
             shards: told,
             rows: Box::new(Files { main, shards }),
         });
@@ -97,19 +99,31 @@ fn hold_still(folder: &Path) -> Result<Snapshot> {
 
 impl Files {
     fn of(&self, place: Placement) -> Result<&Connection> {
-        self.shards.get(place.shard.index()).with_context(|| format!("there is no shard {}", place.shard))
+        self.shard(place.shard)
     }
-}
 
-impl Rows for Files {
-    fn each(&mut self, place: Placement, row: &mut dyn FnMut(Stored)) -> Result<()> {
-        let sql = format!("SELECT {}, {CENTS} FROM {}", Stored::COLUMNS, place.table);
-        let mut statement = self.of(place)?.prepare(&sql)?;
+    fn shard(&self, shard: ShardId) -> Result<&Connection> {
+        self.shards.get(shard.index()).with_context(|| format!("there is no shard {shard}"))
+    }
+
+    fn each_of(&self, shard: ShardId, table: impl fmt::Display, row: &mut dyn FnMut(Stored)) -> Result<()> {
+        let sql = format!("SELECT {}, {CENTS} FROM {table}", Stored::COLUMNS);
+        let mut statement = self.shard(shard)?.prepare(&sql)?;
         let mut rows = statement.query([])?;
         while let Some(next) = rows.next()? {
             row(stored(next)?);
         }
         Ok(())
+    }
+}
+
+impl Rows for Files {
+    fn each(&mut self, place: Placement, row: &mut dyn FnMut(Stored)) -> Result<()> {
+        self.each_of(place.shard, place.table, row)
+    }
+
+    fn indexed(&mut self, shard: ShardId, row: &mut dyn FnMut(Stored)) -> Result<()> {
+        self.each_of(shard, room_index::TABLE, row)
     }
 
     fn lines(&mut self, line: &mut dyn FnMut(Line)) -> Result<()> {

@@ -10,6 +10,7 @@ use super::history::{History, Leaving};
 use super::ids::Ids;
 use super::ledger::Ledger;
 use super::reads::Lists;
+use super::room_index::Indexed;
 use super::source::{Catalogue, Coupon, Earlier, Shard, Snapshot, Stored, Sums, Waiting};
 use super::start::{self, Before, Start};
 use super::{AuditReport, Kind, Scope, answers, life, spent, steps, stock};
@@ -89,8 +90,19 @@ pub(super) fn scan(
     let since = scope.since.or_else(first).or_else(|| scope.start.map(Start::newest));
     note_what_cannot_be_checked(scope, ledger, since, report);
     let Snapshot {
-        history, catalogue, earlier, users, accepts_unknown_users, shards, rows, movement, ..
+        history,
+        catalogue,
+        earlier,
+        users,
+        accepts_unknown_users,
+        shards,
+        rows,
+        movement,
+        indexed,
+        ..
     } = snapshot;
+    // Until everything is told, the index trails.
+    let mut indexed = indexed.filter(|_| scope.drained).map(Indexed::over);
     let unknown = history.unknown(shards.len()).next().map(str::to_owned);
     if let Some(layout) = &unknown {
         let why = format!(
@@ -115,6 +127,7 @@ pub(super) fn scan(
             rows.each(place, &mut |row| {
                 sums.add(&row);
                 lists.see(&row, shard.number);
+                indexed.iter_mut().for_each(|indexed| indexed.see(&row));
                 held.extend(row.held());
                 pass.row(row, place, &mut seen, report);
             })?;
@@ -133,8 +146,15 @@ pub(super) fn scan(
         unguarded(shard, report);
     }
     let arrives = scope.drained && movement.is_none_or(|movement| !movement.runs);
-    under_way(shards, &pass, arrives, &mut seen, &mut lists, report);
+    let mut see = |row: &Stored, shard| {
+        lists.see(row, shard);
+        indexed.iter_mut().for_each(|indexed| indexed.see(row));
+    };
+    under_way(shards, &pass, arrives, &mut seen, &mut see, report);
     lists.check(report);
+    if let Some(indexed) = indexed {
+        indexed.check(&mut **rows, report)?;
+    }
     report.rows = seen.ids.len() as u64;
     twice_stored(snapshot, std::mem::take(&mut seen.ids), report)?;
     twice_held(snapshot, &mut seen.holders, report)?;
@@ -150,7 +170,7 @@ fn under_way(
     pass: &Pass<'_>,
     arrived: bool,
     seen: &mut Seen,
-    lists: &mut Lists<'_>,
+    see: &mut dyn FnMut(&Stored, u16),
     report: &mut AuditReport,
 ) {
     if shards.iter().all(|shard| shard.leaving.is_empty()) {
@@ -160,7 +180,7 @@ fn under_way(
     for shard in shards {
         for Leaving { row, from, to } in &shard.leaving {
             if !stored.contains(&row.grab.id) {
-                lists.see(row, shard.number);
+                see(row, shard.number);
                 pass.row(*row, *from, seen, report);
             }
             if arrived {

@@ -66,6 +66,8 @@ pub(super) struct Snapshot {
     pub(super) accepts_unknown_users: bool,
     /// The last line of the stock log that came with a copy of another data set; 0 where none did.
     pub(super) copied_lines: i64,
+    /// The number of shards that a room index is kept on, if there is one.
+    pub(super) indexed: Option<u16>,
     /// Every shard, in order.
     pub(super) shards: Vec<Shard>,
     /// Their tables, and what is too large to be read beforehand.
@@ -76,6 +78,9 @@ pub(super) struct Snapshot {
 pub(super) trait Rows {
     /// Hands on every row of a table of results, a few at a time in memory.
     fn each(&mut self, place: Placement, row: &mut dyn FnMut(Stored)) -> Result<()>;
+
+    /// Hands on every entry of a shard's part of the room index, likewise.
+    fn indexed(&mut self, shard: ShardId, row: &mut dyn FnMut(Stored)) -> Result<()>;
 
     /// Hands on the stock log, coupon by coupon, each coupon's lines in the order of their numbers.
     fn lines(&mut self, line: &mut dyn FnMut(Line)) -> Result<()>;

@@ -50,6 +50,7 @@ struct Held {
     users: Ids,
     accepts_unknown_users: bool,
     copied_lines: i64,
+    indexed: Option<u16>,
     shards: Vec<Shard>,
     main: Conn,
     connections: Vec<Conn>,
@@ -117,6 +118,7 @@ impl Servers {
                     users,
                     accepts_unknown_users,
                     copied_lines,
+                    indexed,
                     shards,
                     main,
                     connections,
@@ -133,6 +135,7 @@ impl Servers {
                     users,
                     accepts_unknown_users,
                     copied_lines,
+                    indexed,
                     shards,
                     rows,
                 };
@@ -178,6 +181,7 @@ impl Servers {
         let earlier = source::earlier(&catalogue, read::changed(&mut main).await?);
         let accepts_unknown_users = read::accepts_unknown_users(&mut main).await?;
         let copied_lines = read::copied_lines(&mut main).await?;
+        let indexed = read::indexed(&mut main).await?;
         Ok(Some(Held {
             label,
             versions,
@@ -187,6 +191,7 @@ impl Servers {
             users,
             accepts_unknown_users,
             copied_lines,
+            indexed,
             shards,
             main,
             connections,

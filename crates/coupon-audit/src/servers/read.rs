@@ -10,6 +10,7 @@ use super::{Positions, Recorded};
 use crate::Label;
 use crate::history::{Leaving, Moved, Movement, Version};
 use crate::ids::Ids;
+use crate::room_index;
 use crate::source::{
     self, COPIED_LINES, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Grab, Parked, Shard, Stored,
     Sums, TOO_EARLY, missing_keys, tables_of_results,
@@ -49,6 +50,13 @@ pub(super) async fn copied_lines(main: &mut Conn) -> Result<i64> {
     let said: Option<String> =
         main.exec_first("SELECT value FROM meta WHERE name = ?", (COPIED_LINES,)).await?;
     source::copied_lines(said.as_deref())
+}
+
+/// The number of shards that a room index is kept on, if there is one.
+pub(super) async fn indexed(main: &mut Conn) -> Result<Option<u16>> {
+    let sql = "SELECT value FROM meta WHERE name = ?";
+    let said: Option<String> = main.exec_first(sql, (room_index::META,)).await?;
+    room_index::shards(said.as_deref())
 }
 
 pub(super) async fn positions(main: &mut Conn) -> Result<Positions> {

@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::books::Line;
 use crate::life::Life;
+use crate::room_index;
 use crate::source::{Grab, Rows, Spent, Stored, Wanted};
 
 /// The connections, each inside a read transaction.
@@ -49,18 +50,33 @@ pub(super) fn get<T: FromValue>(row: &Row, column: usize) -> Result<T> {
     value.with_context(|| format!("column {column}"))
 }
 
-impl Rows for Databases {
-    fn each(&mut self, place: Placement, each: &mut dyn FnMut(Stored)) -> Result<()> {
-        let connection = Self::of(&mut self.connections, place.shard)?;
+impl Databases {
+    fn each_of(
+        &mut self,
+        shard: ShardId,
+        table: impl std::fmt::Display,
+        each: &mut dyn FnMut(Stored),
+    ) -> Result<()> {
+        let connection = Self::of(&mut self.connections, shard)?;
         self.runtime.block_on(async {
             // Prepared, since then numbers come as numbers; and read as they come, so that a table of any size fits.
-            let sql = format!("SELECT {}, {CENTS} FROM {}", Stored::COLUMNS, place.table);
+            let sql = format!("SELECT {}, {CENTS} FROM {table}", Stored::COLUMNS);
             let mut rows = connection.exec_iter(sql, ()).await?;
             while let Some(row) = rows.next().await? {
                 each(stored(&row)?);
             }
             Ok(())
         })
+    }
+}
+
+impl Rows for Databases {
+    fn each(&mut self, place: Placement, each: &mut dyn FnMut(Stored)) -> Result<()> {
+        self.each_of(place.shard, place.table, each)
+    }
+
+    fn indexed(&mut self, shard: ShardId, each: &mut dyn FnMut(Stored)) -> Result<()> {
+        self.each_of(shard, room_index::TABLE, each)
     }
 
     fn lines(&mut self, each: &mut dyn FnMut(Line)) -> Result<()> {

@@ -15,6 +15,7 @@ pub(crate) struct Folder {
 }
 
 impl Store for Folder {
+    const DIALECT: Dialect = Dialect::Sqlite;
     const SECOND_SHARD: &str = "shard-1.sqlite";
 
     fn new() -> Self {

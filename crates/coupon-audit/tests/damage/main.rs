@@ -9,6 +9,7 @@ mod grabs;
 mod moved;
 mod reads;
 mod rebuilt;
+mod room_index;
 mod site;
 mod stock;
 mod store;

@@ -36,6 +36,7 @@ pub(crate) struct Site {
 }
 
 impl Store for Site {
+    const DIALECT: Dialect = Dialect::MySql;
     const SECOND_SHARD: &str = "shards[1]";
 
     fn new() -> Self {

@@ -1,6 +1,7 @@
 //! A data set that can be damaged by hand, whichever kind of store holds it.
 
 use coupon_audit::{AuditReport, Claim, Claims, Data, Kind, Scope, Start};
+use coupon_core::schema::Dialect;
 use coupon_core::{ResultId, Timestamp};
 
 pub(crate) const TODAY: &str = "2026-11-22T12:00:00Z";
@@ -64,6 +65,8 @@ pub(crate) fn only(report: &AuditReport) -> (Kind, u64, String) {
 
 /// A data set that can be damaged: two shards, two daily tables on each, the coupons of [`CATALOGUE`].
 pub(crate) trait Store: Sized {
+    /// The SQL that its databases understand.
+    const DIALECT: Dialect;
     /// The words by which errors name the second shard.
     const SECOND_SHARD: &str;
 

@@ -15,6 +15,7 @@ use super::shard::READING;
 use super::steps::lock_state;
 use super::{Database, DatabaseError, PATIENCE, ShardDatabase, code, has_code};
 use crate::servers::bulk::rows::{Columns, insert};
+use crate::servers::format::FORMAT;
 use crate::servers::seam::{
     Alike, Batch, Begun, Departure, Inserted, Key, MoveNote, MovingRows, MovingServer, Reached, ShardMoves,
     Slice, StoringError,
@@ -246,7 +247,7 @@ impl MovingOver {
         let change = |more: u64, less: u64| i128::from(more) - i128::from(less);
         all += &format!(
             "UPDATE shard_state SET results = results + {}, used = used + {}, order_amount = order_amount + {} / 100, \
-             given_back = given_back + {}, commits = commits + 1 WHERE id = 1; COMMIT",
+             given_back = given_back + {}, commits = commits + 1 WHERE id = {FORMAT}; COMMIT",
             change(more.results, less.results),
             change(more.used, less.used),
             more.order_amount.cents() - less.order_amount.cents(),

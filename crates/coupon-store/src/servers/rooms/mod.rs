@@ -85,8 +85,7 @@ async fn waiting(conn: &mut Conn, to: ShardId) -> anyhow::Result<Vec<Entry>> {
 /// The entries that a shard has written for a shard of the index: none has a later number than its transactions so far.
 async fn reached(conn: &mut Conn, to: ShardId) -> mysql_async::Result<Reached> {
     let sql = format!(
-        "SELECT COALESCE((SELECT entry_id FROM room_forgotten WHERE to_shard = {to}), 0), commits FROM shard_state \
-         WHERE id = 1"
+        "SELECT COALESCE((SELECT entry_id FROM room_forgotten WHERE to_shard = {to}), 0), commits FROM shard_state"
     );
     let reached: Option<(i64, i64)> = conn.query_first(sql).await?;
     let (forgotten, last) = reached.unwrap_or_default();

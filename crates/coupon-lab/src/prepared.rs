@@ -48,7 +48,7 @@ impl Prepared {
     /// When the strategy's settings contradict each other, or the folder cannot be seeded.
     pub fn in_folder(spec: &Spec, seed: &SeedOptions, folder: PathBuf) -> Result<Self> {
         let strategy = spec.strategy()?;
-        coupon_seeding::seed(&folder, &*strategy, seed, false, &mut coupon_seeding::Silent)?;
+        coupon_seeding::seed(&folder, &*strategy, &its(seed, spec), false, &mut coupon_seeding::Silent)?;
         let mut arguments = arguments(spec);
         arguments.extend(["--data".to_owned(), folder.to_string_lossy().into_owned()]);
         // The environment, which the service shares, may say otherwise.
@@ -67,7 +67,7 @@ impl Prepared {
         namespace: String,
     ) -> Result<Self> {
         let strategy = spec.strategy()?;
-        site.seed(&namespace, &*strategy, seed)?;
+        site.seed(&namespace, &*strategy, &its(seed, spec))?;
         let environment = site.environment(&namespace);
         let (data, arguments) = (site.data(&namespace)?, arguments(spec));
         Ok(Self { data, strategy, namespace: Some(namespace), arguments, environment })
@@ -78,6 +78,12 @@ impl Prepared {
     pub fn lead(&self, command: ServiceCommand) -> ServiceCommand {
         command.arguments(self.arguments.iter().cloned()).environment(self.environment.iter().cloned())
     }
+}
+
+/// The options of a contestant's own data: with a room index, if its service is to have one.
+fn its(seed: &SeedOptions, spec: &Spec) -> SeedOptions {
+    let room_index = spec.settings.iter().any(|setting| setting == "room_index=true");
+    SeedOptions { room_index, ..seed.clone() }
 }
 
 fn arguments(spec: &Spec) -> Vec<String> {

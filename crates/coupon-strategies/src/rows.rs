@@ -8,7 +8,7 @@ use range_svc::{RoomRangeSharding, TimeRangeSharding};
 use crate::{Family, Register, Role, RoomSettings, Value, Variant};
 
 /// Every strategy of this workspace, in the order of tables.
-pub static REGISTER: Register = Register { families: &FAMILIES, everywhere: &[CACHE] };
+pub static REGISTER: Register = Register { families: &FAMILIES, everywhere: &[ROOM_INDEX, CACHE] };
 
 static FAMILIES: [Family; 4] = [
     Family {
@@ -91,6 +91,14 @@ const SPLIT: Variant = Variant {
     setting: "range.boundaries",
     value: Value::Starts,
     role: Role::Chosen,
+};
+
+const ROOM_INDEX: Variant = Variant {
+    name: "room-index",
+    about: "each room's results once more, on one shard",
+    setting: "room_index",
+    value: Value::Fixed("true"),
+    role: Role::Option,
 };
 
 const CACHE: Variant = Variant {

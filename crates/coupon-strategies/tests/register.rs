@@ -195,7 +195,7 @@ static ONE_MORE: [Family; 1] = [Family {
 #[test]
 fn a_third_strategy_is_one_row() {
     let register = Register { families: &ONE_MORE, ..REGISTER };
-    assert_eq!(register.known(), ["jump", "jump+cache"]);
+    assert_eq!(register.known(), ["jump", "jump+room-index", "jump+cache"]);
     assert_eq!(register.compared(), ["jump"]);
     assert_eq!(register.programs().collect::<Vec<_>>(), ["jump-svc"]);
     assert_eq!(register.program("jump-svc").unwrap().section(), "jump");

@@ -10,6 +10,7 @@ mod load_kind;
 mod measured;
 mod overload;
 mod reconciler;
+mod room_index;
 mod routing;
 mod sale;
 mod sample;
@@ -33,6 +34,7 @@ pub(super) fn sections() -> Vec<Section> {
         overload::SECTION,
         reconciler::SECTION,
         sale::SECTION,
+        room_index::SECTION,
         curves::CONNECTIONS,
         curves::COUPONS,
         start::SECTION,

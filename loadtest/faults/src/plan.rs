@@ -24,6 +24,8 @@ pub struct DeploymentPlan {
     pub history: u64,
     /// The shards that every process opens at least, whether or not its layout uses them.
     pub prepared: u16,
+    /// True if the data sets have a room index.
+    pub room_index: bool,
     /// The connections that pass through proxies.
     pub(super) proxied: Proxied,
 }
@@ -36,8 +38,12 @@ impl DeploymentPlan {
         at_midnight: false,
         history: 0,
         prepared: 1,
+        room_index: false,
         proxied: Proxied::Nothing,
     };
+
+    /// The same, on data sets that have a room index.
+    pub(super) const INDEXED: Self = Self { room_index: true, ..Self::PLAIN };
 }
 
 /// The time to midnight that the services' clocks show when they start.

@@ -14,6 +14,15 @@ const FROM_SHARDS: &str = "503 until the gate is filled from the shards";
 /// Every case.
 pub static CASES: &[FaultCase] = &[
     case("1", "one service process of two killed (-9), restarted", "the other goes on", services::one_killed),
+    FaultCase {
+        plan: DeploymentPlan::INDEXED,
+        ..case(
+            "1b",
+            "one service process of two killed (-9), restarted, where there is a room index",
+            "the other goes on, and keeps the index up",
+            services::one_killed,
+        )
+    },
     holding_up(case(
         "2",
         "both service processes killed (-9), restarted",
@@ -50,6 +59,15 @@ pub static CASES: &[FaultCase] = &[
         "grabs go on; reads name the missing shard",
         databases::shard_killed,
     ),
+    FaultCase {
+        plan: DeploymentPlan::INDEXED,
+        ..case(
+            "6b",
+            "a shard killed that keeps a part of a room index, restarted after 10 s",
+            "grabs go on; reads ask all shards; the index is told later",
+            databases::shard_killed,
+        )
+    },
     case(
         "7",
         "a shard frozen for 10 s",

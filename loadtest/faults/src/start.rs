@@ -72,7 +72,8 @@ impl SeededService {
         name: &'static str,
         spec: &str,
     ) -> Result<Self> {
-        let spec = Spec::parse(spec, SHARDS, &CATALOGUE)?;
+        let variant = if case.plan.room_index { "+room-index" } else { "" };
+        let spec = Spec::parse(&format!("{spec}{variant}"), SHARDS, &CATALOGUE)?;
         let namespace = format!("lt_fault_{}_{name}", case.id);
         let seed = SeedOptions {
             history: case.plan.history,

@@ -8,7 +8,7 @@ use coupon_core::CouponId;
 use coupon_core::catalogue_change::{CatalogueChange, Operator};
 use tokio::time::{Instant, timeout_at};
 
-use super::Background;
+use super::{Background, LOOK};
 use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::gate::Epoch;
 use crate::servers::seam::Made;
@@ -16,8 +16,6 @@ use crate::{Applied, ChangeError, Unavailable};
 
 /// The longest that a change waits for the gate, and then for every process.
 const WAITS: Duration = Duration::from_secs(2);
-/// The time between two looks meanwhile.
-const LOOK: Duration = Duration::from_millis(25);
 
 impl Background {
     /// Makes a change, and sees to it that the gate enforces it and every process knows.

@@ -41,6 +41,8 @@ pub(in crate::servers) const RELIES: Duration =
     Duration::from_millis(LIVES_MS.cast_unsigned()).saturating_sub(TELLS);
 /// The most changes by hand that are recorded at once: operators wait meanwhile.
 const EDITS: usize = 500;
+/// The time between two looks while something is waited for.
+const LOOK: Duration = Duration::from_millis(25);
 
 /// What this process has followed so far.
 #[derive(Default)]

@@ -33,6 +33,8 @@ struct KnownCoupon {
     offered: Offered,
     /// The time from which it cannot be grabbed; always, when it is withdrawn.
     end: Timestamp,
+    /// The time from which the gate need not have it.
+    forgotten: Timestamp,
     min_purchase: Money,
 }
 
@@ -47,7 +49,8 @@ impl Known {
         self.coupons.extend(changed.iter().map(|terms| {
             let Terms { coupon, room, min_purchase, grab, .. } = *terms;
             let offered = Offered { room, terms: grab };
-            (coupon, KnownCoupon { offered, end: terms.over_from(), min_purchase })
+            let (end, forgotten) = (terms.over_from(), terms.forgotten_from());
+            (coupon, KnownCoupon { offered, end, forgotten, min_purchase })
         }));
         self
     }
@@ -120,5 +123,10 @@ impl Known {
     /// True if a coupon cannot be grabbed at that time or any later one.
     pub(super) fn is_over(&self, coupon: CouponId, time: Timestamp) -> bool {
         self.coupons.get(&coupon).is_some_and(|coupon| coupon.end <= time)
+    }
+
+    /// True if a coupon is over for so long that the gate need not have it.
+    pub(super) fn is_forgotten(&self, coupon: CouponId, time: Timestamp) -> bool {
+        self.coupons.get(&coupon).is_some_and(|coupon| coupon.forgotten <= time)
     }
 }

@@ -7,6 +7,9 @@ use coupon_core::{CouponId, CouponStatus, GrabTerms, Money, RoomId, Timestamp};
 
 use super::set_aside::Found;
 
+/// A day, in milliseconds.
+const DAY_MS: i64 = 86_400_000;
+
 /// The numbers of a coupon's row, in the order of [`columns`].
 pub(super) type Row = [i64; 13];
 
@@ -62,6 +65,13 @@ impl Terms {
     #[must_use]
     pub const fn over_from(&self) -> Timestamp {
         if self.active { self.end } else { Timestamp::from_millis(0) }
+    }
+
+    /// The time from which no gate need know who holds it: a day after its end, withdrawn or not. Until then whoever asks again
+    /// for what they were granted gets the same answer.
+    #[must_use]
+    pub const fn forgotten_from(&self) -> Timestamp {
+        self.end.plus_millis(DAY_MS)
     }
 
     /// The differences of what can be grabbed by now on other terms, in words; none if there are none.

@@ -159,6 +159,32 @@ pub(crate) async fn a_coupon_that_is_withdrawn_or_ended_is_refused_and_can_be_of
     backend.lifecycle.close();
 }
 
+pub(crate) async fn whoever_was_granted_a_coupon_hears_so_again_once_it_is_over(bench: &Bench) {
+    let mut backend = bench.open();
+    for coupon in [SCARCE, PLENTY] {
+        assert_eq!(grab(&backend, bench, 1, coupon).await, Decision::Granted(0));
+    }
+    backend.lifecycle.drain().await.unwrap();
+    patch(&backend, SCARCE, CouponPatch::withdrawal()).await;
+    let now = bench.clock().now();
+    patch(&backend, PLENTY, CouponPatch { end_time: Some(now), ..CouponPatch::default() }).await;
+    // By the process that granted it, and by one that starts later.
+    for _ in 0..2 {
+        for coupon in [SCARCE, PLENTY] {
+            let [again, other] = [1, 2].map(|user| attempt(&backend, bench, user, coupon));
+            let told = decide(&backend, &[again, other]).await;
+            assert!(
+                matches!(told[..], [Decision::Duplicate(_), Decision::InvalidTime]),
+                "{coupon}: {told:?}"
+            );
+        }
+        backend.lifecycle.close();
+        drop(backend);
+        backend = bench.open();
+    }
+    backend.lifecycle.close();
+}
+
 pub(crate) async fn a_coupon_that_was_over_at_the_start_is_offered_again_with_its_holders(bench: &Bench) {
     let backend = bench.open();
     assert_eq!(grab(&backend, bench, 31, ENDED).await, Decision::InvalidTime);

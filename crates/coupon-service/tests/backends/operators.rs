@@ -113,7 +113,7 @@ pub(crate) async fn a_coupon_that_was_withdrawn_is_offered_again_and_its_holders
     service.drain();
     changed(&service, "POST", &format!("/admin/coupons/{SCARCE}/withdraw"), "");
     assert_eq!(refusal(&service, 2, SCARCE).as_deref(), Some("invalid_time"));
-    // A process that starts meanwhile fills its gate without what cannot be grabbed.
+    // A process that starts meanwhile knows who holds it, too.
     drop(service);
     let service = started(bench);
     changed(&service, "PATCH", &format!("/admin/coupons/{SCARCE}"), r#"{"status":1}"#);

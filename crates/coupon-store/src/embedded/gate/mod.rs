@@ -14,7 +14,7 @@ use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Reservation, Stock, U
 /// Its memory is this process's: a gate that has lost it is gone itself.
 const EPOCH: u64 = 0;
 
-/// Stock and one-per-user of every coupon that can still be grabbed.
+/// Stock and one-per-user of every coupon that can still be grabbed, or that was over lately.
 #[derive(Debug, Default)]
 pub(super) struct MemoryGate {
     /// Locked whole only while one comes to be on offer.
@@ -24,7 +24,7 @@ pub(super) struct MemoryGate {
 #[derive(Debug, Default)]
 struct Coupons {
     open: HashMap<CouponId, Mutex<CouponGate>>,
-    /// Over or withdrawn when they were put here: their holders need not be remembered.
+    /// Over for long when they were put here: their holders need not be remembered.
     ended: HashSet<CouponId>,
 }
 
@@ -52,7 +52,7 @@ pub(super) enum Past {
 }
 
 impl MemoryGate {
-    /// A gate for these coupons, nothing sold yet; those that are over by `now` stay shut.
+    /// A gate for these coupons, nothing sold yet; those that are over for long by `now` stay shut.
     pub(super) fn new<'a>(coupons: impl IntoIterator<Item = &'a Terms>, now: Timestamp) -> Self {
         let gate = Self::default();
         coupons.into_iter().for_each(|terms| gate.put(terms, now, true));
@@ -61,7 +61,7 @@ impl MemoryGate {
 
     fn put(&self, terms: &Terms, now: Timestamp, holders_known: bool) {
         let mut coupons = self.write();
-        if terms.over_from() <= now {
+        if terms.forgotten_from() <= now {
             coupons.ended.insert(terms.coupon);
             return;
         }
@@ -163,7 +163,7 @@ impl MemoryGate {
         self.coupons.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with a coupon that can still be grabbed.
+    /// Does something with a coupon whose holders are remembered.
     fn with<T>(&self, coupon: CouponId, ask: impl FnOnce(&mut CouponGate) -> T) -> Option<T> {
         self.read().lock(coupon).map(|mut gate| ask(&mut gate))
     }

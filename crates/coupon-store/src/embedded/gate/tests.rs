@@ -19,6 +19,10 @@ fn attempt(user: u64, time: &str, sequence: u16) -> Attempt {
     Attempt::plain(user, coupon, ResultId::from_parts(at(time), 0, sequence).unwrap())
 }
 
+fn over_for_long(total: u32) -> Terms {
+    Terms { start: at("2026-11-20T00:00:00Z"), end: at("2026-11-21T00:00:00Z"), ..coupon(total) }
+}
+
 fn gate_for(coupon: &Terms) -> MemoryGate {
     MemoryGate::new([coupon], at(NOON))
 }
@@ -51,10 +55,27 @@ fn a_window_opens_at_its_start_and_is_shut_at_its_end() {
 }
 
 #[test]
-fn a_coupon_that_is_over_is_shut_without_remembering_who_holds_it() {
-    let gate = gate_for(&Terms { active: false, ..coupon(5) });
+fn a_coupon_that_is_over_for_long_is_shut_without_remembering_who_holds_it() {
+    let gate = gate_for(&over_for_long(5));
+    let one = attempt(1, NOON, 0);
+    assert!(gate.restore(one.coupon, one.user, Reservation::plain(one.id)));
     assert_eq!(gate.oversold(), []);
-    assert_eq!(gate.read().decide(&attempt(1, NOON, 0)), Decision::InvalidTime);
+    assert_eq!(gate.read().decide(&one), Decision::InvalidTime);
+}
+
+#[test]
+fn whoever_was_granted_what_is_withdrawn_or_was_over_at_the_start_hears_so_again() {
+    for over in [Terms { active: false, ..coupon(5) }, Terms { end: at("2026-11-22T11:00:00Z"), ..coupon(5) }]
+    {
+        let gate = gate_for(&over);
+        let (one, two) = (attempt(1, NOON, 0), asking(attempt(2, NOON, 1), 1, "a"));
+        let named = Reservation { request: two.request, ..Reservation::plain(two.id) };
+        assert!(gate.restore(one.coupon, one.user, Reservation::plain(one.id)));
+        assert!(gate.restore(two.coupon, two.user, named));
+        assert_eq!(gate.read().decide(&attempt(1, NOON, 2)), Decision::Duplicate(one.id));
+        assert_eq!(gate.read().decide(&two), Decision::Repeated(named));
+        assert_eq!(gate.read().decide(&attempt(3, NOON, 3)), Decision::InvalidTime);
+    }
 }
 
 #[test]
@@ -161,7 +182,7 @@ fn a_changed_total_and_window_decide_the_next_grab() {
 
 #[test]
 fn a_coupon_that_is_on_offer_again_decides_nothing_until_its_holders_are_read() {
-    let over = Terms { active: false, ..coupon(2) };
+    let over = over_for_long(2);
     let gate = gate_for(&over);
     let (one, two, three) = (attempt(1, NOON, 0), attempt(2, NOON, 1), attempt(3, NOON, 2));
     assert!(!gate.offer(&Terms { total: 3, ..over }, Past::Stored, at(NOON)), "it stays over");

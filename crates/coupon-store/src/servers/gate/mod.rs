@@ -104,17 +104,19 @@ impl ServersGate {
     }
 
     /// The attempts that need the gate, each coupon's together, in the order in which they came, and for each whether its
-    /// coupon is over, as far as is known. Those for coupons that are over need none.
+    /// coupon is over, as far as is known. Those for coupons that are over for long need none; of others the gate knows what
+    /// was granted before they were.
     /// Where the process has not heard from main for long, the gate alone knows what is over.
     fn order(&self, attempts: &[Attempt]) -> Vec<(usize, bool)> {
         let offered = &self.background.offered;
         let knows = offered.is_current();
         let mut order: Vec<(CouponId, usize, bool)> = offered.look(|known| {
-            let judged = attempts
-                .iter()
-                .enumerate()
-                .map(|(at, attempt)| (attempt.coupon, at, known.is_over(attempt.coupon, attempt.id.time())));
-            judged.filter(|(.., is_over)| !(knows && *is_over)).collect()
+            let forgotten =
+                |attempt: &Attempt| knows && known.is_forgotten(attempt.coupon, attempt.id.time());
+            let asked = attempts.iter().enumerate().filter(|(_, attempt)| !forgotten(attempt));
+            asked
+                .map(|(at, attempt)| (attempt.coupon, at, known.is_over(attempt.coupon, attempt.id.time())))
+                .collect()
         });
         order.sort_unstable();
         order.into_iter().map(|(_, at, is_over)| (at, is_over)).collect()

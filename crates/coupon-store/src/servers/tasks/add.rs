@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use coupon_core::{CouponId, Placement, ShardId, TableId, Timestamp};
 
 use super::Background;
-use super::fill::{lately, remembered};
+use super::fill::remembered;
 use super::reconcile_rows::to_be_checked;
 use crate::servers::gate::{Epoch, REMEMBERED};
 use crate::servers::seam::{GateError, Hold, ReadsHolds};
@@ -67,8 +67,9 @@ impl Background {
         terms: &[&'a Terms],
     ) -> anyhow::Result<Vec<&'a Terms>> {
         let lacking = self.gate.server.change_terms(epoch, version, terms).await?;
-        let (lacking, lately): (BTreeSet<CouponId>, _) = (lacking.into_iter().collect(), lately(self));
-        let missing = |terms: &&&Terms| lacking.contains(&terms.coupon) && terms.over_from() > lately;
+        let (lacking, now): (BTreeSet<CouponId>, _) = (lacking.into_iter().collect(), self.time.mains());
+        // Also where nobody can grab it for now: who was granted it asks again.
+        let missing = |terms: &&&Terms| lacking.contains(&terms.coupon) && terms.forgotten_from() > now;
         Ok(terms.iter().filter(missing).copied().collect())
     }
 

@@ -12,7 +12,6 @@ use crate::servers::gate::{Epoch, REMEMBERED};
 use crate::servers::seam::{Held, Hold, Mark, Offering, ReadsHolds, ShardServer};
 use crate::terms::Terms;
 
-const DAY_MS: i64 = 86_400_000;
 /// The number of holders that are written at a time.
 const CHUNK: usize = 5_000;
 
@@ -63,10 +62,11 @@ impl<'a> Filling<'a> {
         let Offering { version, terms, layouts } = self.background.main.terms().await?;
         // Holders on shards that this process has not opened would be missing.
         self.background.gone_by(&layouts)?;
-        let lately = lately(self.background);
         // A coupon that was over for longer is not in the gate, and so is not granted. Should its end be moved, it is
         // added with its holders.
-        let matters = |terms: &Terms| terms.end > lately || self.coupons.contains_key(&terms.coupon);
+        let now = self.now;
+        let matters =
+            |terms: &Terms| terms.forgotten_from() > now || self.coupons.contains_key(&terms.coupon);
         let offered: Vec<Terms> = terms.into_iter().filter(matters).collect();
         let new =
             offered.iter().map(|terms| terms.coupon).filter(|coupon| !self.coupons.contains_key(coupon));
@@ -151,12 +151,6 @@ impl<'a> Filling<'a> {
         self.holders += holds.len() as u64;
         Ok(())
     }
-}
-
-/// A coupon that was over before then is in no gate, unless it was not when the gate was filled: some process may still take
-/// one for such that can be grabbed, since it was withdrawn or cut short while it ran.
-pub(super) fn lately(background: &Background) -> Timestamp {
-    background.time.clock.now().plus_millis(-DAY_MS)
 }
 
 /// The time for which a request is still remembered whose result gave its stock back then; none if that was too long

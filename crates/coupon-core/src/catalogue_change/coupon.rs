@@ -193,6 +193,13 @@ impl CouponPatch {
         Ok(Some(CouponWrite { row, columns, line, before: Some(there.on_offer()), what }))
     }
 
+    /// True if it moves the end of a coupon that is over to a time that has not come. One whose results have been archived
+    /// stays over: [`Refused::archived`].
+    #[must_use]
+    pub fn reopens(&self, there: &CouponRow, now: Timestamp) -> bool {
+        there.coupon.end_time <= now && self.end_time.is_some_and(|end| end > now)
+    }
+
     fn change_narrow(&self, coupon: &mut Coupon, differences: &mut Differences) {
         let text = |text: &String| (text.clone(), Value::Text(text.clone()));
         let amount = |amount: &Money| (amount.to_string(), Value::Amount(*amount));

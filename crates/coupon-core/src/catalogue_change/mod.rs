@@ -91,6 +91,18 @@ pub enum Refused {
     },
 }
 
+impl Refused {
+    /// The refusal of a coupon to be on offer again, or to be made again, whose results have been archived: whoever held one
+    /// would be granted another.
+    #[must_use]
+    pub fn archived(coupon: CouponId) -> Self {
+        Self::Conflict(format!(
+            "coupon {coupon}: results of it have been archived, and with them who held it; it stays over, and another sale \
+             needs another coupon"
+        ))
+    }
+}
+
 /// A thing of the catalogue's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Thing {

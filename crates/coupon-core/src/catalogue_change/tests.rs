@@ -225,3 +225,16 @@ fn no_more_users_are_added_at_once_than_the_most() {
         "2 users added, from 4 to 9"
     );
 }
+
+#[test]
+fn a_coupon_is_reopened_by_an_end_that_has_not_come_and_by_nothing_else() {
+    let there = row(0);
+    let end = there.coupon.end_time;
+    let (before, after) = (end.plus_millis(-1), end.plus_millis(1));
+    let moved = |to| CouponPatch { end_time: Some(to), ..CouponPatch::default() };
+    assert!(moved(after).reopens(&there, end));
+    assert!(!moved(after).reopens(&there, before), "it is on offer still");
+    assert!(!moved(end).reopens(&there, end), "it is as much over as before");
+    let active = CouponPatch { status: Some(CouponStatus::Active), ..CouponPatch::default() };
+    assert!(!active.reopens(&there, end));
+}

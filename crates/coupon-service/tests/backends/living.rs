@@ -198,6 +198,25 @@ pub(crate) async fn a_coupon_that_was_over_at_the_start_is_offered_again_with_it
     backend.lifecycle.close();
 }
 
+pub(crate) async fn a_coupon_whose_results_were_archived_stays_over(bench: &Bench) {
+    for coupon in [ENDED, PLENTY] {
+        let line = format!(
+            "INSERT INTO stock_logs SELECT COALESCE(MAX(log_id), 0) + 1, {coupon}, 1, 0, 0, 'archive', NULL, NULL, 0 FROM stock_logs"
+        );
+        bench.edit_main(&line).await;
+    }
+    let backend = bench.open();
+    let until = |end| CouponPatch { end_time: Some(end), ..CouponPatch::default() };
+    let ahead = CatalogueChange::ChangeCoupon(coupon_id(ENDED), until(hours(1)));
+    let refused = try_change(&backend, ahead).await.unwrap_err().to_string();
+    assert!(refused.contains(&format!("coupon {ENDED}")) && refused.contains("archived"), "{refused}");
+    assert_eq!(grab(&backend, bench, 31, ENDED).await, Decision::InvalidTime);
+    // One that is on offer may end later, and one that is over may have ended earlier.
+    patch(&backend, PLENTY, until(hours(9))).await;
+    patch(&backend, ENDED, until(hours(-1))).await;
+    backend.lifecycle.close();
+}
+
 pub(crate) async fn a_coupon_that_is_made_can_be_grabbed_and_is_made_once(bench: &Bench) {
     let backend = bench.open();
     let make = |coupon| CatalogueChange::CreateCoupon(coupon);

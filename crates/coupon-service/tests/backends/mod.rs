@@ -106,6 +106,7 @@ on_every_backend! {
     a_coupon_that_is_withdrawn_or_ended_is_refused_and_can_be_offered_again,
     whoever_was_granted_a_coupon_hears_so_again_once_it_is_over,
     a_coupon_that_was_over_at_the_start_is_offered_again_with_its_holders,
+    a_coupon_whose_results_were_archived_stays_over,
     a_coupon_that_is_made_can_be_grabbed_and_is_made_once,
     a_coupon_that_is_made_again_after_it_was_deleted_has_its_holders,
     a_change_that_changes_nothing_is_answered_and_not_recorded,

@@ -157,6 +157,7 @@ impl Changing<'_> {
             return Ok((None, effect(self.db, id, Past::Stored)?));
         }
         self.room(coupon.room_id)?.ok_or(Refused::Unknown(Thing::Room(coupon.room_id)))?;
+        self.not_archived(id)?;
         let write = coupon.write(self.now);
         bindings::coupon(&mut self.db.prepare(bindings::COUPON)?, &write.row.coupon)?;
         let new = "INSERT OR IGNORE INTO coupon_rooms (coupon_id, room_id) VALUES (?1, ?2)";
@@ -169,6 +170,9 @@ impl Changing<'_> {
 
     fn change_coupon(&self, id: CouponId, patch: &CouponPatch) -> Outcome {
         let there = self.coupon(id)?.ok_or(Refused::Unknown(Thing::Coupon(id)))?;
+        if patch.reopens(&there, self.now) {
+            self.not_archived(id)?;
+        }
         let write = patch.write(&there, self.now)?;
         if let Some(write) = &write {
             self.write_columns(id, write)?;
@@ -231,6 +235,14 @@ impl Changing<'_> {
             }
             (_, None) => Ok(None),
         }
+    }
+
+    /// Refuses a coupon of which results have been archived: the log says so.
+    fn not_archived(&self, id: CouponId) -> Result<(), Stopped> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM stock_logs WHERE coupon_id = ?1 AND operator = ?2)";
+        let archived = (id.get(), coupon_core::books::ARCHIVE);
+        let archived: bool = self.db.prepare_cached(sql)?.query_row(archived, |row| row.get(0))?;
+        if archived { Err(Refused::archived(id).into()) } else { Ok(()) }
     }
 
     fn room(&self, id: RoomId) -> rusqlite::Result<Option<LiveRoom>> {

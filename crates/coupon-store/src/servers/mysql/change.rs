@@ -229,6 +229,7 @@ impl<'a> Making<'a> {
         }
         let room = self.room(new.room_id).await?;
         room.ok_or(Refused::Unknown(Thing::Room(new.room_id)))?;
+        self.not_archived(new.coupon_id).await?;
         self.take_note_of_new(new).await?;
         let write = new.write(self.now);
         self.insert("coupons", std::slice::from_ref(&write.row.coupon)).await?;
@@ -262,6 +263,9 @@ impl<'a> Making<'a> {
             None => 0,
         };
         let there = self.coupon(coupon).await?.ok_or(Refused::Unknown(Thing::Coupon(coupon)))?;
+        if patch.reopens(&there, self.now) {
+            self.not_archived(coupon).await?;
+        }
         let Some(write) = patch.write(&there, self.now)? else { return Ok(None) };
         self.update(coupon, &write.columns).await?;
         if write.row.details != there.details
@@ -273,6 +277,14 @@ impl<'a> Making<'a> {
         }
         self.log(coupon, write.line, operator, last).await?;
         Ok(Some(Entry::of_write(write)))
+    }
+
+    /// Refuses a coupon of which results have been archived: the log says so.
+    async fn not_archived(&mut self, coupon: CouponId) -> Result<(), Stopped> {
+        let sql = "SELECT 1 FROM stock_logs WHERE coupon_id = ? AND operator = ? LIMIT 1";
+        let archived = (coupon.get(), coupon_core::books::ARCHIVE);
+        let archived: Option<i64> = self.transaction.exec_first(sql, archived).await?;
+        archived.map_or(Ok(()), |_| Err(Refused::archived(coupon).into()))
     }
 
     /// A coupon's row and its wide half, held until the end of the transaction.

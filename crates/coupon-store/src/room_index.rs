@@ -18,7 +18,7 @@ use coupon_core::{
 };
 use serde::{Serialize, Serializer};
 
-use crate::statements::{COLUMNS, Fresh};
+use crate::statements::{COLUMNS, Fresh, settled};
 use crate::{LocalFuture, PageRequest, Reservation, Summary, Unavailable, Visited};
 
 /// The name under which main's label has the number of the index's shards, if there is an index.
@@ -191,9 +191,9 @@ pub(crate) fn put(dialect: Dialect, values: &str) -> String {
     format!("INSERT INTO {TABLE} ({columns}) VALUES {values} {then}")
 }
 
-/// The statement that takes rows out of the index that are older than an id and not held.
-pub(crate) fn retire(before: &str) -> String {
-    format!("DELETE FROM {TABLE} WHERE result_id < {before} AND state <> {}", ResultState::Held.code())
+/// The statement that takes rows out of the index that are older than an id and may go.
+pub(crate) fn retire(before: &str, now: Timestamp) -> String {
+    format!("DELETE FROM {TABLE} WHERE result_id < {before} AND {}", settled(now))
 }
 
 /// An entry that a shard has for a shard of the index.

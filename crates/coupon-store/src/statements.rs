@@ -11,6 +11,7 @@ use coupon_core::{
     CouponResult, GrabStatus, ResultId, ResultQuery, ResultState, TableId, Timestamp, UseStatus,
 };
 
+use crate::gate::REMEMBERED_MS;
 use crate::{Change, PageRequest, Reservation};
 
 /// All columns of a table of results, in the order in which whole rows are written.
@@ -96,6 +97,16 @@ pub fn totals(dialect: Dialect, table: impl Display) -> String {
 
 /// The condition on a row that takes stock.
 pub const LIVE: &str = "slot IS NOT NULL";
+
+/// The condition on a row that an archive may let go: it is not held, and it answers no request any more, as one that gave its
+/// stock back does for a while.
+#[must_use]
+pub fn settled(now: Timestamp) -> String {
+    let (held, since) = (ResultState::Held.code(), now.millis() - REMEMBERED_MS);
+    format!(
+        "(state <> {held} AND ({LIVE} OR request IS NULL OR state_time IS NULL OR state_time <= {since}))"
+    )
+}
 
 /// The columns of what of a row a gate knows.
 pub(crate) const RESERVED: &str = "coupon_id, user_id, result_id, slot, hold_until, request, state_time";

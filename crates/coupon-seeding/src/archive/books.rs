@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use coupon_core::books::Changes;
-use coupon_core::{CouponId, CouponStatus, ShardId, Timestamp};
+use coupon_core::{CouponId, ShardId, Timestamp};
 use coupon_store::embedded::books;
 use coupon_store::embedded::folder::Folder;
 use rusqlite::{Connection, OptionalExtension};
@@ -36,16 +36,16 @@ impl Books {
         Ok(transaction.commit()?)
     }
 
-    /// The first of the coupons that can still be grabbed, and until when.
+    /// The first of the coupons whose end has not come, and its end: one that is withdrawn may be on offer again.
     pub(super) fn first_on_offer(
         &self,
         counts: &Counts,
         now: Timestamp,
     ) -> Result<Option<(CouponId, Timestamp)>> {
-        let sql = "SELECT end_time FROM coupons WHERE coupon_id = ?1 AND status = ?2 AND end_time > ?3";
+        let sql = "SELECT end_time FROM coupons WHERE coupon_id = ?1 AND end_time > ?2";
         let mut statement = self.main.prepare(sql)?;
         for coupon in counts.keys() {
-            let wanted = (coupon.get().cast_signed(), CouponStatus::Active.code(), now.millis());
+            let wanted = (coupon.get().cast_signed(), now.millis());
             if let Some(end) = statement.query_row(wanted, |row| row.get(0)).optional()? {
                 return Ok(Some((*coupon, Timestamp::from_millis(end))));
             }

@@ -3,7 +3,9 @@
 //! A table that holds one day, or one hour, is dropped whole; from any other table old rows are deleted, batch by
 //! batch. Either way the stock goes with the rows that still take it: a coupon's total falls by what was retired of these,
 //! so that total − remaining = live rows still holds, and two stock logs say so. Rows that gave their stock back go without
-//! a word. Rows that are held stay: what becomes of them is not known yet.
+//! a word. Rows that are held stay: what becomes of them is not known yet. So do those that gave their stock back within the hour and
+//! name their request: who asks again is answered by them. And so does every row of a coupon whose end has not come, withdrawn
+//! or not: it may be on offer again, and its rows say who holds it.
 //!
 //! The rows leave and the shard's outbox gets its entry in one transaction, as with grabs, so that a crash at any
 //! point leaves a data set whose books balance; the next run, or the service, finishes what was begun.
@@ -30,9 +32,6 @@ use crate::Progress;
 /// The number of rows of each coupon that take stock.
 pub(crate) type Counts = BTreeMap<CouponId, i64>;
 
-/// The condition on a row that may be retired: it is not held.
-pub(crate) const SETTLED: &str = "state <> 0";
-
 /// The rows and tables retired, and the time it took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ArchiveReport {
@@ -50,13 +49,13 @@ pub struct ArchiveReport {
     pub count_took: Duration,
     /// Coupons that had results retired.
     pub coupons: u64,
-    /// Rows that would have gone, but are held.
+    /// Rows that would have gone, but are held, or answer their request still.
     pub held: u64,
 }
 
 /// Retires the results of all days before `before`. The service must not be running.
 ///
-/// `now` decides which coupons are still on offer: their results hold their stock, and are not to be retired.
+/// `now` decides which coupons may still be on offer: their results hold their stock, and are not to be retired.
 ///
 /// # Errors
 /// When the folder cannot be opened, a shard has parked results, an inbox that is not empty or rows on their way to another place, or a result to be
@@ -71,7 +70,7 @@ pub fn archive(
     // What waits to be told of rows that go now would otherwise come after they have gone.
     rooms::settle(&folder)?;
     let mut books = Books::open(&folder)?;
-    let mut shards = open_shards(&folder, &books)?;
+    let mut shards = open_shards(&folder, &books, now)?;
     for shard in &shards {
         books.settle(shard)?;
     }
@@ -94,15 +93,15 @@ pub fn archive(
         shard.retire(before, &mut report, progress)?;
         books.settle(shard)?;
     }
-    rooms::retire(&folder, first_id(before)?)?;
+    rooms::retire(&folder, first_id(before)?, now)?;
     progress.done();
     Ok(report)
 }
 
 pub(crate) fn still_on_offer(coupon: CouponId, end: Timestamp, before: Day) -> anyhow::Error {
     anyhow::anyhow!(
-        "coupon {coupon} is on offer until {end}, and results of it are older than {before}: they hold its stock, so \
-         nothing was retired; choose an earlier --before"
+        "coupon {coupon} is on offer until {end}, or can be again if it was withdrawn, and results of it are older than \
+         {before}: they hold its stock, so nothing was retired; choose an earlier --before"
     )
 }
 
@@ -112,12 +111,12 @@ pub(crate) fn first_id(day: Day) -> Result<i64> {
     Ok(first.with_context(|| format!("--before {day}"))?.number())
 }
 
-fn open_shards(folder: &Folder, books: &Books) -> Result<Vec<Shard>> {
+fn open_shards(folder: &Folder, books: &Books, now: Timestamp) -> Result<Vec<Shard>> {
     let shards: NonZeroU16 = folder.shards();
     (0..shards.get())
         .map(|number| {
             let shard = ShardId::new(number);
-            let opened = Shard::open(folder, shard, books.position(shard)?);
+            let opened = Shard::open(folder, shard, books.position(shard)?, now);
             let shard = opened.with_context(|| format!("{}", folder.shard_path(shard).display()))?;
             ensure!(
                 shard.parked()? == 0,
@@ -144,7 +143,11 @@ impl fmt::Display for ArchiveReport {
         let secs = Duration::as_secs_f64;
         if self.held > 0 {
             let held = count(self.held);
-            writeln!(f, "{held} results are held, and stay until they are confirmed, released or expired")?;
+            writeln!(
+                f,
+                "{held} results stay: they are held, until they are confirmed, released or expired, or they answer their request \
+                 still, for an hour after their stock was given back"
+            )?;
         }
         if self.rows_dropped + self.rows_deleted + self.tables_dropped == 0 {
             return f.write_str("nothing to retire");

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use coupon_core::books::Moved;
-use coupon_core::{CouponId, Day, ShardId, TableId};
+use coupon_core::{CouponId, Day, ShardId, TableId, Timestamp};
 use coupon_store::embedded::books;
 use coupon_store::embedded::folder::Folder;
-use coupon_store::statements::LIVE;
+use coupon_store::statements::{LIVE, settled};
 use rusqlite::{Connection, Transaction};
 
-use super::{ArchiveReport, Counts, SETTLED, first_id};
+use super::{ArchiveReport, Counts, first_id};
 use crate::Progress;
 use crate::options::now;
 
@@ -23,18 +23,20 @@ const CACHE_KIB: i64 = 64 * 1024;
 pub(super) struct Shard {
     pub(super) id: ShardId,
     db: Connection,
+    /// The condition on a row that may go.
+    settled: String,
     /// The outbox entry of this run: above every entry ever applied, even if those have been cleared away.
     entry: i64,
 }
 
 impl Shard {
-    pub(super) fn open(folder: &Folder, id: ShardId, applied: i64) -> Result<Self> {
+    pub(super) fn open(folder: &Folder, id: ShardId, applied: i64, at: Timestamp) -> Result<Self> {
         let db = folder.connect_shard(id)?;
         // A deletion touches every index all over: without room for them it would be slower than it need be.
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         let last: i64 =
             db.query_row("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox", [], |row| row.get(0))?;
-        Ok(Self { id, db, entry: last.max(applied) + 1 })
+        Ok(Self { id, db, settled: settled(at), entry: last.max(applied) + 1 })
     }
 
     pub(super) fn parked(&self) -> Result<i64> {
@@ -59,7 +61,7 @@ impl Shard {
     /// Adds the number of rows of each coupon that are older than a day, take stock and may go.
     pub(super) fn count(&self, before: Day, counts: &mut Counts) -> Result<()> {
         for table in self.old_tables(before)? {
-            add(&self.db, table, first_id(before)? - 1, counts)?;
+            add(&self.db, table, (first_id(before)? - 1, &self.settled), counts)?;
         }
         Ok(())
     }
@@ -71,7 +73,8 @@ impl Shard {
     }
 
     fn held_in(&self, table: TableId, before: Day) -> Result<u64> {
-        let sql = format!("SELECT COUNT(*) FROM {table} WHERE result_id < ?1 AND NOT ({SETTLED})");
+        let settled = &self.settled;
+        let sql = format!("SELECT COUNT(*) FROM {table} WHERE result_id < ?1 AND NOT ({settled})");
         let held: i64 = self.db.query_row(&sql, [first_id(before)?], |row| row.get(0))?;
         Ok(held.cast_unsigned())
     }
@@ -118,38 +121,40 @@ impl Shard {
     }
 
     fn drop_table(&mut self, table: TableId, retired: &mut Counts) -> Result<u64> {
-        let transaction = self.db.transaction()?;
+        let Self { db, settled, entry, .. } = self;
+        let transaction = db.transaction()?;
         let sql = format!("SELECT COUNT(*) FROM {table}");
         let rows: i64 = transaction.query_row(&sql, [], |row| row.get(0))?;
-        add(&transaction, table, i64::MAX, retired)?;
+        add(&transaction, table, (i64::MAX, settled), retired)?;
         transaction.execute_batch(&format!("DROP TABLE {table}"))?;
-        note_in_outbox(&transaction, self.entry, retired)?;
+        note_in_outbox(&transaction, *entry, retired)?;
         transaction.commit()?;
         Ok(rows.cast_unsigned())
     }
 
     /// Result ids are in the order of time, and so is the table: the oldest rows lie side by side.
     fn delete_batch(&mut self, table: TableId, before: Day, retired: &mut Counts) -> Result<u64> {
-        let transaction = self.db.transaction()?;
+        let Self { db, settled, entry, .. } = self;
+        let transaction = db.transaction()?;
         let oldest = format!(
             "SELECT MAX(result_id) FROM \
-             (SELECT result_id FROM {table} WHERE result_id < ?1 AND {SETTLED} ORDER BY result_id LIMIT {BATCH})"
+             (SELECT result_id FROM {table} WHERE result_id < ?1 AND {settled} ORDER BY result_id LIMIT {BATCH})"
         );
         let last: Option<i64> = transaction.query_row(&oldest, [first_id(before)?], |row| row.get(0))?;
         let Some(last) = last else { return Ok(0) };
-        add(&transaction, table, last, retired)?;
-        let sql = format!("DELETE FROM {table} WHERE result_id <= ?1 AND {SETTLED}");
+        add(&transaction, table, (last, settled), retired)?;
+        let sql = format!("DELETE FROM {table} WHERE result_id <= ?1 AND {settled}");
         let rows = transaction.execute(&sql, [last])?;
-        note_in_outbox(&transaction, self.entry, retired)?;
+        note_in_outbox(&transaction, *entry, retired)?;
         transaction.commit()?;
         Ok(rows as u64)
     }
 }
 
 /// Adds the number of rows of each coupon in a table, up to an id, that take stock and may go.
-fn add(db: &Connection, table: TableId, last: i64, counts: &mut Counts) -> Result<()> {
+fn add(db: &Connection, table: TableId, (last, settled): (i64, &str), counts: &mut Counts) -> Result<()> {
     let sql = format!(
-        "SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id <= ?1 AND {SETTLED} AND {LIVE} GROUP BY coupon_id"
+        "SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id <= ?1 AND {settled} AND {LIVE} GROUP BY coupon_id"
     );
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query([last])?;

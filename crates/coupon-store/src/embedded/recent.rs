@@ -6,9 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use coupon_core::{RequestKey, Timestamp, UserId};
 
 use crate::Reservation;
-
-/// The time for which they are remembered.
-pub(super) const REMEMBERED_MS: i64 = 3_600_000;
+use crate::gate::REMEMBERED_MS;
 
 /// The requests of one coupon.
 #[derive(Debug, Default)]

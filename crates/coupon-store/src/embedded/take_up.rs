@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use super::gate::MemoryGate;
 use super::inbox::{self, Inbox};
 use super::moves;
-use super::recent::REMEMBERED_MS;
 use super::sql::{self, Reserved};
+use crate::gate::REMEMBERED_MS;
 use crate::{PlacedResult, Reservation};
 
 /// The results of a shard's file, wherever in it they are.

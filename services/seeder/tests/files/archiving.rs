@@ -83,9 +83,9 @@ fn archiving_again_finds_only_what_is_new() {
     assert!(archive(dir.path(), "2026-11-22").unwrap().to_string().contains("nothing"));
 }
 
-/// Of the oldest day's results one is held, and one gave its stock back.
+/// Of the oldest day's results one is held, one gave its stock back long ago, and one within the hour.
 #[test]
-fn what_is_held_stays_and_what_gave_its_stock_back_goes_without_a_word() {
+fn what_is_held_or_answers_its_request_stays_and_what_gave_its_stock_back_goes_without_a_word() {
     for (name, table) in [("hash", "coupon_results"), ("range-time", "coupon_results_2026_11_16")] {
         let dir = tempfile::tempdir().unwrap();
         seed(dir.path(), name, &small(6_000));
@@ -96,29 +96,35 @@ fn what_is_held_stays_and_what_gave_its_stock_back_goes_without_a_word() {
         let unused = format!("SELECT result_id FROM {table} WHERE use_status = 0 ORDER BY result_id LIMIT 1");
         let held = number(&shard, &unused);
         let returned = number(&shard, &format!("{unused} OFFSET 1"));
-        let coupon = number(&shard, &format!("SELECT coupon_id FROM {table} WHERE result_id = {returned}"));
+        let answers = number(&shard, &format!("{unused} OFFSET 2"));
+        let lately = now().millis() - 60_000;
         shard
             .execute_batch(&format!(
                 "UPDATE {table} SET state = 0, hold_until = 1900000000000 WHERE result_id = {held};
                  INSERT INTO holds VALUES (1900000000000, {held}, '{table}');
-                 UPDATE {table} SET state = 3, slot = NULL, state_time = 5 WHERE result_id = {returned}"
+                 UPDATE {table} SET state = 3, slot = NULL, request = 7, state_time = 5 WHERE result_id = {returned};
+                 UPDATE {table} SET state = 3, slot = NULL, request = 8, state_time = {lately} WHERE result_id = {answers}"
             ))
             .unwrap();
-        main_db(dir.path())
-            .execute_batch(&format!(
+        for result in [returned, answers] {
+            let coupon = number(&shard, &format!("SELECT coupon_id FROM {table} WHERE result_id = {result}"));
+            let back = format!(
                 "INSERT INTO stock_logs SELECT (SELECT MAX(log_id) + 1 FROM stock_logs), coupon_id, 3, remaining_stock, \
                  remaining_stock + 1, 'return', NULL, NULL, 0 FROM coupons WHERE coupon_id = {coupon};
                  UPDATE coupons SET remaining_stock = remaining_stock + 1 WHERE coupon_id = {coupon}"
-            ))
-            .unwrap();
+            );
+            main_db(dir.path()).execute_batch(&back).unwrap();
+        }
         let report = archive(dir.path(), "2026-11-20").unwrap();
         let gone = report.rows_deleted + report.rows_dropped;
-        assert_eq!((report.held, gone), (1, 6_000 - kept as u64 - 1), "{name}");
-        assert!(report.to_string().starts_with("1 results are held"), "{report}");
+        assert_eq!((report.held, gone), (2, 6_000 - kept as u64 - 2), "{name}");
+        assert!(report.to_string().starts_with("2 results stay"), "{report}");
         let left = rows(dir.path(), 4);
-        assert_eq!(left.len(), kept + 1, "{name}");
-        assert!(left.iter().any(|(row, _)| row.result == held));
-        assert_books_balance(dir.path(), &left);
+        assert_eq!(left.len(), kept + 2, "{name}");
+        let (back, live): (Vec<_>, Vec<_>) = left.into_iter().partition(|(row, _)| row.result == answers);
+        assert_eq!(back.len(), 1, "{name}");
+        assert!(live.iter().any(|(row, _)| row.result == held));
+        assert_books_balance(dir.path(), &live);
     }
 }
 
@@ -159,14 +165,18 @@ fn grabs_that_main_has_not_heard_of_are_told_first() {
 }
 
 #[test]
-fn results_of_a_coupon_on_offer_are_kept_and_nothing_changes() {
+fn results_of_a_coupon_on_offer_or_only_withdrawn_are_kept_and_nothing_changes() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(2_000));
-    let reopen = "UPDATE coupons SET status = 1, end_time = end_time + 864000000 WHERE coupon_id = 501";
-    main_db(dir.path()).execute(reopen, []).unwrap();
-    let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
-    assert!(error.contains("coupon 501") && error.contains("--before"), "{error}");
-    assert_eq!(rows(dir.path(), 4).len(), 2_000);
+    for status in [1, 0] {
+        let reopen = format!(
+            "UPDATE coupons SET status = {status}, end_time = end_time + 864000000 WHERE coupon_id = 501"
+        );
+        main_db(dir.path()).execute(&reopen, []).unwrap();
+        let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
+        assert!(error.contains("coupon 501") && error.contains("--before"), "{error}");
+        assert_eq!(rows(dir.path(), 4).len(), 2_000);
+    }
     assert_books_balance(dir.path(), &rows(dir.path(), 4));
 }
 

@@ -49,13 +49,18 @@ fn from_other_tables_old_rows_are_deleted_batch_by_batch() {
 }
 
 #[test]
-fn results_of_a_coupon_on_offer_are_kept_and_nothing_changes() {
+fn results_of_a_coupon_on_offer_or_only_withdrawn_are_kept_and_nothing_changes() {
     let place = Place::new("on_offer");
     place.seed("hash", &small(2_000), false);
-    place.run(None, "UPDATE coupons SET status = 1, end_time = end_time + 864000000 WHERE coupon_id = 501");
-    let error = archive(&place, "2026-11-22").unwrap_err().to_string();
-    assert!(error.contains("coupon 501") && error.contains("--before"), "{error}");
-    assert_eq!(place.rows(), 2_000);
+    for status in [1, 0] {
+        let reopen = format!(
+            "UPDATE coupons SET status = {status}, end_time = end_time + 864000000 WHERE coupon_id = 501"
+        );
+        place.run(None, &reopen);
+        let error = archive(&place, "2026-11-22").unwrap_err().to_string();
+        assert!(error.contains("coupon 501") && error.contains("--before"), "{error}");
+        assert_eq!(place.rows(), 2_000);
+    }
     place.assert_books_balance();
 }
 

@@ -3,7 +3,7 @@
 //! Services do the same all the time; main's row for a shard makes everybody take turns, and says what is done.
 
 use anyhow::{Context, Result};
-use coupon_core::{CouponId, CouponStatus, Timestamp};
+use coupon_core::{CouponId, Timestamp};
 use coupon_store::servers::books::settle;
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::mysql::{Database, DatabaseError};
@@ -41,16 +41,16 @@ impl Books {
         self.lock.ping().await.map_err(|error| self.main.error(&error))
     }
 
-    /// The first of the coupons that can still be grabbed, and until when.
+    /// The first of the coupons whose end has not come, and its end: one that is withdrawn may be on offer again.
     pub(super) async fn first_on_offer(
         &mut self,
         counts: &Counts,
         now: Timestamp,
     ) -> Result<Option<(CouponId, Timestamp)>> {
-        let sql = "SELECT end_time FROM coupons WHERE coupon_id = ? AND status = ? AND end_time > ?";
+        let sql = "SELECT end_time FROM coupons WHERE coupon_id = ? AND end_time > ?";
         let mut conn = self.connect().await?;
         for coupon in counts.keys() {
-            let wanted = (coupon.get(), CouponStatus::Active.code(), now.millis());
+            let wanted = (coupon.get(), now.millis());
             let end: Option<i64> =
                 conn.exec_first(sql, wanted).await.map_err(|error| self.main.error(&error))?;
             if let Some(end) = end {

@@ -46,7 +46,7 @@ impl Offers<'_> {
 /// Retires the results of all days before `before` from a strategy's databases. Services may be running.
 ///
 /// Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. `now` decides which
-/// coupons are still on offer: their results hold their stock, and are not to be retired.
+/// coupons may still be on offer: their results hold their stock, and are not to be retired.
 ///
 /// # Errors
 /// When a database cannot be used, the data set is incomplete, a shard has parked results, or a result to be retired
@@ -67,7 +67,7 @@ pub fn archive_servers(
         // What is on its way to tables that are about to go is counted with what they hold.
         settle_queues(&cluster, settings, &dataset).await?;
         let report = retire(&cluster, books, before, now, progress).await?;
-        rooms::retire(&cluster, &dataset, first_id(before)?).await?;
+        rooms::retire(&cluster, &dataset, first_id(before)?, now).await?;
         Ok(report)
     })
 }
@@ -79,7 +79,7 @@ async fn retire(
     now: Timestamp,
     progress: &mut dyn Progress,
 ) -> Result<ArchiveReport> {
-    let shards = open_shards(cluster).await?;
+    let shards = open_shards(cluster, now).await?;
     for shard in &shards {
         shard.finish_dropping(&mut Offers { books: &mut books, before, now }).await?;
         books.settle(shard).await?;
@@ -111,10 +111,10 @@ async fn retire(
     Ok(report)
 }
 
-async fn open_shards(cluster: &Cluster) -> Result<Vec<Shard>> {
+async fn open_shards(cluster: &Cluster, now: Timestamp) -> Result<Vec<Shard>> {
     let mut shards = Vec::with_capacity(cluster.shards.len());
     for (number, database) in cluster.numbered() {
-        let shard = Shard::new(number, database);
+        let shard = Shard::new(number, database, now);
         ensure!(
             shard.parked().await? == 0,
             "shard {number} has parked results, which hold their stock: resolve them first"

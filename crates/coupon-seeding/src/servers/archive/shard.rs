@@ -2,16 +2,16 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use coupon_core::books::Moved;
-use coupon_core::{CouponId, Day, ShardId, TableId};
+use coupon_core::{CouponId, Day, ShardId, TableId, Timestamp};
 use coupon_store::servers::mysql::{Database, DatabaseError};
 use coupon_store::servers::rebuild::RETIRED;
-use coupon_store::statements::LIVE;
+use coupon_store::statements::{LIVE, settled};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, Transaction, TxOpts};
 
 use super::Offers;
 use super::{TRIES, is_conflict};
-use crate::archive::{Counts, SETTLED, first_id};
+use crate::archive::{Counts, first_id};
 use crate::options::now;
 
 /// Rows deleted in one transaction: consumers of the shard wait for it.
@@ -22,6 +22,8 @@ const BATCH: u32 = 5_000;
 pub(super) struct Shard {
     pub(super) id: ShardId,
     database: Database,
+    /// The condition on a row that may go.
+    settled: String,
 }
 
 /// Rows that go: those that take stock by coupon, and what all of them were in the shard's sums.
@@ -66,8 +68,8 @@ impl Going {
 }
 
 impl Shard {
-    pub(super) fn new(id: ShardId, database: &Database) -> Self {
-        Self { id, database: database.clone() }
+    pub(super) fn new(id: ShardId, database: &Database, at: Timestamp) -> Self {
+        Self { id, database: database.clone(), settled: settled(at) }
     }
 
     pub(super) const fn database(&self) -> &Database {
@@ -99,7 +101,8 @@ impl Shard {
 
     /// The number of rows of a table older than a day that are held.
     pub(super) async fn held(&self, table: TableId, before: Day) -> Result<u64> {
-        let sql = format!("SELECT COUNT(*) FROM {table} WHERE result_id < ? AND NOT ({SETTLED})");
+        let settled = &self.settled;
+        let sql = format!("SELECT COUNT(*) FROM {table} WHERE result_id < ? AND NOT ({settled})");
         let held = self.connect().await?.exec_first(sql, (first_id(before)?,)).await;
         Ok(held.map_err(|error| self.database.error(&error))?.unwrap_or_default())
     }
@@ -107,10 +110,10 @@ impl Shard {
     /// Adds how many rows of each coupon are older than a day, take stock and may go.
     pub(super) async fn count(&self, before: Day, counts: &mut Counts) -> Result<()> {
         let tables = self.old_tables(before).await?;
-        let mut conn = self.connect().await?;
+        let (mut conn, settled) = (self.connect().await?, &self.settled);
         for table in tables {
             let sql = format!(
-                "SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id < ? AND {SETTLED} AND {LIVE} GROUP BY coupon_id"
+                "SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id < ? AND {settled} AND {LIVE} GROUP BY coupon_id"
             );
             let rows: Vec<(u64, i64)> =
                 conn.exec(sql, (first_id(before)?,)).await.map_err(|error| self.database.error(&error))?;
@@ -173,10 +176,13 @@ impl Shard {
         for sums in conn.query::<Sums, _>(sums).await? {
             going.add(sums)?;
         }
+        let settled = &self.settled;
         let held: Option<i64> =
-            conn.query_first(format!("SELECT COUNT(*) FROM {retired} WHERE NOT ({SETTLED})")).await?;
+            conn.query_first(format!("SELECT COUNT(*) FROM {retired} WHERE NOT ({settled})")).await?;
         let settled = match held {
-            Some(held @ 1..) => Err(anyhow!("{held} of its results are held by now: run it again")),
+            Some(held @ 1..) => {
+                Err(anyhow!("{held} of its results are held or answer their request by now: run it again"))
+            }
             _ => offers.ensure_over(&going.counts).await,
         };
         if let Err(error) = settled {
@@ -231,9 +237,10 @@ impl Shard {
     async fn try_delete(&self, table: TableId, before: Day, offers: &mut Offers<'_>) -> Result<u64> {
         let mut conn = self.connect().await?;
         let mut transaction = conn.start_transaction(TxOpts::default()).await?;
+        let settled = &self.settled;
         let oldest = format!(
             "SELECT result_id, coupon_id, {LIVE}, use_status, CAST(COALESCE(order_amount, 0) * 100 AS SIGNED) \
-             FROM {table} WHERE result_id < ? AND {SETTLED} ORDER BY result_id LIMIT {BATCH} FOR UPDATE"
+             FROM {table} WHERE result_id < ? AND {settled} ORDER BY result_id LIMIT {BATCH} FOR UPDATE"
         );
         let rows: Vec<(i64, u64, i64, i64, i64)> = transaction.exec(oldest, (first_id(before)?,)).await?;
         let Some(last) = rows.last().map(|row| row.0) else {
@@ -246,7 +253,7 @@ impl Shard {
         }
         offers.ensure_over(&going.counts).await?;
         going.note_in_outbox(&mut transaction).await?;
-        let delete = format!("DELETE FROM {table} WHERE result_id <= ? AND {SETTLED}");
+        let delete = format!("DELETE FROM {table} WHERE result_id <= ? AND {settled}");
         transaction.exec_drop(delete, (last,)).await?;
         let gone = transaction.affected_rows();
         ensure!(

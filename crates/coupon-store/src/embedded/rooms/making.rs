@@ -1,7 +1,7 @@
 //! Makes a folder's room index, takes it away, and tells it of what waits: where no service has the folder.
 
 use anyhow::Context as _;
-use coupon_core::{CouponResult, ShardId};
+use coupon_core::{CouponResult, ShardId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::carrier::ROWS;
@@ -101,15 +101,15 @@ pub fn settle(folder: &Folder) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes rows out of the index, if there is one, that are older than an id and not held: those of an archive, once they have gone.
+/// Takes rows out of the index, if there is one, that are older than an id and may go by now: those of an archive, once they have gone.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn retire(folder: &Folder, before: i64) -> anyhow::Result<()> {
+pub fn retire(folder: &Folder, before: i64, now: Timestamp) -> anyhow::Result<()> {
     for shard in folder.room_index().into_iter().flat_map(RoomPlaces::all) {
         let retired = folder
             .connect_shard(shard)
-            .and_then(|db| db.execute(&room_index::retire("?1"), [before]).map(drop));
+            .and_then(|db| db.execute(&room_index::retire("?1", now), [before]).map(drop));
         retired.with_context(|| folder.shard_path(shard).display().to_string())?;
     }
     Ok(())

@@ -7,11 +7,12 @@ use deadpool_redis::redis::Pipeline;
 
 use super::server::{CHUNK, GateLink};
 use super::{Epoch, text};
+use crate::gate::REMEMBERED_MS;
 use crate::servers::names::Names;
 use crate::servers::seam::{GateError, Hold, Mark, Release, Unchecked};
 
 /// The time for which a request is remembered after its result gave its stock back.
-pub(in crate::servers) const REMEMBERED: Duration = Duration::from_secs(3_600);
+pub(in crate::servers) const REMEMBERED: Duration = Duration::from_millis(REMEMBERED_MS.cast_unsigned());
 
 /// Makes a user the holder of a row that is to be looked at again, unless its slot is taken.
 const RESTORE: &str = "\

@@ -137,12 +137,12 @@ async fn take_in(cluster: &Cluster, places: RoomPlaces, rows: &[CouponResult]) -
     Ok(())
 }
 
-/// Takes rows out of the index of a data set, if there is one, that are older than an id and not held: those of an archive, once
+/// Takes rows out of the index of a data set, if there is one, that are older than an id and may go by now: those of an archive, once
 /// they have gone. What shards had to tell of them is told first, lest it come afterwards.
 ///
 /// # Errors
 /// When a database cannot be used, or the index has lost what it was told.
-pub async fn retire(cluster: &Cluster, dataset: &str, before: i64) -> anyhow::Result<()> {
+pub async fn retire(cluster: &Cluster, dataset: &str, before: i64, now: Timestamp) -> anyhow::Result<()> {
     let Some(places) = cluster.label().await?.and_then(|label| label.rooms) else { return Ok(()) };
     let rooms = Rooms::new(places, dataset, &cluster.shards);
     // Nothing is known here of when a grab was acknowledged: the moment stays as it is.
@@ -153,7 +153,7 @@ pub async fn retire(cluster: &Cluster, dataset: &str, before: i64) -> anyhow::Re
         let database = cluster.shards.get(shard.index()).context("a shard of the index is not there")?;
         let mut conn = database.connect_alone().await?;
         // Some at a time: what the index takes in meanwhile does not wait for long.
-        let sql = format!("{} LIMIT {CHUNK}", room_index::retire(&before.to_string()));
+        let sql = format!("{} LIMIT {CHUNK}", room_index::retire(&before.to_string(), now));
         loop {
             conn.query_drop(&sql).await.map_err(|error| database.error(&error))?;
             if conn.affected_rows() == 0 {

@@ -14,7 +14,7 @@ pub const SHOWN: usize = 20;
 pub enum Kind {
     /// More rows of a coupon than it had stock.
     Oversold,
-    /// A user holds a coupon twice, or an id is stored twice, on any shards and tables.
+    /// A user holds a coupon twice, a request was granted twice, or an id is stored twice, on any shards and tables.
     Duplicate,
     /// An acknowledged grab is not stored with exactly that id, user and coupon; or an answer said that the user
     /// holds a coupon already, and no shard has it.

@@ -172,13 +172,14 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
         room: row.get(3)?,
         time: row.get(4)?,
         granted: row.get(5)?,
-        spent: Spent { status: row.get(6)?, time: row.get(7)?, cents: row.get(12)? },
+        spent: Spent { status: row.get(6)?, time: row.get(7)?, cents: row.get(13)? },
         life: Life {
             state: row.get(8)?,
             slot: row.get(9)?,
             hold_until: row.get(10)?,
             state_time: row.get(11)?,
         },
+        request: row.get(12)?,
     })
 }
 
@@ -252,8 +253,8 @@ fn leaving(file: &Connection, shard: u16) -> Result<Vec<Leaving>> {
     let mut rows = statement.query([])?;
     let mut leaving = Vec::new();
     while let Some(row) = rows.next()? {
-        let (from, to): (String, String) = (row.get(13)?, row.get(15)?);
-        leaving.push(Leaving::new(stored(row)?, shard, (&from, row.get(14)?, &to))?);
+        let (from, to): (String, String) = (row.get(14)?, row.get(16)?);
+        leaving.push(Leaving::new(stored(row)?, shard, (&from, row.get(15)?, &to))?);
     }
     Ok(leaving)
 }

@@ -26,9 +26,9 @@ pub(super) fn read(connection: &Connection, tables: &[TableId]) -> Result<Vec<Wa
                 .with_context(|| format!("inbox batch {number}: {name:?} is no table of results"))?;
             for row in results {
                 let wrong = || format!("inbox batch {number}: {row:?} is no row");
-                let (grab, room, life) = read_row(&row).with_context(wrong)?;
+                let (grab, room, life, request) = read_row(&row).with_context(wrong)?;
                 if !tables.contains(&table) || !stored(connection, table, grab.id)? {
-                    waiting.push(Waiting { table, grab, room, life });
+                    waiting.push(Waiting { table, grab, room, life, request });
                 }
             }
         }
@@ -38,19 +38,19 @@ pub(super) fn read(connection: &Connection, tables: &[TableId]) -> Result<Vec<Wa
     Ok(waiting)
 }
 
-/// A row as it lies there: whose it is, its room, and what becomes of it.
-fn read_row(row: &[Option<i64>]) -> Option<(Grab, i64, Life)> {
+/// A row as it lies there: whose it is, its room, what becomes of it, and the request that it answers.
+fn read_row(row: &[Option<i64>]) -> Option<(Grab, i64, Life, Option<i64>)> {
     let (plain, rest) = row.split_first_chunk::<4>()?;
     let [Some(id), Some(user), Some(coupon), Some(room)] = *plain else { return None };
-    let life = match rest {
-        [] => Life::OWNED,
-        [slot @ Some(_), hold_until, _request] => {
+    let (life, request) = match rest {
+        [] => (Life::OWNED, None),
+        [slot @ Some(_), hold_until, request] => {
             let state = if hold_until.is_some() { Life::HELD } else { Life::OWNED.state };
-            Life { state, slot: *slot, hold_until: *hold_until, state_time: None }
+            (Life { state, slot: *slot, hold_until: *hold_until, state_time: None }, *request)
         }
         _ => return None,
     };
-    Some((Grab { id, user, coupon }, room, life))
+    Some((Grab { id, user, coupon }, room, life, request))
 }
 
 fn stored(connection: &Connection, table: TableId, id: i64) -> Result<bool> {

@@ -23,6 +23,7 @@ mod life;
 mod placement;
 mod reads;
 mod recorded;
+mod requests;
 mod room_index;
 mod scan;
 #[cfg(feature = "servers")]

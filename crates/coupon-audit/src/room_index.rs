@@ -41,10 +41,10 @@ struct Seen {
 
 impl Seen {
     fn of(row: &Stored) -> Self {
-        let Stored { grab, room, time, granted, spent, life } = *row;
+        let Stored { grab, room, time, granted, spent, life, request } = *row;
         let Life { state, slot, hold_until, state_time } = life;
         let numbers = [grab.id, grab.user, grab.coupon, room, time, i64::from(granted), spent.status, state];
-        let may_be = [spent.time, spent.cents, slot, hold_until, state_time];
+        let may_be = [spent.time, spent.cents, slot, hold_until, state_time, request];
         let digest = digest_of(&[&numbers.map(Some)[..], &may_be].concat(), "");
         Self { id: grab.id, digest, held: state == Life::HELD }
     }

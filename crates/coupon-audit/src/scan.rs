@@ -10,10 +10,11 @@ use super::history::{History, Leaving};
 use super::ids::Ids;
 use super::ledger::Ledger;
 use super::reads::Lists;
+use super::requests::Asked;
 use super::room_index::Indexed;
 use super::source::{Catalogue, Coupon, Earlier, Shard, Snapshot, Stored, Sums, Waiting};
 use super::start::{self, Before, Start};
-use super::{AuditReport, Kind, Scope, answers, life, spent, steps, stock};
+use super::{AuditReport, Kind, Scope, answers, life, requests, spent, steps, stock};
 
 /// A user's result of a coupon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +44,7 @@ pub(super) type Holders = HashMap<i64, Vec<Holding>>;
 /// Rows that take stock, by shard and coupon.
 pub(super) type Sold = HashMap<(u16, i64), i64>;
 
-/// The part that is kept of every row: 32 bytes each, so that ten million fit anywhere.
+/// The part that is kept of every row: 32 bytes each, and 48 more of one that names its request, so that ten million fit anywhere.
 #[derive(Default)]
 pub(super) struct Seen {
     ids: Vec<i64>,
@@ -55,6 +56,8 @@ pub(super) struct Seen {
     pub(super) steps: Vec<bool>,
     /// Of each of the start's rows, true if it was found.
     old: Vec<bool>,
+    /// The rows that name their request.
+    asked: Vec<Asked>,
 }
 
 /// The surroundings of each row, as the pass needs them.
@@ -158,6 +161,7 @@ pub(super) fn scan(
     report.rows = seen.ids.len() as u64;
     twice_stored(snapshot, std::mem::take(&mut seen.ids), report)?;
     twice_held(snapshot, &mut seen.holders, report)?;
+    requests::granted_twice(snapshot, std::mem::take(&mut seen.asked), report)?;
     if let Some(ledger) = ledger {
         answers::check(snapshot, &seen, scope, ledger, report)?;
     }
@@ -265,6 +269,7 @@ impl Pass<'_> {
     fn row(&self, row: Stored, place: Placement, seen: &mut Seen, report: &mut AuditReport) {
         let grab = row.grab;
         seen.ids.push(grab.id);
+        seen.asked.extend(Asked::of(&row));
         seen.holders.entry(grab.coupon).or_default().push(Holding::of(&row));
         if row.life.is_live() {
             *seen.sold.entry((place.shard.number(), grab.coupon)).or_default() += 1;

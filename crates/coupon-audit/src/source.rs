@@ -197,14 +197,15 @@ pub(super) struct Waiting {
     pub(super) grab: Grab,
     pub(super) room: i64,
     pub(super) life: Life,
+    pub(super) request: Option<i64>,
 }
 
 impl Waiting {
     /// The row that it will be.
     pub(super) fn row(&self) -> Stored {
-        let Self { grab, room, life, .. } = *self;
+        let Self { grab, room, life, request, .. } = *self;
         let time = ResultId::from_number(grab.id).map_or(0, |id| id.time().millis());
-        Stored { grab, room, time, granted: true, spent: Spent::default(), life }
+        Stored { grab, room, time, granted: true, spent: Spent::default(), life, request }
     }
 }
 
@@ -246,6 +247,8 @@ pub(super) struct Stored {
     pub(super) granted: bool,
     pub(super) spent: Spent,
     pub(super) life: Life,
+    /// The key of the request that it answers, if it names one.
+    pub(super) request: Option<i64>,
 }
 
 /// A row's account of its use.
@@ -281,7 +284,7 @@ impl Stored {
 
     /// The columns to select for it, on any kind of database, followed by the amount in cents.
     pub(super) const COLUMNS: &str = "result_id, user_id, coupon_id, room_id, grab_time, \
-         grab_status = 1 AND fail_reason IS NULL, use_status, use_time, state, slot, hold_until, state_time";
+         grab_status = 1 AND fail_reason IS NULL, use_status, use_time, state, slot, hold_until, state_time, request";
 }
 
 /// The rows that a description has to name.

@@ -187,7 +187,8 @@ fn is_told(told: &Stored, stored: &Stored, since: i64) -> bool {
     let same_state = told.life.state == stored.life.state
         || (told.life.state == Life::HELD && stored.life.expired_since(since));
     let same_life = same_state && told.life.hold_until == stored.life.hold_until;
-    Stored { life: stored.life, ..*told } == *stored && (told.life.state == UNTOLD || same_life)
+    Stored { life: stored.life, request: stored.request, ..*told } == *stored
+        && (told.life.state == UNTOLD || same_life)
 }
 
 /// True if a row is among those asked for; a window begins that much later.
@@ -216,7 +217,7 @@ mod tests {
         let state = crate::life::state(state).unwrap();
         let life = Life { state, hold_until: Some(100), state_time, ..Life::OWNED };
         let grab = Grab { id: 1, user: 2, coupon: 3 };
-        Stored { grab, room: 1, time: 40, granted: true, spent: Spent::default(), life }
+        Stored { grab, room: 1, time: 40, granted: true, spent: Spent::default(), life, request: None }
     }
 
     #[test]

@@ -270,6 +270,8 @@ impl Row {
                 slot: None,
                 state_time: None,
             },
+            // No answer tells it.
+            request: None,
         })
     }
 }

@@ -160,7 +160,7 @@ async fn leaving(connection: &mut Conn, shard: u16) -> Result<Vec<Leaving>> {
     let sql = format!("SELECT {}, {CENTS}, {} FROM {}", Stored::COLUMNS, Leaving::MORE, Moved::TABLE);
     let rows: Vec<Row> = connection.exec(sql, ()).await?;
     let leaving = rows.iter().map(|row| {
-        let (from, to_shard, to): (String, u16, String) = (get(row, 13)?, get(row, 14)?, get(row, 15)?);
+        let (from, to_shard, to): (String, u16, String) = (get(row, 14)?, get(row, 15)?, get(row, 16)?);
         Leaving::new(stored(row)?, shard, (&from, to_shard, &to))
     });
     leaving.collect()

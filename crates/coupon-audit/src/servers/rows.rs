@@ -35,13 +35,14 @@ pub(super) fn stored(row: &Row) -> Result<Stored> {
         room: get(row, 3)?,
         time: get(row, 4)?,
         granted: get(row, 5)?,
-        spent: Spent { status: get(row, 6)?, time: get(row, 7)?, cents: get(row, 12)? },
+        spent: Spent { status: get(row, 6)?, time: get(row, 7)?, cents: get(row, 13)? },
         life: Life {
             state: get(row, 8)?,
             slot: get(row, 9)?,
             hold_until: get(row, 10)?,
             state_time: get(row, 11)?,
         },
+        request: get(row, 12)?,
     })
 }
 

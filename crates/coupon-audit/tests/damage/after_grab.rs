@@ -1,7 +1,7 @@
 //! What becomes of results after their grab: states, slots, holds, and stock that comes back.
 
-use coupon_audit::{Claim, ClientAnswer, Kind, StepAnswer};
-use coupon_core::ResultId;
+use coupon_audit::{AuditReport, Claim, ClientAnswer, Kind, StepAnswer};
+use coupon_core::{ResultId, Timestamp};
 
 use crate::store::{
     Store, TABLE_TODAY, TABLE_YESTERDAY, TODAY, YESTERDAY, damage, id, on_every_store, only, row, shard_of,
@@ -150,6 +150,43 @@ fn a_second_result_in_one_slot_is_a_duplicate_and_in_another_it_is_not<S: Store>
     }
 }
 
+/// User 6, who released coupon 1 a minute after the grab, got it again so much later, by a request of the same name or another.
+fn granted_again<S: Store>(later: i64, requests: (i64, i64)) -> AuditReport {
+    let mut store = lived_in::<S>();
+    let (shard, first) = (shard_of(TODAY), id(TODAY, 6));
+    let at = Timestamp::from_millis(grabbed(first) + later);
+    let again = ResultId::from_parts(at, 0, 60).unwrap().number();
+    store.store(shard, TABLE_TODAY, again, 6, 1);
+    store.shard(
+        shard,
+        &format!(
+            "UPDATE {TABLE_TODAY} SET request = CASE result_id WHEN {again} THEN {} ELSE {} END WHERE user_id = 6",
+            requests.1, requests.0
+        ),
+    );
+    store.audit()
+}
+
+fn a_request_that_was_granted_twice_is_a_duplicate<S: Store>() {
+    let said = |later, requests| {
+        let report = granted_again::<S>(later, requests);
+        report.findings.get(&Kind::Duplicate).map(|found| found.examples.join("\n")).unwrap_or_default()
+    };
+    let found = said(2 * MINUTE, (7, 7));
+    assert!(found.contains("one request of user 6 for coupon 1 was granted twice"), "{found}");
+    assert_eq!(said(2 * MINUTE, (7, 8)), "");
+    assert_eq!(said(62 * MINUTE, (7, 7)), "", "its first answer is forgotten by then");
+    // Live at once, in two slots.
+    let mut store = S::sound();
+    let shard = shard_of(TODAY);
+    store.store(shard, TABLE_TODAY, id(TODAY, 50), 10, 2);
+    store.shard(shard, &format!("UPDATE {TABLE_TODAY} SET slot = 1 WHERE user_id = 10"));
+    store.store(shard, TABLE_TODAY, id(TODAY, 51), 10, 2);
+    store.shard(shard, &format!("UPDATE {TABLE_TODAY} SET request = 9 WHERE user_id = 10"));
+    let report = store.audit();
+    assert_eq!(report.findings[&Kind::Duplicate].count, 1, "{report}");
+}
+
 fn a_slot_beyond_the_limit_is_found_in_rows_of_the_run<S: Store>() {
     let mut store = S::sound();
     let start = store.data().remember().unwrap();
@@ -217,4 +254,5 @@ on_every_store! {
     the_list_of_what_is_held_must_be_that_of_the_rows,
     a_second_result_in_one_slot_is_a_duplicate_and_in_another_it_is_not,
     a_slot_beyond_the_limit_is_found_in_rows_of_the_run,
+    a_request_that_was_granted_twice_is_a_duplicate,
 }

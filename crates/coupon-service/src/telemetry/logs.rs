@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::str::FromStr;
 
+use anyhow::{Context as _, bail};
 use coupon_cli::plain::OneLine;
 use coupon_store::settings::{LogFormat, LogSettings};
 use tracing::Subscriber;
 use tracing_subscriber::field::MakeExt as _;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
@@ -39,7 +39,7 @@ pub fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = filter(&settings.level).map_err(|error| anyhow::anyhow!("setting log.level: {error}"))?;
+    let filter = filter(&settings.level).context("setting `log.level`")?;
     let filtered = tracing_subscriber::registry().with(filter);
     let lines = fmt::layer().with_ansi(colours).with_writer(writer);
     Ok(match settings.format {
@@ -56,11 +56,21 @@ where
 }
 
 /// The targets and levels of the lines that are written.
-fn filter(level: &str) -> Result<Targets, <Targets as FromStr>::Err> {
+///
+/// A target without a level would be taken for all of it, and a misspelt level for a target: each part names a level.
+fn filter(level: &str) -> anyhow::Result<Targets> {
+    let parts: Vec<&str> = level.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    let levels = parts.iter().map(|part| part.rsplit_once('=').map_or(*part, |(_, level)| level));
+    let wrong = levels.into_iter().find(|level| level.is_empty() || level.parse::<LevelFilter>().is_err());
+    if let Some(wrong) = wrong.or_else(|| parts.is_empty().then_some("")) {
+        bail!(
+            "{wrong:?} is no level: give off, error, warn, info, debug or trace, and others for parts of the program, \
+             as in info,access=debug"
+        );
+    }
     // The driver logs every channel that opens and closes, and calls it an error when one closes late: the code that
     // uses it logs what matters of that. `amqprs=info` shows the rest.
-    let directives = ["amqprs=off"].into_iter().chain(level.split(',').filter(|part| !part.is_empty()));
-    directives.collect::<Vec<_>>().join(",").parse()
+    Ok(["amqprs=off"].into_iter().chain(parts).collect::<Vec<_>>().join(",").parse()?)
 }
 
 #[cfg(test)]
@@ -126,6 +136,26 @@ mod tests {
             assert_eq!(filter.would_enable(target, &level), written, "{target} {level}");
         }
         assert!(super::filter("amqprs=info").unwrap().would_enable("amqprs::api", &Level::INFO));
-        assert!(super::filter("access=loud").is_err());
+    }
+
+    #[test]
+    fn what_is_no_level_is_named_with_those_that_are() {
+        for (level, named) in [
+            ("loud", "loud"),
+            ("INFOS", "INFOS"),
+            ("info,access", "access"),
+            ("access=loud", "loud"),
+            ("info,access=", ""),
+            ("", ""),
+        ] {
+            let error = filter(level).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("{named:?} is no level: give off, error")),
+                "{level}: {error}"
+            );
+        }
+        for level in ["off", "WARN", " info , access=debug ", "coupon_store=trace,error"] {
+            assert!(filter(level).is_ok(), "{level}");
+        }
     }
 }

@@ -1,8 +1,13 @@
 //! The sources of settings, and the naming of a wrong one.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use config::{Config, Environment, File, FileFormat, Map, Value, ValueKind};
+use config::builder::DefaultState;
+use config::{
+    Config, ConfigBuilder, Environment, File, FileFormat, FileSourceString, Map, Source as _, Value,
+    ValueKind,
+};
 use serde::de::DeserializeOwned;
 
 use super::files::read_secrets;
@@ -12,6 +17,9 @@ use super::{Settings, StorageSettings};
 const DEFAULTS: &str = include_str!("defaults.toml");
 /// The standard variable for the collector's address.
 const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// A text of settings in TOML.
+type TomlText = File<FileSourceString, FileFormat>;
 
 /// Settings that cannot be used. The message names the setting.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +51,7 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     /// True if the environment's `COUPON__…` counts.
     pub environment: bool,
-    /// Flags, as `key=value` with the value in TOML; strings need no quotes.
+    /// Flags, as `key=value`: a list or quoted text as TOML writes them, or else the text as it is.
     pub flags: Vec<String>,
 }
 
@@ -99,22 +107,35 @@ impl Sources {
             .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
             .add_source(File::from_str(&self.service_defaults, FileFormat::Toml));
         if let Some(file) = &self.file {
-            builder = builder.add_source(File::from(file.as_path()).format(FileFormat::Toml));
+            builder = builder.add_source(text_of(file)?);
         }
         if self.environment {
             builder =
                 builder.add_source(Environment::with_prefix("COUPON").prefix_separator("__").separator("__"));
         }
-        for flag in &self.flags {
-            builder = builder.add_source(File::from_str(&flag_as_toml(flag)?, FileFormat::Toml));
-        }
-        let from =
-            self.file.as_ref().map_or_else(|| "settings".to_owned(), |file| file.display().to_string());
-        let config = builder
-            .build()
-            .map_err(|error| SettingsError::Source { from, error: without_source(&error.to_string()) })?;
-        config.cache.into_table().map_err(|error| whole(&error))
+        merged(builder, &self.flags)
     }
+}
+
+/// The text of a settings file. It is read as TOML here already: later nobody knew which source a fault is in.
+fn text_of(file: &Path) -> Result<TomlText, SettingsError> {
+    let wrong = |error: String| SettingsError::Source { from: file.display().to_string(), error };
+    let text = fs::read_to_string(file)
+        .map_err(|error| wrong(format!("cannot read this file of settings: {error}")))?;
+    let source = File::from_str(&text, FileFormat::Toml);
+    source.collect().map_err(|error| wrong(without_source(&error.to_string())))?;
+    Ok(source)
+}
+
+/// All of the sources, with flags over them.
+fn merged(
+    mut builder: ConfigBuilder<DefaultState>,
+    flags: &[String],
+) -> Result<Map<String, Value>, SettingsError> {
+    for flag in flags {
+        builder = builder.add_source(flag_as_toml(flag)?);
+    }
+    builder.build().and_then(|config| config.cache.into_table()).map_err(|error| whole(&error))
 }
 
 fn empty() -> Value {
@@ -126,12 +147,7 @@ fn empty() -> Value {
 /// # Errors
 /// [`SettingsError`], naming what is wrong; a setting of any other section is.
 pub fn section<S: DeserializeOwned>(section: &str, flags: &[String]) -> Result<S, SettingsError> {
-    let mut builder = Config::builder();
-    for flag in flags {
-        builder = builder.add_source(File::from_str(&flag_as_toml(flag)?, FileFormat::Toml));
-    }
-    let config = builder.build().map_err(|error| whole(&error))?;
-    let mut table = config.cache.into_table().map_err(|error| whole(&error))?;
+    let mut table = merged(Config::builder(), flags)?;
     let own = table.remove(section).unwrap_or_else(empty);
     match table.into_keys().next() {
         Some(other) => {
@@ -150,8 +166,9 @@ fn whole(error: &config::ConfigError) -> SettingsError {
     SettingsError::Source { from: "settings".to_owned(), error: without_source(&error.to_string()) }
 }
 
-/// `range.by=room` as TOML: what is no number, boolean, list or quoted string is a bare string.
-fn flag_as_toml(flag: &str) -> Result<String, SettingsError> {
+/// `range.by=room` as TOML. A list or a quoted text is written as TOML has them, a lone word as it is: its setting says
+/// whether it is a number, so that a token may look like one.
+fn flag_as_toml(flag: &str) -> Result<TomlText, SettingsError> {
     let bad = |error: &str| SettingsError::Source {
         from: format!("--set {}", shown(flag)),
         error: error.to_owned(),
@@ -163,15 +180,16 @@ fn flag_as_toml(flag: &str) -> Result<String, SettingsError> {
     if key.is_empty() || !key.chars().all(plain) || key.split('.').any(str::is_empty) {
         return Err(bad("the key must be letters, digits and dots"));
     }
-    let literal = value.starts_with(['[', '"', '\''])
-        || value == "true"
-        || value == "false"
-        || value.parse::<f64>().is_ok();
-    if literal {
-        Ok(format!("{key} = {value}"))
-    } else {
-        Ok(format!("{key} = {}", ValueKind::String(value.to_owned()).quoted()))
-    }
+    let is_toml = value.starts_with(['[', '"', '\'']);
+    let toml = if is_toml { value.to_owned() } else { ValueKind::String(value.to_owned()).quoted() };
+    let source = File::from_str(&format!("{key} = {toml}"), FileFormat::Toml);
+    source.collect().map_err(|error| {
+        let error = error.to_string();
+        let why = error.trim_end().lines().next_back().unwrap_or_default();
+        let error = format!("a list or a quoted text as TOML writes them is needed: {why}");
+        SettingsError::Setting { setting: key.to_owned(), error }
+    })?;
+    Ok(source)
 }
 
 trait Quoted {
@@ -193,9 +211,20 @@ fn deserialize<T: DeserializeOwned>(section: &str, value: Value) -> Result<T, Se
             (section, ".") => section.to_owned(),
             (section, path) => format!("{section}.{path}"),
         };
-        let error = error.inner().to_string().replacen("unknown variant", "unknown value", 1);
-        SettingsError::Setting { setting: named, error }
+        SettingsError::Setting { setting: named, error: plain_words(&error.inner().to_string()) }
     })
+}
+
+/// The words of a library about a value, without those that only its types explain.
+fn plain_words(error: &str) -> String {
+    if let Some((found, _)) = error.split_once(", expected a nonzero ") {
+        return format!("{found}, expected 1 or more");
+    }
+    error.replacen("unknown variant", "unknown value", 1).replacen(
+        "invalid socket address syntax",
+        "give an address and a port, as 127.0.0.1:8001",
+        1,
+    )
 }
 
 #[cfg(test)]
@@ -229,10 +258,53 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_looks_like_a_number_stays_as_it_is() {
+        for text in ["1e5", "1.50", "+5", "007", "00112233445566778899001122334455", "true", "NaN", "-0"] {
+            let settings = read(&[&format!("admin.token={text}")]).unwrap();
+            assert_eq!(settings.admin.token.expose(), text);
+        }
+        assert_eq!(read(&["servers.namespace=007"]).unwrap().servers.namespace, "007");
+    }
+
+    #[test]
+    fn numbers_and_switches_are_read_of_plain_text() {
+        let settings = read(&["shards=+5", "bench.echo=true", "simulate.shard_rtt_ms=1.50"]).unwrap();
+        assert_eq!((settings.shards.get(), settings.bench.echo), (5, true));
+        assert!((settings.simulate.shard_rtt_ms - 1.5).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_a_setting_must_be_is_told_in_plain_words() {
+        for (flag, words) in [
+            ("shards=0", "expected 1 or more"),
+            ("listen=nowhere", "give an address and a port"),
+            ("servers.shards=[\"a\"", "setting `servers.shards`: a list or a quoted text"),
+            ("admin.token='a", "setting `admin.token`: a list or a quoted text"),
+        ] {
+            let error = read(&[flag]).unwrap_err().to_string();
+            assert!(error.contains(words) && !error.contains("nonzero"), "{flag}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named_once() {
+        let sources = Sources { file: Some("no/file.toml".into()), ..Sources::default() };
+        let error = sources.read_storage().unwrap_err().to_string();
+        assert!(
+            error.starts_with("no/file.toml: cannot read this file of settings: No such file"),
+            "{error}"
+        );
+        assert_eq!(error.matches("no/file.toml").count(), 1, "{error}");
+    }
+
+    #[test]
     fn a_wrong_setting_is_named() {
         for (flag, named) in [
             ("shards=0", "shards"),
             ("shards=many", "shards"),
+            ("shards=1.5", "shards"),
+            ("shards=1e1", "shards"),
+            ("limits.user_grabs_per_s=NaN", "limits.user_grabs_per_s"),
             ("grab.batch_max=-1", "grab.batch_max"),
             ("grab.colour=red", "colour"),
             ("colour=red", "colour"),

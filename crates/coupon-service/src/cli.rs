@@ -36,7 +36,7 @@ Examples:
   curl -s http://LISTEN/readyz
       does it take grabs?
 
-All settings, with their defaults: crates/coupon-service/src/settings/defaults.toml. The API: http://LISTEN/docs.
+All settings, with their defaults: crates/coupon-store/src/settings/defaults.toml. The API: http://LISTEN/docs.
 Ctrl-C or SIGTERM stops it, once everything that it has accepted is safe.";
 
 /// Serves flash-sale coupons with one sharding strategy.

@@ -55,8 +55,8 @@ pub enum FolderError {
     TooOld { dir: PathBuf, found: u32 },
     /// Rows would be looked for where they are not.
     #[error(
-        "{dir} holds data laid out as \"{found}\"; this service lays out as \"{wanted}\": \
-         seed another folder, or pass --reset to the seeder"
+        "{dir} holds data laid out as \"{found}\", and this service's strategy is \"{wanted}\": change the strategy's settings, \
+         choose another folder, or seed it anew with --reset"
     )]
     OtherLayout { dir: PathBuf, found: String, wanted: String },
     /// A shard's file is not there.

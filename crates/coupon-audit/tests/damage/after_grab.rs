@@ -152,7 +152,7 @@ fn a_second_result_in_one_slot_is_a_duplicate_and_in_another_it_is_not<S: Store>
 
 /// User 6, who released coupon 1 a minute after the grab, got it again so much later, by a request of the same name or another.
 fn granted_again<S: Store>(later: i64, requests: (i64, i64)) -> AuditReport {
-    let mut store = lived_in::<S>();
+    let store = lived_in::<S>();
     let (shard, first) = (shard_of(TODAY), id(TODAY, 6));
     let at = Timestamp::from_millis(grabbed(first) + later);
     let again = ResultId::from_parts(at, 0, 60).unwrap().number();
@@ -177,7 +177,7 @@ fn a_request_that_was_granted_twice_is_a_duplicate<S: Store>() {
     assert_eq!(said(2 * MINUTE, (7, 8)), "");
     assert_eq!(said(62 * MINUTE, (7, 7)), "", "its first answer is forgotten by then");
     // Live at once, in two slots.
-    let mut store = S::sound();
+    let store = S::sound();
     let shard = shard_of(TODAY);
     store.store(shard, TABLE_TODAY, id(TODAY, 50), 10, 2);
     store.shard(shard, &format!("UPDATE {TABLE_TODAY} SET slot = 1 WHERE user_id = 10"));

@@ -2,7 +2,9 @@
 
 #[cfg(test)]
 mod conclusions;
+#[cfg(test)]
 mod differ;
+#[cfg(test)]
 mod growth;
 #[cfg(test)]
 mod history;

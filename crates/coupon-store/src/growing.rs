@@ -75,6 +75,38 @@ pub struct Moving {
 }
 
 impl Moving {
+    /// A movement that begins now, to the latest of so many versions that are open, in a data set of so many rows.
+    ///
+    /// # Errors
+    /// [`GrowthError::Refused`] where every row is in its place already, or the latest version is not yet in force.
+    pub(crate) fn begin(
+        open: usize,
+        (to, from): (VersionNumber, Timestamp),
+        now: Timestamp,
+        rows: u64,
+        rate: NonZeroU32,
+    ) -> Result<Self, GrowthError> {
+        if open < 2 {
+            let why = "there is nothing to move: every row is where the layout says";
+            return Err(GrowthError::Refused(why.to_owned()));
+        }
+        if from > now {
+            let why = format!("version {to} of the layout is in force from {from} on: wait until then");
+            return Err(GrowthError::Refused(why));
+        }
+        Ok(Self {
+            to,
+            began: now,
+            runs: true,
+            moved: 0,
+            rows,
+            looked_at: 0,
+            rate,
+            rows_per_s: 0.0,
+            trouble: None,
+        })
+    }
+
     /// The time left at the pace of the last seconds, in seconds; none where it stands still.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -93,9 +125,6 @@ pub enum GrowthError {
     /// It may be done or not; asking again is safe, and finds out.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// This backend does not do it.
-    #[error("{0} is not built for this backend yet")]
-    NotBuilt(&'static str),
 }
 
 /// Changes the layout while services run. Each is answered from main, so that any process can be asked.
@@ -131,32 +160,18 @@ pub trait Growing: Send + Sync {
     fn moving(&self) -> LocalFuture<'_, Result<Option<Moving>, GrowthError>>;
 }
 
-/// A backend whose layout stays as it is.
-#[derive(Debug, Clone, Copy)]
-pub struct Fixed;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn not_built<'a, T: 'a>(what: &'static str) -> LocalFuture<'a, Result<T, GrowthError>> {
-    Box::pin(std::future::ready(Err(GrowthError::NotBuilt(what))))
-}
-
-impl Growing for Fixed {
-    fn versions(&self) -> LocalFuture<'_, Result<Vec<VersionRecord>, GrowthError>> {
-        not_built("a list of the layout's versions")
-    }
-
-    fn announce(&self, _: NextLayout, _: Operator) -> LocalFuture<'_, Result<Announced, GrowthError>> {
-        not_built("a change of the layout")
-    }
-
-    fn start_moving(&self, _: NonZeroU32, _: Operator) -> LocalFuture<'_, Result<Moving, GrowthError>> {
-        not_built("moving rows")
-    }
-
-    fn stop_moving(&self) -> LocalFuture<'_, Result<Option<Moving>, GrowthError>> {
-        not_built("moving rows")
-    }
-
-    fn moving(&self) -> LocalFuture<'_, Result<Option<Moving>, GrowthError>> {
-        not_built("moving rows")
+    #[test]
+    fn what_is_in_the_way_of_a_movement_is_named() {
+        let (now, rate) = (Timestamp::from_millis(1_795_348_800_000), NonZeroU32::MIN);
+        let begun =
+            |open, from| Moving::begin(open, (2, from), now, 10, rate).map_err(|error| error.to_string());
+        let moving = begun(2, now).unwrap();
+        assert_eq!((moving.to, moving.began, moving.rows, moving.runs), (2, now, 10, true));
+        assert!(begun(1, now).unwrap_err().contains("nothing to move"));
+        assert!(begun(2, now.plus_millis(1)).unwrap_err().contains("wait until then"));
     }
 }

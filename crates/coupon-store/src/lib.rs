@@ -56,7 +56,7 @@ use std::sync::Arc;
 
 pub use catalogue::{Applied, Catalogue, ChangeError, CouponAndDetails, Offer, Offered};
 pub use gate::{Attempt, Decided, Decision, Gate, Reservation, Stock};
-pub use growing::{Announced, Fixed as FixedLayout, Growing, GrowthError, Moving, NextLayout, VersionRecord};
+pub use growing::{Announced, Growing, GrowthError, Moving, NextLayout, VersionRecord};
 pub use hand_over::{HandOver, PlacedResult};
 pub use known::Known;
 pub use layouts::Layouts;

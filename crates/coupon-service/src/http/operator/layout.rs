@@ -33,7 +33,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 fn problem(error: GrowthError) -> Problem {
     match error {
         GrowthError::Unavailable(error) => Problem::unavailable(&error),
-        GrowthError::Refused(_) | GrowthError::NotBuilt(_) => Problem::new(Kind::Conflict, error.to_string()),
+        GrowthError::Refused(_) => Problem::new(Kind::Conflict, error.to_string()),
     }
 }
 

@@ -264,26 +264,8 @@ impl Shared {
             movement.set_rate(rate);
             return Ok(movement.now());
         }
-        if versions.versions().len() == 1 {
-            return refused("there is nothing to move: every row is where the layout says".to_owned());
-        }
-        if latest.from > now {
-            return refused(format!(
-                "version {} of the layout is in force from {} on: wait until then",
-                latest.number, latest.from
-            ));
-        }
-        let begun = Moving {
-            to: latest.number,
-            began: now,
-            runs: true,
-            moved: 0,
-            rows: self.rows(),
-            looked_at: 0,
-            rate,
-            rows_per_s: 0.0,
-            trouble: None,
-        };
+        let (open, latest) = (versions.versions().len(), (latest.number, latest.from));
+        let begun = Moving::begin(open, latest, now, self.rows(), rate)?;
         drop(versions);
         let before = self.to_main.layout_blocking(LayoutStep::Receive(begun.clone(), operator))?;
         Ok(self.start_mover(begun, before).map_err(|error| Unavailable::new("this process", error))?)

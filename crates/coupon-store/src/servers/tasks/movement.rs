@@ -19,7 +19,7 @@ use super::moving::Shards;
 use crate::measure::Rate;
 use crate::moving::{Ended, Mover, Pace, Progress};
 use crate::outage::TaskOutage;
-use crate::servers::seam::{LayoutState, MoveOrder, MoverLock};
+use crate::servers::seam::{MoveOrder, MoverLock};
 use crate::{GrowthError, Moving, Unavailable, VersionRecord};
 
 /// The time between two looks whether there is something to move, or a movement is to end, and between two notes in main of how
@@ -185,20 +185,6 @@ impl RowMover {
     }
 }
 
-/// The reason why no rows can be moved, if there is one.
-fn in_the_way(state: &LayoutState) -> Option<String> {
-    let LayoutState { versions, now, .. } = state;
-    let latest = versions.last()?;
-    if versions.iter().filter(|version| !version.closed).count() == 1 {
-        Some("there is nothing to move: every row is where the layout says".to_owned())
-    } else if latest.from > *now {
-        let VersionRecord { number, from, .. } = latest;
-        Some(format!("version {number} of the layout is in force from {from} on: wait until then"))
-    } else {
-        None
-    }
-}
-
 impl Background {
     /// The rows that there are.
     fn rows(&self) -> u64 {
@@ -217,28 +203,15 @@ impl Background {
         }
         let changing = self.main.change_layout(NonZeroU16::MIN).await.map_err(Unavailable::from)?;
         let state = changing.state();
-        if let Some(why) = in_the_way(state) {
-            return Err(GrowthError::Refused(why));
-        }
-        let latest: Vec<VersionRecord> = state
-            .versions
-            .last()
-            .map(|latest| VersionRecord { receives: true, ..latest.clone() })
-            .into_iter()
-            .collect();
-        let moving = Moving {
-            to: latest.first().map_or(1, |latest| latest.number),
-            began: state.now,
-            runs: true,
-            moved: 0,
-            rows: self.rows(),
-            looked_at: 0,
-            rate,
-            rows_per_s: 0.0,
-            trouble: None,
+        let Some(latest) = state.versions.last() else {
+            return Err(Unavailable::new("the main database", "it has no version of the layout").into());
         };
+        let open = state.versions.iter().filter(|version| !version.closed).count();
+        let moving = Moving::begin(open, (latest.number, latest.from), state.now, self.rows(), rate)?;
+        let latest = VersionRecord { receives: true, ..latest.clone() };
         let what = format!("rows are moved to where version {} of the layout says", moving.to);
-        let begun = changing.commit(&latest, Some(&moving), operator.as_str(), &what).await;
+        let begun =
+            changing.commit(std::slice::from_ref(&latest), Some(&moving), operator.as_str(), &what).await;
         begun.map_err(Unavailable::from)?;
         tracing::info!(
             version = moving.to,
@@ -270,37 +243,5 @@ impl Background {
         let Some(moving) = self.main.movement().await.map_err(Unavailable::from)? else { return Ok(None) };
         let rows_per_s = self.movement.0.of(moving.looked_at).filter(|_| moving.runs).unwrap_or(0.0);
         Ok(Some(Moving { rows_per_s, ..moving }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use coupon_core::Timestamp;
-
-    use super::*;
-    use crate::servers::layouts::first;
-
-    #[test]
-    fn what_is_in_the_way_of_a_movement_is_named() {
-        let now = Timestamp::from_millis(1_795_348_800_000);
-        let one = first("of 4 shards", Timestamp::from_millis(0));
-        let two = VersionRecord { number: 2, from: now, ..one.clone() };
-        let refused = |versions: &[VersionRecord]| {
-            in_the_way(&LayoutState {
-                versions: versions.to_vec(),
-                now,
-                catalogue: 7,
-                open_epoch: Some(1),
-                behind: Vec::new(),
-                narrow: Vec::new(),
-                moves: false,
-            })
-        };
-        assert_eq!(refused(&[one.clone(), two.clone()]), None);
-        assert!(refused(std::slice::from_ref(&one)).unwrap().contains("nothing to move"));
-        let closed = VersionRecord { closed: true, ..one.clone() };
-        assert!(refused(&[closed, two.clone()]).unwrap().contains("nothing to move"));
-        let later = VersionRecord { from: now.plus_millis(1), ..two };
-        assert!(refused(&[one, later]).unwrap().contains("wait until then"));
     }
 }

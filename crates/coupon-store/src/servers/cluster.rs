@@ -231,11 +231,16 @@ impl Cluster {
 
     /// The versions of the layout, from the first on.
     async fn versions(&self, label: &Label) -> Result<Vec<VersionRecord>, DatabaseError> {
-        if label.of_before {
+        let mut conn = self.main.connect().await?;
+        let read = match layouts::read(&mut conn).await {
+            // A data set of long before has no list of them.
+            Err(error) if label.of_before && has_code(&error, code::NO_TABLE) => Vec::new(),
+            read => read.map_err(|error| self.main.error(&error))?,
+        };
+        if read.is_empty() && label.of_before {
             return Ok(vec![layouts::first(&label.layout, Timestamp::from_millis(0))]);
         }
-        let mut conn = self.main.connect().await?;
-        layouts::read(&mut conn).await.map_err(|error| self.main.error(&error))
+        Ok(read)
     }
 
     /// Makes the shards that are asked for beyond those that there are: a layout may use them later.
@@ -391,7 +396,7 @@ impl Cluster {
         write().await.context("cannot write what main says of the new data set")
     }
 
-    /// Records the first version of the layout, and the places of the shards.
+    /// Records the first version of the layout, unless versions are recorded already, and the places of the shards.
     pub(super) async fn record_first(
         &self,
         conn: &mut impl Queryable,
@@ -400,7 +405,9 @@ impl Cluster {
         let now: Option<i64> =
             conn.query_first(format!("SELECT {}", mains_time::expression(&Clock::system()))).await?;
         let first = layouts::first(layout, Timestamp::from_millis(now.unwrap_or(0)));
-        layouts::write(conn, &first).await?;
+        if layouts::read(conn).await?.is_empty() {
+            layouts::write(conn, &first).await?;
+        }
         let shards = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
         places::record(conn, &self.places, shards).await
     }

@@ -9,7 +9,7 @@ use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable as _;
 
 use super::cluster::{Cluster, Making};
-use super::format::FORMAT;
+use super::format::{FORMAT, take_over};
 use super::wipe;
 use crate::carried::COPYING;
 use crate::settings::ServersSettings;
@@ -49,6 +49,12 @@ impl Cluster {
         let recorded = self.recorded().await?;
         for (shard, _) in recorded.numbered() {
             recorded.check_shard(shard, &label.dataset).await?;
+        }
+        // An earlier version may have begun it, and gave its rows of state other keys.
+        let states = recorded.numbered().map(|(_, shard)| (shard, "shard_state"));
+        for (database, table) in states.chain([(main, "gate_state")]) {
+            let mut conn = database.connect_alone().await?;
+            conn.query_drop(take_over(table)).await.map_err(|error| database.error(&error))?;
         }
         Ok(Making { dataset: label.dataset, lock })
     }

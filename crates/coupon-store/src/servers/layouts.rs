@@ -95,10 +95,10 @@ pub(super) async fn write_movement(
 
 /// Writes how far a movement has come, unless another has begun.
 pub(super) async fn note_progress(conn: &mut impl Queryable, moving: &Moving) -> mysql_async::Result<()> {
-    let sql = "UPDATE moves SET rows_looked_at = ?, rows_moved = ?, trouble = ? WHERE id = 1 AND to_version = ? \
-               AND began = ?";
-    let Moving { to, began, moved, looked_at, trouble, .. } = moving;
-    conn.exec_drop(sql, (looked_at, moved, trouble, to, began.millis())).await
+    let sql = "UPDATE moves SET rows_to_look_at = ?, rows_looked_at = ?, rows_moved = ?, trouble = ? WHERE id = 1 \
+               AND to_version = ? AND began = ?";
+    let Moving { to, began, moved, rows, looked_at, trouble, .. } = moving;
+    conn.exec_drop(sql, (rows, looked_at, moved, trouble, to, began.millis())).await
 }
 
 /// Gives an order to the movement that goes on, if one does.
@@ -107,13 +107,19 @@ pub(super) async fn order(
     order: MoveOrder,
 ) -> mysql_async::Result<Option<Moving>> {
     let Some(before) = movement(conn).await?.filter(|moving| moving.runs) else { return Ok(None) };
-    let ordered = match order {
-        MoveOrder::Rate(rate) => Moving { rate, ..before },
-        MoveOrder::Stop => Moving { runs: false, ..before },
+    // Each writes its own column: another order may come between the reading and this.
+    let stops = match order {
+        MoveOrder::Rate(rate) => {
+            conn.exec_drop("UPDATE moves SET rate = ? WHERE id = 1 AND runs = 1", (rate.get(),)).await?;
+            false
+        }
+        MoveOrder::Stop => {
+            conn.query_drop("UPDATE moves SET runs = 0 WHERE id = 1 AND runs = 1").await?;
+            true
+        }
     };
-    let sql = "UPDATE moves SET rate = ?, runs = ? WHERE id = 1 AND runs = 1";
-    conn.exec_drop(sql, (ordered.rate.get(), ordered.runs)).await?;
-    Ok(Some(ordered))
+    let after = movement(conn).await?.filter(|after| after.began == before.began);
+    Ok(after.filter(|after| stops || after.runs))
 }
 
 #[cfg(test)]

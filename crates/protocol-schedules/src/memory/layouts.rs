@@ -60,7 +60,7 @@ impl MoverLock for Locked {
         let noted = moving.clone();
         self.order(move |_, memory| {
             if let Some(moving) = memory.movement.as_mut().filter(|moving| moving.began == noted.began) {
-                (moving.looked_at, moving.moved) = (noted.looked_at, noted.moved);
+                (moving.rows, moving.looked_at, moving.moved) = (noted.rows, noted.looked_at, noted.moved);
                 moving.trouble = noted.trouble;
             }
             memory.movement.clone()

@@ -181,8 +181,13 @@ pub(crate) async fn a_movement_is_main_s_until_it_ends(servers: &Servers) {
     assert_eq!(main.order_movement(MoveOrder::Rate(rate)).await.unwrap(), Some(faster.clone()));
 
     let mut lock = main.lock_mover().await.unwrap().unwrap();
-    let further =
-        Moving { looked_at: 5, moved: 3, trouble: Some("a shard is down".to_owned()), ..movement() };
+    let further = Moving {
+        rows: 12,
+        looked_at: 5,
+        moved: 3,
+        trouble: Some("a shard is down".to_owned()),
+        ..movement()
+    };
     let noted = Moving { rate, ..further.clone() };
     assert_eq!(lock.note(&further).await.unwrap(), Some(noted.clone()));
     let stopped = Moving { runs: false, ..noted };

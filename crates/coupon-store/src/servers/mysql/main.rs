@@ -112,7 +112,7 @@ impl MainServer for MainDatabase {
     }
 
     async fn lock_gate_for_a_batch(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
-        let locked = self.lock(self.database.connect_to_lock().await?, "gate", NOW).await?;
+        let locked = self.lock(self.database.connect_to_lock().await?, "gate", A_BATCH).await?;
         Ok(locked.map(|lock| Box::new(lock) as Box<dyn GateLock>))
     }
 

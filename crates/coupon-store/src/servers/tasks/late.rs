@@ -37,6 +37,10 @@ pub(in crate::servers) enum LateError {
     Looking(#[from] DatabaseError),
     #[error("rows that may have moved cannot be looked for at shard {0}: {1}")]
     LostData(ShardId, LostData),
+    #[error(
+        "rows may have moved to shard {0}, which this process has not opened: start it again with more `shards_prepared`"
+    )]
+    NotOpened(ShardId),
     #[error("rows whose place is on shard {0} cannot be passed on: {1}")]
     Passing(ShardId, PublishError),
 }
@@ -177,7 +181,7 @@ impl Background {
                 }
             }
             for (Placement { shard, table }, ids) in by_place {
-                let Ok(server) = self.shard(shard) else { continue };
+                let server = self.shard(shard).map_err(|_| LateError::NotOpened(shard))?;
                 let floor = self.floors.of(shard);
                 let (reached, found) = server.look_for(table, &ids).await?;
                 // What it lacks must not be called absent.

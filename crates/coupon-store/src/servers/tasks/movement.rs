@@ -5,12 +5,14 @@
 //! on, and whoever has the lock carries it out: when a process is killed, another goes on from what main and shards say.
 
 use std::num::{NonZeroU16, NonZeroU32};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{VersionNumber, Versioned};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::Background;
@@ -19,6 +21,7 @@ use super::moving::Shards;
 use crate::measure::Rate;
 use crate::moving::{Ended, Mover, Pace, Progress};
 use crate::outage::TaskOutage;
+use crate::servers::mysql::DatabaseError;
 use crate::servers::seam::{MoveOrder, MoverLock};
 use crate::{GrowthError, Moving, Unavailable, VersionRecord};
 
@@ -66,16 +69,20 @@ impl Running {
     }
 
     /// Notes in main how far it has come, again and again, and hears from there at which rate it goes on, or that it is to end.
-    async fn keep_noting(&self, lock: &mut dyn MoverLock) -> anyhow::Error {
+    /// Ends once the movement is over, and never with a question under way.
+    async fn keep_noting(&self, lock: &mut dyn MoverLock, over: &Notify) -> Result<(), DatabaseError> {
         loop {
-            sleep(LOOK).await;
+            tokio::select! {
+                () = sleep(LOOK) => {}
+                () = over.notified() => return Ok(()),
+            }
             match lock.note(&self.now()).await {
                 Ok(Some(moving)) if moving.runs && moving.began == self.begun.began => {
                     self.pace.set(moving.rate);
                 }
                 Ok(_) => self.pace.stop(),
                 // The lock may be another's.
-                Err(error) => return error.into(),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -153,16 +160,28 @@ impl RowMover {
         let Running { pace, progress, .. } = &running;
         let shards = Shards::new(background);
         let mover = Mover { shards: &shards, versions, pace, progress };
-        let ended = tokio::select! {
-            ended = mover.run() => ended,
-            error = running.keep_noting(lock) => return Err(error),
+        let ended = {
+            let over = Notify::new();
+            let mut noting = pin!(running.keep_noting(lock, &over));
+            let ended = tokio::select! {
+                ended = mover.run() => ended,
+                noted = &mut noting => return Ok(noted?),
+            };
+            over.notify_one();
+            let noted = noting.await;
+            if ended.is_ok() {
+                noted?;
+            }
+            ended
         };
-        drop(mover);
         match ended {
             Ok(Ended::Done) => self.close(Moving { runs: false, trouble: None, ..running.now() }).await,
             Ok(Ended::Stopped) => Ok(lock.note(&running.now()).await.map(drop)?),
             Err(error) => {
-                lock.note(&Moving { trouble: Some(short(error.to_string())), ..running.now() }).await?;
+                let trouble = Some(short(error.to_string()));
+                if let Err(unheard) = lock.note(&Moving { trouble, ..running.now() }).await {
+                    tracing::debug!(error = %unheard, "main does not hear why rows do not move");
+                }
                 Err(error.into())
             }
         }

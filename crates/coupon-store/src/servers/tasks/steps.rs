@@ -6,7 +6,8 @@
 //!
 //! A step that a user asks for takes its result's row first, and the shard's row of state last: consumers wait for that
 //! one. Those that are due are read from a list, so tasks that let them expire take turns by the row of state, and take
-//! it first. The two meet only over a result that is due just now; the database then refuses one, which tries again.
+//! it first, as does whoever moves rows. They meet a user's step only over a result that is due just now, or is just leaving
+//! the shard; the database then refuses one, which tries again.
 
 use coupon_core::after_grab::Action;
 use coupon_core::{CouponResult, TableId, Timestamp};

@@ -191,9 +191,11 @@ pub(crate) fn put(dialect: Dialect, values: &str) -> String {
     format!("INSERT INTO {TABLE} ({columns}) VALUES {values} {then}")
 }
 
-/// The statement that takes rows out of the index that are older than an id and may go.
+/// The statement that takes rows out of the index that are older than an id and could go at a moment, at which their shards were
+/// rid of theirs. What was held then, and has been confirmed since, its shard still has.
 pub(crate) fn retire(before: &str, now: Timestamp) -> String {
-    format!("DELETE FROM {TABLE} WHERE result_id < {before} AND {}", settled(now))
+    let still = format!("(state_time IS NULL OR state_time < {})", now.millis());
+    format!("DELETE FROM {TABLE} WHERE result_id < {before} AND {} AND {still}", settled(now))
 }
 
 /// An entry that a shard has for a shard of the index.
@@ -252,7 +254,7 @@ pub trait RoomIndex: Send + Sync {
 
     /// Results of a room that the query covers, latest first.
     ///
-    /// A shard whose part of the index is not known to be whole is unavailable.
+    /// A shard's part of the index is unavailable until every shard has told it something. After a loss its `as_of` stands still.
     fn page(
         &self,
         room: RoomId,
@@ -305,6 +307,26 @@ mod tests {
         let text = entry(&all).unwrap();
         assert!(text.starts_with(&format!("[[{},7,8,2],[", granted(0).result_id)), "{text}");
         assert_eq!(rows(&text).unwrap(), all);
+    }
+
+    #[test]
+    fn an_archive_leaves_in_the_index_what_was_held_and_confirmed_while_it_ran() {
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        let now = granted(0).grab_time.plus_millis(90_000_000);
+        db.execute_batch(&format!(
+            "CREATE TABLE {TABLE} (result_id INTEGER, state INTEGER, slot INTEGER, request INTEGER, state_time INTEGER);
+             INSERT INTO {TABLE} VALUES (1, {owned}, 0, NULL, NULL), (2, {owned}, 0, NULL, {before}),
+                 (3, {owned}, 0, NULL, {after}), (4, {held}, 0, NULL, NULL), (9, {owned}, 0, NULL, NULL)",
+            owned = ResultState::Owned.code(),
+            held = ResultState::Held.code(),
+            before = now.millis() - 1,
+            after = now.millis() + 1,
+        ))
+        .unwrap();
+        db.execute(&retire("9", now), []).unwrap();
+        let mut left = db.prepare(&format!("SELECT result_id FROM {TABLE} ORDER BY result_id")).unwrap();
+        let left: Vec<i64> = left.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(left, [3, 4, 9]);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! batch. Either way the stock goes with the rows that still take it: a coupon's total falls by what was retired of these,
 //! so that total − remaining = live rows still holds, and two stock logs say so. Rows that gave their stock back go without
 //! a word. Rows that are held stay: what becomes of them is not known yet. So do those that gave their stock back within the hour and
-//! name their request: who asks again is answered by them. And so does every row of a coupon whose end has not come, withdrawn
-//! or not: it may be on offer again, and its rows say who holds it.
+//! name their request: who asks again is answered by them. Where a row that takes stock is of a coupon whose end has not come,
+//! withdrawn or not, nothing is retired: it may be on offer again, and its rows say who holds it.
 //!
 //! The rows leave and the shard's outbox gets its entry in one transaction, as with grabs, so that a crash at any
 //! point leaves a data set whose books balance; the next run, or the service, finishes what was begun.

@@ -6,12 +6,17 @@ use actix_web::{HttpResponse, web};
 use coupon_core::{ShardingStrategy as _, Timestamp};
 use coupon_store::ShardReport;
 use coupon_store::metrics::Exposition;
+use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::admin::reports;
 use super::process;
 use super::routes::Routes;
 use crate::limits::UserLimit;
 use crate::state::Service;
+
+/// The longest that a part of the room index is waited for: who scrapes waits for no more than seconds.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/metrics", metrics);
@@ -111,8 +116,11 @@ async fn room_index(service: &Service, page: &mut Exposition) {
     let Some(index) = &service.backend.room_index else { return };
     let mut family =
         page.gauge("coupon_room_index_lag_seconds", "By how much the room index on the shard trails.");
-    for shard in index.places().all() {
-        let as_of = index.as_of(shard).await;
+    let asked = index
+        .places()
+        .all()
+        .map(async |shard| (shard, timeout(PATIENCE, index.as_of(shard)).await.ok().flatten()));
+    for (shard, as_of) in join_all(asked).await {
         family.may_be(&[("shard", &shard.to_string())], as_of.map(|as_of| lag(service.clock.now(), as_of)));
     }
 }

@@ -1,5 +1,6 @@
 //! Steps of a result's life after its grab: the result is found, judged, and changed where it lives.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use coupon_core::after_grab::{Action, Actor, Refusal, Verdict};
@@ -41,6 +42,9 @@ impl Queries {
         change: Change,
         may_give_back: impl Fn(UserId) -> Result<(), Duration>,
     ) -> Result<Outcome, Unavailable> {
+        // Once for each request, however often its row is found.
+        let counted = Cell::new(false);
+        let may_give_back = |user| if counted.replace(true) { Ok(()) } else { may_give_back(user) };
         // A row that is gone when its step comes has been moved meanwhile, perhaps, and is found again where it is now.
         for _ in 0..MOST_MOVES {
             if let Some(outcome) = self.change_once(actor, change, &may_give_back).await? {

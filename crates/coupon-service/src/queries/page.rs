@@ -83,8 +83,10 @@ impl Queries {
                 sum.items.truncate(page.limit);
                 sum.next = sum.items.last().map(|result| result.result_id);
             }
+            // A shard that does not answer would be waited for with every further look.
+            let goes_on = left > 0 && sum.items.len() < page.limit && sum.answered.missing.is_empty();
             match sum.next {
-                Some(_) if sum.items.len() < page.limit && left > 0 => {
+                Some(_) if goes_on => {
                     look = PageRequest { before: sum.next, limit: (2 * look.limit).min(left) };
                     found = Some(sum);
                 }

@@ -13,7 +13,8 @@ pub struct LimitSettings {
     pub user_grabs_per_s: u32,
     /// The number of them that a user may try at once.
     pub user_grab_burst: NonZeroU32,
-    /// The number of results that one user may give back within an hour, by releasing or returning them; 0 sets no limit.
+    /// The number of results that one user may give back at once, by releasing or returning them, and again over each hour; 0
+    /// sets no limit.
     pub user_returns_per_h: u32,
     /// Open connections of the process; beyond it new ones wait to be accepted.
     pub connections: NonZeroUsize,

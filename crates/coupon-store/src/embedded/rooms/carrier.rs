@@ -122,8 +122,12 @@ impl Carrier {
         for target in targets {
             loop {
                 match carry_to(target, sources, writers, clock.now()) {
-                    Ok(true) if !stopping.load(Ordering::Acquire) => {}
-                    Ok(_) => break,
+                    Ok(true) if stopping.load(Ordering::Acquire) => {
+                        done = Err(anyhow::anyhow!("the service stops before it is told everything"));
+                        break;
+                    }
+                    Ok(true) => {}
+                    Ok(false) => break,
                     Err(error) => {
                         done = Err(error);
                         break;

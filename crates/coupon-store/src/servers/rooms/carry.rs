@@ -25,11 +25,13 @@ impl Rooms {
     /// Carries everything that was committed before to every shard of the index. What one of them does not take holds up no
     /// other.
     pub(in crate::servers) async fn carry(&self, as_of: &AsOf<'_>) -> Vec<anyhow::Result<()>> {
-        let carry = |to| async move {
-            while timeout(PATIENCE, self.carry_to(to, as_of)).await.context("it did not answer in time")?? {}
-            Ok(())
-        };
-        join_all(self.places.all().map(carry)).await
+        join_all(self.places.all().map(|to| self.carry_all_to(to, as_of))).await
+    }
+
+    /// Carries everything that was committed before to a shard of the index.
+    pub(in crate::servers) async fn carry_all_to(&self, to: ShardId, as_of: &AsOf<'_>) -> anyhow::Result<()> {
+        while timeout(PATIENCE, self.carry_to(to, as_of)).await.context("it did not answer in time")?? {}
+        Ok(())
     }
 
     /// Carries some entries to a shard of the index. Says whether there may be more.
@@ -65,7 +67,8 @@ impl Rooms {
     /// Has a shard of the index take in what it lacks of these, in one transaction.
     async fn take_in(&self, to: ShardId, found: &[Found]) -> anyhow::Result<()> {
         let database = self.databases.get(to.index()).context("there is no such shard")?;
-        let mut conn = database.connect().await?;
+        // It is held while the pools are asked for others, this shard's own among them.
+        let mut conn = database.connect_to_lock().await?;
         let failed = |error| database.error(&error);
         let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(failed)?;
         // Whoever carries to this shard takes turns by this row.

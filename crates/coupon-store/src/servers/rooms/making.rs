@@ -152,12 +152,22 @@ pub async fn retire(cluster: &Cluster, dataset: &str, before: i64, now: Timestam
     for shard in places.all() {
         let database = cluster.shards.get(shard.index()).context("a shard of the index is not there")?;
         let mut conn = database.connect_alone().await?;
-        // Some at a time: what the index takes in meanwhile does not wait for long.
-        let sql = format!("{} LIMIT {CHUNK}", room_index::retire(&before.to_string(), now));
-        loop {
-            conn.query_drop(&sql).await.map_err(|error| database.error(&error))?;
-            if conn.affected_rows() == 0 {
-                break;
+        let failed = |error| database.error(&error);
+        let rooms: Vec<u64> = conn
+            .query(format!("SELECT DISTINCT room_id FROM {}", room_index::TABLE))
+            .await
+            .map_err(failed)?;
+        for room in rooms {
+            // A room's oldest come first in the key. Some at a time: what the index takes in meanwhile does not wait for long.
+            let sql = format!(
+                "{} AND room_id = {room} ORDER BY grab_time LIMIT {CHUNK}",
+                room_index::retire(&before.to_string(), now)
+            );
+            loop {
+                conn.query_drop(&sql).await.map_err(failed)?;
+                if conn.affected_rows() < CHUNK as u64 {
+                    break;
+                }
             }
         }
     }

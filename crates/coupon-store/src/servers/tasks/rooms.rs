@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::{ShardId, Timestamp};
+use futures_util::future::join_all;
 
 use super::Background;
 use crate::Unavailable;
 use crate::outage::TaskOutage;
 
-/// The time for which entries gather: what the index may trail by.
+/// The time for which entries gather.
 const GATHER: Duration = Duration::from_secs(1);
 
 impl Background {
@@ -19,11 +20,15 @@ impl Background {
         let outage =
             |to| TaskOutage::of_shard(to, "the room index is told later", "the room index is kept up again");
         let outages: Vec<TaskOutage> = rooms.places.all().map(outage).collect();
-        while !self.signals.stopping() {
-            let carried = rooms.carry(&|shard| self.stored_as_of(shard)).await;
-            carried.iter().zip(&outages).for_each(|(carried, outage)| outage.tried(carried));
-            tokio::time::sleep(GATHER).await;
-        }
+        let as_of = |shard| self.stored_as_of(shard);
+        let keep = async |(to, outage): (ShardId, &TaskOutage)| {
+            while !self.signals.stopping() {
+                outage.tried(&rooms.carry_all_to(to, &as_of).await);
+                tokio::time::sleep(GATHER).await;
+            }
+        };
+        // Each at its own pace: one that does not answer holds up no other.
+        join_all(rooms.places.all().zip(&outages).map(keep)).await;
     }
 
     /// Tells the room index everything that was committed before.

@@ -97,6 +97,8 @@ fn contestants_help() -> String {
 const TURN: Duration = Duration::from_secs(3);
 /// What it goes on for after a change of the layout: on servers ten seconds pass before one is in force.
 const AFTER_GROWTH: Duration = Duration::from_secs(20);
+/// The longest turn in which the layout changes, since each of its requests is kept.
+const GROWTH_MOST: Duration = Duration::from_secs(600);
 
 /// Runs it.
 ///
@@ -178,6 +180,11 @@ fn load(args: &Args, workload: Workload, growth: Option<&Growth>) -> Result<Load
             "{}: a turn takes {} s, and is over before the change",
             args.growth.flag(),
             duration.as_secs_f64()
+        );
+        ensure!(
+            duration <= GROWTH_MOST,
+            "--seconds: each request of a turn in which the layout changes is kept, so that it lasts {} s at most",
+            GROWTH_MOST.as_secs()
         );
     }
     Ok(LoadSpec {

@@ -31,7 +31,8 @@ pub(super) fn longest_round(load: &LoadSpec, rounds: u32) -> Duration {
 /// refused as duplicates.
 pub(super) fn of_warm_up(load: &LoadSpec, longest: Duration) -> LoadSpec {
     let duration = load.duration.min(longest);
-    let warm_up = LoadSpec { duration, seed: seed_of_round(load.seed, None), ..load.clone() };
+    let warm_up =
+        LoadSpec { duration, seed: seed_of_round(load.seed, None), keep_each: false, ..load.clone() };
     match load.workload.trace() {
         Some(trace) => LoadSpec { workload: with_trace(load, trace.looks(LOOKS)), ..warm_up },
         None => warm_up,

@@ -42,7 +42,7 @@ pub struct LoadSpec {
     pub stop: Option<Arc<AtomicBool>>,
     /// A watcher of the load while it goes on.
     pub watch: Option<Arc<Watch>>,
-    /// True if every request is to be kept, with its time: 72 bytes each.
+    /// True if every request is to be kept, with its time: 64 bytes each.
     pub keep_each: bool,
 }
 

@@ -39,7 +39,7 @@ impl Outcome {
     }
 
     /// The longest time without a grab that was decided, granted or refused by the gate, of those that touch a part of the load. The load's
-    /// start and its end, `end`, bound such times as well. None if no grab was decided.
+    /// start and `end`, its own or that of what is looked at, bound such times as well. None if no grab was decided.
     #[must_use]
     pub fn longest_pause(&self, from: Duration, until: Duration, end: Duration) -> Option<Duration> {
         let decided: Vec<Duration> =
@@ -60,7 +60,7 @@ fn longest_pause(
     let first = std::iter::once(Duration::ZERO).chain(decided.iter().copied());
     let last = decided.iter().copied().chain([end]);
     let touching = first.zip(last).filter(|(before, after)| *after >= from && *before <= until);
-    let longest = touching.map(|(before, after)| after.saturating_sub(before)).max();
+    let longest = touching.map(|(before, after)| after.min(end).saturating_sub(before)).max();
     longest.filter(|_| !decided.is_empty())
 }
 
@@ -83,6 +83,8 @@ mod tests {
         assert_eq!(longest(0, 415), Some(ms(590)), "one began within the window and ended after it");
         assert_eq!(longest(0, 399), Some(ms(390)));
         assert_eq!(longest(1_005, 1_100), Some(ms(990)), "nothing was decided until the end");
+        let before = longest_pause(&decided, (ms(0), ms(500)), ms(500));
+        assert_eq!(before, Some(ms(390)), "what began before the end counts no further than to it");
         assert_eq!(longest_pause(&[], (ms(0), ms(9)), ms(10)), None);
     }
 

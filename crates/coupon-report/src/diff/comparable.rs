@@ -76,12 +76,21 @@ fn other_growth(one: &Contestant, two: &Contestant) -> Option<String> {
     let change = |contestant: &Contestant| {
         let told = contestant.growths().next().map(|growth| {
             let (layout, at, rate) = (&growth.layout, growth.asked_s, growth.rows_per_s_most);
-            format!("to {layout} at second {at:.0}, {rate} rows a second")
+            format!("to {layout} at second {at:.1}, {rate} rows a second")
         });
         told.unwrap_or_else(|| "not at all".to_owned())
     };
     let (before, after) = (change(one), change(two));
-    (before != after).then(|| {
+    let differs = match (one.growths().next(), two.growths().next()) {
+        // The moment is measured, and lies some milliseconds beside the one that was asked for.
+        (Some(one), Some(two)) => {
+            one.layout != two.layout
+                || one.rows_per_s_most != two.rows_per_s_most
+                || (one.asked_s - two.asked_s).abs() > 0.5
+        }
+        (one, two) => one.is_some() != two.is_some(),
+    };
+    differs.then(|| {
         format!("The layout of contestant {} changes in its turns: {before} before, {after} after.", one.name)
     })
 }

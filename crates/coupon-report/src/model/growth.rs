@@ -44,7 +44,7 @@ pub struct GrowthRound {
     pub effective_after: Figure,
     /// The load before the change was asked for.
     pub before: GrowthPart,
-    /// The load from then on until every row had been moved.
+    /// The load from the moment on at which rows began to move until every one had been moved.
     pub during: GrowthPart,
     /// The load after that; empty where rows still moved when it ended.
     pub after: GrowthPart,

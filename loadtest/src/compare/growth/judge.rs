@@ -99,7 +99,7 @@ pub(super) fn round(changed: &Changed, outcome: &Outcome, load: &LoadSpec, writt
         let worth = ShardingStats::of(rows.to_vec()).effective_shards;
         worth.map_or_else(|| Figure::unknown("nothing was written"), Figure::of)
     };
-    let pause = |from, until| {
+    let pause = |from, until, end| {
         let longest = outcome.longest_pause(from, until, end);
         longest.map_or_else(
             || Figure::unknown("no grab was decided"),
@@ -117,14 +117,14 @@ pub(super) fn round(changed: &Changed, outcome: &Outcome, load: &LoadSpec, writt
         rows_moved: Figure::of(changed.moved as f64),
         rows_predicted: Figure::default(),
         moved_per_s: Figure::of(changed.moved as f64 / (changed.even - changed.moving).as_secs_f64()),
-        longest_pause_before_ms: pause(Duration::ZERO, asked),
-        longest_pause_ms: pause(asked, until),
+        longest_pause_before_ms: pause(Duration::ZERO, asked, asked),
+        longest_pause_ms: pause(asked, until, end),
         effective_before: effective(&written_before),
         effective_after: effective(&written_after),
         written_before,
         written_after,
         before: part(Duration::ZERO, asked),
-        during: part(asked, until),
+        during: part(since(changed.moving).min(until), until),
         after: part(until, end),
     }
 }
@@ -137,14 +137,14 @@ fn part(window: &Window, (from, until): (Duration, Duration), timeout: Duration)
         _ => Figure::of(sum as f64 / plans as f64),
     };
     let requests = |tally: &Tally| ScenarioRound::of(&tally.latency, tally.requests(), tally.ok, timeout);
-    let seconds = (until - from).as_secs_f64();
+    let seconds = until.saturating_sub(from).as_secs_f64();
     GrowthPart {
         from_s: from.as_secs_f64(),
         until_s: until.as_secs_f64(),
         granted_per_s: if seconds > 0.0 {
             Figure::of(window.grabs.ok as f64 / seconds)
         } else {
-            Figure::unknown("rows still moved when the load ended")
+            Figure::unknown("the load has no such part")
         },
         grabs: requests(&window.grabs),
         reads: requests(&window.reads),
@@ -186,7 +186,7 @@ mod tests {
     fn a_part_that_the_load_did_not_reach_has_no_rate() {
         let window = Window { grabs: Tally::new(), reads: Tally::new(), planned: (2, 5, 8) };
         let empty = part(&window, (ms(2_000), ms(2_000)), ms(10_000));
-        assert_eq!(empty.granted_per_s.reason(), Some("rows still moved when the load ended"));
+        assert_eq!(empty.granted_per_s.reason(), Some("the load has no such part"));
         assert_eq!((empty.shards_visited, empty.tables_visited), (Figure::of(2.5), Figure::of(4.0)));
         assert!(empty.grabs.latency.known().is_none());
     }

@@ -8,7 +8,8 @@ use std::path::Path;
 use coupon_core::ShardId;
 use rusqlite::Connection;
 
-use super::{FORMAT, Folder, FolderError, MetaTable, check_shard, claim, files};
+use super::meta::{MetaTable, check_shard};
+use super::{FORMAT, Folder, FolderError, claim, files};
 use crate::carried::COPYING;
 
 impl Folder {

@@ -3,26 +3,26 @@
 //! A folder is opened only as a whole and by one process at a time. The `format` row in main is written last
 //! and says that the data set is complete: a folder without it is never mistaken for one.
 
+mod connection;
 mod copying;
 mod error;
 mod files;
+mod meta;
 mod update;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use coupon_core::ShardId;
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{ShardId, TableId};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags};
 
-use self::copying::Begun;
-pub use error::{FolderError, Holder};
-
-use super::moves::LEAVING;
-use super::sql;
+pub(super) use self::connection::connect_reader;
+use self::connection::{connect, make, query_only};
+pub use self::error::{FolderError, Holder};
+use self::meta::{MainMeta, check_is_empty, check_shard};
 use crate::carried::COPYING;
 use crate::room_index::{self, RoomPlaces};
 
@@ -30,13 +30,6 @@ use crate::room_index::{self, RoomPlaces};
 pub const FORMAT: u32 = 4;
 /// The oldest version that it brings up to date when it opens a folder.
 const OLDEST: u32 = 1;
-
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pages of log before it is folded into its database: 48 MB, so that a page which many commits touch is folded in
-/// once.
-const WAL_PAGES: i64 = 12_000;
-/// Range strategies have many tables, and each has its own few statements.
-const CACHED_STATEMENTS: usize = 512;
 
 /// A data folder held by this process until it is dropped.
 #[derive(Debug)]
@@ -312,11 +305,6 @@ impl Folder {
     }
 }
 
-/// A connection to a file of an open folder that cannot write.
-pub(super) fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
-    query_only(connect(path, OpenFlags::empty())?)
-}
-
 /// Makes sure that the folder exists and holds nothing foreign, then locks it.
 fn claim(dir: &Path) -> Result<File, FolderError> {
     files::make_dir(dir)?;
@@ -330,165 +318,6 @@ fn new_dataset() -> String {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
     format!("{:016x}", hasher.finish())
-}
-
-/// Makes one database file, whole or not at all.
-fn make(path: &Path, tables: &[String], meta: &str, rows: &[(&str, &str)]) -> Result<(), FolderError> {
-    files::make_private(path)?;
-    let all = || {
-        let mut db = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
-        let transaction = db.transaction()?;
-        for sql in tables {
-            transaction.execute_batch(sql)?;
-        }
-        for row in rows {
-            transaction.execute(&format!("INSERT INTO {meta} (name, value) VALUES (?1, ?2)"), *row)?;
-        }
-        transaction.commit()
-    };
-    all().map_err(|error| FolderError::sqlite(path, error))
-}
-
-fn connect(path: &Path, more: OpenFlags) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
-    let db = Connection::open_with_flags(path, flags)?;
-    db.busy_timeout(BUSY_TIMEOUT)?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
-    db.pragma_update(None, "synchronous", "FULL")?;
-    db.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
-    db.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-    Ok(db)
-}
-
-fn query_only(db: Connection) -> rusqlite::Result<Connection> {
-    db.pragma_update(None, "query_only", true)?;
-    Ok(db)
-}
-
-struct MainMeta {
-    format: u32,
-    dataset: String,
-    layouts: [String; 2],
-    shards: NonZeroU16,
-    rooms: Option<RoomPlaces>,
-}
-
-impl MainMeta {
-    fn read(dir: &Path) -> Result<Self, FolderError> {
-        let path = files::main(dir);
-        let meta = MetaTable::open(&path, "meta")?;
-        if let Some(Begun { source, .. }) = Begun::of(&meta)? {
-            return Err(FolderError::Copying { dir: dir.to_owned(), source_id: source });
-        }
-        let incomplete = || FolderError::Incomplete { dir: dir.to_owned() };
-        let damaged = |detail: &str| FolderError::Damaged { path: path.clone(), detail: detail.to_owned() };
-        let format = meta.get("format")?.ok_or_else(incomplete)?;
-        let format = match format.parse::<u32>() {
-            Ok(format @ OLDEST..=FORMAT) => format,
-            Ok(found) if found > FORMAT => {
-                return Err(FolderError::TooNew { dir: dir.to_owned(), found, known: FORMAT });
-            }
-            _ => return Err(damaged("its format is no version")),
-        };
-        let need = |name: &str| meta.get(name)?.ok_or_else(|| damaged(&format!("it names no {name}")));
-        let shards = need("shards")?.parse().map_err(|_| damaged("its number of shards is none"))?;
-        let first = need("layout")?;
-        let layouts = meta.layouts()?.unwrap_or_else(|| [first.clone(), first]);
-        let rooms = meta.get(room_index::META)?;
-        let rooms = rooms.map(|value| RoomPlaces::read(&value)).transpose();
-        let rooms = rooms.map_err(|error| damaged(&error.to_string()))?;
-        Ok(Self { format, dataset: need("dataset")?, layouts, shards, rooms })
-    }
-}
-
-fn check_shard(dir: &Path, shard: ShardId, dataset: &str) -> Result<(), FolderError> {
-    let path = files::shard(dir, shard);
-    if !path.exists() {
-        return Err(FolderError::ShardMissing { path });
-    }
-    let meta = MetaTable::open(&path, "shard_meta")?;
-    let say = |dataset: &str, number: &str| format!("shard {number} of data set {dataset}");
-    let found_dataset = meta.get("dataset")?.unwrap_or_else(|| "unknown".to_owned());
-    let found_number = meta.get("shard")?.unwrap_or_else(|| "unknown".to_owned());
-    let (found, wanted) = (say(&found_dataset, &found_number), say(dataset, &shard.to_string()));
-    if found == wanted { Ok(()) } else { Err(FolderError::ShardOfAnother { path, found, wanted }) }
-}
-
-/// Refuses the file of a shard that main does not know, unless it is what is left of one that was being made.
-fn check_is_empty(dir: &Path, shard: ShardId, known: NonZeroU16) -> Result<(), FolderError> {
-    let path = files::shard(dir, shard);
-    let holds_data = || -> rusqlite::Result<bool> {
-        let db = connect(&path, OpenFlags::empty())?;
-        let others = ["inbox", "outbox", "parked_results", LEAVING].map(str::to_owned);
-        for table in sql::tables(&db)?.iter().map(TableId::to_string).chain(others) {
-            let any = format!("SELECT EXISTS (SELECT 1 FROM {table})");
-            if db.table_exists(None, table.as_str())? && db.query_row(&any, [], |row| row.get(0))? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    };
-    match holds_data() {
-        Ok(false) => Ok(()),
-        Ok(true) => Err(FolderError::BeyondMain { path, shard, known }),
-        // Not even its first page was written.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => Ok(()),
-        Err(error) => Err(FolderError::sqlite(&path, error)),
-    }
-}
-
-/// The table of names and values that every file of a data set has.
-struct MetaTable<'a> {
-    db: Connection,
-    path: &'a Path,
-    table: &'static str,
-}
-
-impl<'a> MetaTable<'a> {
-    fn open(path: &'a Path, table: &'static str) -> Result<Self, FolderError> {
-        // A plain open only finds out whether SQLite likes the file at the first read.
-        fs::File::open(path).map_err(|error| FolderError::io(path, error))?;
-        let db = connect(path, OpenFlags::empty()).map_err(|error| FolderError::sqlite(path, error))?;
-        Ok(Self { db, path, table })
-    }
-
-    /// The first layout, and the latest; `None` in a data set of before.
-    fn layouts(&self) -> Result<Option<[String; 2]>, FolderError> {
-        let read = || {
-            if !self.db.table_exists(None, "layouts")? {
-                return Ok(None);
-            }
-            let sql = "SELECT layout FROM layouts ORDER BY version";
-            let mut select = self.db.prepare(sql)?;
-            let lines = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-            Ok(lines.first().zip(lines.last()).map(|(first, last)| [first.clone(), last.clone()]))
-        };
-        read().map_err(|error| FolderError::sqlite(self.path, error))
-    }
-
-    /// True if there is a row whose name begins so.
-    fn has_any(&self, prefix: &str) -> Result<bool, FolderError> {
-        let read = || {
-            if !self.db.table_exists(None, self.table)? {
-                return Ok(false);
-            }
-            let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE name LIKE ?1 || '%')", self.table);
-            self.db.query_row(&sql, [prefix], |row| row.get(0))
-        };
-        read().map_err(|error| FolderError::sqlite(self.path, error))
-    }
-
-    /// A value, or `None` when there is no such row, or not even the table.
-    fn get(&self, name: &str) -> Result<Option<String>, FolderError> {
-        let read = || {
-            if !self.db.table_exists(None, self.table)? {
-                return Ok(None);
-            }
-            let sql = format!("SELECT value FROM {} WHERE name = ?1", self.table);
-            self.db.query_row(&sql, [name], |row| row.get(0)).optional()
-        };
-        read().map_err(|error| FolderError::sqlite(self.path, error))
-    }
 }
 
 #[cfg(test)]

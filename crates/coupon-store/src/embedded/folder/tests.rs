@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 
 const SHARDS: NonZeroU16 = NonZeroU16::new(2).unwrap();

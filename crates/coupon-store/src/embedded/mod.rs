@@ -20,6 +20,7 @@ mod inbox;
 mod late;
 mod layouts;
 mod live;
+mod loading;
 mod move_steps;
 mod mover;
 mod moves;

@@ -1,54 +1,39 @@
 //! Opens a data folder as a backend: checks it, rebuilds the gate from it, starts its threads.
 
-use std::collections::HashSet;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use anyhow::Context as _;
-use coupon_core::books::Changes;
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{Placement, ResultId, ShardId, ShardingStrategy, TableId, Timestamp, Versioned};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use coupon_core::{ResultId, ShardId, ShardingStrategy, Timestamp, Versioned};
+use rusqlite::Connection;
 
-use super::applier::{Applier, OutboxEntry, ToMain};
-use super::books;
+use super::applier::Applier;
 use super::catalogue::{EmbeddedCatalogue, all_terms, note_unknown_users, read_current};
 use super::folder::{Folder, FolderError};
 use super::gate::MemoryGate;
 use super::growth::{FileGrowth, Shared};
 use super::hand_over::{WriterHandle, Writers};
-use super::inbox::Inbox;
-use super::late::Fence;
 use super::live::Live;
+use super::loading::{Around, Part, connections, load_shards};
 use super::mover::{MoverThread, Turns};
-use super::pressure::Pressure;
 use super::reader::Readers;
-use super::rooms::{Carrier, FolderRooms, Source, Telling};
-use super::shards::{EmbeddedShards, sum_totals};
+use super::rooms::{Carrier, FolderRooms, Source};
+use super::shards::EmbeddedShards;
 use super::state::ShardState;
-use super::take_up::{self, TakenUp};
-use super::transaction::make_table;
 use super::work::Message;
-use super::writer::{INBOX_MAX, Writer, table_window};
-use super::{layouts, moves, rooms, settle, sql};
+use super::writer::table_window;
+use super::{layouts, moves, rooms, settle};
 use crate::clock::Clock;
 use crate::ids::{IdSource, PATIENCE_MS};
-use crate::moving::ShardMoves;
-use crate::outage::TaskOutage;
 use crate::room_index::{RoomIndex, RoomPlaces, agreed};
 use crate::set_aside::{Place, SetAside};
 use crate::settings::UnknownUsers;
 use crate::terms::AllTerms;
 use crate::timekeeping::seconds;
 use crate::{Backend, Data, Layouts, Totals, VersionRecord, layout_records};
-
-/// A writer's cache of its file (SQLite's sign for KiB is a minus): the leaves of the indexes that random
-/// users fall into, for some hundred thousand results.
-const WRITER_CACHE_KIB: i64 = -16_384;
 
 /// The options for opening a data folder.
 #[derive(Debug, Clone)]
@@ -271,204 +256,4 @@ fn open_folder(options: &Options, strategy: &dyn ShardingStrategy) -> anyhow::Re
         "the data folder was empty: it now holds a small sample catalogue; the seeder makes a large one"
     );
     Ok(folder)
-}
-
-/// The state of one shard at start, and the connections to go on with.
-struct Part {
-    shard: ShardId,
-    writer: Connection,
-    readers: Vec<Connection>,
-    state: Arc<ShardState>,
-    tables: HashSet<TableId>,
-    latest: Option<ResultId>,
-    unapplied: Vec<OutboxEntry>,
-    next_outbox_id: i64,
-    inbox: Inbox,
-    next_due: Option<Timestamp>,
-    parked: HashSet<ResultId>,
-    moves: ShardMoves,
-    index: Option<Telling>,
-}
-
-/// What every shard's threads work with.
-struct Around<'a> {
-    gate: Arc<MemoryGate>,
-    clock: &'a Clock,
-    to_main: &'a ToMain,
-    layouts: &'a Arc<Layouts>,
-    writers: &'a Arc<[WriterHandle]>,
-}
-
-struct Started {
-    thread: thread::JoinHandle<()>,
-    readers: (Readers, Arc<ShardState>),
-}
-
-/// Reads every shard at once: all of them must be read before the first grab.
-fn load_shards(
-    folder: &Folder,
-    wanted: &[Placement],
-    gate: &MemoryGate,
-    options: &Options,
-    now: Timestamp,
-) -> anyhow::Result<Vec<Part>> {
-    thread::scope(|scope| {
-        let load = |shard| scope.spawn(move || load_shard(folder, shard, wanted, gate, options, now));
-        let loads: Vec<_> = (0..folder.shards().get()).map(ShardId::new).map(load).collect();
-        let panicked = |_| anyhow::anyhow!("reading a shard panicked");
-        loads.into_iter().map(|load| load.join().map_err(panicked)?).collect()
-    })
-}
-
-fn load_shard(
-    folder: &Folder,
-    shard: ShardId,
-    wanted: &[Placement],
-    gate: &MemoryGate,
-    options: &Options,
-    now: Timestamp,
-) -> anyhow::Result<Part> {
-    let read = || -> anyhow::Result<Part> {
-        let writer = folder.connect_shard(shard)?;
-        writer.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
-        limit(&writer, options.max_file_mb)?;
-        let wanted =
-            wanted.iter().filter(|placement| placement.shard == shard).map(|placement| placement.table);
-        make_missing(&writer, wanted)?;
-        let latest_first = sql::tables(&writer)?;
-        let tables: HashSet<TableId> = latest_first.iter().copied().collect();
-        let TakenUp { latest, inbox, parked } =
-            take_up::everything(&writer, shard, &latest_first, gate, now, |other| {
-                Ok(folder.connect_shard_reader(other)?)
-            })?;
-        let next_due = sql::next_due(&writer)?;
-        let moves = moves::state(&writer)?;
-        let main = folder.connect_main_reader()?;
-        let position = books::position(&main, shard)?;
-        let last: i64 =
-            writer.query_row("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox", [], |row| row.get(0))?;
-        let mut totals = sum_totals(&writer, &latest_first)?;
-        totals += moves::leaving_totals(&writer)?;
-        let readers = connections(options.readers.get(), || folder.connect_shard_reader(shard))?;
-        let open = 1 + readers.len() as u64;
-        let state = Arc::new(ShardState::new(latest_first, totals, parked.len() as u64, open));
-        state.applied.store(position, Ordering::Release);
-        state.leaves.store(!moves::none_leaves(&writer)?, Ordering::Release);
-        if let Some(earliest) = inbox.rows.iter().map(|row| row.result.grab_time).min() {
-            state.hold_back(earliest);
-            state.waiting.store(inbox.rows.len(), Ordering::Release);
-        }
-        let unapplied = unapplied(&writer, shard, position)?;
-        let next_outbox_id = position.max(last) + 1;
-        let index = folder.room_index().map(|places| Telling::read(&writer, places)).transpose()?;
-        Ok(Part {
-            shard,
-            writer,
-            readers,
-            state,
-            tables,
-            latest,
-            unapplied,
-            next_outbox_id,
-            inbox,
-            next_due,
-            parked,
-            moves,
-            index,
-        })
-    };
-    read().with_context(|| format!("cannot read {}", folder.shard_path(shard).display()))
-}
-
-/// The outbox entries that main has not applied. A main that was put back since is refused.
-fn unapplied(db: &Connection, shard: ShardId, position: i64) -> anyhow::Result<Vec<OutboxEntry>> {
-    let entries = books::entries(db, position)?;
-    Changes::default().take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas)))?;
-    Ok(entries.into_iter().map(|(id, deltas)| OutboxEntry { shard, id, deltas }).collect())
-}
-
-/// Makes the tables that are not there, all or none: one without its indexes would be taken for whole ever after.
-fn make_missing(db: &Connection, wanted: impl Iterator<Item = TableId>) -> rusqlite::Result<()> {
-    let mut there: HashSet<TableId> = sql::tables(db)?.into_iter().collect();
-    let missing: Vec<TableId> = wanted.filter(|table| there.insert(*table)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
-    missing.into_iter().try_for_each(|table| make_table(&transaction, table))?;
-    transaction.commit()
-}
-
-fn limit(db: &Connection, max_file_mb: u32) -> rusqlite::Result<()> {
-    if max_file_mb > 0 {
-        let page: i64 = db.query_row("PRAGMA page_size", [], |row| row.get(0))?;
-        let pages = i64::from(max_file_mb) * 1024 * 1024 / page.max(1);
-        db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
-    }
-    Ok(())
-}
-
-fn connections(
-    count: usize,
-    connect: impl Fn() -> rusqlite::Result<Connection>,
-) -> rusqlite::Result<Vec<Connection>> {
-    (0..count).map(|_| connect()).collect()
-}
-
-impl Part {
-    fn start(
-        self,
-        around: &Around<'_>,
-        backlog: usize,
-        messages: Receiver<Message>,
-    ) -> anyhow::Result<Started> {
-        let Around { gate, clock, to_main, layouts, writers } = around;
-        self.unapplied.into_iter().for_each(|entry| to_main.tell(entry));
-        let writer = Writer {
-            shard: self.shard,
-            db: self.writer,
-            state: Arc::clone(&self.state),
-            gate: Arc::clone(gate),
-            clock: (*clock).clone(),
-            main: (*to_main).clone(),
-            next_outbox_id: self.next_outbox_id,
-            forgotten: 0,
-            retry: Vec::new(),
-            inbox: self.inbox,
-            next_due: self.next_due,
-            // What is in the inbox counts as waiting: it must not fill the backlog by itself.
-            inbox_max: INBOX_MAX.min(backlog / 2),
-            parked: self.parked,
-            pressure: Pressure::default(),
-            next_expiry: None,
-            resting: None,
-            storing: TaskOutage::of_shard(
-                self.shard,
-                "a commit failed; its results are kept and tried again",
-                "commits succeed again",
-            ),
-            sorting: TaskOutage::of_shard(
-                self.shard,
-                "the inbox is not sorted into its tables; it is tried again",
-                "the inbox is sorted into its tables again",
-            ),
-            expiring: TaskOutage::of_shard(
-                self.shard,
-                "results that are due do not expire; it is tried again",
-                "results that are due expire again",
-            ),
-            known_tables: self.tables,
-            layouts: Arc::clone(layouts),
-            writers: Arc::clone(writers),
-            moves: self.moves,
-            fence: Fence {
-                version: None,
-                latest: self.latest.map_or(Timestamp::from_millis(0), ResultId::time),
-            },
-            index: self.index,
-        };
-        let thread = writer.start(messages)?;
-        let readers = Readers::start(self.shard, self.readers, Arc::clone(&self.state), (*clock).clone())?;
-        Ok(Started { thread, readers: (readers, self.state) })
-    }
 }

@@ -7,6 +7,8 @@ mod counters;
 mod hot;
 mod memory;
 mod next;
+mod placing;
+mod runner;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use coupon_core::{
     CouponId, GrabTerms, Placement, RequestKey, ResultId, RoomId, RouteError, RowKey, ShardId,
-    ShardingStrategy, UserId, VersionNumber, Versioned,
+    ShardingStrategy, UserId,
 };
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
@@ -32,12 +34,11 @@ use crate::telemetry::traces::{Traced, traced};
 use hot::HotWorker;
 use memory::{Life, Memory};
 use next::Next;
+use placing::{Batch, Fixed};
+use runner::Runner;
 
 /// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.
 const PATIENCE: Duration = Duration::from_millis(5);
-
-/// The most turns of a worker's loop that a batch waits for more to join.
-const TURNS: usize = 16;
 
 /// The limits of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -115,12 +116,6 @@ struct Waiting {
     reply: Reply,
     /// Only if its request is recorded.
     traced: Option<Box<Traced>>,
-}
-
-/// A grab whose result has an id, and with it a place.
-struct Fixed {
-    waiting: Waiting,
-    placement: Placement,
 }
 
 #[derive(Default)]
@@ -283,28 +278,6 @@ impl Batcher {
         }
     }
 
-    /// Gives every grab its id, and with it its time and place, before the gate is asked. Those whose shard has too
-    /// much to do already are refused here, before they hold any stock.
-    fn fix(&self, versions: &Versioned, batch: Vec<Waiting>) -> Batch {
-        let mut ids = self.ids.borrow_mut();
-        let mut placing = Placing::new(self, versions, batch.len());
-        for waiting in batch {
-            match ids.make() {
-                Ok(id) => placing.place(waiting.grab.attempt(id), waiting),
-                Err(error) => self.answer(waiting.reply, Err(error.into())),
-            }
-        }
-        placing.batch
-    }
-
-    fn place_again(&self, versions: &Versioned, elsewhere: Vec<(Attempt, Waiting)>) -> Batch {
-        let mut placing = Placing::new(self, versions, elsewhere.len());
-        for (attempt, waiting) in elsewhere {
-            placing.place(attempt, waiting);
-        }
-        placing.batch
-    }
-
     /// The place where a row is written.
     fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
         self.backend.layouts.look(|versions| versions.place(row))
@@ -387,102 +360,12 @@ impl Batcher {
     }
 }
 
-/// Grabs that are asked about together, by somebody who knows no later version of the layout than that.
-struct Batch {
-    attempts: Vec<Attempt>,
-    fixed: Vec<Fixed>,
-    knows: VersionNumber,
-}
-
 /// A batch that the gate has decided.
 #[derive(Default)]
 struct Sorted {
     by_shard: BTreeMap<ShardId, Vec<OnItsWay>>,
     /// What a later version of the layout places than was known.
     elsewhere: Vec<(Attempt, Waiting)>,
-}
-
-/// Finds the places of a batch.
-struct Placing<'a> {
-    pipeline: &'a Batcher,
-    versions: &'a Versioned,
-    /// Asked once a batch and shard.
-    refusals: BTreeMap<ShardId, Option<Unavailable>>,
-    batch: Batch,
-}
-
-impl<'a> Placing<'a> {
-    fn new(pipeline: &'a Batcher, versions: &'a Versioned, grabs: usize) -> Self {
-        let (attempts, fixed) = (Vec::with_capacity(grabs), Vec::with_capacity(grabs));
-        let batch = Batch { attempts, fixed, knows: versions.latest().number };
-        Self { pipeline, versions, refusals: BTreeMap::new(), batch }
-    }
-
-    fn place(&mut self, attempt: Attempt, waiting: Waiting) {
-        match self.find(&attempt, &waiting.grab) {
-            Ok(placement) => {
-                self.batch.attempts.push(attempt);
-                self.batch.fixed.push(Fixed { waiting, placement });
-            }
-            Err(error) => self.pipeline.answer(waiting.reply, Err(error)),
-        }
-    }
-
-    fn find(&mut self, attempt: &Attempt, grab: &Grab) -> Result<Placement, NotDecided> {
-        let Self { pipeline, versions, refusals, .. } = self;
-        let key = RowKey { user: grab.user, room: grab.room, time: attempt.id.time() };
-        let placement = versions.place(&key)?;
-        let shard = placement.shard;
-        match refusals.entry(shard).or_insert_with(|| pipeline.backend.hand_over.refusal(shard)) {
-            Some(refusal) => {
-                pipeline.counters.refused(Refusal::Shard);
-                Err(refusal.clone().into())
-            }
-            None => Ok(placement),
-        }
-    }
-}
-
-/// One of the tasks that take batches. It makes room for another when it ends, even by a strategy's panic.
-struct Runner(Rc<Batcher>);
-
-impl Runner {
-    /// Takes batch after batch until nothing waits.
-    async fn run(self) {
-        loop {
-            self.gather().await;
-            let batch = {
-                let mut queue = self.0.queue.borrow_mut();
-                if queue.waiting.is_empty() {
-                    return;
-                }
-                let rest = queue.waiting.len().min(self.0.limits.batch_max);
-                let rest = queue.waiting.split_off(rest);
-                std::mem::replace(&mut queue.waiting, rest)
-            };
-            self.0.process(batch).await;
-        }
-    }
-
-    /// Whatever arrives together leaves together: as long as each turn of the worker's loop brings more, it may join.
-    /// Those whose answers have just gone out are often back at once.
-    async fn gather(&self) {
-        let mut before = 0;
-        for _ in 0..TURNS {
-            tokio::task::yield_now().await;
-            let now = self.0.queue.borrow().waiting.len();
-            if now == before || now >= self.0.limits.batch_max {
-                return;
-            }
-            before = now;
-        }
-    }
-}
-
-impl Drop for Runner {
-    fn drop(&mut self) {
-        self.0.queue.borrow_mut().runners -= 1;
-    }
 }
 
 #[cfg(test)]

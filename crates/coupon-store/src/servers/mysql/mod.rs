@@ -9,6 +9,7 @@ mod moves;
 mod pool;
 mod shard;
 mod steps;
+mod storing;
 
 use std::fmt;
 use std::sync::Arc;

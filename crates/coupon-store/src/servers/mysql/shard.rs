@@ -5,22 +5,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use coupon_core::schema;
-use coupon_core::{
-    CouponId, CouponResult, Money, RequestKey, ResultId, ShardId, TableId, Timestamp, VersionNumber,
-};
+use coupon_core::{CouponId, Money, RequestKey, ResultId, ShardId, TableId, Timestamp, VersionNumber};
 use futures_util::TryStreamExt as _;
 use mysql_async::prelude::{FromRow, Queryable as _};
 use mysql_async::{Conn, Row};
 
 use super::steps::{self, begin_steps};
+use super::storing::StoringOver;
 use super::{Database, DatabaseError, FORGET, PATIENCE, code, has_code};
 use crate::room_index::RoomPlaces;
 use crate::servers::cluster::check_shard;
-use crate::servers::format::FORMAT;
-use crate::servers::rooms;
 use crate::servers::seam::{
-    Alike, Begun, Hold, Inserted, Look, Note, OutboxEntry, Reached, ReadsHolds, ShardServer, ShardState,
-    Stepping, Storing, StoringError, Waiting,
+    Hold, Look, OutboxEntry, Reached, ReadsHolds, ShardServer, ShardState, Stepping, Storing, StoringError,
+    Waiting,
 };
 use crate::servers::sql;
 use crate::servers::values::get;
@@ -190,7 +187,7 @@ impl ShardServer for ShardDatabase {
         let mut conn = self.database.connect_to_lock().await?;
         // Its first statement begins a transaction: one round trip less than to say so.
         conn.query_drop("SET SESSION autocommit = 0").await.map_err(|error| self.database.error(&error))?;
-        Ok(Box::new(StoringOver { shard: self.clone(), conn, after: 0, rows: Vec::new() }))
+        Ok(Box::new(StoringOver::new(self.clone(), conn)))
     }
 
     async fn tables(&self) -> Result<Vec<TableId>, DatabaseError> {
@@ -351,108 +348,4 @@ impl ShardServer for ShardDatabase {
         let mut conn = self.database.connect().await?;
         self.database.patiently(PATIENCE, conn.exec_drop(FORGET, (up_to,))).await
     }
-}
-
-/// A connection that commits nothing by itself.
-struct StoringOver {
-    shard: ShardDatabase,
-    conn: Conn,
-    /// The number of transactions before the one under way.
-    after: u64,
-    /// The rows that went in, where there is a room index to be told of them.
-    rows: Vec<CouponResult>,
-}
-
-impl StoringOver {
-    fn failed(&self, error: &mysql_async::Error) -> StoringError {
-        self.shard.storing_failed(error)
-    }
-}
-
-#[async_trait]
-impl Storing for StoringOver {
-    async fn tables(&mut self) -> Result<Vec<TableId>, StoringError> {
-        sql::tables(&mut self.conn).await.map_err(|error| self.failed(&error))
-    }
-
-    async fn make_table(&mut self, table: TableId) -> Result<(), StoringError> {
-        self.conn.query_drop(schema::results_table(table)).await.map_err(|error| self.failed(&error))
-    }
-
-    async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let state = steps::lock_state(&mut self.conn, &self.shard.dataset).await;
-        let state = state.map_err(|error| self.failed(&error))?;
-        self.after = state.map_or(0, |begun| begun.commits);
-        self.rows.clear();
-        Ok(state)
-    }
-
-    async fn insert(
-        &mut self,
-        table: TableId,
-        results: &[&CouponResult],
-        ignoring: bool,
-    ) -> Result<Inserted, StoringError> {
-        match self.conn.query_drop(sql::insert(table, results, ignoring)).await {
-            Ok(()) => {
-                if self.shard.rooms.is_some() {
-                    self.rows.extend(results.iter().copied());
-                }
-                Ok(Inserted::All)
-            }
-            Err(error) if has_code(&error, code::DUPLICATE) => Ok(Inserted::Duplicate),
-            Err(error) => Err(self.failed(&error)),
-        }
-    }
-
-    async fn alike(&mut self, table: TableId, results: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
-        sql::alike(&mut self.conn, table, results).await.map_err(|error| self.failed(&error))
-    }
-
-    async fn park(
-        &mut self,
-        table: TableId,
-        result: &CouponResult,
-        reason: &str,
-        now: Timestamp,
-    ) -> Result<(), StoringError> {
-        let parked = sql::park(&mut self.conn, table, result, reason, now).await;
-        parked.map_err(|error| self.failed(&error))
-    }
-
-    async fn commit(&mut self, note: &Note<'_>) -> Result<(), StoringError> {
-        let told = self.shard.rooms.map(|places| rooms::entries(places, &self.rows, self.after));
-        let noted = note_and_commit(&mut self.conn, note, &told.unwrap_or_default()).await;
-        noted.map_err(|error| self.failed(&error))
-    }
-
-    async fn close(self: Box<Self>) {
-        let _ = self.conn.disconnect().await;
-    }
-}
-
-/// Writes the markers, the outbox entries, what the room index is told and the shard's sums, and commits.
-async fn note_and_commit(conn: &mut Conn, note: &Note<'_>, told: &str) -> mysql_async::Result<()> {
-    let now = note.now.millis();
-    for marker in note.markers {
-        let row = (&marker.id, now);
-        conn.exec_drop("REPLACE INTO markers (marker_id, commit_time) VALUES (?, ?)", row).await?;
-    }
-    if !note.markers.is_empty() {
-        let old = (note.markers_from.millis(),);
-        conn.exec_drop("DELETE FROM markers WHERE commit_time < ?", old).await?;
-    }
-    // The server does one after the other, and stops at the first that fails.
-    let mut all = steps::entries(note.entries, note.now) + told;
-    // A time later than now came from a clock that was wrong.
-    let Note { outbox_id, closes, sent, added, late, messages, received, .. } = note;
-    if *late > 0 {
-        all += &format!("UPDATE move_state SET late = late + {late} WHERE id = 1; ");
-    }
-    all += &format!(
-        "UPDATE shard_state SET outbox_id = {outbox_id}, closed_epoch = GREATEST(closed_epoch, {closes}), \
-         as_of = IF(as_of > {now}, {sent}, GREATEST(as_of, {sent})), results = results + {added}, \
-         messages = messages + {messages}, received = received + {received}, commits = commits + 1 WHERE id = {FORMAT}; COMMIT"
-    );
-    conn.query_drop(all).await
 }

@@ -8,7 +8,8 @@ use coupon_seeding::{Rebuilt, now, rebuild_servers};
 use coupon_store::settings::BackendKind;
 
 use crate::storage::Storage;
-use crate::{COULD_NOT_ASK, complain, say};
+use crate::verify::COULD_NOT_ASK;
+use crate::{complain, say};
 
 #[derive(Debug, Args)]
 pub(super) struct Bookkeeping {

@@ -4,31 +4,31 @@ mod books;
 mod copying;
 mod layout;
 mod room_index;
+mod sizes;
 mod storage;
+mod verify;
 
 use std::io::{self, Write};
 use std::num::NonZeroU16;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use coupon_cli::numbers::count;
 use coupon_cli::{Pages, heard, plain};
-use coupon_core::{Day, GrabTerms, ShardingStrategy, Timestamp, shards_in};
-use coupon_seeding::{
-    SeedOptions, archive, archive_servers, now, on_stderr, seed, seed_servers, verify_servers,
-};
-use coupon_store::settings::{BackendKind, Sources, StorageSettings, shown};
+use coupon_core::{Day, ShardingStrategy, shards_in};
+use coupon_seeding::{archive, archive_servers, now, on_stderr};
+use coupon_store::settings::{BackendKind, Sources, shown};
 use coupon_strategies::REGISTER;
 
 use self::books::Bookkeeping;
 use self::copying::Copying;
 use self::layout::{LayoutCommand, Rebalance};
 use self::room_index::RoomIndexCommand;
+use self::sizes::Sizes;
 use self::storage::Storage;
+use self::verify::verified;
 
 /// Runs the seeder of this workspace's strategies.
 #[must_use]
@@ -61,36 +61,6 @@ fn of_layout(layout: &str) -> Result<Arc<dyn ShardingStrategy>> {
 
 fn described(pages: &Pages, command: clap::Command) -> Result<()> {
     pages.show(command).context("cannot write the page")
-}
-
-/// The exit code of `verify` when it could not find out: as for diff, 1 is kept for a difference.
-const COULD_NOT_ASK: u8 = 2;
-
-/// Prints how gate and shards differ, and ends with 1 when they do.
-fn verified(storage: &Storage, strategy: Option<&str>) -> ExitCode {
-    match compared(storage, strategy) {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(_) => {
-            complain(&"gate and shards differ");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            complain(&format_args!("{error:#}"));
-            ExitCode::from(COULD_NOT_ASK)
-        }
-    }
-}
-
-/// Prints how gate and shards differ, and counts the differences.
-fn compared(storage: &Storage, strategy: Option<&str>) -> Result<usize> {
-    let (settings, _) = storage.read()?;
-    ensure!(
-        settings.backend == BackendKind::Servers,
-        "verify needs --backend servers: on files the gate lives in the service alone; loadtest audit reads them"
-    );
-    let found = verify_servers(&settings.servers, strategy, now())?;
-    say(&found)?;
-    Ok(found.count())
 }
 
 /// Runs the seeder of one strategy, with the same flags but those that choose one.
@@ -242,85 +212,6 @@ struct OneCli {
     storage: Storage,
     #[command(subcommand)]
     command: Option<OneCommand>,
-}
-
-#[derive(Debug, Args)]
-struct Sizes {
-    /// Users, with ids from 1: 100k, 1e5, 100_000 and 100000 are the same, here and for every other count.
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = count::<u64>)]
-    users: u64,
-    /// Rooms, with ids from 1.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count::<u64>)]
-    rooms: u64,
-    /// Number of hot rooms, the first ones [default: 5, or all where there are fewer]
-    #[arg(long, value_name = "N", value_parser = count::<u64>)]
-    hot_rooms: Option<u64>,
-    /// Coupons on offer in each room.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = count::<u64>)]
-    coupons_per_room: u64,
-    /// Stock of each coupon on offer [default: drawn at random, more in hot rooms]
-    #[arg(long, value_name = "N", value_parser = count::<u32>)]
-    stock: Option<u32>,
-    /// Seconds for which a grab of a coupon on offer is held, to be confirmed; 0: it is the user's at once.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = count::<u32>)]
-    hold_s: u32,
-    /// Live results of each coupon on offer that one user may have, up to 100.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count::<u8>)]
-    user_limit: u8,
-    /// Let users hand back coupons on offer that they own; operators always may.
-    #[arg(long)]
-    returnable: bool,
-    /// Past results, of coupons that have ended.
-    #[arg(long, value_name = "ROWS", default_value_t = 0, value_parser = count::<u64>)]
-    history: u64,
-    /// Over how many whole days before --as-of they spread.
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = count::<u64>)]
-    days: u64,
-    /// The same seed gives the same data, whatever the strategy.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-    /// The day or moment (UTC) that the data is made for [default: now]
-    #[arg(long, value_name = "DATE", value_parser = moment)]
-    as_of: Option<Timestamp>,
-    /// Replace the data that is there; on servers, its keys in Redis and its queues in RabbitMQ go with it.
-    #[arg(long)]
-    reset: bool,
-}
-
-impl Sizes {
-    fn hot_rooms(&self) -> u64 {
-        self.hot_rooms.unwrap_or_else(|| SeedOptions::default().hot_rooms.min(self.rooms))
-    }
-
-    fn seed(&self, name: &str, strategy: &dyn ShardingStrategy, settings: &StorageSettings) -> Result<()> {
-        let options = SeedOptions {
-            users: self.users,
-            rooms: self.rooms,
-            hot_rooms: self.hot_rooms(),
-            coupons_per_room: self.coupons_per_room,
-            given: None,
-            stock: self.stock,
-            terms: GrabTerms {
-                hold_s: self.hold_s,
-                user_limit: self.user_limit,
-                returnable: self.returnable,
-            },
-            history: self.history,
-            days: self.days,
-            seed: self.seed,
-            as_of: self.as_of.unwrap_or_else(now),
-            room_index: settings.room_index,
-        };
-        let (progress, reset) = (&mut *on_stderr(), self.reset);
-        say(&match settings.backend {
-            BackendKind::Embedded => {
-                let set = &settings.embedded.data;
-                let dir = if set.as_os_str().is_empty() { &Path::new("data").join(name) } else { set };
-                seed(dir, strategy, &options, reset, progress)?
-            }
-            BackendKind::Servers => seed_servers(&settings.servers, strategy, &options, reset, progress)?,
-        })
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -481,12 +372,6 @@ impl Retirement {
     }
 }
 
-fn moment(text: &str) -> Result<Timestamp, String> {
-    let day = text.parse::<Day>().map(Day::start);
-    day.or_else(|_| text.parse())
-        .map_err(|_| "give a day or a time, for example 2026-11-22 or 2026-11-22T15:00:00Z".to_owned())
-}
-
 fn day(text: &str) -> Result<Day, String> {
     text.parse().map_err(|_| "give a day, for example 2026-11-22".to_owned())
 }
@@ -509,46 +394,9 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_options() {
-        let cli = Cli::try_parse_from(["seeder", "--strategy", "hash"]).unwrap();
-        let (sizes, options) = (&cli.sizes, SeedOptions::default());
-        assert_eq!(
-            (sizes.users, sizes.rooms, sizes.hot_rooms()),
-            (options.users, options.rooms, options.hot_rooms)
-        );
-        assert_eq!((sizes.coupons_per_room, sizes.days), (options.coupons_per_room, options.days));
-        assert_eq!((sizes.history, sizes.seed), (options.history, options.seed));
-    }
-
-    #[test]
-    fn where_there_are_few_rooms_all_of_them_are_hot_unless_it_is_said() {
-        let hot = |flags: &[&str]| {
-            let all =
-                ["seeder", "--strategy", "hash", "--rooms", "2"].into_iter().chain(flags.iter().copied());
-            Cli::try_parse_from(all).unwrap().sizes.hot_rooms()
-        };
-        assert_eq!((hot(&[]), hot(&["--hot-rooms", "1"]), hot(&["--hot-rooms", "5"])), (2, 1, 5));
-    }
-
-    #[test]
-    fn counts_are_written_as_everywhere() {
-        let cli =
-            Cli::try_parse_from(["seeder", "--strategy", "hash", "--history", "100k", "--users", "1e5"]);
-        let sizes = cli.unwrap().sizes;
-        assert_eq!((sizes.history, sizes.users), (100_000, 100_000));
-    }
-
-    #[test]
     fn archive_needs_no_strategy_and_seeding_does() {
         assert!(Cli::try_parse_from(["seeder", "archive", "--data", "d", "--before", "2026-11-22"]).is_ok());
         assert!(Cli::try_parse_from(["seeder", "--users", "5"]).is_err());
         assert!(Cli::try_parse_from(["seeder", "--strategy", "luck"]).is_err());
-    }
-
-    #[test]
-    fn a_day_is_a_moment() {
-        assert_eq!(moment("2026-11-22").unwrap().to_string(), "2026-11-22T00:00:00.000Z");
-        assert_eq!(moment("2026-11-22T15:00:00Z").unwrap().to_string(), "2026-11-22T15:00:00.000Z");
-        assert!(moment("tomorrow").is_err());
     }
 }

@@ -6,12 +6,19 @@ use crate::{CouponId, Money, RequestKey, ResultId, ResultState, RoomId, RowKey, 
 
 /// A number in a database column that stands for nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{code} is no {what}")]
+#[error("{code} is no {what}, which is one of {}", listed(.known))]
 pub struct UnknownCode {
     /// The column.
     pub what: &'static str,
     /// The number found there.
     pub code: i64,
+    /// The numbers that stand for something.
+    pub known: &'static [i64],
+}
+
+/// Numbers, with commas between them.
+fn listed(numbers: &[i64]) -> String {
+    numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// An enum stored, and carried by JSON, as a small number.
@@ -52,7 +59,7 @@ macro_rules! code {
             pub fn from_code(code: i64) -> Result<Self, $crate::UnknownCode> {
                 match code {
                     $($code => Ok(Self::$variant),)+
-                    _ => Err($crate::UnknownCode { what: $what, code }),
+                    _ => Err($crate::UnknownCode { what: $what, code, known: &[$($code),+] }),
                 }
             }
         }
@@ -224,6 +231,8 @@ pub struct GrabTerms {
 }
 
 impl GrabTerms {
+    /// The longest that a grab can be held, in seconds: thirty days.
+    pub const HOLD_S_MAX: u32 = 2_592_000;
     /// The most results of one coupon that one user may have at a time.
     pub const USER_LIMIT_MAX: u8 = 100;
 
@@ -340,7 +349,7 @@ mod tests {
             assert_eq!(UserLevel::from_code(level.code()), Ok(level));
         }
         let error = UserLevel::from_code(9).unwrap_err();
-        assert_eq!(error.to_string(), "9 is no user_level");
+        assert_eq!(error.to_string(), "9 is no user_level, which is one of 1, 2, 3");
     }
 
     #[test]

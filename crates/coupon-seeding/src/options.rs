@@ -128,8 +128,9 @@ impl SeedOptions {
         if limit == 0 || limit > most {
             return refuse("user-limit", u64::from(limit), format!("must be from 1 to {most}"));
         }
-        if i32::try_from(self.terms.hold_s).is_err() {
-            return refuse("hold-s", u64::from(self.terms.hold_s), format!("must be at most {}", i32::MAX));
+        let (hold, longest) = (self.terms.hold_s, GrabTerms::HOLD_S_MAX);
+        if hold > longest {
+            return refuse("hold-s", u64::from(hold), format!("must be from 0 to {longest}, thirty days"));
         }
         if let Some(given) = &self.given {
             return self.check_given(given);

@@ -7,7 +7,7 @@ use crate::{MAX_ID, Money};
 const CENTS_END: i64 = 1_000_000_000_000_000;
 
 pub(super) fn holds(field: &'static str, held: bool, why: impl FnOnce() -> String) -> Result<(), Refused> {
-    if held { Ok(()) } else { Err(Refused::Invalid { field, why: why() }) }
+    if held { Ok(()) } else { Err(Refused::Invalid { field: field.to_owned(), why: why() }) }
 }
 
 pub(super) fn at_most(field: &'static str, count: usize, most: usize) -> Result<(), Refused> {
@@ -36,6 +36,7 @@ pub(super) fn long_text(field: &'static str, text: &str) -> Result<(), Refused> 
 pub(super) fn json(field: &'static str, text: &str) -> Result<(), Refused> {
     long_text(field, text)?;
     let parsed = serde_json::from_str::<serde::de::IgnoredAny>(text);
+    let field = field.to_owned();
     parsed.map(drop).map_err(|error| Refused::Invalid { field, why: format!("must be JSON: {error}") })
 }
 

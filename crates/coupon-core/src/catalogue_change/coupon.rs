@@ -5,8 +5,6 @@ use super::{Refused, check};
 use crate::books::{Stock, TotalLine, retotal};
 use crate::{Coupon, CouponDetails, CouponId, CouponKind, CouponStatus, GrabTerms, Money, RoomId, Timestamp};
 
-/// The longest that a grab can be held, in seconds: thirty days.
-const HOLD_S_MAX: u32 = 2_592_000;
 /// The wide half's last field where nobody said anything.
 const NO_RANGE: &str = "{}";
 
@@ -165,6 +163,7 @@ impl CouponPatch {
         check_total(self.total_stock.map_or(0, i64::from))?;
         let GrabTerms { hold_s, user_limit, .. } = GrabTerms::default();
         check_terms(self.hold_s.unwrap_or(hold_s), self.user_limit.unwrap_or(user_limit))?;
+        self.discount_rate.map_or(Ok(()), check_rate)?;
         if let Some(name) = &self.coupon_name {
             check::name("coupon_name", name, 128)?;
         }
@@ -265,6 +264,7 @@ impl CouponPatch {
         }
         if self.discount_amount.is_some() || self.discount_rate.is_some() {
             check_discount(&row.coupon)?;
+            check_no_other_discount(row.coupon.coupon_type, self.discount_amount, self.discount_rate)?;
         }
         Ok(())
     }
@@ -288,12 +288,14 @@ fn none() -> (String, Value) {
 }
 
 fn check_row(row: &CouponRow) -> Result<(), Refused> {
-    let Coupon { coupon_name, discount_amount, min_purchase, terms, .. } = &row.coupon;
+    let Coupon { coupon_name, coupon_type, discount_amount, discount_rate, min_purchase, terms, .. } =
+        &row.coupon;
     check::name("coupon_name", coupon_name, 128)?;
     discount_amount.map_or(Ok(()), |amount| check::money("discount_amount", amount))?;
     check::money("min_purchase", *min_purchase)?;
     check_window(&row.coupon)?;
     check_discount(&row.coupon)?;
+    check_no_other_discount(*coupon_type, *discount_amount, *discount_rate)?;
     check_total(row.stock.total)?;
     check_terms(terms.hold_s, terms.user_limit)?;
     let Some(details) = &row.details else { return Ok(()) };
@@ -316,11 +318,21 @@ fn check_discount(coupon: &Coupon) -> Result<(), Refused> {
             let some = discount_amount.is_some_and(|amount| amount.cents() > 0);
             check::holds("discount_amount", some, || "must be above 0 for this coupon_type".to_owned())
         }
-        CouponKind::Percentage => {
-            let some = discount_rate.is_some_and(|rate| (1..=100).contains(&rate));
-            check::holds("discount_rate", some, || "must be from 1 to 100 for this coupon_type".to_owned())
-        }
+        CouponKind::Percentage => check_rate(discount_rate.unwrap_or(0)),
     }
+}
+
+/// Refuses a discount that a coupon of this type does not give.
+fn check_no_other_discount(kind: CouponKind, amount: Option<Money>, rate: Option<u8>) -> Result<(), Refused> {
+    let (field, given) = match kind {
+        CouponKind::AmountOff | CouponKind::NoThreshold => ("discount_rate", rate.is_some()),
+        CouponKind::Percentage => ("discount_amount", amount.is_some()),
+    };
+    check::holds(field, !given, || format!("must be left out: coupon_type {} has none", kind.code()))
+}
+
+fn check_rate(rate: u8) -> Result<(), Refused> {
+    check::holds("discount_rate", (1..=100).contains(&rate), || "must be from 1 to 100".to_owned())
 }
 
 fn check_total(total: i64) -> Result<(), Refused> {
@@ -329,7 +341,8 @@ fn check_total(total: i64) -> Result<(), Refused> {
 }
 
 fn check_terms(hold_s: u32, user_limit: u8) -> Result<(), Refused> {
-    check::holds("hold_s", hold_s <= HOLD_S_MAX, || format!("must be at most {HOLD_S_MAX}, thirty days"))?;
+    let longest = GrabTerms::HOLD_S_MAX;
+    check::holds("hold_s", hold_s <= longest, || format!("must be from 0 to {longest}, thirty days"))?;
     let most = GrabTerms::USER_LIMIT_MAX;
     check::holds("user_limit", (1..=most).contains(&user_limit), || format!("must be from 1 to {most}"))
 }

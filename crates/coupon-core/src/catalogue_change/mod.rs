@@ -45,7 +45,8 @@ impl CatalogueChange {
             Self::ChangeCoupon(_, patch) => patch.check(),
             Self::AddUsers(users) => {
                 check::at_most("users", users.len(), USERS_MAX)?;
-                users.iter().try_for_each(NewUser::check)
+                let mut users = users.iter().enumerate();
+                users.try_for_each(|(at, user)| user.check().map_err(|why| why.of_element("users", at)))
             }
         }
     }
@@ -84,14 +85,22 @@ pub enum Refused {
     /// A field holds what it must not.
     #[error("{field} {why}")]
     Invalid {
-        /// The field.
-        field: &'static str,
+        /// The field, with the list and the index that it is in: `users[3].phone`.
+        field: String,
         /// What it must be, after "must" or the like.
         why: String,
     },
 }
 
 impl Refused {
+    /// The same, of an element of a list.
+    fn of_element(self, list: &str, at: usize) -> Self {
+        match self {
+            Self::Invalid { field, why } => Self::Invalid { field: format!("{list}[{at}].{field}"), why },
+            other => other,
+        }
+    }
+
     /// The refusal of a coupon to be on offer again, or to be made again, whose results have been archived: whoever held one
     /// would be granted another.
     #[must_use]

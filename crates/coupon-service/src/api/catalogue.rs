@@ -42,11 +42,11 @@ pub struct NewCouponRequest {
     /// 1 amount off, 2 percentage, 3 no threshold.
     #[schema(example = 1, minimum = 1, maximum = 3)]
     pub coupon_type: u8,
-    /// Amount off; needed unless it is a percentage.
+    /// Amount off; needed unless it is a percentage, and left out then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 20.0, minimum = 0, maximum = 1_000_000_000, multiple_of = 0.01)]
     pub discount_amount: Option<f64>,
-    /// Percent off; needed if it is a percentage.
+    /// Percent off; needed if it is a percentage, and left out otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 100)]
     pub discount_rate: Option<u8>,
@@ -103,11 +103,11 @@ pub struct CouponChangeRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 128)]
     pub coupon_name: Option<String>,
-    /// Amount off.
+    /// Amount off, unless it is a percentage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 1_000_000_000, multiple_of = 0.01)]
     pub discount_amount: Option<f64>,
-    /// Percent off.
+    /// Percent off, if it is a percentage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 100)]
     pub discount_rate: Option<u8>,

@@ -58,7 +58,7 @@ pub struct LayoutChangeRequest {
     /// True: change nothing, and say what the change would be worth; false if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
-    /// Of a dry run: the rate that rows would be moved at; 5,000 a second if not given.
+    /// Of a dry run, and of nothing else: the rate that rows would be moved at; 5,000 a second if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     pub rows_per_s: Option<u32>,

@@ -134,7 +134,13 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let located = serde_path_to_error::deserialize::<_, T>(&mut reader).err();
         let message = error.to_string();
         let path = located.map(|located| located.path().to_string()).filter(|path| path != ".");
-        let field = path.or_else(|| named(&message).map(str::to_owned));
+        let field = match (path, named(&message)) {
+            // Of a field that is unknown, the place has its name already.
+            (Some(path), Some(name)) if path != name && !path.ends_with(&format!(".{name}")) => {
+                Some(format!("{path}.{name}"))
+            }
+            (path, name) => path.or_else(|| name.map(str::to_owned)),
+        };
         let problem = Problem::new(Kind::Malformed, message);
         match field {
             Some(field) if field.len() <= 100 => problem.field(field),
@@ -166,8 +172,8 @@ mod tests {
         two: Option<String>,
     }
 
-    fn refused(body: &str) -> (Option<String>, String) {
-        let problem = parse::<Two>(body.as_bytes()).unwrap_err();
+    fn refused<T: std::fmt::Debug + DeserializeOwned>(body: &str) -> (Option<String>, String) {
+        let problem = parse::<T>(body.as_bytes()).unwrap_err();
         let response = actix_web::ResponseError::error_response(&problem);
         let bytes = actix_web::body::MessageBody::try_into_bytes(response.into_body()).unwrap();
         let details: ProblemDetails = serde_json::from_slice(&bytes).unwrap();
@@ -188,17 +194,37 @@ mod tests {
             ("null", None),
             ("\u{feff}{}", None),
         ] {
-            let (named, detail) = refused(body);
+            let (named, detail) = refused::<Two>(body);
             assert_eq!(named.as_deref(), field, "{body}: {detail}");
         }
-        assert!(refused("{\"one\":\n\"1\"}").1.contains("line 2"));
+        assert!(refused::<Two>("{\"one\":\n\"1\"}").1.contains("line 2"));
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct List {
+        #[expect(dead_code, reason = "only its type matters")]
+        list: Vec<Two>,
+    }
+
+    #[test]
+    fn an_error_in_a_list_says_in_which_element() {
+        for (element, field) in [
+            (r#"{"one":"1"}"#, "list[1].one"),
+            (r#"{"two":"x"}"#, "list[1].one"),
+            (r#"{"one":1,"three":2}"#, "list[1].three"),
+            (r#"{"one":1,"one":2}"#, "list[1].one"),
+            ("7", "list[1]"),
+        ] {
+            let body = format!(r#"{{"list":[{{"one":1}},{element}]}}"#);
+            assert_eq!(refused::<List>(&body).0.as_deref(), Some(field), "{body}");
+        }
     }
 
     #[test]
     fn deep_json_is_refused_without_a_crash() {
         let (open, close) = ("[".repeat(8_000), "]".repeat(8_000));
         for body in [format!(r#"{{"one":{open}{close}}}"#), format!(r#"{{"one":1,"three":{open}"#)] {
-            refused(&body);
+            refused::<Two>(&body);
         }
     }
 

@@ -6,30 +6,89 @@
 /// So many digits of a decimal number survive in a double.
 const DIGITS_KEPT: usize = 15;
 
-/// The first number in a JSON text that is finer than what is kept of it, after the last text before it, which in an
-/// object of plain values is its name. Text that is no JSON has none, or any.
+/// The first number in a JSON text that is finer than what is kept of it, after its place: `users[3].user_level`. Text
+/// that is no JSON has none, or any.
 pub(super) fn finer_than_kept(json: &[u8]) -> Option<(String, String)> {
-    let (mut name, mut rest) = (&b""[..], json);
-    while let Some((first, after)) = rest.split_first() {
-        rest = match first {
-            b'"' => {
-                let (text, after) = after.split_at(text_length(after));
-                name = text;
-                after.get(1..).unwrap_or_default()
-            }
-            b'-' | b'0'..=b'9' => {
-                let end = rest.iter().position(|byte| !b"+-.eE0123456789".contains(byte));
-                let (number, after) = rest.split_at(end.unwrap_or(rest.len()));
-                if is_finer_than_kept(number) {
-                    let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(100).collect();
-                    return Some((shown(name), shown(number)));
-                }
-                after
-            }
-            _ => after,
-        };
+    let mut parts = Parts(json);
+    while let Some(part) = parts.next() {
+        if let Part::Number(number) = part
+            && is_finer_than_kept(number)
+        {
+            let before = json.len() - parts.0.len() - number.len();
+            return Some((place(json.get(..before).unwrap_or_default()), shown(number)));
+        }
     }
     None
+}
+
+/// A part of a JSON text, as far as it matters here.
+enum Part<'a> {
+    Text(&'a [u8]),
+    Number(&'a [u8]),
+    /// Any other byte.
+    Mark(u8),
+}
+
+/// The parts of what is left of a JSON text.
+struct Parts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = Part<'a>;
+
+    fn next(&mut self) -> Option<Part<'a>> {
+        let (first, after) = self.0.split_first()?;
+        let (part, rest) = match first {
+            b'"' => {
+                let (text, after) = after.split_at(text_length(after));
+                (Part::Text(text), after.get(1..).unwrap_or_default())
+            }
+            b'-' | b'0'..=b'9' => {
+                let end = self.0.iter().position(|byte| !b"+-.eE0123456789".contains(byte));
+                let (number, after) = self.0.split_at(end.unwrap_or(self.0.len()));
+                (Part::Number(number), after)
+            }
+            other => (Part::Mark(*other), after),
+        };
+        self.0 = rest;
+        Some(part)
+    }
+}
+
+/// A step to a place in a JSON text.
+enum Step<'a> {
+    /// The last text that there was in an object: before a number, that is its name.
+    Field(&'a [u8]),
+    /// An element of a list.
+    Element(usize),
+}
+
+/// The place that a JSON text has come to, as people write it.
+fn place(before: &[u8]) -> String {
+    let mut steps = Vec::new();
+    for part in Parts(before) {
+        match (part, steps.last_mut()) {
+            (Part::Text(text), Some(Step::Field(name))) => *name = text,
+            (Part::Mark(b','), Some(Step::Element(at))) => *at += 1,
+            (Part::Mark(b'{'), _) => steps.push(Step::Field(b"")),
+            (Part::Mark(b'['), _) => steps.push(Step::Element(0)),
+            (Part::Mark(b'}' | b']'), _) => drop(steps.pop()),
+            _ => {}
+        }
+    }
+    let mut place = String::new();
+    for step in steps {
+        match step {
+            Step::Field(name) if place.is_empty() => place.push_str(&shown(name)),
+            Step::Field(name) => place.push_str(&format!(".{}", shown(name))),
+            Step::Element(at) => place.push_str(&format!("[{at}]")),
+        }
+    }
+    shown(place.as_bytes())
+}
+
+/// The beginning of what a client wrote.
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().take(100).collect()
 }
 
 /// The length of a JSON text up to its closing quote, of which `text` begins after the opening one.
@@ -103,6 +162,10 @@ mod tests {
         assert_eq!(fine(r#"{"a":1,"b":5.0000000000000001}"#).as_deref(), Some("b"));
         assert_eq!(fine(r#"{"a":"5.0000000000000001","b\"5.0000000000000001":1}"#), None);
         assert_eq!(fine(r#"{"a\\":5.0000000000000001}"#).as_deref(), Some(r"a\\"));
+        let users =
+            r#"{"users":[{"user_id":1},{"user_id":2,"tags":["x",1.5],"user_level":5.0000000000000001}]}"#;
+        assert_eq!(fine(users).as_deref(), Some("users[1].user_level"));
+        assert_eq!(fine(r#"{"split":[[1,2],[3,5.0000000000000001"#).as_deref(), Some("split[1][1]"));
         for cut in ["\"", "\"\\", "{\"a\":-", "5.", "5e", ""] {
             assert_eq!(fine(cut), None, "{cut}");
         }

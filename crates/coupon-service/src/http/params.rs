@@ -24,12 +24,12 @@ impl Whole {
     /// The id that the number is.
     pub(super) fn id<T>(
         self,
-        field: &'static str,
+        field: impl fmt::Display,
         id: impl Fn(u64) -> Result<T, IdError>,
     ) -> Result<T, Problem> {
         self.0.and_then(|number| id(number).ok()).ok_or_else(|| {
             let detail = format!("{field} must be a whole number from 1 to {MAX_ID}");
-            Problem::new(Kind::OutOfRange, detail).field(field)
+            Problem::new(Kind::OutOfRange, detail).field(field.to_string())
         })
     }
 
@@ -39,6 +39,11 @@ impl Whole {
             let detail = format!("{field} must be a whole number from {} to {}", range.start(), range.end());
             Problem::new(Kind::OutOfRange, detail).field(field)
         })
+    }
+
+    /// The number as a smaller type holds it, or `beyond` in place of one that it does not hold.
+    pub(super) fn or<T: TryFrom<u64>>(self, beyond: T) -> T {
+        self.0.and_then(|number| T::try_from(number).ok()).unwrap_or(beyond)
     }
 
     /// Text as JSON spells numbers.

@@ -257,6 +257,8 @@ fn what_cannot_be_so_is_refused_by_its_field_and_changes_nothing() {
     for (field, value, status) in [
         ("coupon_id", "0", 422),
         ("coupon_id", "\"1\"", 400),
+        ("discount_rate", "10", 422),
+        ("discount_rate", "256", 422),
         ("room_id", "99", 404),
         ("coupon_name", "\"\"", 422),
         ("coupon_name", "\"a\\nb\"", 422),
@@ -279,6 +281,16 @@ fn what_cannot_be_so_is_refused_by_its_field_and_changes_nothing() {
         let problem = ask(&api, "POST", "/admin/coupons", &coupon(field, value)).problem(status);
         assert_eq!(problem.field.as_deref(), Some(field), "{value}: {}", problem.detail);
     }
+    for (field, value, allowed) in [
+        ("coupon_type", "300", "one of 1, 2, 3"),
+        ("status", "-1", "one of 0, 1"),
+        ("total_stock", "5e9", "from 0 to 2147483647"),
+        ("hold_s", "5e9", "from 0 to 2592000"),
+        ("user_limit", "256", "from 1 to 100"),
+    ] {
+        let problem = ask(&api, "POST", "/admin/coupons", &coupon(field, value)).problem(422);
+        assert!(problem.detail.contains(&format!("{field} must be {allowed}")), "{}", problem.detail);
+    }
     let details = coupon("details", r#"{"description":"","usage_rules":"","product_range":[]}"#);
     let problem = ask(&api, "POST", "/admin/coupons", &details).problem(400);
     assert_eq!(problem.field.as_deref(), Some("details.product_range"));
@@ -290,9 +302,15 @@ fn what_cannot_be_so_is_refused_by_its_field_and_changes_nothing() {
         ("POST", "/admin/coupons/99/end", "", 404, "coupon_id"),
         ("POST", "/admin/coupons/1/end?now=1", "", 400, "now"),
         ("POST", "/admin/rooms/99/end", "", 404, "room_id"),
-        ("POST", "/admin/users", r#"{"users":[{"user_id":0}]}"#, 422, "user_id"),
-        ("POST", "/admin/users", r#"{"users":[{"user_id":7,"username":""}]}"#, 422, "username"),
-        ("POST", "/admin/users", r#"{"users":[{}]}"#, 400, "users[0]"),
+        ("POST", "/admin/users", r#"{"users":[{"user_id":0}]}"#, 422, "users[0].user_id"),
+        (
+            "POST",
+            "/admin/users",
+            r#"{"users":[{"user_id":7},{"user_id":8,"username":""}]}"#,
+            422,
+            "users[1].username",
+        ),
+        ("POST", "/admin/users", r#"{"users":[{}]}"#, 400, "users[0].user_id"),
     ] {
         let problem = ask(&api, method, path, body).problem(status);
         assert_eq!(problem.field.as_deref(), Some(field), "{path} {body}: {}", problem.detail);

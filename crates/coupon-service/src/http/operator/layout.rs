@@ -51,6 +51,10 @@ struct Asked {
 
 impl Asked {
     fn wanted(&self) -> Result<Wanted, Problem> {
+        if self.rows_per_s.is_some() && self.dry_run != Some(true) {
+            let detail = "rows_per_s is of a dry run, and would do nothing: leave it out, or add dry_run";
+            return Err(Problem::new(Kind::OutOfRange, detail).field("rows_per_s"));
+        }
         let shards = self.shards.map(|shards| Ok(LayoutChange::Shards(count(shards, "shards")?)));
         let spread = self.spread.map(|width| Ok(LayoutChange::Spread(count(width, "spread")?)));
         let split = self.split.as_ref().map(|rooms| Ok(LayoutChange::Split(set_apart(rooms)?)));
@@ -77,7 +81,8 @@ fn set_apart(rooms: &[Whole]) -> Result<Vec<RoomId>, Problem> {
         let detail = format!("split must name from 1 to {ROOMS_MAX} rooms");
         return Err(Problem::new(Kind::OutOfRange, detail).field("split"));
     }
-    rooms.iter().map(|room| room.id("split", RoomId::new)).collect()
+    let rooms = rooms.iter().enumerate();
+    rooms.map(|(at, room)| room.id(format_args!("split[{at}]"), RoomId::new)).collect()
 }
 
 fn rate(rows_per_s: Option<Whole>) -> Result<NonZeroU32, Problem> {
@@ -234,9 +239,14 @@ mod tests {
             r#"{"split":[]}"#,
             r#"{"split":[0]}"#,
             r#"{"spread":-1}"#,
+            r#"{"shards":8,"rows_per_s":10}"#,
         ] {
             assert_eq!(wanted(unmeant), Err(422), "{unmeant}");
         }
+        assert!(wanted(r#"{"shards":8,"rows_per_s":10,"dry_run":true}"#).is_ok());
+        let asked: Asked = serde_json::from_str(r#"{"split":[1,0]}"#).unwrap();
+        let why = asked.wanted().unwrap_err().to_string();
+        assert!(why.starts_with("split[1] must be a whole number from 1 to "), "{why}");
         for unread in [r#"{"shards":"8"}"#, r#"{"split":3}"#, r#"{"shard":8}"#] {
             assert_eq!(wanted(unread), Err(400), "{unread}");
         }

@@ -96,7 +96,7 @@ fn refused(why: &Refused) -> Problem {
 }
 
 /// The place of a field in a body.
-fn place(field: &'static str) -> String {
+fn place(field: &str) -> String {
     match field {
         "description" | "usage_rules" | "product_range" => format!("details.{field}"),
         _ => field.to_owned(),

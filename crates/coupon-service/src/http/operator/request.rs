@@ -1,14 +1,16 @@
 //! The bodies of changes as they come in, and what they mean.
 
+use std::fmt;
+
 use coupon_core::catalogue_change::{CouponPatch, NewCoupon, NewRoom, NewUser};
 use coupon_core::{
     CouponDetails, CouponId, CouponKind, CouponStatus, GrabTerms, Money, RoomId, RoomStatus, Timestamp,
-    UserId, UserLevel,
+    UnknownCode, UserId, UserLevel,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::super::params::{Whole, amount, small};
+use super::super::params::{Whole, amount};
 use super::super::problem::{Kind, Problem};
 
 /// The deepest that a `product_range` may be nested: MariaDB takes no deeper JSON.
@@ -71,15 +73,15 @@ impl Coupon {
             coupon_name: self.coupon_name,
             coupon_type: code_of(self.coupon_type, "coupon_type", CouponKind::from_code)?,
             discount_amount: money(self.discount_amount, "discount_amount")?,
-            discount_rate: byte(self.discount_rate, "discount_rate")?,
+            discount_rate: self.discount_rate.map(byte),
             min_purchase: money(self.min_purchase, "min_purchase")?.unwrap_or_default(),
-            total_stock: number(self.total_stock, "total_stock")?,
+            total_stock: number(self.total_stock),
             start_time: self.start_time,
             end_time: self.end_time,
             status: status(self.status)?.unwrap_or(CouponStatus::Active),
             terms: GrabTerms {
-                hold_s: hold_s(self.hold_s)?.unwrap_or(terms.hold_s),
-                user_limit: byte(self.user_limit, "user_limit")?.unwrap_or(terms.user_limit),
+                hold_s: self.hold_s.map_or(terms.hold_s, number),
+                user_limit: self.user_limit.map_or(terms.user_limit, byte),
                 returnable: self.returnable.unwrap_or(terms.returnable),
             },
             details: self.details.map(|details| details.of(coupon_id)).transpose()?,
@@ -136,14 +138,14 @@ impl Patch {
         Ok(CouponPatch {
             coupon_name: self.coupon_name,
             discount_amount: money(self.discount_amount, "discount_amount")?,
-            discount_rate: byte(self.discount_rate, "discount_rate")?,
+            discount_rate: self.discount_rate.map(byte),
             min_purchase: money(self.min_purchase, "min_purchase")?,
-            total_stock: self.total_stock.map(|total| number(total, "total_stock")).transpose()?,
+            total_stock: self.total_stock.map(number),
             start_time: self.start_time,
             end_time: self.end_time,
             status: status(self.status)?,
-            hold_s: hold_s(self.hold_s)?,
-            user_limit: byte(self.user_limit, "user_limit")?,
+            hold_s: self.hold_s.map(number),
+            user_limit: self.user_limit.map(byte),
             returnable: self.returnable,
             description,
             usage_rules,
@@ -172,35 +174,35 @@ struct User {
 
 impl Users {
     pub(super) fn read(self) -> Result<Vec<NewUser>, Problem> {
-        self.users.into_iter().map(User::read).collect()
+        self.users.into_iter().enumerate().map(|(at, user)| user.read(at)).collect()
     }
 }
 
 impl User {
-    fn read(self) -> Result<NewUser, Problem> {
-        let user_id = self.user_id.id("user_id", UserId::new)?;
-        let level = self.user_level.map(|code| code_of(code, "user_level", UserLevel::from_code));
+    /// `at` is its place in the list.
+    fn read(self, at: usize) -> Result<NewUser, Problem> {
+        let user_id = self.user_id.id(format_args!("users[{at}].user_id"), UserId::new)?;
+        let level = |code| code_of(code, format_args!("users[{at}].user_level"), UserLevel::from_code);
         Ok(NewUser {
             user_id,
             username: self.username.unwrap_or_else(|| format!("user{user_id}")),
             phone: self.phone.unwrap_or_default(),
             email: self.email.unwrap_or_default(),
-            user_level: level.transpose()?.unwrap_or(UserLevel::Normal),
+            user_level: self.user_level.map(level).transpose()?.unwrap_or(UserLevel::Normal),
             is_active: self.is_active.unwrap_or(true),
         })
     }
 }
 
-fn number(number: Whole, field: &'static str) -> Result<u32, Problem> {
-    small(number, field, 0..=u64::from(u32::MAX))
+/// A number whose limits [`coupon_core::catalogue_change`] knows. The largest of the type is beyond all of them, so one that is
+/// larger still is refused there, with what is allowed.
+fn number(number: Whole) -> u32 {
+    number.or(u32::MAX)
 }
 
-fn hold_s(seconds: Option<Whole>) -> Result<Option<u32>, Problem> {
-    seconds.map(|seconds| number(seconds, "hold_s")).transpose()
-}
-
-fn byte(given: Option<Whole>, field: &'static str) -> Result<Option<u8>, Problem> {
-    given.map(|number| small(number, field, 0..=u64::from(u8::MAX))).transpose()
+/// The same for a smaller one.
+fn byte(number: Whole) -> u8 {
+    number.or(u8::MAX)
 }
 
 fn money(units: Option<f64>, field: &'static str) -> Result<Option<Money>, Problem> {
@@ -212,13 +214,16 @@ fn status(code: Option<Whole>) -> Result<Option<CouponStatus>, Problem> {
 }
 
 /// The meaning of a code, as tables hold it.
-fn code_of<T, E: std::fmt::Display>(
+fn code_of<T>(
     code: Whole,
-    field: &'static str,
-    read: impl Fn(i64) -> Result<T, E>,
+    field: impl fmt::Display,
+    read: impl Fn(i64) -> Result<T, UnknownCode>,
 ) -> Result<T, Problem> {
-    let code: i64 = small(code, field, 0..=u64::from(u8::MAX))?;
-    read(code).map_err(|error| Problem::new(Kind::OutOfRange, error.to_string()).field(field))
+    read(code.or(i64::MAX)).map_err(|UnknownCode { known, .. }| {
+        let known: Vec<String> = known.iter().map(i64::to_string).collect();
+        let detail = format!("{field} must be one of {}", known.join(", "));
+        Problem::new(Kind::OutOfRange, detail).field(field.to_string())
+    })
 }
 
 /// An object as text, if it is not nested too deeply.
@@ -245,11 +250,15 @@ fn depth(value: &Value) -> usize {
 mod tests {
     use actix_web::ResponseError as _;
 
+    use coupon_core::catalogue_change::CatalogueChange;
+
     use super::*;
 
     fn patch(json: &str) -> Result<CouponPatch, u16> {
         let patch: Patch = serde_json::from_str(json).map_err(|_| 400_u16)?;
-        patch.read().map_err(|problem| problem.status_code().as_u16())
+        let patch = patch.read().map_err(|problem| problem.status_code().as_u16())?;
+        let change = CatalogueChange::ChangeCoupon(CouponId::new(1).unwrap(), patch.clone());
+        change.check().map(|()| patch).map_err(|_| 422)
     }
 
     #[test]

@@ -181,6 +181,7 @@ impl Parts<'_> {
 
     fn start(&self, sources: &Sources) -> anyhow::Result<()> {
         let settings = (self.settings)(sources)?;
+        sources.refuse_of_other_backend(settings.backend)?;
         telemetry::start_logging(&settings.log)?;
         let strategy = (self.strategy)(sources, settings.shards)?;
         let open_admin = settings.admin.token.is_empty();

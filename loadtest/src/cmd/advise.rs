@@ -67,10 +67,10 @@ pub struct Args {
     #[arg(long, value_name = "N", conflicts_with = "queries", default_value_t = SHARD_WRITES, value_parser = numbers::some::<u64>)]
     shard_writes: u64,
     /// Number of shards
-    #[arg(long, conflicts_with = "queries", default_value = "4")]
+    #[arg(long, conflicts_with = "queries", default_value = "4", value_parser = numbers::nonzero::<NonZeroU16>)]
     shards: NonZeroU16,
     /// Rooms a range, for range-room as it is configured
-    #[arg(long, value_name = "ROOMS", default_value_t = ROOM_WIDTH)]
+    #[arg(long, value_name = "ROOMS", default_value_t = ROOM_WIDTH, value_parser = numbers::nonzero::<NonZeroU64>)]
     room_width: NonZeroU64,
     /// The workload whose queries come with each grab: a file, flash-sale (the built-in one), or grabs for none
     /// [default: flash-sale, or grabs with --query]

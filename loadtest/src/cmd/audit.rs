@@ -76,7 +76,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let mut target = arguments::target(url)?;
             target.admin_token.clone_from(&args.admin_token);
             let site = Arc::new(SharedServers::given(args.servers.settings()?));
-            Deployment::attach(target, Some(site))?.audit(&scope)?
+            let deployment = Deployment::attach(target, Some(site))?;
+            if deployment.site().is_none() {
+                args.servers.refuse("is for data on servers, and the service at --target has its data in files")?;
+            }
+            deployment.audit(&scope)?
         }
         (None, None) => on_servers(args)?.audit(&scope)?,
     };

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use coupon_cli::numbers::count;
+use coupon_cli::numbers::{count, nonzero, within};
 use coupon_cli::output;
 use coupon_lab::{all_different, seed_for};
 use coupon_loadgen::http::Target;
@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long)]
     vs_cured: bool,
     /// Turns of each contestant; five are the least that allow verdicts
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 5, value_parser = |text: &str| within::<u32>(text, &(1..=1_000)))]
     rounds: u32,
     /// Length of a turn, in seconds [default: 3, or the length of the workload's [arrivals]; 20 after a change of the layout]
     #[arg(long)]
@@ -51,10 +51,10 @@ pub struct Args {
     #[arg(long, value_name = "ROWS", default_value_t = 0, value_parser = count::<u64>)]
     history: u64,
     /// The days that they spread over
-    #[arg(long, default_value_t = SeedOptions::default().days, value_parser = count::<u64>)]
+    #[arg(long, default_value_t = SeedOptions::default().days, value_parser = count::<u64>, requires = "history")]
     days: u64,
     /// Shards of each contestant, but for single [default: 4]
-    #[arg(long)]
+    #[arg(long, value_parser = nonzero::<NonZeroU16>)]
     shards: Option<NonZeroU16>,
     #[command(flatten)]
     growth: GrowthArgs,
@@ -148,7 +148,7 @@ fn options(args: Args) -> Result<CompareOptions> {
     let Args { history, days, seed, .. } = args;
     let seed = SeedOptions { history, days, seed, ..seed_for(&load.workload) };
     seed.check()?;
-    let servers = args.backend.wanted()?;
+    let servers = args.backend.wanted(!targets.is_empty())?;
     Ok(CompareOptions {
         contestants,
         targets,
@@ -352,10 +352,18 @@ mod tests {
 
     #[test]
     fn what_only_servers_have_is_refused_for_files() {
-        for (flag, value) in [("--shard-cpu", "0.5"), ("--processes", "2"), ("--set", "grab.batch_max=1")] {
+        for (flag, value) in [
+            ("--shard-cpu", "0.5"),
+            ("--processes", "2"),
+            ("--set", "grab.batch_max=1"),
+            ("--set", "servers.main=mysql://h"),
+        ] {
             let error = parse(&[flag, value]).unwrap_err().to_string();
             assert!(error.contains(flag), "{error}");
         }
+        let target = ["--target", "mine=http://127.0.0.1:9", "--set", "servers.main=mysql://h"];
+        assert!(matches!(parse(&target).unwrap().servers, Wanted::ForTargets(_)), "they are the target's");
+        assert!(parse(&["--days", "9"]).unwrap_err().to_string().contains("--history"));
         for cores in ["0", "-1", "NaN"] {
             let error = parse(&["--backend", "servers", "--shard-cpu", cores]).unwrap_err().to_string();
             assert!(error.contains("--shard-cpu"), "{error}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use clap::builder::PossibleValuesParser;
+use coupon_cli::numbers::nonzero;
 use coupon_cli::terminal;
 use coupon_core::{
     CouponId, LayoutVersion, RoomId, RowKey, ShardingStrategy, Timestamp, UserId, Versioned, shards_in,
@@ -34,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "RFC3339")]
     time: Option<Timestamp>,
     /// Number of shards.
-    #[arg(long, default_value = "4")]
+    #[arg(long, default_value = "4", value_parser = nonzero::<NonZeroU16>)]
     shards: NonZeroU16,
     /// The strategies to explain.
     #[arg(long, value_delimiter = ',', default_value = arguments::SHARDED.as_str(), value_parser = PossibleValuesParser::new(REGISTER.names()))]

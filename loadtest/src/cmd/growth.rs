@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use coupon_cli::duration::parse_duration;
+use coupon_cli::numbers::nonzero;
 use coupon_lab::growth::LayoutStep;
 use coupon_loadgen::workload::Catalogue;
 use coupon_service::growth::ROWS_PER_S;
@@ -26,7 +27,7 @@ pub(super) struct GrowthArgs {
     #[arg(long, value_name = "hot@TIME", value_parser = split)]
     split: Option<Duration>,
     /// After --grow or --split: the most rows to move in a second [default: 5000]
-    #[arg(long, value_name = "ROWS")]
+    #[arg(long, value_name = "ROWS", value_parser = nonzero::<NonZeroU32>)]
     rebalance_rate: Option<NonZeroU32>,
 }
 

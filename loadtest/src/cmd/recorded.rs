@@ -36,7 +36,7 @@ pub(super) struct SendArgs {
     #[arg(long, allow_negative_numbers = true)]
     seconds: Option<f64>,
     /// Consecutive parts, after each of which the others have their turn; five are the least that allow verdicts
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 5, value_parser = |text: &str| numbers::within::<u32>(text, &(1..=1_000)))]
     rounds: u32,
     /// Stock of each coupon; enough for every grab without it
     #[arg(long, value_name = "N", value_parser = numbers::some::<u32>)]
@@ -68,7 +68,7 @@ impl SendArgs {
             ensure!(fine, "{flag} must be above 0, not {}", given.unwrap_or_default());
         }
         arguments::connections("--connections", self.connections)?;
-        self.backend.wanted()?;
+        self.backend.wanted(false)?;
         output::folder("--out", &self.out)
     }
 
@@ -111,7 +111,7 @@ impl SendArgs {
             contestants,
             targets: Vec::new(),
             setup: self.backend.setup(options),
-            servers: self.backend.wanted()?,
+            servers: self.backend.wanted(false)?,
             shard_cpu: self.backend.shard_cpu,
             rounds,
             workload: recording.file.clone(),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use coupon_cli::numbers::nonzero;
 use coupon_cli::terminal;
 use coupon_core::TimeRange;
 use coupon_measure::format::{count, counted, number};
@@ -33,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_value = arguments::SHARDED.as_str())]
     contestants: Vec<String>,
     /// Shards of each contestant, but for single
-    #[arg(long, default_value = "4")]
+    #[arg(long, default_value = "4", value_parser = nonzero::<NonZeroU16>)]
     shards: NonZeroU16,
     /// The workload whose queries come with each grab: a file, flash-sale (the built-in one), or grabs for none
     #[arg(long, value_name = "FILE", default_value = "grabs")]

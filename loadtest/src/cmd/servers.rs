@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use coupon_cli::duration::parse_duration;
+use coupon_cli::numbers::nonzero;
 use coupon_lab::Setup;
 use coupon_seeding::SeedOptions;
 use coupon_store::settings::{ServersSettings, Sources, shown};
@@ -67,7 +68,7 @@ pub(super) struct BackendArgs {
     #[arg(long, value_name = "CORES", allow_negative_numbers = true)]
     pub(super) shard_cpu: Option<f64>,
     /// With --backend servers: the service processes of each contestant; connections go round them
-    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = nonzero::<NonZeroUsize>)]
     processes: NonZeroUsize,
     /// A round trip to add before every call to a shard, such as 1ms: loopback makes many calls too cheap
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
@@ -98,11 +99,11 @@ impl BackendArgs {
         Ok(())
     }
 
-    /// The servers of contestants and of targets.
+    /// The servers of contestants and of targets, if there are any.
     ///
     /// # Errors
     /// When the flags contradict each other; the error names one of them.
-    pub(super) fn wanted(&self) -> Result<Wanted> {
+    pub(super) fn wanted(&self, with_targets: bool) -> Result<Wanted> {
         ensure!(
             self.shard_rtt.unwrap_or_default() <= LONGEST_RTT,
             "--shard-rtt must be {} s at most",
@@ -119,6 +120,10 @@ impl BackendArgs {
                 self.processes.get() == 1,
                 "--processes needs --backend servers: a data folder has one process"
             );
+            if !with_targets {
+                self.servers.refuse("has no effect on files: add --backend servers, or leave it out")?;
+                return Ok(Wanted::None);
+            }
             return Ok(if given { Wanted::ForTargets(settings) } else { Wanted::None });
         }
         ensure!(self.processes.get() <= MOST_PROCESSES, "--processes must be {MOST_PROCESSES} at most");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::ensure;
-use coupon_cli::numbers::some;
+use coupon_cli::numbers::{nonzero, some, within};
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use serde::Serialize;
@@ -24,7 +24,7 @@ pub struct Args {
         value_delimiter = ',',
         default_value = "4,16,64,1024",
         default_value_if("machines", clap::builder::ArgPredicate::IsPresent, "8"),
-        value_parser = clap::value_parser!(u16).range(1..=1024)
+        value_parser = |text: &str| within::<u16>(text, &(1..=1_024))
     )]
     shards: Vec<u16>,
     /// Rows to route for each strategy and number of shards: 10M, 1e7 and 10000000 are the same.
@@ -47,20 +47,20 @@ pub struct Args {
     #[arg(long, default_value_t = 20.0 / 31.9, value_parser = part)]
     hot_share: f64,
     /// Number of shards over which the cured ranges are spread (all of them, where there are fewer).
-    #[arg(long, default_value = "4")]
+    #[arg(long, default_value = "4", value_parser = nonzero::<NonZeroU16>)]
     spread: NonZeroU16,
     /// Put the shards on so many machines, dealt to them in turn, and say instead how even the machines are and what the loss of one
     /// costs; for 8 shards unless --shards says otherwise.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
+    #[arg(long, value_name = "N", value_parser = |text: &str| within::<u16>(text, &(2..=256)))]
     machines: Option<u16>,
     /// The strength of each machine, which decides how many shards it gets: 2,1,1 gives the first one half
-    #[arg(long, value_delimiter = ',', value_name = "W,…", requires = "machines", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_delimiter = ',', value_name = "W,…", requires = "machines", value_parser = |text: &str| within::<u32>(text, &(1..=1_000)))]
     weights: Vec<u32>,
     /// Over how many days stored rows lie.
-    #[arg(long, default_value = "30", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    #[arg(long, default_value = "30", value_parser = |text: &str| within::<u32>(text, &(1..=3_650)))]
     days: u32,
     /// Threads to route with; as many as there are processors by default.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_parser = |text: &str| within::<u16>(text, &(1..=1_024)))]
     threads: Option<u16>,
     /// Decides every row.
     #[arg(long, default_value = "1")]
@@ -153,22 +153,22 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_refused_by_the_name_of_its_flag() {
-        for (flag, value) in [
-            ("--shards", "4,0"),
-            ("--shards", "1025"),
-            ("--rows", "many"),
-            ("--users", "1e16"),
-            ("--zipf", "-1"),
-            ("--hot-share", "72"),
-            ("--spread", "0"),
-            ("--days", "0"),
-            ("--threads", "0"),
-            ("--machines", "1"),
-            ("--weights", "1,0"),
+        for (flag, value, allowed) in [
+            ("--shards", "4,0", "from 1 to 1024"),
+            ("--shards", "1025", "from 1 to 1024"),
+            ("--rows", "many", "a whole number"),
+            ("--users", "1e16", "a whole number up to"),
+            ("--zipf", "-1", "from 0.01 to 10"),
+            ("--hot-share", "72", "from 0 to 1"),
+            ("--spread", "0", "at least 1"),
+            ("--days", "0", "from 1 to 3650"),
+            ("--threads", "0", "from 1 to 1024"),
+            ("--machines", "1", "from 2 to 256"),
+            ("--weights", "1,0", "from 1 to 1000"),
         ] {
             let error =
                 Command::try_parse_from(["simulate", &format!("{flag}={value}")]).unwrap_err().to_string();
-            assert!(error.contains(flag), "{error}");
+            assert!(error.contains(flag) && error.contains(allowed), "{error}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use coupon_cli::numbers::{count, within};
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use coupon_lab::stop_services_on_interrupt;
@@ -20,10 +21,10 @@ pub struct Args {
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
     /// Turns of each read; five are the least that allow a verdict
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 7, value_parser = |text: &str| within::<u32>(text, &(1..=1_000)))]
     rounds: u32,
     /// Connections that send one read after the other
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = count::<usize>)]
     connections: usize,
     /// Seed of all random choices
     #[arg(long, default_value_t = 1)]

@@ -63,6 +63,7 @@ fn an_argument_that_makes_no_sense_is_one_line_that_names_its_flag() {
         ("--duration", "0s"),
         ("--timeout", "0s"),
         ("--connections", "0"),
+        ("--skip", "5"),
         ("--workload", "no-such-file.toml"),
         ("--requests", "everything"),
         ("--json", "no/such/folder/run.json"),
@@ -78,6 +79,14 @@ fn an_argument_that_makes_no_sense_is_one_line_that_names_its_flag() {
         assert!(error.starts_with("error: ") && error.contains(flag), "{flag} {value}: {error}");
         assert_eq!(error.lines().count(), 1, "{flag} {value}: {error}");
     }
+}
+
+#[test]
+fn a_service_that_asks_for_a_token_is_answered_by_a_flag() {
+    let output = loadtest(&["audit", "--target", &service_with("401 Unauthorized")]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("answered 401") && error.contains("--admin-token"), "{error}");
 }
 
 #[test]

@@ -51,6 +51,8 @@ fn a_wrong_setting_names_itself_wherever_it_comes_from() {
         (vec!["--set", "log.level=a=b=c"], vec![], "log.level"),
         (vec!["--set", "workers=100000"], vec![], "workers"),
         (vec!["--set", "simulate.shard_rtt_ms=-1"], vec![], "simulate.shard_rtt_ms"),
+        (vec!["--role", "api"], vec![], "servers.role"),
+        (vec!["--set", "servers.main=mysql://h"], vec![], "servers.main"),
     ] {
         let said = refused("range-svc", &with_data(&data, &arguments), &environment);
         assert!(said.contains(named), "{arguments:?} {environment:?} said: {said}");

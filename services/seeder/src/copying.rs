@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use coupon_cli::numbers::some;
+use coupon_cli::numbers::nonzero;
 use coupon_core::ShardingStrategy;
 use coupon_seeding::{CopyOptions, Site, build_room_index, copy, on_stderr};
 use coupon_store::settings::{BackendKind, Sources, StorageSettings, shown};
@@ -28,7 +28,7 @@ pub(super) struct Copying {
     #[arg(long = "to-set", value_name = "KEY=VALUE")]
     to_sets: Vec<String>,
     /// Rows to store in a second, at most [default: as many as can be]
-    #[arg(long, value_name = "ROWS", value_parser = some::<NonZeroU64>)]
+    #[arg(long, value_name = "ROWS", value_parser = nonzero::<NonZeroU64>)]
     rate: Option<NonZeroU64>,
     /// Throw away what another copy, or this one of another state of the data set, has left there half-made.
     #[arg(long)]

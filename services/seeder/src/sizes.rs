@@ -41,7 +41,7 @@ pub(super) struct Sizes {
     #[arg(long, value_name = "ROWS", default_value_t = 0, value_parser = count::<u64>)]
     history: u64,
     /// Over how many whole days before --as-of they spread.
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = count::<u64>)]
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = count::<u64>, requires = "history")]
     days: u64,
     /// The same seed gives the same data, whatever the strategy.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -60,7 +60,12 @@ impl Sizes {
     }
 
     /// Fills the place that the settings name, for a strategy of that name.
-    pub(super) fn seed(&self, name: &str, strategy: &dyn ShardingStrategy, settings: &StorageSettings) -> Result<()> {
+    pub(super) fn seed(
+        &self,
+        name: &str,
+        strategy: &dyn ShardingStrategy,
+        settings: &StorageSettings,
+    ) -> Result<()> {
         let options = SeedOptions {
             users: self.users,
             rooms: self.rooms,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use coupon_cli::numbers::nonzero;
 use coupon_store::settings::{BackendKind, Sources, StorageSettings};
 
 /// The settings that decide where data lives: any other setting is the strategy's.
@@ -22,7 +23,7 @@ pub(super) struct Storage {
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
     /// Over how many shards results are spread [default: 4]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
     pub(super) shards: Option<NonZeroU16>,
     /// A setting of the strategy or of the servers, for example range.spread=2 or servers.namespace=shop.
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -81,30 +82,13 @@ impl Storage {
         flags.extend(self.shards.map(|shards| format!("shards={shards}")));
         flags.extend(self.backend.as_ref().map(|backend| format!("backend={backend}")));
         let sources = |flags| Sources { file: self.config.clone(), environment, flags, ..Sources::default() };
-        let settings = sources(flags).read_storage()?;
-        self.refuse_what_has_no_effect(settings.backend)?;
-        Ok((settings, sources(own)))
-    }
-
-    /// A command that says where the servers are means them, and must not be given a folder.
-    fn refuse_what_has_no_effect(&self, backend: BackendKind) -> Result<()> {
-        let (is, other) = match backend {
-            BackendKind::Embedded => ("embedded", "servers"),
-            BackendKind::Servers => ("servers", "embedded"),
-        };
-        if backend == BackendKind::Servers && self.data.is_some() {
+        let all = sources(flags);
+        let settings = all.read_storage()?;
+        if settings.backend == BackendKind::Servers && self.data.is_some() {
             bail!("--data is for the embedded backend, and the backend is servers: leave one of them out");
         }
-        match self.sets.iter().find(|set| section(set) == other) {
-            // Without the value, which may hold a password.
-            Some(set) => {
-                let key = set.split('=').next().unwrap_or_default();
-                bail!(
-                    "--set {key} has no effect, since the backend is {is}: leave it out, or add --backend {other}"
-                )
-            }
-            None => Ok(()),
-        }
+        all.refuse_of_other_backend(settings.backend)?;
+        Ok((settings, sources(own)))
     }
 }
 

@@ -11,6 +11,9 @@ use super::Target;
 use super::response::ResponseReader;
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// Where a command has the token from: the service's own words are for people who send requests by themselves.
+const TOKEN: &str =
+    ". Give this command the token with --admin-token, or in the environment as COUPON__ADMIN__TOKEN";
 /// Draining a long queue may take its time.
 const ANSWER: Duration = Duration::from_secs(120);
 
@@ -91,7 +94,8 @@ fn accepted<'a>(
     let (status, body) = exchange(target, method, path, body, ANSWER, reader).with_context(url)?;
     if !(200..300).contains(&status) {
         let problem = serde_json::from_slice::<Problem>(body).map(|problem| format!(": {}", problem.detail));
-        bail!("{} answered {status}{}", url(), problem.unwrap_or_default());
+        let token = if status == 401 { TOKEN } else { "" };
+        bail!("{} answered {status}{}{token}", url(), problem.unwrap_or_default());
     }
     Ok(body)
 }

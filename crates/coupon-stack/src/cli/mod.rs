@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Error, Result, ensure};
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use coupon_cli::numbers::nonzero;
 use coupon_cli::{Pages, heard, plain};
 
 use crate::record::Record;
@@ -46,7 +47,7 @@ enum Command {
         #[command(flatten)]
         folder: Folder,
         /// Number of shards [default: 4, or as many as the folder holds]
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
         shards: Option<NonZeroU16>,
     },
     /// Stop it. Its data stays.
@@ -80,7 +81,7 @@ enum Command {
     /// Run a command with a temporary stack in its environment (`COUPON__SERVERS__…`), then stop the stack.
     Run {
         /// Number of shards
-        #[arg(long, value_name = "N", default_value = "4")]
+        #[arg(long, value_name = "N", default_value = "4", value_parser = nonzero::<NonZeroU16>)]
         shards: NonZeroU16,
         /// The command and its arguments
         #[arg(last = true, required = true, value_name = "COMMAND")]

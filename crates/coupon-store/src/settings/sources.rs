@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::files::read_secrets;
 use super::shown::{shown, without_source};
-use super::{Settings, StorageSettings};
+use super::{BackendKind, Settings, StorageSettings};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
 /// The standard variable for the collector's address.
@@ -92,6 +92,29 @@ impl Sources {
         let mut settings: StorageSettings = deserialize("", table_value(table))?;
         settings.servers.hand_out_ca();
         Ok(settings)
+    }
+
+    /// Refuses a flag of the section that only the other backend reads. A file and the environment may be shared by programs
+    /// on either; who gives a flag means it.
+    ///
+    /// # Errors
+    /// [`SettingsError`], naming the setting.
+    pub fn refuse_of_other_backend(&self, backend: BackendKind) -> Result<(), SettingsError> {
+        let (is, other) = match backend {
+            BackendKind::Embedded => ("embedded", "servers"),
+            BackendKind::Servers => ("servers", "embedded"),
+        };
+        // Without the value, which may hold a password.
+        let mut keys = self.flags.iter().filter_map(|flag| Some(flag.split_once('=')?.0.trim()));
+        match keys.find(|key| key.split('.').next() == Some(other)) {
+            None => Ok(()),
+            Some(key) => {
+                let error = format!(
+                    "it has no effect, since the backend is {is}: leave it out, or choose the other one with backend={other}"
+                );
+                Err(SettingsError::Setting { setting: key.to_owned(), error })
+            }
+        }
     }
 
     /// Reads only the strategy's own section, whatever else is set.
@@ -230,7 +253,7 @@ fn plain_words(error: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{BackendKind, NoSettings};
+    use crate::settings::NoSettings;
 
     fn read(flags: &[&str]) -> Result<Settings, SettingsError> {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
@@ -245,6 +268,24 @@ mod tests {
         let settings = read(&[]).unwrap();
         assert_eq!((settings.backend, settings.shards.get()), (BackendKind::Embedded, 4));
         assert_eq!(settings.cache.room_stats_ms, 0);
+    }
+
+    #[test]
+    fn a_flag_of_the_other_backend_is_refused_without_its_value() {
+        let refused = |backend, flag: &str| {
+            let sources = Sources { flags: vec![flag.to_owned()], ..Sources::default() };
+            sources.refuse_of_other_backend(backend).map_err(|error| error.to_string())
+        };
+        let of_servers = refused(BackendKind::Embedded, "servers.main=mysql://u:s3cret@h").unwrap_err();
+        assert!(of_servers.contains("`servers.main`") && !of_servers.contains("s3cret"), "{of_servers}");
+        assert!(refused(BackendKind::Servers, "embedded.data=d").unwrap_err().contains("`embedded.data`"));
+        for (backend, flag) in [
+            (BackendKind::Servers, "servers.namespace=shop"),
+            (BackendKind::Embedded, "embedded.data=d"),
+            (BackendKind::Embedded, "range.by=servers.main"),
+        ] {
+            assert_eq!(refused(backend, flag), Ok(()), "{flag}");
+        }
     }
 
     #[test]

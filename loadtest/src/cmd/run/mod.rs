@@ -143,6 +143,10 @@ fn exit_code(outcome: &Outcome, report: &Report) -> ExitCode {
 
 fn spec(args: &Args) -> anyhow::Result<LoadSpec> {
     let workload = arguments::workload(args.workload.as_deref())?;
+    ensure!(
+        args.skip == 0 || args.requests == Which::Grabs,
+        "--skip has no effect without --requests grabs: leave it out"
+    );
     let workload = match args.requests {
         Which::Mix => workload,
         Which::Grabs => Workload::distinct_grabs(workload.catalogue, args.skip),

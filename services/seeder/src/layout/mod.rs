@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
+use coupon_cli::numbers::nonzero;
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{LayoutChange, RoomId};
 use coupon_service::api::LayoutView;
@@ -32,6 +33,7 @@ pub(super) enum LayoutCommand {
     /// Go on over another number of shards.
     Shards {
         /// The number of shards.
+        #[arg(value_parser = nonzero::<NonZeroU16>)]
         count: NonZeroU16,
         #[command(flatten)]
         change: Changing,
@@ -50,7 +52,7 @@ pub(super) enum LayoutCommand {
         #[arg(long, value_name = "WHICH", default_value = "all", value_parser = ["all"])]
         ranges: String,
         /// The number of shards that a range is spread over.
-        #[arg(long, value_name = "K")]
+        #[arg(long, value_name = "K", value_parser = nonzero::<NonZeroU16>)]
         k: NonZeroU16,
         #[command(flatten)]
         change: Changing,
@@ -65,7 +67,7 @@ pub(super) struct Changing {
     #[arg(long)]
     dry_run: bool,
     /// With --dry-run: the rate that rows would be moved at.
-    #[arg(long, value_name = "ROWS", default_value_t = ROWS_PER_S, requires = "dry_run")]
+    #[arg(long, value_name = "ROWS", default_value_t = ROWS_PER_S, value_parser = nonzero::<NonZeroU32>, requires = "dry_run")]
     rate: NonZeroU32,
     #[command(flatten)]
     by: By,
@@ -96,7 +98,7 @@ pub(super) struct At {
 #[derive(Debug, Args)]
 pub(super) struct Rebalance {
     /// The most rows to move in a second.
-    #[arg(long, value_name = "ROWS", default_value_t = ROWS_PER_S)]
+    #[arg(long, value_name = "ROWS", default_value_t = ROWS_PER_S, value_parser = nonzero::<NonZeroU32>)]
     rate: NonZeroU32,
     /// Move no more rows for now: what has left its shard arrives, and a later rebalance goes on.
     #[arg(long, conflicts_with_all = ["rate", "show"])]

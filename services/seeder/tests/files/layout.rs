@@ -102,7 +102,10 @@ fn a_change_that_cannot_be_is_refused_by_name() {
     for (arguments, said) in [
         (&["layout", "split", "--room", "1", "--dry-run"][..], "hash cannot give ranges of their own"),
         (&["layout", "shards", "4", "--dry-run"], "there is nothing to change"),
-        (&["layout", "shards", "0", "--dry-run"], "invalid value '0'"),
+        (&["layout", "shards", "0", "--dry-run"], "it must be at least 1"),
+        (&["layout", "shards", "65536"], "give 65535 at most"),
+        (&["layout", "spread", "--k", "0"], "it must be at least 1"),
+        (&["rebalance", "--rate", "0"], "it must be at least 1"),
         (&["layout", "split", "--room", "0"], "room_id must be"),
         (&["layout", "shards", "8", "--rate", "5"], "--dry-run"),
         (&["layout", "show", "--shards", "8"], "--shards has no effect"),

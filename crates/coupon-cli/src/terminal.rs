@@ -25,6 +25,12 @@ pub fn say(line: impl AsRef<str>) {
     }
 }
 
+/// Prints lines of result that are sentences, within the terminal's width. Commands, which are to be copied, are no such lines.
+pub fn tell(text: impl AsRef<str>) {
+    let text = text.as_ref();
+    say(screen::columns(io::stdout()).map_or_else(|| text.to_owned(), |columns| screen::prose(text, columns)));
+}
+
 /// Confirms that every line of result was written, as far as its reader wanted to read it (`| head`).
 ///
 /// # Errors

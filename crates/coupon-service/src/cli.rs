@@ -26,7 +26,7 @@ use crate::user_token::UserTokens;
 const EXAMPLES: &str = "\
 Examples:
   NAME
-      what the seeder put into data/STRATEGY of this folder, or a sample catalogue
+      what the seeder put into data/STRATEGY here, or a sample catalogue
   NAME --data DIR --shards 8
       what `seeder --data DIR --shards 8` made
   NAME --config data/stack/servers.toml
@@ -36,7 +36,8 @@ Examples:
   curl -s http://LISTEN/readyz
       does it take grabs?
 
-All settings, with their defaults: crates/coupon-store/src/settings/defaults.toml. The API: http://LISTEN/docs.
+All settings, with their defaults: crates/coupon-store/src/settings/defaults.toml.
+The API: http://LISTEN/docs.
 Ctrl-C or SIGTERM stops it, once everything that it has accepted is safe.";
 
 /// Serves flash-sale coupons with one sharding strategy.

@@ -21,8 +21,9 @@ Examples:
   loadtest history reports --html history.html
       since which run is it worse?
 
-An error is one line and exit code 1, and so is an audit that could not be made; an audit that finds a violation ends with 2, a
-figure beyond its limit with 3.";
+An error is one line and exit code 1, and so is an audit that could not be
+made; an audit that finds a violation ends with 2, a figure beyond its limit
+with 3.";
 
 pub(super) const RUN: &str = "\
 Examples:
@@ -33,11 +34,12 @@ Examples:
   loadtest run --workload mine.toml --json run.json
       requests of your own, figures for a program of yours
 
-Latency counts from the moment a request was due, so a stall is not hidden. The target must have the users, rooms and
-coupons that the workload asks for: the seeder's defaults are the built-in workload's.
+Latency counts from the moment a request was due, so a stall is not hidden. The
+target must have the users, rooms and coupons that the workload asks for: the
+seeder's defaults are the built-in workload's.
 
-Exits with 0 when every --require was kept, 3 when one was not, 130 when it was interrupted (what was measured until then is
-kept), 1 on other failures.";
+Exits with 0 when every --require was kept, 3 when one was not, 130 when it was
+interrupted (what was measured until then is kept), 1 on other failures.";
 
 pub(super) const COMPARE: &str = "\
 Examples:
@@ -51,14 +53,18 @@ Examples:
       as if every shard were a network away
   loadtest compare --backend servers --shard-cpu 0.1
       on MySQL, Redis and RabbitMQ, with shards that a hot one saturates
-  loadtest compare --contestants hash,range-time,range-room,single --history 100000 --grow 4:8@10s
-      over more shards while the load goes on: what grabs and reads pay, how many rows move, how long until all have
+  loadtest compare --history 100000 --grow 4:8@10s
+      over more shards while the load goes on: what grabs and reads pay, how
+      many rows move, how long until all have
   loadtest compare --contestants hash --target mine=http://127.0.0.1:8003
       a service that runs already beside one that is started
 
-It ends with the report's summary; the report itself is DIR/report.html. Exits with 0 when every promise and every --require
-was kept, 2 when a promise was broken, 3 when a --require was not kept, 4 when only the load generator or its connections were the
-limit, so that there are no verdicts on rates and times, 1 on other failures.";
+It ends with the report's summary; the report itself is DIR/report.html.
+
+Exits with 0 when every promise and every --require was kept, 2 when a promise
+was broken, 3 when a --require was not kept, 4 when only the load generator or
+its connections were the limit, so that there are no verdicts on rates and
+times, 1 on other failures.";
 
 pub(super) const AUDIT: &str = "\
 Examples:
@@ -66,10 +72,11 @@ Examples:
       is what lies in that folder consistent?
   loadtest audit --target http://127.0.0.1:8001 --acks acks.csv
       ... and is everything there that clients were promised?
-  loadtest audit --backend servers --strategy hash --config data/stack/servers.toml
+  loadtest audit --backend servers --strategy hash --config servers.toml
       the same on databases
 
-It ends with 0, or with 2 when a promise is broken; what could not be checked is n/a, with the reason.";
+It ends with 0, or with 2 when a promise is broken; what could not be checked is
+n/a, with the reason.";
 
 pub(super) const SIMULATE: &str = "\
 Examples:
@@ -88,5 +95,5 @@ Examples:
       the same grab by three strategies
   loadtest explain --strategy range-time --time 2026-11-22T23:59:59.999Z
       just before midnight
-  loadtest explain --strategy range-room --room 3 --set range.boundaries=[1,2,3,4,5,6,38,70]
+  loadtest explain --strategy range-room --set range.boundaries=[1,2,3,4,38]
       with a range for each hot room";

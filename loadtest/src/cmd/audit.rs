@@ -78,13 +78,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let site = Arc::new(SharedServers::given(args.servers.settings()?));
             let deployment = Deployment::attach(target, Some(site))?;
             if deployment.site().is_none() {
-                args.servers.refuse("is for data on servers, and the service at --target has its data in files")?;
+                args.servers
+                    .refuse("is for data on servers, and the service at --target has its data in files")?;
             }
             deployment.audit(&scope)?
         }
         (None, None) => on_servers(args)?.audit(&scope)?,
     };
-    terminal::say(report.to_string().trim_end());
+    terminal::tell(report.to_string().trim_end());
     let violations = report.violations();
     if violations == 0 {
         terminal::say("passed: no promise that was checked is broken");

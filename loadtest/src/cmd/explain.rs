@@ -64,11 +64,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => strategies(&args)?,
     };
     let row = RowKey { user: args.user, room, time };
-    terminal::say(format!("User {} grabs coupon {} of room {room} at {time}.", args.user, args.coupon));
-    terminal::say("Where the result lives follows from its user, room and time; the coupon decides nothing.");
+    terminal::tell(format!("User {} grabs coupon {} of room {room} at {time}.", args.user, args.coupon));
+    terminal::tell(
+        "Where the result lives follows from its user, room and time; the coupon decides nothing.",
+    );
     for strategy in strategies {
         terminal::say("");
-        terminal::say(Explanation::of(&*strategy, &row).to_string());
+        terminal::tell(Explanation::of(&*strategy, &row).to_string());
     }
     Ok(ExitCode::SUCCESS)
 }

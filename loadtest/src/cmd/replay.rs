@@ -70,7 +70,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     recording.described().iter().for_each(terminal::note);
     let (speed, length) = args.send.pace(&recording)?;
     if args.dry_run {
-        terminal::say(plan(&recording, &mix, &paced(&recording, speed, length), length).join("\n"));
+        terminal::tell(plan(&recording, &mix, &paced(&recording, speed, length), length).join("\n"));
         return Ok(ExitCode::SUCCESS);
     }
     args.send.write_rooms(&recording)?;

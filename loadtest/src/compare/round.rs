@@ -159,7 +159,7 @@ impl Entrant {
                 let ending = if report.violations() == 0 { Ending::Kept } else { Ending::Violated };
                 if ending == Ending::Violated {
                     terminal::clear_progress();
-                    terminal::say(format!("{}, round {}: {report}", self.running.name, index + 1));
+                    terminal::tell(format!("{}, round {}: {report}", self.running.name, index + 1));
                 }
                 (ending, Reading::Known(self.result(&report)))
             }

@@ -7,16 +7,24 @@ use crate::blocks::Cost;
 use crate::ours;
 use crate::session::programs;
 
+/// The columns of the narrowest terminal that people have.
+const COLUMNS: usize = 80;
+
 fn said(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(programs(Cost::Quick).join(program)).args(arguments).output().unwrap();
+    let mut command = Command::new(programs(Cost::Quick).join(program));
+    let output = command.args(arguments).env("COLUMNS", COLUMNS.to_string()).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// The subcommands that a program's help lists.
 fn subcommands(program: &str) -> Vec<String> {
-    let help = said(program, &["--help"]);
-    let list = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    listed(&said(program, &["--help"]))
+}
+
+/// The subcommands that a help lists.
+fn listed(help: &str) -> Vec<String> {
+    let list = help.split("Commands:\n").nth(1).unwrap_or_default().split("\n\n").next().unwrap_or_default();
     let names = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let names = names.filter_map(|line| line.split_ascii_whitespace().next()).map(ToOwned::to_owned);
     names.filter(|name| name != "help").collect()
@@ -63,8 +71,9 @@ fn every_program_has_a_manual_page_and_one_for_each_subcommand() {
 /// A program that is asked for help refuses an unknown flag before it gives any.
 fn examples_have_known_flags(help: &str) -> usize {
     let mut tried = 0;
-    for line in help.split("Examples:\n").nth(1).unwrap_or_default().lines() {
-        let words: Vec<&str> = line.strip_prefix("  ").unwrap_or_default().split(' ').collect();
+    let whole = help.replace(" \\\n", " ");
+    for line in whole.split("Examples:\n").nth(1).unwrap_or_default().lines() {
+        let words: Vec<&str> = line.strip_prefix("  ").unwrap_or_default().split_ascii_whitespace().collect();
         if let Some((program, arguments)) =
             words.split_first().filter(|(word, _)| ours().any(|name| name == **word))
         {
@@ -85,6 +94,30 @@ fn every_subcommand_has_a_help_and_the_examples_have_flags_that_are_there() {
             let help = said(program, &[&name, "--help"]);
             assert!(help.contains("Usage:"), "{program} {name}");
             examples_have_known_flags(&help);
+        }
+    }
+}
+
+/// The helps of a command and of all its subcommands.
+fn helps(program: &str, command: &mut Vec<String>, found: &mut Vec<String>) {
+    let arguments = |flag| command.iter().map(String::as_str).chain([flag]).collect::<Vec<_>>();
+    let help = said(program, &arguments("--help"));
+    found.extend([said(program, &arguments("-h")), help.clone()]);
+    for name in listed(&help) {
+        command.push(name);
+        helps(program, command, found);
+        command.pop();
+    }
+}
+
+#[test]
+fn every_help_fits_into_a_narrow_terminal() {
+    for program in ours() {
+        let mut found = Vec::new();
+        helps(program, &mut Vec::new(), &mut found);
+        assert!(found.len() > 4, "{program}");
+        for line in found.iter().flat_map(|help| help.lines()) {
+            assert!(line.chars().count() <= COLUMNS, "{program}: {line}");
         }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use coupon_cli::{Pages, heard, plain};
+use coupon_cli::{Pages, heard, plain, screen};
 use coupon_core::{Day, ShardingStrategy, shards_in};
 use coupon_seeding::{archive, archive_servers, now, on_stderr};
 use coupon_store::settings::{BackendKind, Sources, shown};
@@ -138,21 +138,26 @@ Examples:
   seeder --strategy hash --reset --stock 20
       what is there is replaced, by coupons that sell out
   seeder --strategy hash --reset --hold-s 120 --user-limit 3 --returnable
-      by coupons that are held for two minutes, of which each user may have three, and may hand them back
+      by coupons that are held for two minutes, of which each user may have
+      three, and may hand them back
   seeder --strategy hash --config data/stack/servers.toml
       the databases of a service that has this file
   seeder archive --data data/range-time --before 2026-11-12
       retire what is older
 
-A service looks for its data where the seeder puts it, and must have the same strategy settings and --shards.";
+A service looks for its data where the seeder puts it, and must have the same
+strategy settings and --shards.";
 
 const COPIES: &str = "\
 Examples:
-  seeder copy --from-set embedded.data=data/hash --to-strategy range-room --to-set embedded.data=data/rooms
+  seeder copy --from-set embedded.data=data/hash --to-strategy range-room \\
+    --to-set embedded.data=data/rooms
       another strategy
-  seeder copy --from-set embedded.data=data/hash --to-strategy hash --to-set shards=6 --to-set embedded.data=data/six
+  seeder copy --from-set embedded.data=data/hash --to-strategy hash \\
+    --to-set shards=6 --to-set embedded.data=data/six
       six shards instead of four
-  seeder copy --from hash.toml --from-strategy hash --to servers.toml --to-strategy hash
+  seeder copy --from hash.toml --from-strategy hash --to servers.toml \\
+    --to-strategy hash
       files to servers, or whatever the two files name";
 
 /// Fills a data folder, or the databases of servers, with users, rooms and coupons, and with past results placed by a
@@ -377,8 +382,11 @@ fn day(text: &str) -> Result<Day, String> {
 }
 
 fn say(report: &dyn std::fmt::Display) -> Result<()> {
-    heard(writeln!(io::stdout().lock(), "{}", plain::lines(&report.to_string())))
-        .context("cannot write to stdout")
+    let (mut out, text) = (io::stdout().lock(), report.to_string());
+    let text = plain::lines(&text);
+    let text =
+        screen::columns(&out).map_or_else(|| text.to_string(), |columns| screen::prose(&text, columns));
+    heard(writeln!(out, "{text}")).context("cannot write to stdout")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use coupon_cli::screen::fill;
 use coupon_measure::Table;
 
 /// The widest line, in characters: longer ones are hard to read, whatever the terminal has room for.
@@ -23,7 +24,7 @@ impl Screen {
         Self { columns: columns.clamp(NARROWEST, WIDEST), colour }
     }
 
-    /// The screen behind an output: as wide as the terminal, if it is one. Colours are wanted only by people at a terminal that
+    /// The screen behind an output: as wide as the terminal, if it is one, or as COLUMNS says. Colours are wanted only by people at a terminal that
     /// can show them and who did not ask for none (<https://no-color.org>).
     pub fn of(out: &(impl io::IsTerminal + std::os::fd::AsFd)) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -106,37 +107,6 @@ impl<'a> Page<'a> {
     fn emphasised(&self, code: &str, text: &str) -> String {
         if self.screen.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
-}
-
-/// Text in lines of at most so many characters: the first begins with `start`, the others are indented by `rest`. A word that is
-/// longer than a line is cut into pieces.
-fn fill(start: &str, text: &str, rest: usize, columns: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = start.to_owned();
-    let mut length = start.chars().count(); // The line's bytes may be more.
-    let mut empty = true;
-    for word in text.split_whitespace() {
-        let mut word: Vec<char> = word.chars().collect();
-        if !empty && length + 1 + word.len() > columns {
-            lines.push(std::mem::replace(&mut line, " ".repeat(rest)));
-            (length, empty) = (rest, true);
-        }
-        while word.len() > columns.saturating_sub(length) && empty {
-            let tail = word.split_off(columns.saturating_sub(length));
-            line.extend(word);
-            lines.push(std::mem::replace(&mut line, " ".repeat(rest)));
-            (length, word) = (rest, tail);
-        }
-        if !empty {
-            line.push(' ');
-            length += 1;
-        }
-        line.extend(word.iter());
-        length += word.len();
-        empty = false;
-    }
-    lines.push(line);
-    lines
 }
 
 #[cfg(test)]

@@ -80,6 +80,7 @@ fn every_command_of_ours_that_a_document_mentions_has_these_flags() {
     let programs = programs(Cost::Quick);
     let wrong = wrong(|code| {
         let command = code.strip_prefix("cargo run --release -p ").or_else(|| code.strip_prefix("cargo "));
+        let command = command.or_else(|| code.strip_prefix("target/release/"));
         let command = command.unwrap_or(code).replacen(" -- ", " ", 1);
         let words = words(&command)?;
         let (program, arguments) = words.split_first()?;

@@ -41,7 +41,7 @@ impl Copying {
     where
         S: FnOnce(Sources, &StorageSettings) -> Result<std::sync::Arc<dyn ShardingStrategy>>,
     {
-        let from = self.source(named).context("--from")?;
+        let from = self.source(named)?;
         let (settings, sources) = side("--to", self.to.as_ref(), &self.to_sets)?;
         let strategy = strategy(sources, &settings).context("--to")?;
         let room_index = settings.room_index;
@@ -64,14 +64,14 @@ impl Copying {
         let (settings, sources) = side("--from", self.from.as_ref(), &self.from_sets)?;
         if let Some(set) = sources.flags.first() {
             anyhow::bail!(
-                "{} says nothing of where a data set is: its layout is its own to tell",
+                "--from-set {} says nothing of where a data set is: its layout is its own to tell",
                 shown(set)
             );
         }
         Ok(match settings.backend {
             BackendKind::Embedded => {
                 let dir = folder(&settings).or_else(|| named.map(of_strategy));
-                Site::Folder(dir.context("setting `embedded.data` is missing: which folder is it?")?)
+                Site::Folder(dir.context("--from: setting `embedded.data` is missing: which folder is it?")?)
             }
             BackendKind::Servers => Site::Servers(Box::new(settings.servers)),
         })
@@ -81,7 +81,7 @@ impl Copying {
 /// The settings of one side. The environment has no part in them: it could mean either.
 fn side(flag: &str, file: Option<&PathBuf>, sets: &[String]) -> Result<(StorageSettings, Sources)> {
     ensure!(file.is_some() || !sets.is_empty(), "{flag} is missing: give a file of settings, or {flag}-set");
-    Storage::of(file.cloned(), sets.to_vec()).read_without_environment()
+    Storage::of(file.cloned(), sets.to_vec()).read_without_environment().with_context(|| flag.to_owned())
 }
 
 fn folder(settings: &StorageSettings) -> Option<PathBuf> {
@@ -92,4 +92,26 @@ fn folder(settings: &StorageSettings) -> Option<PathBuf> {
 /// The folder in which services and seeder look where none is set.
 fn of_strategy(name: &str) -> PathBuf {
     Path::new("data").join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told_with_the_side_that_it_is_of() {
+        for flag in ["--from", "--to"] {
+            let said = |sets: &[&str]| {
+                let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+                format!("{:#}", side(flag, None, &sets).unwrap_err())
+            };
+            assert!(said(&[]).starts_with(&format!("{flag} is missing")), "{}", said(&[]));
+            for (set, named) in
+                [("shards=0", "`shards`"), ("servers.main=mysql://u:s3cret@h", "`servers.main`")]
+            {
+                let said = said(&[set]);
+                assert!(said.starts_with(flag) && said.contains(named) && !said.contains("s3cret"), "{said}");
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::numbers::{count, nonzero, within};
 use coupon_cli::output;
 use coupon_lab::{all_different, seed_for};
@@ -127,6 +127,9 @@ fn options(args: Args) -> Result<CompareOptions> {
     let growth = args.growth.wanted(&workload.catalogue)?;
     let load = load(&args, workload, growth.as_ref())?;
     let names = names(&args);
+    if names.is_empty() {
+        refuse_for_targets_alone(&args)?;
+    }
     let shards = args.growth.shards(args.shards)?;
     let specs =
         names.iter().map(|name| Spec::parse(name, shards, &load.workload.catalogue).context("--contestants"));
@@ -211,6 +214,18 @@ fn names(args: &Args) -> Vec<String> {
         }
     }
     names
+}
+
+/// Refuses flags that say how contestants are started, where none is: they would do nothing.
+fn refuse_for_targets_alone(args: &Args) -> Result<()> {
+    let given =
+        [("--history", args.history > 0), ("--shards", args.shards.is_some()), ("--vs-cured", args.vs_cured)];
+    match given.into_iter().chain(args.backend.of_started()).find(|(_, given)| *given) {
+        Some((flag, _)) => {
+            bail!("{flag} has no effect on services that run already: name --contestants, or leave it out")
+        }
+        None => Ok(()),
+    }
 }
 
 fn target(text: &str, args: &Args) -> Result<Target> {
@@ -363,6 +378,11 @@ mod tests {
         }
         let target = ["--target", "mine=http://127.0.0.1:9", "--set", "servers.main=mysql://h"];
         assert!(matches!(parse(&target).unwrap().servers, Wanted::ForTargets(_)), "they are the target's");
+        let shards =
+            parse(&["--target", "mine=http://127.0.0.1:9", "--shards", "8"]).unwrap_err().to_string();
+        assert!(shards.contains("--shards has no effect"), "{shards}");
+        let rtt = ["--target", "mine=http://127.0.0.1:9", "--contestants", "hash", "--shard-rtt", "1ms"];
+        assert!(parse(&rtt).is_ok() && parse(&[&rtt[..2], &rtt[4..]].concat()).is_err());
         assert!(parse(&["--days", "9"]).unwrap_err().to_string().contains("--history"));
         for cores in ["0", "-1", "NaN"] {
             let error = parse(&["--backend", "servers", "--shard-cpu", cores]).unwrap_err().to_string();

@@ -93,6 +93,16 @@ impl BackendArgs {
         Setup { keep: self.keep.clone(), shard_rtt, processes: self.processes, ..Setup::embedded(seed) }
     }
 
+    /// The flags that say how services are started, each with whether it is given.
+    pub(super) fn of_started(&self) -> [(&'static str, bool); 4] {
+        [
+            ("--shard-cpu", self.shard_cpu.is_some()),
+            ("--processes", self.processes.get() > 1),
+            ("--shard-rtt", self.shard_rtt.is_some()),
+            ("--keep", self.keep.is_some()),
+        ]
+    }
+
     /// Refuses a folder that keeps the contestants' data.
     pub(super) fn refuse_keep(&self, why: &str) -> Result<()> {
         ensure!(self.keep.is_none(), "--keep has no use {why}");

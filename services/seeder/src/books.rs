@@ -7,7 +7,7 @@ use clap::Args;
 use coupon_seeding::{Rebuilt, now, rebuild_servers};
 use coupon_store::settings::BackendKind;
 
-use crate::storage::Storage;
+use crate::storage::{OWN_LAYOUT, Storage};
 use crate::verify::COULD_NOT_ASK;
 use crate::{complain, say};
 
@@ -38,6 +38,7 @@ impl Bookkeeping {
     }
 
     fn looked_at(&self, strategy: Option<&str>) -> Result<Rebuilt> {
+        self.storage.refuse_strategy(OWN_LAYOUT)?;
         let (settings, _) = self.storage.read()?;
         ensure!(
             settings.backend == BackendKind::Servers,

@@ -6,7 +6,7 @@ use coupon_seeding::{Site, build_room_index, drop_room_index, on_stderr};
 use coupon_store::settings::BackendKind;
 
 use crate::say;
-use crate::storage::Storage;
+use crate::storage::{OWN_LAYOUT, Storage};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RoomIndexCommand {
@@ -32,7 +32,7 @@ impl RoomIndexCommand {
 }
 
 fn site(storage: &Storage) -> Result<Site> {
-    storage.refuse_strategy("the data set says how it is laid out")?;
+    storage.refuse_strategy(OWN_LAYOUT)?;
     let (settings, _) = storage.read()?;
     Ok(match settings.backend {
         BackendKind::Embedded => {

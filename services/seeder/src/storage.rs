@@ -11,6 +11,9 @@ use coupon_store::settings::{BackendKind, Sources, StorageSettings};
 /// The settings that decide where data lives: any other setting is the strategy's.
 const STORAGE: [&str; 5] = ["backend", "shards", "room_index", "embedded", "servers"];
 
+/// The reason why flags of a layout do nothing for a data set that there is.
+pub(super) const OWN_LAYOUT: &str = "the data set says how it is laid out";
+
 #[derive(Debug, Args)]
 pub(super) struct Storage {
     /// A folder of SQLite files, or MySQL servers [default: embedded]

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use coupon_seeding::{now, verify_servers};
 use coupon_store::settings::BackendKind;
 
-use crate::storage::Storage;
+use crate::storage::{OWN_LAYOUT, Storage};
 use crate::{complain, say};
 
 /// The exit code of a comparison that could not be made: as for diff, 1 is kept for a difference.
@@ -29,6 +29,7 @@ pub(super) fn verified(storage: &Storage, strategy: Option<&str>) -> ExitCode {
 
 /// Prints how gate and shards differ, and counts the differences.
 fn compared(storage: &Storage, strategy: Option<&str>) -> Result<usize> {
+    storage.refuse_strategy(OWN_LAYOUT)?;
     let (settings, _) = storage.read()?;
     ensure!(
         settings.backend == BackendKind::Servers,

@@ -71,6 +71,11 @@ fn what_contradicts_itself_is_refused() {
         (&["--strategy", "hash", "--set", "servers.main=mysql://h"], "servers.main"),
         (&["--strategy", "hash", "--backend", "servers"], "servers.main"),
         (&["archive", "--before", "2026-11-22"], "--data"),
+        (
+            &["verify", "--strategy", "hash", "--backend", "servers", "--shards", "8"],
+            "--shards has no effect",
+        ),
+        (&["books", "--strategy", "hash", "--set", "range.spread=2"], "--set range.spread has no effect"),
     ] {
         let output = seeder(arguments, &[]);
         assert!(!output.status.success() && stderr(&output).contains(named), "{named}: {}", stderr(&output));

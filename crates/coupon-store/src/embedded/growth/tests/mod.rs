@@ -1,6 +1,8 @@
 //! A layout of files that changes, and rows that move meanwhile.
 
 mod announcing;
+mod between;
+mod offered_again;
 mod rows;
 
 use std::collections::BTreeMap;

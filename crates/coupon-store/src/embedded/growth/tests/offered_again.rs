@@ -1,0 +1,78 @@
+//! A coupon that is offered again while its rows move.
+
+use super::*;
+
+/// Offers a coupon that was over for long, and sells it all the same; returns it and its rows.
+async fn sell_what_is_over(scene: &Scene, backend: &Backend) -> (CouponId, Vec<CouponResult>) {
+    let id = CouponId::new(900_001).unwrap();
+    let over = NewCoupon {
+        coupon_id: id,
+        room_id: RoomId::new(1).unwrap(),
+        coupon_name: "Over for long".to_owned(),
+        coupon_type: CouponKind::NoThreshold,
+        discount_amount: Some(Money::from_cents(1_000)),
+        discount_rate: None,
+        min_purchase: Money::default(),
+        total_stock: 5_000,
+        start_time: "2020-01-01T00:00:00Z".parse().unwrap(),
+        end_time: "2020-01-02T00:00:00Z".parse().unwrap(),
+        status: CouponStatus::Active,
+        terms: GrabTerms::default(),
+        details: None,
+    };
+    backend.catalogue.change(CatalogueChange::CreateCoupon(over), operator()).await.unwrap();
+    let rows: Vec<CouponResult> = (1..2_000)
+        .map(|user| CouponResult {
+            coupon_id: id,
+            state: ResultState::Owned,
+            hold_until: None,
+            ..row(scene, user, user as u16)
+        })
+        .collect();
+    for rows in rows.chunks(500) {
+        hand_over(backend, rows).await;
+    }
+    (id, rows)
+}
+
+/// Puts it on offer again: its holders are read from the files.
+async fn offer_again(backend: &Backend, id: CouponId) -> Option<Stock> {
+    let end_time = Some("2099-01-01T00:00:00Z".parse().unwrap());
+    let again = CatalogueChange::ChangeCoupon(id, CouponPatch { end_time, ..CouponPatch::default() });
+    backend.catalogue.change(again, operator()).await.unwrap();
+    backend.gate.stock(id).await.unwrap()
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_coupon_that_is_offered_again_has_its_holders_while_rows_move() {
+    let scene = Scene::new();
+    let backend = scene.open();
+    let (id, rows) = sell_what_is_over(&scene, &backend).await;
+    change(&scene, &backend, 5, 1).await;
+    backend.growth.start_moving(CRAWLING, operator()).await.unwrap();
+    assert_eq!(offer_again(&backend, id).await, Some(Stock { total: 5_000, sold: 1_999 }));
+    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
+    finished(&backend).await;
+    assert_all_at_home(&scene, &backend, &rows).await;
+    backend.lifecycle.close();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_coupon_that_is_offered_again_has_those_holders_too_whose_rows_have_left_and_cannot_arrive() {
+    let scene = Scene::new();
+    let backend = scene.open();
+    let (id, rows) = sell_what_is_over(&scene, &backend).await;
+    change(&scene, &backend, 5, 1).await;
+    // A shard that takes none in; the same batch has arrived on others.
+    let refuse = "CREATE TRIGGER full BEFORE INSERT ON arrivals BEGIN SELECT RAISE(ABORT, 'disk full'); END";
+    scene.db(3).execute_batch(refuse).unwrap();
+    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
+    assert!(trouble(&backend).await.contains("disk full"));
+    let left = "SELECT COUNT(*) FROM leaving";
+    assert!(scene.db(0).query_row(left, [], |row| row.get::<_, i64>(0)).unwrap() > 0);
+    assert_eq!(offer_again(&backend, id).await, Some(Stock { total: 5_000, sold: 1_999 }));
+    scene.db(3).execute_batch("DROP TRIGGER full").unwrap();
+    finished(&backend).await;
+    assert_all_at_home(&scene, &backend, &rows).await;
+    backend.lifecycle.close();
+}

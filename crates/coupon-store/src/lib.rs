@@ -37,6 +37,7 @@ mod moving;
 mod open;
 pub mod outage;
 mod own_metrics;
+mod pace;
 pub mod room_index;
 mod rows;
 #[cfg(feature = "servers")]

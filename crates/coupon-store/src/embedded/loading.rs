@@ -32,6 +32,7 @@ use crate::Layouts;
 use crate::clock::Clock;
 use crate::moving::ShardMoves;
 use crate::outage::TaskOutage;
+use crate::pace::Pace;
 
 /// A writer's cache of its file (SQLite's sign for KiB is a minus): the leaves of the indexes that random
 /// users fall into, for some hundred thousand results.
@@ -61,6 +62,7 @@ pub(super) struct Around<'a> {
     pub(super) to_main: &'a ToMain,
     pub(super) layouts: &'a Arc<Layouts>,
     pub(super) writers: &'a Arc<[WriterHandle]>,
+    pub(super) expiry_pace: &'a Arc<Pace>,
 }
 
 /// A shard whose threads are at work.
@@ -153,7 +155,7 @@ impl Part {
         backlog: usize,
         messages: Receiver<Message>,
     ) -> anyhow::Result<Started> {
-        let Around { gate, clock, to_main, layouts, writers } = around;
+        let Around { gate, clock, to_main, layouts, writers, expiry_pace } = around;
         self.unapplied.into_iter().for_each(|entry| to_main.tell(entry));
         let writer = Writer {
             shard: self.shard,
@@ -171,6 +173,7 @@ impl Part {
             inbox_max: INBOX_MAX.min(backlog / 2),
             parked: self.parked,
             pressure: Pressure::default(),
+            expiry_pace: Arc::clone(expiry_pace),
             next_expiry: None,
             resting: None,
             storing: TaskOutage::of_shard(

@@ -24,10 +24,11 @@ use super::rooms::{Carrier, FolderRooms, Source};
 use super::shards::EmbeddedShards;
 use super::state::ShardState;
 use super::work::Message;
-use super::writer::table_window;
+use super::writer::{EXPIRE_PACE, table_window};
 use super::{layouts, moves, rooms, settle};
 use crate::clock::Clock;
 use crate::ids::{IdSource, PATIENCE_MS};
+use crate::pace::Pace;
 use crate::room_index::{RoomIndex, RoomPlaces, agreed};
 use crate::set_aside::{Place, SetAside};
 use crate::settings::UnknownUsers;
@@ -109,7 +110,15 @@ pub fn open(
         Arc::clone(&mover),
         applier,
     ));
-    let around = Around { gate, clock, to_main: &to_main, layouts: &layouts, writers: &handles };
+    let expiry_pace = Arc::new(Pace::new(EXPIRE_PACE));
+    let around = Around {
+        gate,
+        clock,
+        to_main: &to_main,
+        layouts: &layouts,
+        writers: &handles,
+        expiry_pace: &expiry_pace,
+    };
     let carrier = match folder.room_index() {
         Some(places) => Some((places, carrier(&folder, places, &parts, &handles, clock)?)),
         None => None,

@@ -31,6 +31,7 @@ use super::work::{Message, Task, Work};
 use crate::clock::Clock;
 use crate::moving::ShardMoves;
 use crate::outage::TaskOutage;
+use crate::pace::Pace;
 use crate::statements::latest_first;
 use crate::{Layouts, PlacedResult};
 
@@ -44,6 +45,9 @@ const INBOX_WAIT: Duration = Duration::from_millis(1_000);
 const INBOX_IDLE: Duration = Duration::from_millis(5);
 /// The most results that expire in one transaction, so that no batch waits long.
 const EXPIRE_MAX: usize = 100;
+/// The least time from the beginning of one such transaction to that of the next, whatever its shard: a hundred thousand results
+/// expire within ten seconds, and batches meet one busy writer at a time.
+pub(super) const EXPIRE_PACE: Duration = Duration::from_millis(8);
 /// The wait after such a transaction, in the time that it took: the disk and the writer are the batches' meanwhile.
 const EXPIRE_REST: u32 = 3;
 /// The longest wait for the next result that is due: the clock may be set meanwhile.
@@ -72,7 +76,9 @@ pub(super) struct Writer {
     pub(super) parked: HashSet<ResultId>,
     pub(super) known_tables: HashSet<TableId>,
     pub(super) pressure: Pressure,
-    /// The moment from which more may expire.
+    /// The moments at which results expire, of all shards.
+    pub(super) expiry_pace: Arc<Pace>,
+    /// The one that is this shard's next, once results are due.
     pub(super) next_expiry: Option<Instant>,
     /// The time at which sorting in or expiry last failed: it is not tried again at every batch.
     pub(super) resting: Option<Instant>,
@@ -189,10 +195,13 @@ impl Writer {
     /// Lets some of the results expire that are due.
     fn expire(&mut self) {
         let now = self.clock.now();
-        if self.next_due.is_none_or(|due| now < due) || self.is_resting() || !self.expiry_rests().is_zero() {
+        if self.next_due.is_none_or(|due| now < due) || self.is_resting() {
             return;
         }
         let began = Instant::now();
+        if began < *self.next_expiry.get_or_insert_with(|| self.expiry_pace.next(began)) {
+            return;
+        }
         let applied = self.state.applied.load(Ordering::Acquire);
         let expire = || {
             let mut store = Store::begin(&self.db, now)?;
@@ -207,9 +216,11 @@ impl Writer {
                 }
                 self.expiring.worked();
                 self.committed(&mut done, applied);
-                self.next_expiry = Some(Instant::now() + began.elapsed() * EXPIRE_REST);
                 // Unless the file can be asked, it is looked at again at once.
                 self.next_due = sql::next_due(&self.db).unwrap_or(Some(now));
+                let rested = Instant::now() + began.elapsed() * EXPIRE_REST;
+                let more = self.next_due.is_some_and(|due| due <= now);
+                self.next_expiry = more.then(|| self.expiry_pace.next(Instant::now()).max(rested));
             }
             Err(error) => {
                 self.state.up.store(false, Ordering::Relaxed);

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::{
-    Applier, Background, Consumer, Gatekeeper, Leases, LetGo, Reconciler, RowMover, Sweeper, keep_comparing,
-    watch,
+    Applier, Background, Consumer, Gatekeeper, Leases, LetGo, Reconciler, RowMover, Sweeper, expire,
+    keep_comparing, watch,
 };
 use crate::ids::IdSource;
+use crate::pace::Pace;
 use crate::servers::process::Part;
 
 /// The longest that the tasks may take to end.
@@ -66,13 +67,15 @@ impl Crew {
     }
 
     fn start_to_consume(&mut self, part: Part) {
+        let pace = Arc::new(Pace::new(expire::PACE));
         for shard in self.background.shards() {
             let task = lasting(Arc::clone(&self.background), "consumer", move |background| {
                 Consumer::new(background, shard).run()
             });
             self.consumers.spawn(task);
+            let pace = Arc::clone(&pace);
             let task = lasting(Arc::clone(&self.background), "sweeper", move |background| {
-                Sweeper::new(background, shard).run()
+                Sweeper::new(background, Arc::clone(&pace), shard).run()
             });
             self.consumers.spawn(task);
             let task = lasting(Arc::clone(&self.background), "let_go", move |background| {

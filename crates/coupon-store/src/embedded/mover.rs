@@ -241,6 +241,8 @@ impl Files {
 impl MovingShards for Files {
     type Turn = OwnedRwLockReadGuard<()>;
 
+    const BATCH: u32 = 8_192;
+
     fn shards(&self) -> Vec<ShardId> {
         (0..).map(ShardId::new).take(self.writers.len()).collect()
     }
@@ -261,7 +263,7 @@ impl MovingShards for Files {
         self.read(shard, |db| moves::scan(db, table, slice))
     }
 
-    async fn leave(&self, shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
+    async fn leave(&self, _: &Self::Turn, shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
         let departure = departure.clone();
         on(&self.writers, shard, move |writer| writer.leave(&departure)).await?
     }
@@ -272,6 +274,7 @@ impl MovingShards for Files {
 
     async fn arrive(
         &self,
+        _: &Self::Turn,
         shard: ShardId,
         from: ShardId,
         number: u64,
@@ -285,7 +288,7 @@ impl MovingShards for Files {
         self.read(shard, |db| moves::arrived(db, rows))
     }
 
-    async fn forget(&self, shard: ShardId, number: u64) -> Result<(), MoveError> {
+    async fn forget(&self, _: &Self::Turn, shard: ShardId, number: u64) -> Result<(), MoveError> {
         on(&self.writers, shard, move |writer| writer.forget(number)).await?
     }
 

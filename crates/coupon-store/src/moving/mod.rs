@@ -92,10 +92,13 @@ pub(crate) trait MovingShards {
     /// The right to have a batch under way: nobody reads all holders of a coupon meanwhile.
     type Turn;
 
+    /// The most rows that one batch takes, whatever the rate: they are in memory, and their shard stores nothing meanwhile.
+    const BATCH: u32;
+
     /// Every shard that may have rows to move.
     fn shards(&self) -> Vec<ShardId>;
 
-    /// Waits for the right to have a batch under way.
+    /// Waits for the right to have a batch under way. Several may have it at once.
     async fn turn(&self) -> Result<Self::Turn, MoveError>;
 
     /// Begins to take rows of versions up to this one away from a shard. Every such row that is stored there is in its table
@@ -109,7 +112,7 @@ pub(crate) trait MovingShards {
     async fn scan(&self, shard: ShardId, table: TableId, slice: Slice) -> Result<Vec<Key>, MoveError>;
 
     /// Takes a batch out of its table and into `leaving`. It must be the next of its shard, and `leaving` empty.
-    async fn leave(&self, shard: ShardId, departure: &Departure) -> Result<(), MoveError>;
+    async fn leave(&self, turn: &Self::Turn, shard: ShardId, departure: &Departure) -> Result<(), MoveError>;
 
     /// The batch that is in a shard's `leaving`, if there is one.
     async fn leaving(&self, shard: ShardId) -> Result<Option<Batch>, MoveError>;
@@ -118,6 +121,7 @@ pub(crate) trait MovingShards {
     /// none of them contradicts what is there: until then it is put there again.
     async fn arrive(
         &self,
+        turn: &Self::Turn,
         shard: ShardId,
         from: ShardId,
         number: u64,
@@ -128,7 +132,7 @@ pub(crate) trait MovingShards {
     async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Vec<CouponResult>, MoveError>;
 
     /// Takes a batch out of `leaving`, unless that is done.
-    async fn forget(&self, shard: ShardId, number: u64) -> Result<(), MoveError>;
+    async fn forget(&self, turn: &Self::Turn, shard: ShardId, number: u64) -> Result<(), MoveError>;
 
     /// Closes versions up to this one at a shard, if nothing came late but for so many rows and nothing is leaving; says whether
     /// they are closed.

@@ -1,15 +1,19 @@
-//! The mover: shard by shard and table by table, batch after batch.
+//! The mover: several shards at once, each table by table and batch after batch.
 
 use std::sync::Arc;
 
 use coupon_core::{LayoutVersion, Placement, ShardId, TableId, Versioned};
 use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 
 use super::{Departure, MoveError, MovingShards, Pace, Progress, Slice, check_arrived, slice_of};
+use crate::PlacedResult;
 use crate::failpoints::{self, Point};
 
 /// The most rows that are looked at for one batch, for each that it may take: where few rows move, many are passed over.
 const SLICE: usize = 4;
+/// The shards that are emptied at once, however many there are: each has a batch in memory.
+const AT_ONCE: usize = 8;
 
 /// The end of a mover's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +51,9 @@ impl<S: MovingShards> Mover<'_, S> {
             self.empty(shard, to).await.inspect_err(|error| self.progress.is_in_trouble(error))
         };
         let mut ended = Ended::Done;
-        for emptied in join_all(shards.into_iter().map(empty)).await {
-            if emptied? == Ended::Stopped {
+        let emptied: Vec<_> = stream::iter(shards.into_iter().map(empty)).buffer_unordered(AT_ONCE).collect().await;
+        for one in emptied {
+            if one? == Ended::Stopped {
                 ended = Ended::Stopped;
             }
         }
@@ -63,8 +68,8 @@ impl<S: MovingShards> Mover<'_, S> {
         let mut all = Ok(());
         for shard in self.shards.shards() {
             let delivered = async {
-                let _turn = self.shards.turn().await?;
-                deliver(self.shards, shard).await
+                let turn = self.shards.turn().await?;
+                deliver(self.shards, &turn, shard).await
             };
             all = all.and(delivered.await);
         }
@@ -103,7 +108,7 @@ impl<S: MovingShards> Mover<'_, S> {
             if self.pace.is_stopped() {
                 return Ok(Ended::Stopped);
             }
-            let most = self.pace.batch();
+            let most = self.pace.batch(S::BATCH);
             let slice = Slice { after, before: to.from, most: most * SLICE };
             let looked_at = self.shards.scan(shard, table, slice).await?;
             let Some(last) = looked_at.last().map(|row| row.id) else { return Ok(Ended::Done) };
@@ -124,25 +129,34 @@ impl<S: MovingShards> Mover<'_, S> {
 
     /// Moves a batch, whole.
     async fn carry(&self, shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
-        let _turn = self.shards.turn().await?;
-        self.shards.leave(shard, departure).await?;
+        let turn = self.shards.turn().await?;
+        self.shards.leave(&turn, shard, departure).await?;
         failpoints::hit(Point::Left);
-        deliver(self.shards, shard).await
+        deliver(self.shards, &turn, shard).await
     }
 }
 
-/// Brings what is leaving a shard to where it goes. Whoever asks has the right to have a batch under way.
-pub(crate) async fn deliver<S: MovingShards>(shards: &S, shard: ShardId) -> Result<(), MoveError> {
+/// Brings what is leaving a shard to where it goes.
+pub(crate) async fn deliver<S: MovingShards>(
+    shards: &S,
+    turn: &S::Turn,
+    shard: ShardId,
+) -> Result<(), MoveError> {
     let Some(batch) = shards.leaving(shard).await? else { return Ok(()) };
-    for (to, rows) in batch.by_shard() {
-        shards.arrive(to, shard, batch.number, &rows).await?;
+    let number = batch.number;
+    let bring = async |(to, rows): (ShardId, Vec<PlacedResult>)| {
+        shards.arrive(turn, to, shard, number, &rows).await?;
         failpoints::hit(Point::Arrived);
         let arrived = shards.arrived(to, &rows).await?;
-        if let Err(differs) = check_arrived(shard, &rows, &arrived) {
-            return Err(why(shards, shard, batch.number, differs).await);
+        match check_arrived(shard, &rows, &arrived) {
+            Err(differs) => Err(why(shards, shard, number, differs).await),
+            came => came,
         }
-    }
-    shards.forget(shard, batch.number).await
+    };
+    // Where one shard does not take its part, the others do.
+    let brought = join_all(batch.by_shard().into_iter().map(bring)).await;
+    brought.into_iter().collect::<Result<(), MoveError>>()?;
+    shards.forget(turn, shard, number).await
 }
 
 /// The reason for which a batch is not found where it went: if it is not leaving any more, another mover saw it arrive, and

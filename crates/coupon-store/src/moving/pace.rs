@@ -9,8 +9,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::measure::Rate;
 
-/// The most rows that one batch takes, whatever the rate: they are in memory, and their shard stores nothing meanwhile.
-const BATCH_MAX: u32 = 8_192;
 /// So many batches a second, as long as their sizes allow it.
 const BATCHES_PER_S: u32 = 10;
 /// The longest that a mover waits before it looks whether it is stopped, or has another rate.
@@ -51,9 +49,9 @@ impl Pace {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// The rows that a batch takes.
-    pub(super) fn batch(&self) -> usize {
-        (self.rows_per_s().get() / BATCHES_PER_S).clamp(1, BATCH_MAX) as usize
+    /// The rows that a batch takes, of which it may take so many.
+    pub(super) fn batch(&self, most: u32) -> usize {
+        (self.rows_per_s().get() / BATCHES_PER_S).clamp(1, most) as usize
     }
 
     /// Waits until so many rows may be moved, or it is stopped.
@@ -142,14 +140,14 @@ mod tests {
     #[tokio::test(flavor = "current_thread", start_paused = true)]
     async fn movers_keep_the_rate_together_and_hear_of_another_at_once() {
         let (pace, began) = (Pace::new(NonZeroU32::new(1_000).unwrap()), Instant::now());
-        assert_eq!(pace.batch(), 100);
+        assert_eq!((pace.batch(1_000), pace.batch(50)), (100, 50));
         for _ in 0..20 {
             pace.wait(100).await;
         }
         let took = began.elapsed();
         assert!(took >= Duration::from_millis(1_890) && took <= Duration::from_millis(2_000), "{took:?}");
         pace.set(NonZeroU32::MIN);
-        assert_eq!(pace.batch(), 1);
+        assert_eq!(pace.batch(1_000), 1);
         let slow = async {
             pace.wait(1).await;
             pace.wait(1).await;

@@ -227,20 +227,10 @@ pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) ->
     let mut digits = itoa::Buffer::new();
     for (number, result) in results.iter().enumerate() {
         sql.push_str(if number == 0 { "(" } else { ",(" });
-        sql.push_str(digits.format(result.result_id.number()));
-        for id in [result.user_id.get(), result.coupon_id.get(), result.room_id.get()] {
-            sql.push(',');
-            sql.push_str(digits.format(id));
-        }
-        sql.push(',');
-        sql.push_str(digits.format(result.grab_time.millis()));
+        ids(&mut sql, &mut digits, result);
+        numbers(&mut sql, &mut digits, &[Some(result.grab_time.millis())]);
         if full {
-            let CouponResult { state, slot, hold_until, request, .. } = result;
-            let (hold_until, request) = (hold_until.map(Timestamp::millis), request.map(RequestKey::number));
-            for number in [Some(state.code()), slot.map(i64::from), hold_until, request] {
-                sql.push(',');
-                sql.push_str(number.map_or("NULL", |number| digits.format(number)));
-            }
+            numbers(&mut sql, &mut digits, &reservation(result));
         }
         sql.push_str(&fresh);
     }
@@ -248,6 +238,60 @@ pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) ->
         sql.push_str(&hold(table, results));
     }
     sql
+}
+
+/// The statement that stores rows with all that became of them, all or none, with those that are held.
+pub(super) fn insert_whole(table: TableId, rows: &[&CouponResult]) -> String {
+    /// The characters of a row, as they usually are.
+    const ROW: usize = 112;
+    let mut sql = format!("INSERT INTO {table} ({}) VALUES ", statements::COLUMNS.join(","));
+    sql.reserve(rows.len() * ROW);
+    let mut digits = itoa::Buffer::new();
+    for (number, row) in rows.iter().enumerate() {
+        let CouponResult { grab_status, fail_reason, grab_time, use_status, use_time, order_amount, .. } =
+            row;
+        sql.push_str(if number == 0 { "(" } else { ",(" });
+        ids(&mut sql, &mut digits, row);
+        numbers(&mut sql, &mut digits, &[Some(grab_status.code())]);
+        match fail_reason {
+            Some(reason) => sql.extend([",'", reason.as_str(), "'"]),
+            None => sql.push_str(",NULL"),
+        }
+        let (use_time, state_time) = (use_time.map(Timestamp::millis), row.state_time.map(Timestamp::millis));
+        numbers(&mut sql, &mut digits, &[Some(grab_time.millis()), Some(use_status.code()), use_time]);
+        match order_amount {
+            Some(amount) => sql.extend([",", &amount.to_string()]),
+            None => sql.push_str(",NULL"),
+        }
+        numbers(&mut sql, &mut digits, &reservation(row));
+        numbers(&mut sql, &mut digits, &[state_time]);
+        sql.push(')');
+    }
+    sql + &hold(table, rows)
+}
+
+/// Writes the ids that a row begins with.
+fn ids(sql: &mut String, digits: &mut itoa::Buffer, row: &CouponResult) {
+    sql.push_str(digits.format(row.result_id.number()));
+    for id in [row.user_id.get(), row.coupon_id.get(), row.room_id.get()] {
+        sql.push(',');
+        sql.push_str(digits.format(id));
+    }
+}
+
+/// Writes more numbers of a row.
+fn numbers(sql: &mut String, digits: &mut itoa::Buffer, numbers: &[Option<i64>]) {
+    for number in numbers {
+        sql.push(',');
+        sql.push_str(number.map_or("NULL", |number| digits.format(number)));
+    }
+}
+
+/// A row's state, slot, the time until which it is held, and request.
+fn reservation(row: &CouponResult) -> [Option<i64>; 4] {
+    let CouponResult { state, slot, hold_until, request, .. } = row;
+    let (hold_until, request) = (hold_until.map(Timestamp::millis), request.map(RequestKey::number));
+    [Some(state.code()), slot.map(i64::from), hold_until, request]
 }
 
 /// The statement that notes which of these results are held, if any; it begins by ending the one before.

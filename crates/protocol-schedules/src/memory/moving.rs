@@ -1,6 +1,7 @@
 //! Rows that move, in memory.
 
 use std::collections::BTreeMap;
+use std::mem::take;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -24,7 +25,7 @@ struct Staged {
     forgets: bool,
 }
 
-/// A transaction. It locks the row of state, and then all rows that any step changes.
+/// A connection with its transaction, if one is under way. That locks the row of state, and then all rows that any step changes.
 struct Moving {
     shard: Shard,
     cuts: u64,
@@ -185,8 +186,9 @@ impl MovingRows for Moving {
         .await
     }
 
-    async fn commit(self: Box<Self>, note: &MoveNote) -> Result<(), StoringError> {
-        let (note, Self { shard, cuts, state, rows, staged }) = (*note, *self);
+    async fn commit(&mut self, note: &MoveNote) -> Result<(), StoringError> {
+        let Self { shard, cuts, state, rows, staged } = self;
+        let (note, cuts, state, rows, staged) = (*note, *cuts, state.take(), rows.take(), take(staged));
         let (number, server) = (shard.shard, shard.line.server);
         let committed = shard.line.order(move |world| {
             // A transaction ends with its connection.

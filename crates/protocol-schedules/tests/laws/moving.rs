@@ -71,10 +71,11 @@ pub(crate) async fn rows_leave_with_what_is_held_of_them_and_are_found_until_the
     assert_eq!(again.last_arrival(ShardId::new(0)).await.unwrap(), 1);
     drop(again);
 
-    let mut forgetting = moving(servers).await;
-    let less = forgetting.forget().await.unwrap();
+    // A connection has one transaction after the other.
+    leaving.begin().await.unwrap().unwrap();
+    let less = leaving.forget().await.unwrap();
     assert_eq!(less, more);
-    forgetting.commit(&MoveNote { moves: moves(1), less, ..MoveNote::default() }).await.unwrap();
+    leaving.commit(&MoveNote { moves: moves(1), less, ..MoveNote::default() }).await.unwrap();
     assert!(shard.leaving().await.unwrap().is_none());
     let mut begun = shard.moving().await.unwrap();
     assert_eq!(begun.begin().await.unwrap().unwrap().moves, moves(1));

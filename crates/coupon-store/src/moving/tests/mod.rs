@@ -84,15 +84,15 @@ fn a_mover_that_was_frozen_does_no_harm_when_it_goes_on() {
         if departure.rows.is_empty() {
             return;
         }
-        world.leave(shard, &departure).await.unwrap();
+        world.leave(&(), shard, &departure).await.unwrap();
         let batch = world.leaving(shard).await.unwrap().unwrap();
         world.move_all(|| u32::MAX).await;
         for (to, rows) in batch.by_shard() {
-            world.arrive(to, shard, batch.number, &rows).await.unwrap();
+            world.arrive(&(), to, shard, batch.number, &rows).await.unwrap();
         }
-        world.forget(shard, batch.number).await.unwrap();
+        world.forget(&(), shard, batch.number).await.unwrap();
         let next = Departure { number: batch.number, ..departure };
-        assert_eq!(world.leave(shard, &next).await, Err(MoveError::Overtaken(shard)));
+        assert_eq!(world.leave(&(), shard, &next).await, Err(MoveError::Overtaken(shard)));
         world.assert_settled();
     });
 }

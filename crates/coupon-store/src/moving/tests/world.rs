@@ -236,8 +236,15 @@ impl World {
         }
     }
 
-    /// Counts a step of the mover; at the last it is killed, before or after the step takes effect.
-    fn step<T>(&self, take: impl FnOnce(&mut Vec<Shard>) -> Result<T, MoveError>) -> Result<T, MoveError> {
+    /// Counts a step of the mover; at the last it is killed, before or after the step takes effect. Steps of batches that are under
+    /// way at once come in any order.
+    async fn step<T>(
+        &self,
+        take: impl FnOnce(&mut Vec<Shard>) -> Result<T, MoveError>,
+    ) -> Result<T, MoveError> {
+        for _ in 0..self.below(4) {
+            tokio::task::yield_now().await;
+        }
         self.play();
         let killed = || Err(Unavailable::new("the mover", "it was killed").into());
         let lives = self.lives.get();
@@ -309,6 +316,8 @@ impl World {
 impl MovingShards for World {
     type Turn = ();
 
+    const BATCH: u32 = 8_192;
+
     fn shards(&self) -> Vec<ShardId> {
         (0..SHARDS).map(ShardId::new).collect()
     }
@@ -323,10 +332,11 @@ impl MovingShards for World {
             moves.moving_from = moves.moving_from.max(up_to);
             Ok(*moves)
         })
+        .await
     }
 
     async fn tables(&self, shard: ShardId) -> Result<Vec<TableId>, MoveError> {
-        self.step(|shards| Ok(shards[shard.index()].tables.keys().copied().collect()))
+        self.step(|shards| Ok(shards[shard.index()].tables.keys().copied().collect())).await
     }
 
     async fn scan(&self, shard: ShardId, table: TableId, slice: Slice) -> Result<Vec<Key>, MoveError> {
@@ -337,9 +347,10 @@ impl MovingShards for World {
             });
             Ok(within.map(|row| Key { id: row.result_id, row: row.key() }).take(slice.most.min(4)).collect())
         })
+        .await
     }
 
-    async fn leave(&self, shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
+    async fn leave(&self, (): &(), shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
         self.step(|shards| {
             let from = &mut shards[shard.index()];
             if from.moves.batch + 1 != departure.number || !from.leaving.is_empty() {
@@ -353,6 +364,7 @@ impl MovingShards for World {
             from.leaving = departure.rows.iter().filter_map(leaves).collect();
             Ok(())
         })
+        .await
     }
 
     async fn leaving(&self, shard: ShardId) -> Result<Option<Batch>, MoveError> {
@@ -360,10 +372,12 @@ impl MovingShards for World {
             let Shard { leaving, moves, .. } = &shards[shard.index()];
             Ok((!leaving.is_empty()).then(|| Batch { number: moves.batch, rows: leaving.clone() }))
         })
+        .await
     }
 
     async fn arrive(
         &self,
+        (): &(),
         shard: ShardId,
         from: ShardId,
         number: u64,
@@ -381,6 +395,7 @@ impl MovingShards for World {
             }
             Ok(())
         })
+        .await
     }
 
     async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Vec<CouponResult>, MoveError> {
@@ -390,9 +405,10 @@ impl MovingShards for World {
                 |row: &PlacedResult| tables.get(&row.placement.table)?.get(&row.result.result_id).copied();
             Ok(rows.iter().filter_map(find).collect())
         })
+        .await
     }
 
-    async fn forget(&self, shard: ShardId, number: u64) -> Result<(), MoveError> {
+    async fn forget(&self, (): &(), shard: ShardId, number: u64) -> Result<(), MoveError> {
         self.step(|shards| {
             let from = &mut shards[shard.index()];
             if from.moves.batch == number {
@@ -400,6 +416,7 @@ impl MovingShards for World {
             }
             Ok(())
         })
+        .await
     }
 
     async fn close(&self, shard: ShardId, up_to: VersionNumber, late: u64) -> Result<bool, MoveError> {
@@ -411,5 +428,6 @@ impl MovingShards for World {
             }
             Ok(closes)
         })
+        .await
     }
 }

@@ -19,7 +19,7 @@ use crate::servers::seam::{
 
 /// The wait, in seconds, for a lock that another process has: none.
 pub(super) const NOW: u32 = 0;
-/// The same for one that is given up at the end of each batch of rows that move, and taken again for the next.
+/// The same for one that is given up at the end of each round of batches of rows that move, and taken again for the next.
 const A_BATCH: u32 = 2;
 
 /// The main database of one namespace.

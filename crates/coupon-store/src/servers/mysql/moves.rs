@@ -6,15 +6,14 @@ use std::fmt::Display;
 use async_trait::async_trait;
 use coupon_core::schema::Dialect;
 use coupon_core::{
-    CouponResult, Placement, ResultId, ResultState, RoomId, RowKey, ShardId, TableId, UserId, VersionNumber,
+    CouponResult, Placement, ResultId, RoomId, RowKey, ShardId, TableId, UserId, VersionNumber,
 };
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Row, Value};
+use mysql_async::{Conn, Row};
 
 use super::shard::READING;
 use super::steps::lock_state;
 use super::{Database, DatabaseError, PATIENCE, ShardDatabase, code, has_code};
-use crate::servers::bulk::rows::{Columns, insert};
 use crate::servers::format::FORMAT;
 use crate::servers::seam::{
     Alike, Batch, Begun, Departure, Inserted, Key, MoveNote, MovingRows, MovingServer, Reached, ShardMoves,
@@ -73,7 +72,8 @@ async fn leaving(conn: &mut Conn) -> mysql_async::Result<Option<Batch>> {
         "SELECT {columns}, to_shard, to_table, (SELECT batch FROM move_state WHERE id = 1) FROM {LEAVING} \
          ORDER BY result_id"
     );
-    let rows: Vec<Row> = conn.query(sql).await?;
+    // Prepared: numbers come as they are, where in text each costs an allocation.
+    let rows: Vec<Row> = conn.exec(sql, ()).await?;
     let Some(number) = rows.first().map(|row| get(row, 16)).transpose()? else { return Ok(None) };
     let placed = |row: &Row| {
         let placement = Placement::new(ShardId::new(get(row, 14)?), table_in(row, 15)?);
@@ -127,9 +127,7 @@ fn list(ids: &[ResultId]) -> String {
 impl MovingServer for ShardDatabase {
     async fn moving(&self) -> Result<Box<dyn MovingRows>, StoringError> {
         let conn = self.database.connect_for_a_batch().await.map_err(StoringError::Failed)?;
-        let mut over = MovingOver { shard: self.clone(), conn };
-        over.order("START TRANSACTION").await.map_err(|error| self.storing_failed(&error))?;
-        Ok(Box::new(over))
+        Ok(Box::new(MovingOver { shard: self.clone(), conn }))
     }
 
     async fn scan(&self, table: TableId, slice: Slice) -> Result<Vec<Key>, DatabaseError> {
@@ -166,7 +164,7 @@ impl MovingServer for ShardDatabase {
     }
 }
 
-/// A transaction, which goes with its connection.
+/// A connection, with which its transaction goes.
 struct MovingOver {
     shard: ShardDatabase,
     conn: Conn,
@@ -201,30 +199,6 @@ impl MovingOver {
             "DELETE h FROM holds h JOIN {LEAVING} l ON h.hold_until = l.hold_until AND h.result_id = l.result_id"
         ))
         .await
-    }
-
-    async fn insert_whole(
-        &mut self,
-        table: TableId,
-        rows: &[&CouponResult],
-    ) -> mysql_async::Result<Inserted> {
-        let mut values: Vec<Value> = Vec::with_capacity(rows.len() * CouponResult::COLUMNS.len());
-        rows.iter().for_each(|row| row.bind(&mut values));
-        let sql = insert(&table.to_string(), CouponResult::COLUMNS, rows.len());
-        self.conn.exec_drop(sql, values).await?;
-        let held = rows.iter().filter(|row| row.state == ResultState::Held);
-        let held: Vec<String> = held
-            .filter_map(|row| Some(format!("({},{},'{table}')", row.hold_until?.millis(), row.result_id)))
-            .collect();
-        if !held.is_empty() {
-            self.order(format!(
-                "INSERT INTO holds (hold_until, result_id, table_name) VALUES {} \
-                 ON DUPLICATE KEY UPDATE table_name = VALUES(table_name)",
-                held.join(",")
-            ))
-            .await?;
-        }
-        Ok(Inserted::All)
     }
 
     async fn take_leaving(&mut self) -> mysql_async::Result<Totals> {
@@ -265,8 +239,11 @@ impl MovingOver {
 #[async_trait]
 impl MovingRows for MovingOver {
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let state = lock_state(&mut self.conn, &self.shard.dataset).await;
-        state.map_err(|error| self.failed(&error))
+        let began = async {
+            self.conn.query_drop("START TRANSACTION").await?;
+            lock_state(&mut self.conn, &self.shard.dataset).await
+        };
+        began.await.map_err(|error| self.shard.storing_failed(&error))
     }
 
     async fn none_leaves(&mut self) -> Result<bool, StoringError> {
@@ -286,9 +263,9 @@ impl MovingRows for MovingOver {
     }
 
     async fn put(&mut self, table: TableId, rows: &[&CouponResult]) -> Result<Inserted, StoringError> {
-        match self.insert_whole(table, rows).await {
+        match self.order(sql::insert_whole(table, rows)).await {
             Err(error) if has_code(&error, code::DUPLICATE) => Ok(Inserted::Duplicate),
-            done => done.map_err(|error| self.failed(&error)),
+            done => done.map(|()| Inserted::All).map_err(|error| self.failed(&error)),
         }
     }
 
@@ -300,10 +277,7 @@ impl MovingRows for MovingOver {
         self.take_leaving().await.map_err(|error| self.failed(&error))
     }
 
-    async fn commit(mut self: Box<Self>, note: &MoveNote) -> Result<(), StoringError> {
-        self.note_and_commit(note).await.map_err(|error| self.failed(&error))?;
-        // It is committed, whether or not the connection ends in good order.
-        let _ = self.conn.disconnect().await;
-        Ok(())
+    async fn commit(&mut self, note: &MoveNote) -> Result<(), StoringError> {
+        self.note_and_commit(note).await.map_err(|error| self.failed(&error))
     }
 }

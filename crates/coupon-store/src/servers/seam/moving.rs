@@ -23,7 +23,7 @@ pub struct MoveNote {
 /// A shard's database, as far as its rows move.
 #[async_trait]
 pub trait MovingServer: Send + Sync {
-    /// A transaction in which rows move.
+    /// A connection for transactions in which rows move.
     async fn moving(&self) -> Result<Box<dyn MovingRows>, StoringError>;
 
     /// Rows of a table, as far as places depend on them, in the order of their ids; none of one that is not there.
@@ -43,11 +43,11 @@ pub trait MovingServer: Send + Sync {
     ) -> Result<(Reached, Vec<CouponResult>), DatabaseError>;
 }
 
-/// A transaction in which rows move. Dropped before it commits, it has changed nothing; after an error it must be dropped.
-/// Should its process be frozen, it ends well before a lock of main's does.
+/// Transactions in which rows move, one after the other. One that is dropped before it commits has changed nothing; after an error it
+/// must be dropped. Should its process be frozen, it ends well before a lock of main's does; so does a connection that is idle.
 #[async_trait]
 pub trait MovingRows: Send {
-    /// Takes the shard's row of state until the transaction ends. `None` where the shard belongs to another data set.
+    /// Begins a transaction, and takes the shard's row of state until it ends. `None` where the shard belongs to another data set.
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError>;
 
     /// Judges whether nothing is leaving.
@@ -69,5 +69,5 @@ pub trait MovingRows: Send {
     async fn forget(&mut self) -> Result<Totals, StoringError>;
 
     /// Notes what is to be noted, and commits.
-    async fn commit(self: Box<Self>, note: &MoveNote) -> Result<(), StoringError>;
+    async fn commit(&mut self, note: &MoveNote) -> Result<(), StoringError>;
 }

@@ -28,6 +28,7 @@ mod settle;
 mod steps;
 mod store;
 mod stored;
+mod turns;
 mod watch;
 
 use std::sync::Arc;

@@ -1,64 +1,57 @@
 //! The shards on servers, as a mover sees them: what becomes of a batch, transaction by transaction.
-//!
-//! Whoever has a batch under way has main's lock of the gate: nobody fills it, or adds coupons to it, while a row is between two
-//! shards. The lock may be lost, as by a process that was frozen, or where main has failed over. So it is asked for once more in
-//! each transaction, after that has the shard's row of state; and whoever fills the gate, or adds to it, takes each shard's row
-//! of state once after it has the lock: what had that row before is done, and what has it later is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use coupon_core::{CouponResult, Placement, ShardId, TableId, VersionNumber};
-use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::time::{error::Elapsed, sleep, timeout};
+use tokio::time::{Instant, error::Elapsed, timeout};
 
 use super::Background;
 use super::steps::Tries;
 use super::store::{Of, StoreError};
 use super::stored::{Known, Stored};
+use super::turns::{Turn, Turns};
 use crate::moving::{Batch, Departure, Key, MoveError, MovingShards, ShardMoves, Slice, deliver};
 use crate::servers::seam::{
-    Begun, DatabaseError, GateLock, Hold, Inserted, MoveNote, MovingRows, ShardServer, StoringError,
+    Begun, DatabaseError, Hold, Inserted, MainServer, MoveNote, MovingRows, ShardServer, StoringError,
 };
 use crate::{PlacedResult, Totals, Unavailable};
 
 /// The longest that a step may take.
 const PATIENCE: Duration = Duration::from_secs(25);
-/// The longest that main may take to say whether a lock is still had.
-const STILL: Duration = Duration::from_secs(2);
-/// The wait before the lock of the gate is asked for again that another process has.
-const BUSY: Duration = Duration::from_millis(20);
-/// The same while the gate is shut: whoever fills it goes first.
-const SHUT: Duration = Duration::from_millis(500);
+/// The age of an idle connection of which it is not known any more whether its server keeps it.
+const IDLE: Duration = Duration::from_secs(10);
 /// The rows that one statement stores.
 const ROWS: usize = 1_000;
 
-/// The lock of whoever has a batch under way.
-type Lock = Arc<Mutex<Option<Box<dyn GateLock>>>>;
-
-/// The shards, for one batch after the other.
+/// The shards, and the connections that steps are taken over.
 pub(super) struct Shards<'a> {
     background: &'a Background,
-    /// The lock of the batch under way; none for whoever has it in another way.
-    lock: Option<Lock>,
-    one: Arc<Mutex<()>>,
+    turns: Turns<&'a dyn MainServer>,
+    kept: Kept,
 }
 
-/// The right to have a batch under way. Its connection goes with it, and the lock with that.
-pub(super) struct Turn {
-    _one: OwnedMutexGuard<()>,
-    lock: Option<Lock>,
-}
+/// Connections of transactions that have committed, each with the time since when it is idle.
+#[derive(Default)]
+struct Kept(Mutex<Idle>);
 
-impl Drop for Turn {
-    fn drop(&mut self) {
-        if let Some(lock) = &self.lock
-            && let Ok(mut lock) = lock.try_lock()
-        {
-            lock.take();
-        }
+type Idle = BTreeMap<ShardId, Vec<(Instant, Box<dyn MovingRows>)>>;
+
+impl Kept {
+    fn all(&self) -> MutexGuard<'_, Idle> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, shard: ShardId, rows: Box<dyn MovingRows>) {
+        self.all().entry(shard).or_default().push((Instant::now(), rows));
+    }
+
+    fn take(&self, shard: ShardId) -> Option<Box<dyn MovingRows>> {
+        let mut kept = self.all();
+        let of_shard = kept.get_mut(&shard)?;
+        of_shard.retain(|(since, _)| since.elapsed() < IDLE);
+        of_shard.pop().map(|(_, rows)| rows)
     }
 }
 
@@ -96,12 +89,14 @@ struct Has<'a> {
     rows: Box<dyn MovingRows>,
     begun: Begun,
     of: Of<'a>,
+    kept: &'a Kept,
 }
 
 impl Has<'_> {
-    async fn commit(self, note: MoveNote) -> Step<()> {
+    async fn commit(mut self, note: MoveNote) -> Step<()> {
         self.rows.commit(&note).await?;
         self.of.committed(self.begun);
+        self.kept.keep(self.of.shard, self.rows);
         Ok(())
     }
 
@@ -150,14 +145,8 @@ async fn put(moving: &mut dyn MovingRows, table: TableId, rows: &[&CouponResult]
 }
 
 impl<'a> Shards<'a> {
-    /// For whoever takes main's lock for each batch.
     pub(super) fn new(background: &'a Background) -> Self {
-        Self { background, lock: Some(Lock::default()), one: Arc::default() }
-    }
-
-    /// For whoever has main's lock of the gate anyhow.
-    fn for_the_gatekeeper(background: &'a Background) -> Self {
-        Self { background, lock: None, one: Arc::default() }
+        Self { background, turns: Turns::new(&*background.main), kept: Kept::default() }
     }
 
     fn server(&self, shard: ShardId) -> Result<&'a dyn ShardServer, MoveError> {
@@ -174,27 +163,40 @@ impl<'a> Shards<'a> {
         Ok(asked.await.map_err(|error| Unavailable::new(format!("shard {shard}"), error))?)
     }
 
-    /// Begins a transaction that has its shard's row of state; of a batch only for as long as it has its turn.
-    async fn begin_at(&self, shard: ShardId, of_a_batch: bool) -> Step<Has<'a>> {
+    /// Begins a transaction that has its shard's row of state.
+    async fn begin_at(&self, shard: ShardId) -> Step<Has<'_>> {
         let Background { dataset, floors, .. } = self.background;
         let of = Of { dataset, shard, floors };
-        let mut rows = self.background.shard(shard)?.moving().await?;
-        let begun = of.check(rows.begin().await?)?;
-        if let Some(lock) = self.lock.as_ref().filter(|_| of_a_batch) {
-            let mut lock = lock.lock().await;
-            let lock = lock.as_mut().ok_or_else(|| StepError::LostTurn(anyhow::anyhow!("it had none")))?;
-            // The shard's consumers wait meanwhile.
-            let still = timeout(STILL, lock.state()).await.context("main does not answer");
-            still.and_then(|state| state).map_err(StepError::LostTurn)?;
+        let (rows, begun) = self.begin_over_any(shard).await?;
+        Ok(Has { rows, begun: of.check(begun)?, of, kept: &self.kept })
+    }
+
+    /// Begins a transaction over a connection that is idle, or a new one.
+    async fn begin_over_any(&self, shard: ShardId) -> Step<(Box<dyn MovingRows>, Option<Begun>)> {
+        // One that is idle may have ended meanwhile.
+        if let Some(mut rows) = self.kept.take(shard)
+            && let Ok(begun) = rows.begin().await
+        {
+            return Ok((rows, begun));
         }
-        Ok(Has { rows, begun, of })
+        let mut rows = self.background.shard(shard)?.moving().await?;
+        let begun = rows.begin().await?;
+        Ok((rows, begun))
+    }
+
+    /// Begins one of a batch, for as long as that has its turn.
+    async fn begin_in(&self, turn: &Turn, shard: ShardId) -> Step<Has<'_>> {
+        let has = self.begin_at(shard).await?;
+        // The shard's consumers wait meanwhile.
+        turn.check().await.map_err(StepError::LostTurn)?;
+        Ok(has)
     }
 
     /// Waits until no transaction is under way at a shard that began before.
     async fn wait_for(&self, shard: ShardId) -> Result<(), MoveError> {
         let mut tries = Tries::default();
         loop {
-            let tried = timeout(PATIENCE, self.begin_at(shard, false)).await;
+            let tried = timeout(PATIENCE, self.begin_at(shard)).await;
             if let Some(done) = outcome(shard, &mut tries, tried) {
                 return done.map(drop);
             }
@@ -202,13 +204,13 @@ impl<'a> Shards<'a> {
     }
 
     async fn try_to_begin(&self, shard: ShardId, up_to: VersionNumber) -> Step<ShardMoves> {
-        let has = self.begin_at(shard, false).await?;
+        let has = self.begin_at(shard).await?;
         let moves = has.begun.moves;
         has.note(ShardMoves { moving_from: moves.moving_from.max(up_to), ..moves }).await
     }
 
-    async fn try_to_leave(&self, shard: ShardId, departure: &Departure) -> Step<()> {
-        let mut has = self.begin_at(shard, true).await?;
+    async fn try_to_leave(&self, turn: &Turn, shard: ShardId, departure: &Departure) -> Step<()> {
+        let mut has = self.begin_in(turn, shard).await?;
         let moves = has.begun.moves;
         if departure.number != moves.batch + 1 || !has.rows.none_leaves().await? {
             return Err(StepError::Overtaken);
@@ -220,6 +222,7 @@ impl<'a> Shards<'a> {
 
     async fn try_to_arrive(
         &self,
+        turn: &Turn,
         shard: ShardId,
         from: ShardId,
         number: u64,
@@ -230,7 +233,7 @@ impl<'a> Shards<'a> {
             by_table.entry(row.placement.table).or_default().push(&row.result);
         }
         self.make_tables(shard, by_table.keys()).await?;
-        let mut has = self.begin_at(shard, true).await?;
+        let mut has = self.begin_in(turn, shard).await?;
         if has.rows.last_arrival(from).await? >= number {
             return Ok(());
         }
@@ -256,8 +259,8 @@ impl<'a> Shards<'a> {
         Ok(())
     }
 
-    async fn try_to_forget(&self, shard: ShardId, number: u64) -> Step<()> {
-        let mut has = self.begin_at(shard, true).await?;
+    async fn try_to_forget(&self, turn: &Turn, shard: ShardId, number: u64) -> Step<()> {
+        let mut has = self.begin_in(turn, shard).await?;
         let moves = has.begun.moves;
         if moves.batch != number || has.rows.none_leaves().await? {
             return Ok(());
@@ -267,7 +270,7 @@ impl<'a> Shards<'a> {
     }
 
     async fn try_to_close(&self, shard: ShardId, up_to: VersionNumber, late: u64) -> Step<bool> {
-        let mut has = self.begin_at(shard, false).await?;
+        let mut has = self.begin_at(shard).await?;
         let moves = has.begun.moves;
         if moves.late != late || !has.rows.none_leaves().await? {
             return Ok(false);
@@ -280,27 +283,14 @@ impl<'a> Shards<'a> {
 impl MovingShards for Shards<'_> {
     type Turn = Turn;
 
+    const BATCH: u32 = 2_048;
+
     fn shards(&self) -> Vec<ShardId> {
         self.background.shards().collect()
     }
 
     async fn turn(&self) -> Result<Turn, MoveError> {
-        let turn = Turn { _one: Arc::clone(&self.one).lock_owned().await, lock: self.lock.clone() };
-        let Some(slot) = &self.lock else { return Ok(turn) };
-        let main = |error: &dyn std::fmt::Display| Unavailable::new("the main database", error);
-        loop {
-            let lock = self.background.main.lock_gate_for_a_batch().await;
-            let Some(mut lock) = lock.map_err(|error| main(&error))? else {
-                sleep(BUSY).await;
-                continue;
-            };
-            if lock.state().await.map_err(|error| main(&error))?.open().is_some() {
-                *slot.lock().await = Some(lock);
-                return Ok(turn);
-            }
-            lock.end().await;
-            sleep(SHUT).await;
-        }
+        self.turns.next().await
     }
 
     async fn begin(&self, shard: ShardId, up_to: VersionNumber) -> Result<ShardMoves, MoveError> {
@@ -321,10 +311,10 @@ impl MovingShards for Shards<'_> {
         self.ask(shard, self.server(shard)?.scan(table, slice)).await
     }
 
-    async fn leave(&self, shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
+    async fn leave(&self, turn: &Turn, shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
         let mut tries = Tries::default();
         loop {
-            let tried = timeout(PATIENCE, self.try_to_leave(shard, departure)).await;
+            let tried = timeout(PATIENCE, self.try_to_leave(turn, shard, departure)).await;
             if let Some(done) = outcome(shard, &mut tries, tried) {
                 return done;
             }
@@ -337,6 +327,7 @@ impl MovingShards for Shards<'_> {
 
     async fn arrive(
         &self,
+        turn: &Turn,
         shard: ShardId,
         from: ShardId,
         number: u64,
@@ -344,7 +335,7 @@ impl MovingShards for Shards<'_> {
     ) -> Result<(), MoveError> {
         let mut tries = Tries::default();
         loop {
-            let tried = timeout(PATIENCE, self.try_to_arrive(shard, from, number, rows)).await;
+            let tried = timeout(PATIENCE, self.try_to_arrive(turn, shard, from, number, rows)).await;
             if let Some(done) = outcome(shard, &mut tries, tried) {
                 return done;
             }
@@ -355,10 +346,10 @@ impl MovingShards for Shards<'_> {
         self.ask(shard, self.server(shard)?.arrived(rows)).await
     }
 
-    async fn forget(&self, shard: ShardId, number: u64) -> Result<(), MoveError> {
+    async fn forget(&self, turn: &Turn, shard: ShardId, number: u64) -> Result<(), MoveError> {
         let mut tries = Tries::default();
         loop {
-            let tried = timeout(PATIENCE, self.try_to_forget(shard, number)).await;
+            let tried = timeout(PATIENCE, self.try_to_forget(turn, shard, number)).await;
             if let Some(done) = outcome(shard, &mut tries, tried) {
                 return done;
             }
@@ -381,13 +372,13 @@ impl Background {
     /// tables. Whoever asks has main's lock of the gate, and is about to read all holders of coupons: each row is in a table,
     /// and stays there, or is among those that are returned.
     pub(super) async fn deliver_what_leaves(&self) -> anyhow::Result<Vec<(Placement, Vec<Hold>)>> {
-        let shards = Shards::for_the_gatekeeper(self);
+        let (shards, turn) = (Shards::new(self), Turn::of_the_gatekeeper());
         for shard in self.shards() {
             shards.wait_for(shard).await?;
         }
         let mut still = Vec::new();
         for shard in self.shards() {
-            match deliver(&shards, shard).await {
+            match deliver(&shards, &turn, shard).await {
                 Err(error @ MoveError::Differs { .. }) => {
                     tracing::error!(%shard, %error, "rows that move cannot arrive; they keep their stock where they are");
                 }

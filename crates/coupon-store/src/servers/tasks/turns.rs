@@ -1,0 +1,220 @@
+//! The right to have batches of rows under way: main's lock of the gate, by which several go at once.
+//!
+//! Whoever has a batch under way has that lock: nobody fills the gate, or adds coupons to it, while a row is between two shards. Batches
+//! of different shards share it for a while, one round. Then no other begins, and once the last of them is done the lock is let go of,
+//! so that whoever waits for it has it next.
+//!
+//! The lock may be lost, as by a process that was frozen, or where main has failed over. So it is asked for once more in
+//! each transaction, after that has the shard's row of state; and whoever fills the gate, or adds to it, takes each shard's row
+//! of state once after it has the lock: what had that row before is done, and what has it later is refused.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::Unavailable;
+use crate::moving::MoveError;
+use crate::servers::seam::{DatabaseError, GateLock, MainServer};
+
+/// The time for which batches may begin by one lock of main's. Whoever waits for it waits for this and the last batch, which is less
+/// than they have patience for.
+const ROUND: Duration = Duration::from_millis(500);
+/// The longest that main may take to say whether a lock is still had.
+const STILL: Duration = Duration::from_secs(2);
+/// The wait before the lock of the gate is asked for again that another process has.
+const BUSY: Duration = Duration::from_millis(20);
+/// The same while the gate is shut: whoever fills it goes first.
+const SHUT: Duration = Duration::from_millis(500);
+
+/// Batches that go by one lock of main's.
+struct Round {
+    began: Instant,
+    /// None once it is not known whether it is still had. Its connection goes with it, and the lock with that.
+    lock: Mutex<Option<Box<dyn GateLock>>>,
+    /// The next round begins after this one.
+    _one: OwnedMutexGuard<()>,
+}
+
+/// The right to have a batch under way.
+pub(super) struct Turn(Option<Arc<Round>>);
+
+impl Turn {
+    /// The turn of a caller that has main's lock of the gate anyhow.
+    pub(super) const fn of_the_gatekeeper() -> Self {
+        Self(None)
+    }
+
+    /// Makes sure that it is had still.
+    pub(super) async fn check(&self) -> anyhow::Result<()> {
+        let Some(round) = &self.0 else { return Ok(()) };
+        let mut lock = round.lock.lock().await;
+        // A question that is given up half-way would be answered to the next that asks.
+        let mut had = lock.take().context("it was not heard of when another batch asked")?;
+        timeout(STILL, had.state()).await.context("main does not answer")??;
+        *lock = Some(had);
+        Ok(())
+    }
+}
+
+/// Main, as far as it has the lock of the gate.
+pub(super) trait HasGateLock {
+    /// Takes the lock, unless another process has it.
+    async fn lock(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError>;
+}
+
+impl HasGateLock for &dyn MainServer {
+    async fn lock(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
+        self.lock_gate_for_a_batch().await
+    }
+}
+
+/// Gives out turns.
+pub(super) struct Turns<M> {
+    main: M,
+    /// The round in which batches begin.
+    round: Mutex<Weak<Round>>,
+    one: Arc<Mutex<()>>,
+}
+
+impl<M: HasGateLock> Turns<M> {
+    pub(super) fn new(main: M) -> Self {
+        Self { main, round: Mutex::default(), one: Arc::default() }
+    }
+
+    /// Waits for a turn.
+    pub(super) async fn next(&self) -> Result<Turn, MoveError> {
+        let mut current = self.round.lock().await;
+        let under_way = current.upgrade().filter(|round| round.began.elapsed() < ROUND);
+        if let Some(round) = under_way {
+            return Ok(Turn(Some(round)));
+        }
+        let round = Arc::new(self.begin().await?);
+        *current = Arc::downgrade(&round);
+        Ok(Turn(Some(round)))
+    }
+
+    /// Waits until the round before is over, and begins another.
+    async fn begin(&self) -> Result<Round, MoveError> {
+        let one = Arc::clone(&self.one).lock_owned().await;
+        let main = |error: &dyn std::fmt::Display| Unavailable::new("the main database", error);
+        loop {
+            let lock = self.main.lock().await;
+            let Some(mut lock) = lock.map_err(|error| main(&error))? else {
+                sleep(BUSY).await;
+                continue;
+            };
+            if lock.state().await.map_err(|error| main(&error))?.open().is_some() {
+                return Ok(Round { began: Instant::now(), lock: Mutex::new(Some(lock)), _one: one });
+            }
+            lock.end().await;
+            sleep(SHUT).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use anyhow::bail;
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::servers::seam::{self, GateState, Opening, Place};
+
+    /// One lock, of a gate that is open.
+    #[derive(Default)]
+    struct Main {
+        lock: Arc<Mutex<()>>,
+        /// The times that it was given.
+        given: AtomicU32,
+        /// True while whoever has it is not answered.
+        silent: Arc<AtomicBool>,
+    }
+
+    struct Had {
+        _lock: OwnedMutexGuard<()>,
+        silent: Arc<AtomicBool>,
+    }
+
+    impl HasGateLock for &Main {
+        async fn lock(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
+            let Ok(lock) = Arc::clone(&self.lock).try_lock_owned() else { return Ok(None) };
+            self.given.fetch_add(1, Ordering::Relaxed);
+            Ok(Some(Box::new(Had { _lock: lock, silent: Arc::clone(&self.silent) })))
+        }
+    }
+
+    #[async_trait]
+    impl seam::Turn for Had {
+        async fn end(self: Box<Self>) {}
+    }
+
+    #[async_trait]
+    impl GateLock for Had {
+        async fn state(&mut self) -> anyhow::Result<GateState> {
+            if self.silent.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            Ok(GateState { epoch: 1, open_epoch: 1 })
+        }
+        async fn place(&mut self) -> anyhow::Result<Option<Place>> {
+            bail!("a batch does not ask")
+        }
+        async fn take_epoch(&mut self, _: u64, _: u64) -> anyhow::Result<bool> {
+            bail!("a batch does not ask")
+        }
+        async fn filled_at(&mut self, _: &str) -> anyhow::Result<()> {
+            bail!("a batch does not ask")
+        }
+        async fn open(&mut self, _: u64, _: u64) -> anyhow::Result<Opening> {
+            bail!("a batch does not ask")
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn batches_share_a_lock_and_whoever_waits_has_it_between_two_rounds() {
+        let main = Main::default();
+        let turns = Turns::new(&main);
+        let began = Instant::now();
+        // Four shards have one batch after the other for ten seconds; it is never so that none is under way.
+        let shard = async |number: u64| {
+            sleep(Duration::from_millis(number * 30)).await;
+            while began.elapsed() < Duration::from_secs(10) {
+                let turn = turns.next().await.unwrap();
+                sleep(Duration::from_millis(120)).await;
+                turn.check().await.unwrap();
+            }
+        };
+        let waits = async {
+            let mut had = 0;
+            while began.elapsed() < Duration::from_secs(10) {
+                let lock = Arc::clone(&main.lock).lock_owned().await;
+                had += 1;
+                sleep(Duration::from_millis(10)).await;
+                drop(lock);
+                sleep(Duration::from_millis(100)).await;
+            }
+            had
+        };
+        let (had, ..) = tokio::join!(waits, shard(0), shard(1), shard(2), shard(3));
+        let rounds = main.given.load(Ordering::Relaxed);
+        assert!(had >= 10 && rounds <= had + 2, "{had} times in {rounds} rounds");
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn a_lock_that_main_does_not_answer_for_is_had_by_nobody() {
+        let main = Main::default();
+        let turns = Turns::new(&main);
+        let (one, other) = (turns.next().await.unwrap(), turns.next().await.unwrap());
+        main.silent.store(true, Ordering::Relaxed);
+        assert!(one.check().await.unwrap_err().to_string().contains("does not answer"));
+        main.silent.store(false, Ordering::Relaxed);
+        other.check().await.unwrap_err();
+        drop((one, other));
+        turns.next().await.unwrap().check().await.unwrap();
+    }
+}

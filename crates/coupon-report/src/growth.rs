@@ -27,10 +27,10 @@ pub(super) fn told(contestant: &Contestant) -> Option<Told> {
             "layout",
             format!(
                 "{}, asked for at second {}, in force at second {}: {}",
-                first.what,
+                of_rounds(contestant, |growth| &growth.what),
                 of(|growth| Some(growth.asked_s)),
                 of(|growth| Some(growth.in_force_s)),
-                first.layout
+                of_rounds(contestant, |growth| &growth.layout)
             ),
         ),
         ("moved", moved(contestant, first)),
@@ -53,6 +53,26 @@ pub(super) fn told(contestant: &Contestant) -> Option<Told> {
         )
     });
     Some(Told { facts, wrong, rows: rows(contestant) })
+}
+
+/// A text of the changes; where it is not the same in all rounds, as when other rooms were hot, each with the rounds that it is of.
+fn of_rounds(contestant: &Contestant, text: fn(&GrowthRound) -> &str) -> String {
+    let mut texts: Vec<(&str, Vec<String>)> = Vec::new();
+    for (round, growth) in (1..).zip(contestant.rounds.iter().map(|round| round.growth.as_ref())) {
+        let Some(text) = growth.map(text) else { continue };
+        match texts.iter_mut().find(|(other, _)| *other == text) {
+            Some((_, rounds)) => rounds.push(round.to_string()),
+            None => texts.push((text, vec![round.to_string()])),
+        }
+    }
+    if let [(text, _)] = &texts[..] {
+        return (*text).to_owned();
+    }
+    let each = texts.iter().map(|(text, rounds)| {
+        let word = if rounds.len() == 1 { "round" } else { "rounds" };
+        format!("{text} ({word} {})", rounds.join(", "))
+    });
+    each.collect::<Vec<_>>().join("; ")
 }
 
 fn shown(estimate: Option<Estimate>) -> String {

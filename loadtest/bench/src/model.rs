@@ -43,16 +43,20 @@ pub enum Bound {
     AtLeast(f64),
     /// This or less.
     AtMost(f64),
+    /// Nothing is expected of it: the figure is a price, and what it buys is for its reader to weigh.
+    Free,
 }
 
 impl Bound {
-    /// True when a figure comes to it.
+    /// The verdict on a figure.
     #[must_use]
-    pub fn reached_by(self, value: f64) -> bool {
-        match self {
+    pub fn judge(self, value: f64) -> Standing {
+        let reached = match self {
             Self::AtLeast(least) => value >= least,
             Self::AtMost(most) => value <= most,
-        }
+            Self::Free => return Standing::NoTarget,
+        };
+        if reached { Standing::Reached } else { Standing::Missed }
     }
 }
 
@@ -117,6 +121,8 @@ pub enum Standing {
     Reached,
     /// It does not.
     Missed,
+    /// It was measured, and there is none.
+    NoTarget,
     /// It was measured, but not what it should be: the row's `problems` say why. There is no verdict.
     NotValid,
     /// It was not measured, and why.
@@ -200,13 +206,7 @@ impl Row {
             problems.push("the rounds gave no figure".to_owned());
         }
         let standing = match spread {
-            Some(spread) if problems.is_empty() => {
-                if claim.target.reached_by(spread.median) {
-                    Standing::Reached
-                } else {
-                    Standing::Missed
-                }
-            }
+            Some(spread) if problems.is_empty() => claim.target.judge(spread.median),
             _ => Standing::NotValid,
         };
         Self { claim, standing, spread, samples, figures, problems }
@@ -293,6 +293,8 @@ mod tests {
         assert_eq!(row(Bound::AtLeast(0.6), &[0.2, 0.59, 0.9]), Standing::Missed);
         assert_eq!(row(Bound::AtMost(2.0), &[1.0, 2.0, 9.0]), Standing::Reached);
         assert_eq!(row(Bound::AtMost(2.0), &[1.0, 2.1, 9.0]), Standing::Missed);
+        assert_eq!(row(Bound::Free, &[1.0, 2.1, 9.0]), Standing::NoTarget);
+        assert_eq!(row(Bound::Free, &[]), Standing::NotValid);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) fn target(claim: &Claim) -> String {
     let (sign, value) = match claim.target {
         Bound::AtLeast(least) => ("≥", least),
         Bound::AtMost(most) => ("≤", most),
+        Bound::Free => return "—".to_owned(),
     };
     format!("{sign} {}", with_unit(&number(value), &claim.unit))
 }
@@ -37,6 +38,7 @@ pub(super) const fn standing(standing: &Standing) -> &'static str {
     match standing {
         Standing::Reached => "reached",
         Standing::Missed => "missed",
+        Standing::NoTarget => "no target",
         Standing::NotValid => "not valid",
         Standing::NotRun(_) => "not run",
     }

@@ -48,7 +48,7 @@ fn cells(row: &Row) -> [String; 4] {
     let standing = match &row.standing {
         Standing::NotRun(why) => format!("{standing}: {why}"),
         Standing::NotValid => format!("{standing}: {}", row.problems.join("; ")),
-        Standing::Reached | Standing::Missed => standing.to_owned(),
+        Standing::Reached | Standing::Missed | Standing::NoTarget => standing.to_owned(),
     };
     [claim.id.to_string(), figure, shown::target(claim), standing]
 }

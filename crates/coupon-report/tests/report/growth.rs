@@ -86,6 +86,17 @@ fn a_change_of_the_layout_is_told_with_its_moment_its_price_and_what_was_predict
     assert!(!html::render(&of_rounds(5)).contains("While the layout changes"));
 }
 
+/// The rooms that are hot in one turn need not be those of the next.
+#[test]
+fn a_change_that_is_another_in_some_rounds_is_told_with_its_rounds() {
+    let mut report = changed(50_123.0);
+    let round = &mut contestant(&mut report, "hash").rounds[2];
+    round.growth.as_mut().unwrap().what = "give rooms 3, 1 ranges of their own".to_owned();
+    let told = printed(&report).split_whitespace().collect::<Vec<_>>().join(" ");
+    let wanted = "go on over 8 shards (rounds 1, 2, 4, 5); give rooms 3, 1 ranges of their own (round 3), asked for at";
+    assert!(told.contains(wanted), "{told}");
+}
+
 #[test]
 fn rows_that_move_otherwise_than_routing_says_are_a_failure_that_is_said() {
     let report = changed(49_000.0);

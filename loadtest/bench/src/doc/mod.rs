@@ -10,7 +10,7 @@ use std::fmt::{self, Write};
 use coupon_measure::Table;
 use coupon_report::model::Reading;
 
-use super::model::{Spread, Standing};
+use super::model::{Bound, Spread, Standing};
 use super::record::{Bench, Part};
 pub use notes::Notes;
 
@@ -23,7 +23,8 @@ Written by `make bench` from `bench.json`: do not edit. Causes are named in [ben
 - Absolute rates say more about the machine than about the code. So nearly every figure is a ratio to a ceiling that was
   measured in the same run: the two take turns, in an order drawn anew for each round, and the ratio is of rounds.
 - A figure is the median over the rounds, with the lowest and the highest in brackets and the number of rounds.
-- **reached** and **missed** compare the median with the target, and lead to the cause where one is known. **not valid**:
+- **reached** and **missed** compare the median with the target, and lead to the cause where one is known. **no target**: a price, of
+  which nobody asks that it be so high or low. **not valid**:
   something else was measured than should have been (coupons sold out, requests failed, the audit found a violation).
 - Only grabs with `grab_status` 1 count, and after its rounds every service is drained and audited against what it had
   answered. Generator, services and servers share the machine.
@@ -82,7 +83,7 @@ fn write_run(text: &mut String, bench: &Bench) -> fmt::Result {
     let of = |standing: fn(&Standing) -> bool| bench.rows().filter(|row| standing(&row.standing)).count();
     let reached = of(|standing| *standing == Standing::Reached);
     let missed = of(|standing| *standing == Standing::Missed);
-    let all = bench.rows().count();
+    let all = bench.rows().filter(|row| row.claim.target != Bound::Free).count();
     let none = all - reached - missed;
     table.row(["targets", &format!("{reached} of {all} reached, {missed} missed, {none} without a figure")]);
     write!(text, "\n{}", table.markdown())

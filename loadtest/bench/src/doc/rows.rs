@@ -50,7 +50,7 @@ fn cells(row: &Row, notes: &Notes) -> Vec<String> {
 fn verdict(row: &Row, notes: &Notes) -> String {
     let (id, standing) = (&row.claim.id, shown::standing(&row.standing));
     match &row.standing {
-        Standing::Reached => link(notes, id, standing),
+        Standing::Reached | Standing::NoTarget => link(notes, id, standing),
         Standing::Missed if notes.anchor(id).is_none() => format!("**{standing}**, no cause named yet"),
         Standing::Missed => link(notes, id, &format!("**{standing}**")),
         Standing::NotValid => format!("**{standing}**: {}", row.problems.join("; ")),

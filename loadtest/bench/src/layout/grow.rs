@@ -125,6 +125,14 @@ struct Found {
     rows: f64,
 }
 
+impl Found {
+    /// The reason why a round proves nothing whose requests were not all answered.
+    fn failures(&self) -> Option<String> {
+        let Self { failed, .. } = self;
+        (*failed > 0.0).then(|| format!("{failed} requests failed"))
+    }
+}
+
 pub(super) fn measure(context: &Context, store: Store) -> Result<Vec<Measurement>> {
     let rounds = if context.quick { 1 } else { 2 };
     let found = (0..rounds)
@@ -134,7 +142,9 @@ pub(super) fn measure(context: &Context, store: Store) -> Result<Vec<Measurement
         })
         .collect::<Result<Vec<Found>>>()?;
     let all = |figure: fn(&Found) -> f64| found.iter().map(figure).collect::<Vec<f64>>();
-    let problems: Vec<String> = found.iter().filter_map(|found| found.problem.clone()).collect();
+    let failures: Vec<String> = found.iter().filter_map(Found::failures).collect();
+    let violations = found.iter().filter_map(|found| found.problem.clone());
+    let problems: Vec<String> = violations.chain(failures.iter().cloned()).collect();
     let measured = |what, samples, figures| {
         Measurement::new(id(what, store), samples).figures(figures).problems(problems.clone())
     };
@@ -155,7 +165,7 @@ pub(super) fn measure(context: &Context, store: Store) -> Result<Vec<Measurement
     let rows = NamedFigure::of("rows moved in all", "", &all(|found| found.rows));
     Ok(vec![
         // What is found is the figure, and makes no figure of its own invalid.
-        Measurement::new(id("audit", store), all(|found| found.violations)).figures(vec![failed]),
+        Measurement::new(id("audit", store), all(|found| found.violations)).figures(vec![failed]).problems(failures),
         measured("pause", all(|found| found.pause_s), vec![before]),
         latency("grabs", |found| found.grabs),
         latency("reads", |found| found.reads),

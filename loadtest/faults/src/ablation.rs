@@ -241,6 +241,13 @@ pub static ABLATIONS: &[Ablation] = &[
         ExpectedFinding::Audit(&[Kind::Misplaced]),
     ),
     left_out(
+        Mechanism::LayoutFence,
+        "the gate grants what a process places that does not know the version of the layout",
+        "46",
+        "rows where nobody looks",
+        ExpectedFinding::Audit(&[Kind::Misplaced]),
+    ),
+    left_out(
         Mechanism::LateRows,
         "a result that comes late is stored where it was to be before its rows moved",
         "45",

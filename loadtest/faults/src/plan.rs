@@ -58,6 +58,8 @@ pub(super) struct ProcessPlan {
     pub(super) role: &'static str,
     /// The fail points that are on when it starts: the name and text of each file in its folder of them.
     pub(super) fail_points: Vec<(String, String)>,
+    /// True if its connections pass through the proxies, where there are any in front of servers.
+    pub(super) proxied: bool,
 }
 
 impl DeploymentPlan {
@@ -75,6 +77,7 @@ impl DeploymentPlan {
             name: format!("{service}-{number}"),
             role,
             fail_points: fail_points.clone(),
+            proxied: self.proxied != Proxied::MainOfFirst || number == 0,
         };
         self.roles.iter().enumerate().map(process).collect()
     }
@@ -99,6 +102,8 @@ pub(super) enum Proxied {
     RabbitMq,
     /// The connections between services and main.
     Main,
+    /// Those between the first process of each service and main.
+    MainOfFirst,
     /// The connections between services and the shards.
     Shards,
 }
@@ -111,7 +116,7 @@ impl Proxied {
             Self::Nothing | Self::Clients => return None,
             Self::Redis => ("COUPON__SERVERS__REDIS", slice::from_ref(&settings.redis)),
             Self::RabbitMq => ("COUPON__SERVERS__RABBITMQ", slice::from_ref(&settings.rabbitmq)),
-            Self::Main => ("COUPON__SERVERS__MAIN", slice::from_ref(&settings.main)),
+            Self::Main | Self::MainOfFirst => ("COUPON__SERVERS__MAIN", slice::from_ref(&settings.main)),
             Self::Shards => ("COUPON__SERVERS__SHARDS", settings.shards.as_slice()),
         };
         Some((name, servers.iter().map(|url| url.expose().to_owned()).collect()))

@@ -376,6 +376,21 @@ pub static CASES: &[FaultCase] = &[
             growth::frozen_across,
         )
     }),
+    FaultCase {
+        plan: DeploymentPlan {
+            roles: &["all", "api"],
+            load_on: 1,
+            prepared: growth::SHARDS,
+            proxied: Proxied::MainOfFirst,
+            ..DeploymentPlan::PLAIN
+        },
+        ..case(
+            "46",
+            "the only process that stores cut off from main while four shards become eight, and asked for coupons",
+            "it grants nothing that it would place by the layout before, and stores what others grant",
+            growth::cut_off_across,
+        )
+    },
 ];
 
 /// Processes that have opened more shards than the layout uses, and results that have a place to go to.

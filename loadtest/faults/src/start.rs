@@ -107,6 +107,7 @@ impl SeededService {
         let command = self.prepared.lead(context.programs.command(&self.spec.program)?);
         let command = SETTINGS.iter().fold(command, |command, setting| command.setting(*setting));
         let command = command.setting(format!("shards_prepared={}", case.plan.prepared));
+        let environment = if plan.proxied { environment } else { &[] };
         let command = command.arguments(["--role", plan.role]).environment(environment.iter().cloned());
         let log = context.options.logs.join(format!("{}-{}.log", case.id, plan.name));
         TestedProcess::start(command, fail_points, log)

@@ -1,19 +1,22 @@
 //! Four shards that become eight, while something happens to those who move their rows, or to where these are.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use coupon_lab::growth::{LayoutStep, announce};
 use coupon_lab::wait::{at_once, until};
 use coupon_loadgen::http::{get_json, post_json};
-use coupon_service::api::{LayoutChanged, LayoutView, Rebalance, RebalanceView};
+use coupon_service::api::{LayoutView, Rebalance, RebalanceView};
 use coupon_stack::{Server, Stack};
 use serde_json::json;
 
 use super::services::{dead, one_of_each_dies};
-use super::{RECOVERY, away, databases, frozen};
+use super::{RECOVERY, away, databases, frozen, meanwhile};
 use crate::deployment::CaseDeployment;
 use crate::proof::Proof;
+use crate::proxy::ProxyMode;
 use crate::service::TestedService;
+use crate::start::CATALOGUE;
 
 /// The shards that there are afterwards.
 pub(crate) const SHARDS: u16 = 8;
@@ -25,22 +28,33 @@ const AWAY: Duration = Duration::from_secs(5);
 const MOVED: Duration = Duration::from_secs(150);
 /// Between a table that a batch of rows has left and the one that it goes to.
 const POINT: &str = "after-leave";
+/// The time from which on a version is in force by every process's clock.
+const IN_FORCE: Duration = Duration::from_secs(1);
+/// The time within which what was granted is stored.
+const STORED: Duration = Duration::from_secs(3);
+/// Users who ask a process beside the load, so many that some of their results belong elsewhere from then on, and their coupon, which
+/// does not sell out.
+const ASKING: std::ops::RangeInclusive<u64> = 201..=240;
+const COUPON: u64 = CATALOGUE.coupons();
 
-/// Whoever moves rows is killed with some that are in no table.
+/// Whoever moves rows is killed with some that are in no table: the first that leave, however fast they move.
 pub(crate) fn mover_killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
-    grown(deployment, || {
-        deployment.processes().try_for_each(|process| process.arm(POINT, "kill"))?;
-        one_of_each_dies(deployment, POINT)?;
-        let gone = dead(deployment);
-        // Another one goes on before it is back.
-        std::thread::sleep(AWAY);
-        deployment
-            .processes()
-            .filter(|process| !process.is_running())
-            .try_for_each(|process| process.start_again())?;
-        ensure!(gone >= deployment.services.len(), "{gone} processes died where they moved rows");
-        Ok(format!("{gone} processes died where they came by {POINT}"))
-    })
+    deployment.fault_begins();
+    deployment.processes().try_for_each(|process| process.arm(POINT, "kill"))?;
+    at_once(&deployment.services, begin)?;
+    one_of_each_dies(deployment, POINT)?;
+    let gone = dead(deployment);
+    // None had arrived when it died: another process goes on before it is back.
+    let goes_on = at_once(&deployment.services, |service| {
+        until("another process moves rows", RECOVERY, || Ok(movement(service)?.moved > 0))
+    });
+    deployment
+        .processes()
+        .filter(|process| !process.is_running())
+        .try_for_each(|process| process.start_again())?;
+    goes_on?;
+    ensure!(gone >= deployment.services.len(), "{gone} processes died where they moved rows");
+    moved(deployment, &format!("{gone} processes died where they came by {POINT}, and others went on"))
 }
 
 /// The process that takes grabs and moves no rows is killed.
@@ -85,6 +99,52 @@ pub(crate) fn frozen_across(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     )
 }
 
+/// The only process that stores is cut off from main while the layout changes, and is asked for coupons by users beside the load once
+/// the version is in force. What it would grant, it would place by the version before, and store there.
+pub(crate) fn cut_off_across(deployment: &CaseDeployment<'_>) -> Result<Proof> {
+    deployment.fault_begins();
+    let set = |mode| deployment.proxies.iter().for_each(|proxy| proxy.set(mode));
+    let asked = meanwhile(
+        || {
+            set(ProxyMode::Swallow);
+            Ok(())
+        },
+        || {
+            let asked = at_once(&deployment.services, |service| {
+                let version = announce(&service.answering()?, LayoutStep::Shards(SHARDS.try_into()?))?;
+                std::thread::sleep(version.in_force.saturating_duration_since(Instant::now()) + IN_FORCE);
+                ask_the_first(deployment, service)
+            })?;
+            std::thread::sleep(STORED);
+            Ok(asked)
+        },
+        || {
+            set(ProxyMode::Pass);
+            Ok(())
+        },
+    )?;
+    deployment.fault_ends();
+    let held: u64 = deployment.proxies.iter().map(|proxy| proxy.harm().held).sum();
+    Proof::when(
+        held > 0 && asked.iter().all(|users| *users > 0),
+        format!(
+            "{held} packets were held back between main and the only process that stores; so many users asked it once the layout \
+             over {SHARDS} shards was in force: {}",
+            asked.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+        ),
+    )
+}
+
+/// Users beside the load ask the first process of a service, all at once. Returns how many did.
+fn ask_the_first(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<u64> {
+    let target = service.processes.first().context("it has no process")?.target(service.name);
+    let asked = at_once(ASKING, |user| {
+        deployment.record.grab(service.name, &target, user, COUPON);
+        Ok(())
+    })?;
+    Ok(asked.len() as u64)
+}
+
 /// Rows move to eight shards, and something happens half-way.
 fn grown(deployment: &CaseDeployment<'_>, half_way: impl FnOnce() -> Result<String>) -> Result<Proof> {
     deployment.fault_begins();
@@ -93,6 +153,11 @@ fn grown(deployment: &CaseDeployment<'_>, half_way: impl FnOnce() -> Result<Stri
         until_half_way(service)
     })?;
     let seen = half_way()?;
+    moved(deployment, &seen)
+}
+
+/// Waits until all rows have moved, and ends the fault.
+fn moved(deployment: &CaseDeployment<'_>, seen: &str) -> Result<Proof> {
     let moved = at_once(&deployment.services, |service| until_moved(deployment, service))?;
     deployment.fault_ends();
     Proof::when(
@@ -107,12 +172,13 @@ fn listed(moved: &[u64]) -> String {
 
 /// Announces the layout over more shards and, once it is in force, has earlier rows move to where it says.
 fn begin(service: &TestedService) -> Result<()> {
-    let target = service.answering()?;
-    let announced: LayoutChanged = post_json(&target, "/admin/layout", &json!({ "shards": SHARDS }))?;
-    announced.version.with_context(|| format!("{}: no version was announced", service.name))?;
+    announce(&service.answering()?, LayoutStep::Shards(SHARDS.try_into()?))?;
     let rate = json!({ "rows_per_s": RATE });
     until("the version is in force", RECOVERY, || {
-        Ok(post_json::<RebalanceView>(&target, "/admin/rebalance", &rate).is_ok())
+        // Whoever was asked may be gone since.
+        let target = service.answering()?;
+        let begun = post_json::<RebalanceView>(&target, "/admin/rebalance", &rate);
+        Ok(begun.is_ok() || movement(service).is_ok())
     })
 }
 

@@ -12,7 +12,7 @@ use crate::{Progress, Site, servers};
 const STAGE: &str = "room index";
 
 /// Makes the room index of a data set that no service is using, over all its shards. One that is there is made anew; one that was
-/// cut short is none, and is begun anew by the next run. The strategy's name says whose databases are meant, unless
+/// cut short is none, and the next run goes on with it, unless rows may have changed in between. The strategy's name says whose databases are meant, unless
 /// `servers.namespace` does.
 ///
 /// # Errors

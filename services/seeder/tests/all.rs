@@ -5,6 +5,8 @@ mod copying;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod room_index;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod service;

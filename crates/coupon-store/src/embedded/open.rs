@@ -67,6 +67,8 @@ pub fn open(
     let folder = open_folder(options, &*strategy)?;
     agreed(options.room_index, folder.room_index())
         .with_context(|| format!("cannot use {}", folder.dir().display()))?;
+    // Rows change from now on.
+    folder.note_making(None)?;
     let main = folder.connect_main()?;
     let layouts = Arc::new(read_layouts(&folder, &main, strategy)?);
     settle::everything(&folder, clock.now())?;

@@ -242,12 +242,18 @@ pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) ->
 
 /// The statement that stores rows with all that became of them, all or none, with those that are held.
 pub(super) fn insert_whole(table: TableId, rows: &[&CouponResult]) -> String {
+    let values = whole(rows.iter().copied());
+    format!("INSERT INTO {table} ({}) VALUES {values}{}", statements::COLUMNS.join(","), hold(table, rows))
+}
+
+/// The values of rows with all that became of them, in the order of a table's columns. As text, since a statement that is prepared for so
+/// many values takes the server, and the driver, some MB.
+pub(super) fn whole<'a>(rows: impl ExactSizeIterator<Item = &'a CouponResult>) -> String {
     /// The characters of a row, as they usually are.
     const ROW: usize = 112;
-    let mut sql = format!("INSERT INTO {table} ({}) VALUES ", statements::COLUMNS.join(","));
-    sql.reserve(rows.len() * ROW);
+    let mut sql = String::with_capacity(rows.len() * ROW);
     let mut digits = itoa::Buffer::new();
-    for (number, row) in rows.iter().enumerate() {
+    for (number, row) in rows.enumerate() {
         let CouponResult { grab_status, fail_reason, grab_time, use_status, use_time, order_amount, .. } =
             row;
         sql.push_str(if number == 0 { "(" } else { ",(" });
@@ -267,7 +273,7 @@ pub(super) fn insert_whole(table: TableId, rows: &[&CouponResult]) -> String {
         numbers(&mut sql, &mut digits, &[state_time]);
         sql.push(')');
     }
-    sql + &hold(table, rows)
+    sql
 }
 
 /// Writes the ids that a row begins with.

@@ -5,7 +5,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use coupon_seeding::{CopyOptions, Progress};
-use rusqlite::{Connection, OpenFlags};
 
 use super::site::{Here, slow};
 
@@ -98,16 +97,7 @@ fn a_killed_copy_goes_on_by_the_same_command_and_no_service_opens_it_before() {
     from.seed(PAST);
     for to in Here::both("copy_killed", "range-room", 6) {
         let noted = "SELECT COUNT(*) FROM meta WHERE name = 'copying.results'";
-        killed(&from, &to, || {
-            if to.is_folder() {
-                let only_read = OpenFlags::SQLITE_OPEN_READ_ONLY;
-                let main = Connection::open_with_flags(to.folder_path().join("main.sqlite"), only_read);
-                main.and_then(|main| main.query_row(noted, [], |row| row.get::<_, i64>(0)))
-                    .is_ok_and(|n| n > 0)
-            } else {
-                to.place().try_to_ask(None, noted).is_ok_and(|rows| rows[0][0].as_deref() != Some("0"))
-            }
-        });
+        killed(&from, &to, || to.number_in_main(noted).is_some_and(|n| n > 0));
         let opened = catch_unwind(AssertUnwindSafe(|| drop(to.service())));
         assert!(opened.is_err(), "no service opens half a copy");
         let output = program(&from, &to).output().unwrap();

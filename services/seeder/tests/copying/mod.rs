@@ -3,5 +3,5 @@
 mod cut_short;
 mod refused;
 mod sale;
-mod site;
+pub(crate) mod site;
 mod whole;

@@ -9,6 +9,7 @@ use coupon_audit::{AuditReport, Data, Scope};
 use coupon_core::{GrabTerms, ShardingStrategy};
 use coupon_seeding::{CopyOptions, CopyReport, Progress, SeedOptions, Silent, Site, audited};
 use coupon_store::clock::Clock;
+use rusqlite::{Connection, OpenFlags};
 
 use crate::files::common::{shard_db, tables};
 use crate::servers::common::{Place, small, stack};
@@ -92,6 +93,18 @@ impl Here {
         let mut settings = self.settings();
         settings.push(format!("servers.role={role}"));
         Service::start(Arc::clone(&self.strategy), settings)
+    }
+
+    /// A number that main has, if it can be asked.
+    pub(crate) fn number_in_main(&self, sql: &str) -> Option<i64> {
+        match &self.kind {
+            Kind::Folder(_) => {
+                let path = self.folder_path().join("main.sqlite");
+                let main = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+                main.query_row(sql, [], |row| row.get(0)).ok()
+            }
+            Kind::Servers(place) => place.try_to_ask(None, sql).ok()?[0][0].as_ref()?.parse().ok(),
+        }
     }
 
     /// Changes a shard by hand.

@@ -24,7 +24,7 @@ use self::connection::{connect, make, query_only};
 pub use self::error::{FolderError, Holder};
 use self::meta::{MainMeta, check_is_empty, check_shard};
 use crate::carried::COPYING;
-use crate::room_index::{self, RoomPlaces};
+use crate::room_index::{self, Making, RoomPlaces};
 
 /// The version of the files' layout that this code writes, and the last it can read.
 pub const FORMAT: u32 = 4;
@@ -205,16 +205,34 @@ impl Folder {
         self.rooms
     }
 
-    /// Says in main that there is this room index, or none.
+    /// Says in main that there is this room index, or none, and that none is being made.
     pub(crate) fn with_room_index(self, rooms: Option<RoomPlaces>) -> Result<Self, FolderError> {
-        match rooms {
-            Some(rooms) => {
-                let row = (room_index::META, rooms.shards().to_string());
-                self.write_main("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", row)?;
-            }
-            None => self.write_main("DELETE FROM meta WHERE name = ?1", [room_index::META])?,
-        }
+        self.note(room_index::META, rooms.map(|rooms| rooms.shards().to_string()))?;
+        self.note_making(None)?;
         Ok(Self { rooms, ..self })
+    }
+
+    /// Notes in main how far a room index has come that is being made; or that rows have changed, so that none can go on.
+    pub(crate) fn note_making(&self, making: Option<Making>) -> Result<(), FolderError> {
+        self.note(room_index::MAKING, making.map(|making| making.to_string()))
+    }
+
+    /// How far a room index over all shards has come that was being made, if it can go on.
+    pub(crate) fn making(&self) -> Result<Option<Making>, FolderError> {
+        if self.rooms.is_some() {
+            return Ok(None);
+        }
+        let noted = MetaTable::open(&self.main_path(), "meta")?.get(room_index::MAKING)?;
+        Ok(Making::go_on(noted.as_deref(), RoomPlaces::over(self.shards), 0))
+    }
+
+    fn note(&self, name: &str, value: Option<String>) -> Result<(), FolderError> {
+        match value {
+            Some(value) => {
+                self.write_main("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", [name, &value])
+            }
+            None => self.write_main("DELETE FROM meta WHERE name = ?1", [name]),
+        }
     }
 
     /// The main database's file.

@@ -1,7 +1,7 @@
 //! Makes a folder's room index, takes it away, and tells it of what waits: where no service has the folder.
 
 use anyhow::Context as _;
-use coupon_core::{CouponResult, ShardId, Timestamp};
+use coupon_core::{CouponResult, Placement, ShardId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::carrier::ROWS;
@@ -11,21 +11,71 @@ use crate::embedded::folder::Folder;
 use crate::embedded::moves::{self, LEAVING};
 use crate::embedded::shards::sum_totals;
 use crate::embedded::sql;
-use crate::room_index::{self, RoomPlaces};
+use crate::room_index::{self, Making, RoomPlaces};
 
 /// The rows that are read from a table at a time.
 const CHUNK: usize = 8_192;
 
 /// Makes the index over all shards of a folder that no service has, of what is stored in their tables. Where it is cut short
-/// there is none, and it is begun anew. `told` hears how many rows of how many it has.
+/// there is none, and the next run goes on, unless rows may have changed in between. `told` hears how many rows of how many it has.
 ///
 /// # Errors
 /// When a file cannot be read or written.
 pub fn build(folder: Folder, told: &mut dyn FnMut(u64, u64)) -> anyhow::Result<Folder> {
-    let folder = folder.with_room_index(None)?;
-    let places = RoomPlaces::over(folder.shards());
     let shards = open(&folder)?;
+    let (folder, mut making) = match folder.making()? {
+        Some(making) => (folder, making),
+        None => begin(folder, &shards)?,
+    };
+    let (places, now) = (making.places(), Clock::system().now());
+    let mut all = 0;
+    for (_, db) in &shards {
+        all += sum_totals(db, &sql::tables(db)?)?.results;
+    }
     for (shard, db) in &shards {
+        let so_far = making;
+        let take = |at: Option<Placement>, rows: &[CouponResult]| {
+            for (to, rows) in places.parted(rows) {
+                let (_, db) = shards.get(to.index()).context("a shard of the index is not there")?;
+                take_in(db, &Delivery { rows, positions: Vec::new() }, now)?;
+            }
+            let Some(at) = at else { return Ok(()) };
+            let taken = making.took(at, rows);
+            folder.note_making(Some(making))?;
+            told(taken, all.max(taken));
+            Ok(())
+        };
+        read_all(db, *shard, so_far, take)
+            .with_context(|| folder.shard_path(*shard).display().to_string())?;
+    }
+    drop(shards);
+    Ok(folder.with_room_index(Some(places))?)
+}
+
+/// Every row of a shard that is left, some thousands at a time, with the place that they are at; those that are leaving it come last.
+fn read_all(
+    db: &Connection,
+    shard: ShardId,
+    making: Making,
+    mut take: impl FnMut(Option<Placement>, &[CouponResult]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    for (table, mut after) in making.left(shard, sql::tables(db)?) {
+        loop {
+            let rows = sql::behind(db, table, after, CHUNK)?;
+            let Some(last) = rows.last() else { break };
+            after = last.result_id.number();
+            take(Some(Placement::new(shard, table)), &rows)?;
+        }
+    }
+    let leaving = moves::leaving(db).with_context(|| format!("the table {LEAVING}"))?;
+    let leaving = leaving.into_iter().flat_map(|batch| batch.rows).map(|row| row.result);
+    take(None, &leaving.collect::<Vec<_>>())
+}
+
+/// Begins an index over all shards anew.
+fn begin(folder: Folder, shards: &[(ShardId, Connection)]) -> anyhow::Result<(Folder, Making)> {
+    let folder = folder.with_room_index(None)?;
+    for (shard, db) in shards {
         let anew = || {
             let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
             drop_tables(&transaction)?;
@@ -34,42 +84,8 @@ pub fn build(folder: Folder, told: &mut dyn FnMut(u64, u64)) -> anyhow::Result<F
         };
         anew().with_context(|| folder.shard_path(*shard).display().to_string())?;
     }
-    let (mut rows, mut all, now) = (0, 0, Clock::system().now());
-    for (_, db) in &shards {
-        all += sum_totals(db, &sql::tables(db)?)?.results;
-    }
-    for (shard, db) in &shards {
-        read_all(db, |part| {
-            rows += part.len() as u64;
-            for (to, rows) in places.parted(&part) {
-                let (_, db) = shards.get(to.index()).context("a shard of the index is not there")?;
-                take_in(db, &Delivery { rows, positions: Vec::new() }, now)?;
-            }
-            told(rows, all.max(rows));
-            Ok(())
-        })
-        .with_context(|| folder.shard_path(*shard).display().to_string())?;
-    }
-    drop(shards);
-    Ok(folder.with_room_index(Some(places))?)
-}
-
-/// Every row of a shard that is in a table or leaving one, some thousands at a time.
-fn read_all(
-    db: &Connection,
-    mut take: impl FnMut(Vec<CouponResult>) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    for table in sql::tables(db)? {
-        let mut after = -1;
-        loop {
-            let rows = sql::behind(db, table, after, CHUNK)?;
-            let Some(last) = rows.last() else { break };
-            after = last.result_id.number();
-            take(rows)?;
-        }
-    }
-    let leaving = moves::leaving(db).with_context(|| format!("the table {LEAVING}"))?;
-    take(leaving.into_iter().flat_map(|batch| batch.rows).map(|row| row.result).collect())
+    let making = Making::begin(RoomPlaces::over(folder.shards()), 0);
+    Ok((folder, making))
 }
 
 /// Takes the index away, if there is one.
@@ -84,11 +100,13 @@ pub fn drop_index(folder: Folder) -> anyhow::Result<Folder> {
     Ok(folder)
 }
 
-/// Tells the index, if there is one, of everything that waits in a folder that no service has.
+/// Tells the index, if there is one, of everything that waits in a folder that no service has, before rows of it are retired. One that
+/// was being made does not go on.
 ///
 /// # Errors
 /// When a file cannot be read or written, or the index has lost what it was told.
 pub fn settle(folder: &Folder) -> anyhow::Result<()> {
+    folder.note_making(None)?;
     let Some(places) = folder.room_index() else { return Ok(()) };
     let shards = open(folder)?;
     for to in places.all() {

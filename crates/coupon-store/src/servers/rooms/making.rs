@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 use coupon_core::schema::Dialect;
-use coupon_core::{CouponResult, ShardId, TableId, Timestamp};
+use coupon_core::{CouponResult, Placement, ShardId, TableId, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, TxOpts};
 
 use super::{Rooms, drop_tables, make_tables, put};
-use crate::room_index::{self, META, RoomPlaces};
+use crate::room_index::{self, MAKING, META, Making, RoomPlaces};
 use crate::servers::cluster::Cluster;
 use crate::servers::copied::Resting;
 use crate::servers::mysql::Database;
@@ -19,8 +19,8 @@ use crate::statements;
 /// The rows that are read from a table at a time.
 const CHUNK: usize = 5_000;
 
-/// Makes the index of a data set that no service is at work on, over all its shards. Where it is cut short there is none, and it
-/// is begun anew. `told` hears how many rows of how many it has.
+/// Makes the index of a data set that no service is at work on, over all its shards. Where it is cut short there is none, and the
+/// next run goes on, unless rows have changed in between. `told` hears how many rows of how many it has.
 ///
 /// # Errors
 /// When a service is at work on it, or a database cannot be used.
@@ -38,7 +38,7 @@ pub fn build(
 /// As for [`build`].
 pub fn drop_index(settings: &ServersSettings, namespace: Namespace) -> anyhow::Result<()> {
     at_rest(settings, namespace, async |cluster| {
-        forget(cluster).await?;
+        forget(cluster, &[META, MAKING]).await?;
         for (_, database) in cluster.numbered() {
             let mut conn = database.connect().await?;
             drop_tables(&mut conn).await.map_err(|error| database.error(&error))?;
@@ -65,9 +65,51 @@ fn at_rest(
 /// # Errors
 /// When a database cannot be used.
 pub async fn build_in(cluster: &Cluster, told: &mut dyn FnMut(u64, u64)) -> anyhow::Result<()> {
-    forget(cluster).await?;
     let shards = u16::try_from(cluster.shards.len()).ok().and_then(std::num::NonZeroU16::new);
     let places = RoomPlaces::over(shards.context("there are no shards")?);
+    let (mut all, mut changes) = (0, 0);
+    for (_, database) in cluster.numbered() {
+        let mut conn = database.connect().await?;
+        // The shards count themselves.
+        // What stores or changes rows commits, and what retires them writes an entry.
+        let counted = conn.query_first("SELECT results, commits + outbox_id FROM shard_state").await;
+        let (results, changed): (u64, u64) =
+            counted.map_err(|error| database.error(&error))?.unwrap_or_default();
+        (all, changes) = (all + results, changes + changed);
+    }
+    let noted = cluster.notes(META).await?;
+    let goes_on = Making::go_on(noted.get(MAKING).map(String::as_str), places, changes);
+    let mut making = match goes_on.filter(|_| !noted.contains_key(META)) {
+        Some(making) => making,
+        None => {
+            begin(cluster).await?;
+            Making::begin(places, changes)
+        }
+    };
+    for (shard, database) in cluster.numbered() {
+        let mut conn = database.connect_alone().await?;
+        let failed = |error| database.error(&error);
+        for (table, mut after) in making.left(shard, sql::tables(&mut conn).await.map_err(failed)?) {
+            loop {
+                let rows = behind(&mut conn, table, after).await.map_err(failed)?;
+                let Some(last) = rows.last() else { break };
+                after = last.result_id.number();
+                take_in(cluster, places, &rows).await?;
+                let taken = making.took(Placement::new(shard, table), &rows);
+                cluster.note(MAKING, &making.to_string()).await?;
+                told(taken, all.max(taken));
+            }
+        }
+        let rows = leaving(&mut conn).await.map_err(failed)?;
+        take_in(cluster, places, &rows).await?;
+    }
+    cluster.note(META, &places.shards().to_string()).await?;
+    forget(cluster, &[MAKING]).await
+}
+
+/// Begins an index over all shards anew.
+async fn begin(cluster: &Cluster) -> anyhow::Result<()> {
+    forget(cluster, &[META, MAKING]).await?;
     for (_, database) in cluster.numbered() {
         let mut conn = database.connect().await?;
         let anew = async {
@@ -76,38 +118,17 @@ pub async fn build_in(cluster: &Cluster, told: &mut dyn FnMut(u64, u64)) -> anyh
         };
         anew.await.map_err(|error| database.error(&error))?;
     }
-    let (mut taken, mut all) = (0, 0);
-    for (_, database) in cluster.numbered() {
-        let mut conn = database.connect().await?;
-        // The shards count themselves.
-        let counted = conn.query_first("SELECT results FROM shard_state").await;
-        all += counted.map_err(|error| database.error(&error))?.unwrap_or(0);
-    }
-    for (_, database) in cluster.numbered() {
-        let mut conn = database.connect_alone().await?;
-        let failed = |error| database.error(&error);
-        for table in sql::tables(&mut conn).await.map_err(failed)? {
-            let mut after = -1;
-            loop {
-                let rows = behind(&mut conn, table, after).await.map_err(failed)?;
-                let Some(last) = rows.last() else { break };
-                after = last.result_id.number();
-                taken += rows.len() as u64;
-                take_in(cluster, places, &rows).await?;
-                told(taken, all.max(taken));
-            }
-        }
-        let rows = leaving(&mut conn).await.map_err(failed)?;
-        take_in(cluster, places, &rows).await?;
-    }
-    cluster.note(META, &places.shards().to_string()).await
+    Ok(())
 }
 
-/// Says in main that there is no index.
-async fn forget(cluster: &Cluster) -> anyhow::Result<()> {
+/// Has main forget what it has noted of an index: that there is one, or how far one has come that is being made.
+async fn forget(cluster: &Cluster, names: &[&str]) -> anyhow::Result<()> {
     let mut conn = cluster.main.connect().await?;
-    let forgotten = conn.exec_drop("DELETE FROM meta WHERE name = ?", (META,)).await;
-    Ok(forgotten.map_err(|error| cluster.main.error(&error))?)
+    for name in names {
+        let forgotten = conn.exec_drop("DELETE FROM meta WHERE name = ?", (name,)).await;
+        forgotten.map_err(|error| cluster.main.error(&error))?;
+    }
+    Ok(())
 }
 
 async fn behind(conn: &mut Conn, table: TableId, after: i64) -> mysql_async::Result<Vec<CouponResult>> {

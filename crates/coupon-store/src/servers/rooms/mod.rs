@@ -7,7 +7,7 @@ mod reads;
 use std::collections::BTreeMap;
 
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{CouponResult, RequestKey, ShardId, Timestamp};
+use coupon_core::{CouponResult, ShardId, Timestamp};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
@@ -15,6 +15,7 @@ pub use making::{build, build_in, drop_index, retire};
 pub(super) use reads::ServersRooms;
 
 use super::mysql::Database;
+use super::sql;
 use crate::room_index::{self, Entry, Reached, RoomPlaces, TABLES};
 
 /// The most rows of one statement.
@@ -123,32 +124,9 @@ async fn positions(conn: &mut impl Queryable) -> mysql_async::Result<BTreeMap<Sh
 /// Takes rows into a shard's part of the index, as part of a transaction.
 async fn put(conn: &mut impl Queryable, rows: &[CouponResult]) -> mysql_async::Result<()> {
     for rows in rows.chunks(ROWS) {
-        let values: Vec<String> = rows.iter().map(values).collect();
-        conn.query_drop(room_index::put(Dialect::MySql, &values.join(","))).await?;
+        conn.query_drop(room_index::put(Dialect::MySql, &sql::whole(rows.iter()))).await?;
     }
     Ok(())
-}
-
-/// A row's values, in the order of a table's columns. As text, since a statement that is prepared for so many values takes the
-/// server, and the driver, some MB.
-fn values(row: &CouponResult) -> String {
-    let number = |number: Option<i64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
-    let amount = row.order_amount.map_or_else(|| "NULL".to_owned(), |amount| amount.to_string());
-    let ids = [row.user_id.get(), row.coupon_id.get(), row.room_id.get()].map(|id| id.to_string()).join(",");
-    // Only grabs that got their coupon are stored: there is no reason of a failure.
-    format!(
-        "({},{ids},{},NULL,{},{},{},{amount},{},{},{},{},{})",
-        row.result_id,
-        row.grab_status.code(),
-        row.grab_time.millis(),
-        row.use_status.code(),
-        number(row.use_time.map(Timestamp::millis)),
-        row.state.code(),
-        number(row.slot.map(i64::from)),
-        number(row.hold_until.map(Timestamp::millis)),
-        number(row.request.map(RequestKey::number)),
-        number(row.state_time.map(Timestamp::millis)),
-    )
 }
 
 /// Notes how far a shard's part of the index has what shards have to tell, and since when, as part of a transaction.

@@ -7,6 +7,8 @@
 //! twice, and those of a row that has moved may overtake each other: a row in the index changes only to a state that comes later
 //! in a result's life. So a row that moves to another shard is nothing to tell of.
 
+mod making;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
@@ -18,6 +20,7 @@ use coupon_core::{
 };
 use serde::{Serialize, Serializer};
 
+pub(crate) use self::making::{MAKING, Making};
 use crate::statements::{COLUMNS, Fresh, settled};
 use crate::{LocalFuture, PageRequest, Reservation, Summary, Unavailable, Visited};
 

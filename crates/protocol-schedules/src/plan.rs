@@ -29,6 +29,8 @@ const fn offered(hold_s: u32, user_limit: u8, returnable: bool) -> GrabTerms {
 pub(crate) const USERS: u64 = 9;
 /// The moment at which every fault is over, in milliseconds.
 pub(crate) const HEALED_MS: u64 = 9_000;
+/// The time from which a version of the layout is announced to that from which it is in force.
+pub(crate) const LEAD_MS: u64 = 2_500;
 
 /// A user's wish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +137,11 @@ impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut draw = Draw { random: Random::new(seed, 0), rushes: [(1_000, 2_000); 2] };
         let wishes = draw.wishes();
-        let faults = draw.faults();
+        let mut faults = draw.faults();
+        // Of a stream of its own.
+        let mut draw = Draw { random: Random::new(seed, 2), rushes: draw.rushes };
+        faults.extend(draw.growth());
+        faults.sort_by_key(|fault| fault.at);
         Self { seed, wishes, faults }
     }
 
@@ -258,6 +264,28 @@ impl Draw {
         };
         faults.sort_by_key(|fault| fault.at);
         promised(&mut faults);
+        faults
+    }
+
+    /// Of one plan in three the layout changes, of most of these rows move, and of some both once more.
+    fn growth(&mut self) -> Vec<Fault> {
+        if !self.one_in(3) {
+            return Vec::new();
+        }
+        let mut at = self.between(900, 3_000);
+        let mut faults = vec![Fault { at, kind: Kind::Turns(self.process()) }];
+        let again = if self.one_in(3) { 2 } else { 1 };
+        for round in 0..again {
+            if round > 0 {
+                at += self.between(300, 1_500);
+                faults.push(Fault { at, kind: Kind::Turns(self.process()) });
+            }
+            if !self.one_in(4) {
+                at += LEAD_MS + self.below(600);
+                faults.push(Fault { at, kind: Kind::Moves(self.process()) });
+            }
+        }
+        faults.retain(|fault| fault.at < HEALED_MS);
         faults
     }
 

@@ -26,7 +26,7 @@ use tokio::time::sleep;
 
 use crate::memory::reach;
 use crate::no_reads::{NoMetrics, NoReads};
-use crate::plan::{SHARDS, USERS};
+use crate::plan::{LEAD_MS, SHARDS, USERS};
 use crate::world::{ProcessId, World};
 
 /// The wait before a process that did not start is started again.
@@ -39,7 +39,7 @@ const PART: Part = Part {
     gate_patience: Duration::from_secs(1),
     publish_patience: Duration::from_secs(2),
     reconcile_every: Duration::from_secs(1),
-    layout_lead: Duration::from_millis(2_500),
+    layout_lead: Duration::from_millis(LEAD_MS),
 };
 /// The rows that move in a second.
 const RATE: NonZeroU32 = NonZeroU32::new(20).unwrap();

@@ -43,7 +43,7 @@ pub fn build(folder: Folder, told: &mut dyn FnMut(u64, u64)) -> anyhow::Result<F
             let taken = making.took(at, rows);
             folder.note_making(Some(making))?;
             told(taken, all.max(taken));
-            Ok(())
+            anyhow::Ok(())
         };
         read_all(db, *shard, so_far, take)
             .with_context(|| folder.shard_path(*shard).display().to_string())?;

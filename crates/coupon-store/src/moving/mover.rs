@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coupon_core::{LayoutVersion, Placement, ShardId, TableId, Versioned};
 use futures_util::future::join_all;
-use futures_util::{StreamExt as _, stream};
+use tokio::sync::Semaphore;
 
 use super::{Departure, MoveError, MovingShards, Pace, Progress, Slice, check_arrived, slice_of};
 use crate::PlacedResult;
@@ -46,14 +46,10 @@ impl<S: MovingShards> Mover<'_, S> {
         // What an earlier mover left on its way was sent where the versions of its time said, and may go on from there. So all of
         // it arrives before anything leaves.
         self.deliver_all().await?;
-        let empty = async |shard| {
-            // Told at once: the others may take hours.
-            self.empty(shard, to).await.inspect_err(|error| self.progress.is_in_trouble(error))
-        };
+        let places = Semaphore::new(AT_ONCE);
         let mut ended = Ended::Done;
-        let emptied: Vec<_> = stream::iter(shards.into_iter().map(empty)).buffer_unordered(AT_ONCE).collect().await;
-        for one in emptied {
-            if one? == Ended::Stopped {
+        for emptied in join_all(shards.into_iter().map(|shard| self.empty_in_turn(&places, shard, to))).await {
+            if emptied? == Ended::Stopped {
                 ended = Ended::Stopped;
             }
         }
@@ -74,6 +70,18 @@ impl<S: MovingShards> Mover<'_, S> {
             all = all.and(delivered.await);
         }
         all.inspect_err(|error| self.progress.is_in_trouble(error))
+    }
+
+    /// Empties a shard when there is a place for that.
+    async fn empty_in_turn(
+        &self,
+        places: &Semaphore,
+        shard: ShardId,
+        to: &LayoutVersion,
+    ) -> Result<Ended, MoveError> {
+        let _place = places.acquire().await;
+        // Told at once: the others may take hours.
+        self.empty(shard, to).await.inspect_err(|error| self.progress.is_in_trouble(error))
     }
 
     /// Moves what is to move from one shard, and closes the earlier versions there.
@@ -143,20 +151,28 @@ pub(crate) async fn deliver<S: MovingShards>(
     shard: ShardId,
 ) -> Result<(), MoveError> {
     let Some(batch) = shards.leaving(shard).await? else { return Ok(()) };
-    let number = batch.number;
-    let bring = async |(to, rows): (ShardId, Vec<PlacedResult>)| {
-        shards.arrive(turn, to, shard, number, &rows).await?;
-        failpoints::hit(Point::Arrived);
-        let arrived = shards.arrived(to, &rows).await?;
-        match check_arrived(shard, &rows, &arrived) {
-            Err(differs) => Err(why(shards, shard, number, differs).await),
-            came => came,
-        }
-    };
+    let parts = batch.by_shard().into_iter();
     // Where one shard does not take its part, the others do.
-    let brought = join_all(batch.by_shard().into_iter().map(bring)).await;
+    let brought = join_all(parts.map(|(to, rows)| bring(shards, turn, (shard, batch.number), to, rows))).await;
     brought.into_iter().collect::<Result<(), MoveError>>()?;
-    shards.forget(turn, shard, number).await
+    shards.forget(turn, shard, batch.number).await
+}
+
+/// Brings the rows of a batch that go to one shard there.
+async fn bring<S: MovingShards>(
+    shards: &S,
+    turn: &S::Turn,
+    (from, number): (ShardId, u64),
+    to: ShardId,
+    rows: Vec<PlacedResult>,
+) -> Result<(), MoveError> {
+    shards.arrive(turn, to, from, number, &rows).await?;
+    failpoints::hit(Point::Arrived);
+    let arrived = shards.arrived(to, &rows).await?;
+    match check_arrived(from, &rows, &arrived) {
+        Err(differs) => Err(why(shards, from, number, differs).await),
+        came => came,
+    }
 }
 
 /// The reason for which a batch is not found where it went: if it is not leaving any more, another mover saw it arrive, and

@@ -207,14 +207,20 @@ impl Folder {
 
     /// Says in main that there is this room index, or none, and that none is being made.
     pub(crate) fn with_room_index(self, rooms: Option<RoomPlaces>) -> Result<Self, FolderError> {
-        self.note(room_index::META, rooms.map(|rooms| rooms.shards().to_string()))?;
+        match rooms {
+            Some(rooms) => self.note(room_index::META, &rooms.shards().to_string())?,
+            None => self.forget(room_index::META)?,
+        }
         self.note_making(None)?;
         Ok(Self { rooms, ..self })
     }
 
     /// Notes in main how far a room index has come that is being made; or that rows have changed, so that none can go on.
     pub(crate) fn note_making(&self, making: Option<Making>) -> Result<(), FolderError> {
-        self.note(room_index::MAKING, making.map(|making| making.to_string()))
+        match making {
+            Some(making) => self.note(room_index::MAKING, &making.to_string()),
+            None => self.forget(room_index::MAKING),
+        }
     }
 
     /// How far a room index over all shards has come that was being made, if it can go on.
@@ -226,13 +232,8 @@ impl Folder {
         Ok(Making::go_on(noted.as_deref(), RoomPlaces::over(self.shards), 0))
     }
 
-    fn note(&self, name: &str, value: Option<String>) -> Result<(), FolderError> {
-        match value {
-            Some(value) => {
-                self.write_main("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", [name, &value])
-            }
-            None => self.write_main("DELETE FROM meta WHERE name = ?1", [name]),
-        }
+    fn forget(&self, name: &str) -> Result<(), FolderError> {
+        self.write_main("DELETE FROM meta WHERE name = ?1", [name])
     }
 
     /// The main database's file.

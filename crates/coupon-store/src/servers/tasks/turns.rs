@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -60,11 +61,13 @@ impl Turn {
 }
 
 /// Main, as far as it has the lock of the gate.
-pub(super) trait HasGateLock {
+#[async_trait]
+pub(super) trait HasGateLock: Send + Sync {
     /// Takes the lock, unless another process has it.
     async fn lock(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError>;
 }
 
+#[async_trait]
 impl HasGateLock for &dyn MainServer {
     async fn lock(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
         self.lock_gate_for_a_batch().await
@@ -120,8 +123,6 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use anyhow::bail;
-    use async_trait::async_trait;
-
     use super::*;
     use crate::servers::seam::{self, GateState, Opening, Place};
 
@@ -140,6 +141,7 @@ mod tests {
         silent: Arc<AtomicBool>,
     }
 
+    #[async_trait]
     impl HasGateLock for &Main {
         async fn lock(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
             let Ok(lock) = Arc::clone(&self.lock).try_lock_owned() else { return Ok(None) };

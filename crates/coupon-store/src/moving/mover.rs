@@ -47,8 +47,9 @@ impl<S: MovingShards> Mover<'_, S> {
         // it arrives before anything leaves.
         self.deliver_all().await?;
         let places = Semaphore::new(AT_ONCE);
+        let all = shards.into_iter().map(|shard| self.empty_in_turn(&places, shard, to));
         let mut ended = Ended::Done;
-        for emptied in join_all(shards.into_iter().map(|shard| self.empty_in_turn(&places, shard, to))).await {
+        for emptied in join_all(all).await {
             if emptied? == Ended::Stopped {
                 ended = Ended::Stopped;
             }
@@ -152,9 +153,9 @@ pub(crate) async fn deliver<S: MovingShards>(
 ) -> Result<(), MoveError> {
     let Some(batch) = shards.leaving(shard).await? else { return Ok(()) };
     let parts = batch.by_shard().into_iter();
+    let brought = parts.map(|(to, rows)| bring(shards, turn, (shard, batch.number), to, rows));
     // Where one shard does not take its part, the others do.
-    let brought = join_all(parts.map(|(to, rows)| bring(shards, turn, (shard, batch.number), to, rows))).await;
-    brought.into_iter().collect::<Result<(), MoveError>>()?;
+    join_all(brought).await.into_iter().collect::<Result<(), MoveError>>()?;
     shards.forget(turn, shard, batch.number).await
 }
 

@@ -98,12 +98,7 @@ mod tests {
 
     fn row(sequence: u16) -> CouponResult {
         let id = ResultId::from_parts(Timestamp::from_millis(1_795_000_000_000), 0, sequence).unwrap();
-        CouponResult::granted(
-            id,
-            UserId::new(1).unwrap(),
-            CouponId::new(1).unwrap(),
-            RoomId::new(1).unwrap(),
-        )
+        CouponResult::granted(id, UserId::new(1).unwrap(), CouponId::new(1).unwrap(), RoomId::new(1).unwrap())
     }
 
     #[test]

@@ -209,13 +209,20 @@ impl World {
         self.confirming.replace(at.map(|at| (row, at)));
     }
 
-    /// A row that is stored, and the places where it may be.
+    /// A row that is stored, and the places where queries look for it: where each version says, one after the other, also where a later one
+    /// leads back.
     fn some_row(&self) -> Option<(CouponResult, Vec<Placement>)> {
         let stored: Vec<ResultId> = self.stored.borrow().iter().copied().collect();
         let id = *stored.get(self.below(stored.len().max(1) as u64))?;
         let version = ((id.time().millis() - era(0).millis()) / 1_000) as VersionNumber;
         let row = row(version, id.sequence());
-        Some((row, self.versions.borrow().places(&row.key()).unwrap()))
+        let versions = self.versions.borrow();
+        let written = versions.at(row.key().time).number;
+        let holds =
+            |other: &&LayoutVersion| other.number == written || (other.receives && other.number > written);
+        let places =
+            versions.versions().iter().filter(holds).map(|of| of.strategy.place(&row.key()).unwrap());
+        Some((row, places.collect()))
     }
 
     /// Begins to read a row, or lets a reader visit the next place: one statement about its table and what is leaving.

@@ -123,6 +123,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use anyhow::bail;
+
     use super::*;
     use crate::servers::seam::{self, GateState, Opening, Place};
 

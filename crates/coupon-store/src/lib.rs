@@ -13,6 +13,7 @@
     )
 )]
 
+mod archiving;
 pub mod carried;
 mod catalogue;
 pub mod clock;
@@ -55,6 +56,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use archiving::{
+    Archive, ArchivePace, Archiving, Retired, archive_alone, first_id, still_on_offer,
+};
 pub use catalogue::{Applied, Catalogue, ChangeError, CouponAndDetails, Offer, Offered};
 pub use gate::{Attempt, Decided, Decision, Gate, Reservation, Stock};
 pub use growing::{Announced, Growing, GrowthError, Moving, NextLayout, VersionRecord};
@@ -94,6 +98,8 @@ pub struct Backend {
     pub layouts: Arc<Layouts>,
     /// Changes the layout.
     pub growth: Box<dyn Growing>,
+    /// Retires old results, where that is this process's own to do.
+    pub archiving: Option<Box<dyn Archiving>>,
     /// The source of the workers' ids.
     pub ids: IdSource,
     /// Stock and one-per-user.

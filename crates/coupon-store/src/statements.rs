@@ -89,10 +89,19 @@ pub(crate) fn summary(table: impl Display, filter: &Filter, numbers: Numbers) ->
 /// their stock back.
 #[must_use]
 pub fn totals(dialect: Dialect, table: impl Display) -> String {
+    format!("SELECT {} FROM {table}", sums(dialect))
+}
+
+/// The same of each coupon, behind its id, of the rows that a condition holds for.
+pub(crate) fn totals_by_coupon(dialect: Dialect, table: impl Display, condition: &str) -> String {
+    format!("SELECT coupon_id, {} FROM {table} WHERE {condition} GROUP BY coupon_id", sums(dialect))
+}
+
+fn sums(dialect: Dialect) -> String {
     let used = whole(dialect, "COALESCE(SUM(use_status), 0)");
     let amount = whole(dialect, "COALESCE(SUM(order_amount), 0) * 100");
     let given_back = whole(dialect, "COALESCE(SUM(slot IS NULL), 0)");
-    format!("SELECT COUNT(*), {used}, {amount}, {given_back} FROM {table}")
+    format!("COUNT(*), {used}, {amount}, {given_back}")
 }
 
 /// The condition on a row that takes stock.

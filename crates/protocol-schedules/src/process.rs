@@ -306,6 +306,7 @@ fn pipeline(process: &Process, clock: &Clock) -> Rc<Batcher> {
         dataset: crate::memory::DATASET.to_owned(),
         layouts: process.layouts(),
         growth: process.growth(),
+        archiving: None,
         ids: process.ids(),
         gate: process.gate(),
         lifecycle: Box::new(NoReads),

@@ -1,5 +1,6 @@
 //! The command line of this seeder, and of any third strategy's.
 
+mod archiving;
 mod books;
 mod copying;
 mod layout;
@@ -17,11 +18,12 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use coupon_cli::{Pages, heard, plain, screen};
-use coupon_core::{Day, ShardingStrategy, shards_in};
-use coupon_seeding::{archive, archive_servers, now, on_stderr};
+use coupon_core::{ShardingStrategy, shards_in};
+use coupon_seeding::{now, on_stderr};
 use coupon_store::settings::{BackendKind, Sources, shown};
 use coupon_strategies::REGISTER;
 
+use self::archiving::Retirement;
 use self::books::Bookkeeping;
 use self::copying::Copying;
 use self::layout::{LayoutCommand, Rebalance};
@@ -35,10 +37,7 @@ use self::verify::verified;
 pub fn main() -> ExitCode {
     let mut cli = Cli::parse();
     ending(match cli.command.take() {
-        Some(Command::Archive { strategy, archive }) => archive.run(|sources, shards| match strategy {
-            Some(name) => Ok(Some(REGISTER.family(&name)?.configured(shards, sources)?)),
-            None => Ok(None),
-        }),
+        Some(Command::Archive { strategy, archive }) => archive.run(&of_layout, strategy.as_deref()),
         Some(Command::Copy { from_strategy, to_strategy, copying }) => copying
             .run(from_strategy.as_deref(), |sources, settings| {
                 REGISTER.family(&to_strategy)?.configured(settings.shards, sources)
@@ -84,7 +83,7 @@ pub fn main_for(
     };
     ending(match command {
         Some(OneCommand::Archive(archive)) => {
-            archive.run(|sources, shards| strategy(sources, shards).map(Some))
+            of_own(strategy).and_then(|of_layout| archive.run(&of_layout, Some(name)))
         }
         Some(OneCommand::Copy { from_strategy, copying }) => {
             copying.run(from_strategy.as_deref(), |sources, settings| strategy(sources, settings.shards))
@@ -223,8 +222,9 @@ struct OneCli {
 enum Command {
     /// Retire the results of old days: drops tables that hold nothing else, and deletes rows from the others.
     ///
-    /// On servers, services may be running meanwhile; which databases are meant is said by servers.namespace, or,
-    /// without it, by --strategy.
+    /// Beside a running service on files, name it with --target: it archives what it has, between the grabs, and goes on also when
+    /// this command is ended. On servers, services may be running meanwhile; which databases are meant is said by
+    /// servers.namespace, or, without it, by --strategy.
     Archive {
         /// On servers: whose databases, unless servers.namespace says so.
         #[arg(long, value_parser = strategies())]
@@ -300,7 +300,8 @@ enum Command {
 enum OneCommand {
     /// Retire the results of old days: drops tables that hold nothing else, and deletes rows from the others.
     ///
-    /// On servers, services may be running meanwhile.
+    /// Beside a running service on files, name it with --target: it archives what it has, between the grabs, and goes on also when
+    /// this command is ended. On servers, services may be running meanwhile.
     Archive(Retirement),
     /// Copy a data set that is at rest into another one, of this strategy. The source stays as it is.
     ///
@@ -340,45 +341,6 @@ enum OneCommand {
     Rebalance(Rebalance),
     #[command(flatten)]
     Pages(Pages),
-}
-
-#[derive(Debug, Args)]
-struct Retirement {
-    /// The first day (UTC) to keep.
-    #[arg(long, value_name = "DAY", value_parser = day)]
-    before: Day,
-    #[command(flatten)]
-    storage: Storage,
-}
-
-impl Retirement {
-    /// `strategy` makes the strategy whose databases are meant, if it is known.
-    fn run(
-        &self,
-        strategy: impl FnOnce(Sources, NonZeroU16) -> Result<Option<Arc<dyn ShardingStrategy>>>,
-    ) -> Result<()> {
-        let (settings, sources) = self.storage.read()?;
-        let (before, progress) = (self.before, &mut *on_stderr());
-        say(&match settings.backend {
-            BackendKind::Embedded => {
-                let dir = &settings.embedded.data;
-                ensure!(
-                    !dir.as_os_str().is_empty(),
-                    "--data is missing: give the folder, whatever its strategy"
-                );
-                archive(dir, before, now(), progress)?
-            }
-            BackendKind::Servers => {
-                let strategy = strategy(sources, settings.shards)?;
-                let name = strategy.as_ref().map(|strategy| strategy.name());
-                archive_servers(&settings.servers, name, before, now(), progress)?
-            }
-        })
-    }
-}
-
-fn day(text: &str) -> Result<Day, String> {
-    text.parse().map_err(|_| "give a day, for example 2026-11-22".to_owned())
 }
 
 fn say(report: &dyn std::fmt::Display) -> Result<()> {

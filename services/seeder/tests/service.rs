@@ -43,6 +43,11 @@ impl Service {
         Self { address, handle, thread: Some(thread) }
     }
 
+    /// Its address, as a command is given it.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// The status and the body of its answer.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let mut stream = TcpStream::connect(self.address).unwrap();

@@ -3,6 +3,7 @@
 //! Ids are numbers, but `result_id` is a string: it has more bits than JSON readers keep. Times are RFC 3339, UTC,
 //! with milliseconds. Amounts are numbers with two decimals. Statuses are the numbers that the tables hold.
 
+mod archive;
 mod catalogue;
 mod layout;
 mod shards;
@@ -10,6 +11,7 @@ mod shards;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use archive::*;
 pub use catalogue::*;
 pub use layout::*;
 pub use shards::*;

@@ -53,6 +53,8 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
         super::admin::drain,
         super::operator::lists::offers,
         super::operator::lists::changes,
+        super::operator::archive::archive,
+        super::operator::archive::archive_start,
         super::operator::layout::layout,
         super::operator::layout::layout_change,
         super::operator::layout::rebalance,
@@ -77,7 +79,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
         (name = "results", description = "What was grabbed."),
         (name = "catalogue", description = "Coupons, rooms and stock."),
         (name = "statistics", description = "Sums and counts."),
-        (name = "operators", description = "Changes of the catalogue and of the layout while services run, for operators; admitted as in `admin`."),
+        (name = "operators", description = "Changes of the catalogue and of the layout, and archives, while services run, for operators; admitted as in `admin`."),
         (name = "admin", description = "For operators: with the token or, when none is set, from the same machine."),
         (name = "operation", description = "For probes, monitoring and benchmarks."),
     )

@@ -2,6 +2,7 @@
 
 mod admin;
 mod after_grab;
+mod archive;
 mod bad_input;
 mod catalogue;
 mod grabs;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use coupon_core::books::{self, Changes, Moved};
 use coupon_core::catalogue_change::{CatalogueChange, Operator};
-use coupon_core::{CouponId, ShardId};
+use coupon_core::{CouponId, Day, ShardId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -48,6 +48,8 @@ pub(super) enum Note {
     Change(Box<Asked>),
     /// Write what becomes of the layout, and answer once this process goes by it.
     Layout(Box<(LayoutStep, LayoutReply)>),
+    /// Go by what becomes of an archive, and answer.
+    Archive(Box<(ArchiveStep, Reply)>),
     /// Apply everything before, and end.
     Stop,
 }
@@ -64,6 +66,16 @@ pub(super) enum LayoutStep {
     Moving(Moving),
     /// They have all moved: the versions before are closed.
     Moved(Moving),
+}
+
+/// A step of an archive.
+pub(super) enum ArchiveStep {
+    /// From now on no coupon that is over comes to be on offer again: results of these days may go.
+    Begin(Day),
+    /// They go, since this operator asked for it: a line among the changes says so.
+    Record(Day, Operator),
+    /// It has ended.
+    End,
 }
 
 type LayoutReply = oneshot::Sender<Result<Option<Previous>, Unavailable>>;
@@ -120,6 +132,13 @@ impl ToMain {
         Ok(answer)
     }
 
+    /// Has main go by a step of an archive, on a thread that may be blocked.
+    pub(super) fn archive_blocking(&self, step: ArchiveStep) -> Result<(), Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Note::Archive(Box::new((step, reply))))?;
+        answer.blocking_recv().map_err(|_| stopped())?
+    }
+
     /// Entries that main has not applied yet.
     pub(super) fn lag(&self) -> u64 {
         self.lag.load(Ordering::Relaxed)
@@ -137,6 +156,7 @@ struct Inbox {
     markers: Vec<Reply>,
     changes: Vec<Asked>,
     layouts: Vec<(LayoutStep, LayoutReply)>,
+    archives: Vec<(ArchiveStep, Reply)>,
     stop: bool,
 }
 
@@ -147,14 +167,22 @@ impl Inbox {
             Note::Marker(marker) => self.markers.push(marker),
             Note::Change(asked) => self.changes.push(*asked),
             Note::Layout(asked) => self.layouts.push(*asked),
+            Note::Archive(asked) => self.archives.push(*asked),
             Note::Stop => self.stop = true,
         }
+    }
+
+    fn is_waited_for(&self) -> bool {
+        !(self.markers.is_empty()
+            && self.changes.is_empty()
+            && self.layouts.is_empty()
+            && self.archives.is_empty())
     }
 
     /// Lets entries pile up for a moment, or until a caller waits for them, and takes them.
     fn gather(&mut self, notes: &Receiver<Note>, pile: &Mutex<Vec<OutboxEntry>>) {
         let until = Instant::now() + GATHER;
-        while self.markers.is_empty() && self.changes.is_empty() && self.layouts.is_empty() && !self.stop {
+        while !self.is_waited_for() && !self.stop {
             match notes.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(note) => self.take(note),
                 Err(RecvTimeoutError::Timeout) => break,
@@ -181,6 +209,8 @@ pub(super) struct Applier {
     /// Coupons whose latest change main has, and the gate could not be brought to yet.
     unfinished: Vec<CouponId>,
     unfinished_outage: TaskOutage,
+    /// The first day that an archive keeps that is under way.
+    archiving: Option<Day>,
 }
 
 impl Applier {
@@ -217,6 +247,7 @@ impl Applier {
             outage,
             unfinished,
             unfinished_outage,
+            archiving: None,
         };
         let thread =
             thread::Builder::new().name("main-apply".to_owned()).spawn(move || applier.run(&receiver))?;
@@ -238,14 +269,16 @@ impl Applier {
                 }
             }
             inbox.gather(notes, &self.pile);
+            // Before any change: main must know which coupons had results archived.
+            let done = if inbox.entries.is_empty() { Ok(()) } else { self.apply(&inbox.entries) };
+            self.outage.tried(&done);
             inbox.changes.drain(..).for_each(|asked| self.change(asked));
             inbox.layouts.drain(..).for_each(|(step, reply)| {
                 let taken = self.live.grow(&self.db, &step, self.clock.now());
                 // Whoever asked may have left: it is done all the same.
                 let _ = reply.send(taken);
             });
-            let done = if inbox.entries.is_empty() { Ok(()) } else { self.apply(&inbox.entries) };
-            self.outage.tried(&done);
+            inbox.archives.drain(..).for_each(|(step, reply)| drop(reply.send(self.archive(&step))));
             match done {
                 Ok(()) => {
                     self.applied(&inbox.entries);
@@ -313,7 +346,7 @@ impl Applier {
     /// Makes a change, has the gate and this process go by it, and answers.
     fn change(&mut self, asked: Asked) {
         let Asked { change, operator, reply } = asked;
-        let made = make(&self.db, &change, &operator, self.clock.now());
+        let made = make(&self.db, &change, &operator, self.clock.now(), self.archiving);
         let of_coupon = made.as_ref().is_ok_and(|made| made.changed && made.coupon().is_some());
         let changed = made.and_then(|made| Ok(self.follow(made)?));
         // Stock that is added may make room for what was parked.
@@ -323,6 +356,19 @@ impl Applier {
         }
         // Whoever asked may have left: it is changed all the same.
         let _ = reply.send(changed);
+    }
+
+    /// Goes by a step of an archive.
+    fn archive(&mut self, step: &ArchiveStep) -> Result<(), Unavailable> {
+        match step {
+            ArchiveStep::Begin(before) => self.archiving = Some(*before),
+            ArchiveStep::End => self.archiving = None,
+            ArchiveStep::Record(before, operator) => {
+                let what = format!("results of the days before {before} are archived");
+                self.live.record(&self.db, operator, &what, self.clock.now())?;
+            }
+        }
+        Ok(())
     }
 
     fn applied(&self, entries: &[OutboxEntry]) {

@@ -11,6 +11,7 @@ use coupon_core::{Placement, ShardId};
 use tokio::sync::oneshot;
 
 use super::applier::{Note, ToMain};
+use super::archive::Archiver;
 use super::mover::MoverThread;
 use super::rooms::Carriers;
 use super::state::{ShardState, lock};
@@ -66,8 +67,9 @@ pub(super) struct Writers {
     to_main: ToMain,
     backlog: usize,
     mover: Arc<MoverThread>,
+    archiver: Arc<Archiver>,
     /// It keeps the room index up, where there is one.
-    pub(super) carriers: Carriers,
+    pub(super) carriers: Arc<Carriers>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// It ends last: it must hear what the writers have to say.
     applier: Mutex<Option<JoinHandle<()>>>,
@@ -79,11 +81,12 @@ impl Writers {
         to_main: ToMain,
         backlog: usize,
         mover: Arc<MoverThread>,
+        archiver: Arc<Archiver>,
         applier: JoinHandle<()>,
     ) -> Self {
         let applier = Mutex::new(Some(applier));
-        let carriers = Carriers::default();
-        Self { shards, to_main, backlog, mover, carriers, threads: Mutex::default(), applier }
+        let carriers = Arc::default();
+        Self { shards, to_main, backlog, mover, archiver, carriers, threads: Mutex::default(), applier }
     }
 
     /// Takes a writer's thread in, to be waited for at the end.
@@ -111,7 +114,8 @@ impl Writers {
 
     /// Ends the threads, each after what was sent to it before; does nothing the second time.
     fn stop(&self) {
-        // A batch that is under way arrives first.
+        // A batch that is under way comes to its end first.
+        self.archiver.close();
         self.mover.close();
         self.carriers.stop();
         for writer in &*self.shards {

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponId, ShardId, Timestamp};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::applier::LayoutStep;
-use super::catalogue::{Effect, Made};
+use super::catalogue::{Effect, Made, note};
 use super::gate::{MemoryGate, Past};
 use super::mover::Turns;
 use super::{folder, layouts, take_up};
@@ -81,6 +82,26 @@ impl Live {
             self.current.swap(Known::clone(&self.current.known()), version);
             before
         }))
+    }
+
+    /// Has main take note of something among the changes that no grab goes by.
+    pub(super) fn record(
+        &self,
+        main: &Connection,
+        operator: &Operator,
+        what: &str,
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
+        let write = || {
+            let transaction = Transaction::new_unchecked(main, TransactionBehavior::Immediate)?;
+            let version = note(&transaction, operator.as_str(), what, now)?;
+            transaction.commit()?;
+            Ok(version)
+        };
+        let version =
+            write().map_err(|error: rusqlite::Error| Unavailable::new("the main database", error))?;
+        self.current.swap(Known::clone(&self.current.known()), version);
+        Ok(())
     }
 
     fn read_holders(&self, coupon: CouponId, now: Timestamp) -> Result<(), Unavailable> {

@@ -11,6 +11,7 @@ pub mod rooms;
 
 mod answers;
 mod applier;
+mod archive;
 mod catalogue;
 mod gate;
 mod growth;

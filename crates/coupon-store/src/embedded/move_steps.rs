@@ -75,7 +75,7 @@ impl Writer {
     }
 
     /// Brings everything that is stored here into its table.
-    fn flush(&mut self) -> Result<(), Unavailable> {
+    pub(super) fn flush(&mut self) -> Result<(), Unavailable> {
         if self.inbox.len() > 0 || !self.retry.is_empty() {
             let (reply, mut answer) = oneshot::channel();
             self.work(Work { markers: vec![reply], ..Work::default() });

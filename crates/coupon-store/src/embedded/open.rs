@@ -11,6 +11,7 @@ use coupon_core::{ResultId, ShardId, ShardingStrategy, Timestamp, Versioned};
 use rusqlite::Connection;
 
 use super::applier::Applier;
+use super::archive::{Archiver, FileArchiving};
 use super::catalogue::{EmbeddedCatalogue, all_terms, note_unknown_users, read_current};
 use super::folder::{Folder, FolderError};
 use super::gate::MemoryGate;
@@ -103,13 +104,14 @@ pub fn open(
     let (to_main, applier) =
         Applier::start(folder.connect_main()?, states, clock.clone(), set_aside.clone(), live)?;
     let (handles, inboxes) = handles(&folder, &parts);
-    let mover = Arc::new(MoverThread::default());
+    let (mover, archiver) = (Arc::new(MoverThread::default()), Arc::new(Archiver::default()));
     // From here on, whatever fails, the threads are ended and waited for before the folder is let go of.
     let writers = Arc::new(Writers::new(
         Arc::clone(&handles),
         to_main.clone(),
         options.shard_backlog,
         Arc::clone(&mover),
+        Arc::clone(&archiver),
         applier,
     ));
     let expiry_pace = Arc::new(Pace::new(EXPIRE_PACE));
@@ -144,7 +146,7 @@ pub fn open(
     let main_readers = connections(options.readers.get(), || folder.connect_main_reader())?;
     let main_readers = Readers::start(ShardId::new(0), main_readers, main_state, clock.clone())?;
     let main_readers = Arc::new(main_readers);
-    let growth = FileGrowth::new(Shared {
+    let shared = Arc::new(Shared {
         writers: handles,
         to_main: to_main.clone(),
         main: Arc::clone(&main_readers),
@@ -152,14 +154,19 @@ pub fn open(
         clock: clock.clone(),
         mover,
         turns,
+        archiver,
         changing: Mutex::default(),
     });
+    let archiving =
+        FileArchiving::new(Arc::clone(&shared), folder.room_index(), Arc::clone(&writers.carriers));
+    let growth = FileGrowth(shared);
     growth.resume(layouts::moving(&main)?)?;
     let catalogue = EmbeddedCatalogue { current, main: main_readers, to_main, set_aside };
     Ok(Backend {
         dataset: folder.dataset().to_owned(),
         layouts,
         growth: Box::new(growth),
+        archiving: Some(Box::new(archiving)),
         ids: IdSource::Own { after: latest_id },
         gate: Box::new(gate),
         lifecycle: Box::new(Arc::clone(&writers)),

@@ -52,11 +52,12 @@ impl Readers {
         self.clock.now()
     }
 
-    /// Runs a query over the tables visited that exist; `read` says how many of them it read.
+    /// Runs a query over the tables visited that exist; `read` says how many of them it read. Should a table have been dropped
+    /// since it was listed, all is read again: its rows were archived.
     pub(super) fn ask<T: Send + 'static>(
         &self,
         visit: Visit,
-        read: impl FnOnce(&Connection, &[TableId]) -> rusqlite::Result<(T, u64)> + Send + 'static,
+        read: impl Fn(&Connection, &[TableId]) -> rusqlite::Result<(T, u64)> + Send + 'static,
     ) -> LocalFuture<'_, Result<Visited<T>, Unavailable>> {
         let (reply, answer) = oneshot::channel();
         let (asked, as_of, shard) = (Instant::now(), self.state.as_of(self.clock.now()), self.shard);
@@ -66,8 +67,16 @@ impl Readers {
             if reply.is_closed() {
                 return;
             }
-            let tables = existing(&state, visit);
-            let visited = read(connection, &tables).map(|(value, tables)| {
+            let mut tables = existing(&state, &visit);
+            let read = loop {
+                let read = read(connection, &tables);
+                let there = existing(&state, &visit);
+                if read.is_ok() || there == tables {
+                    break read;
+                }
+                tables = there;
+            };
+            let visited = read.map(|(value, tables)| {
                 state.work.read_took(asked.elapsed());
                 Visited { value, tables, took: asked.elapsed(), as_of }
             });
@@ -94,7 +103,7 @@ impl Readers {
     }
 }
 
-fn existing(state: &ShardState, visit: Visit) -> Vec<TableId> {
+fn existing(state: &ShardState, visit: &Visit) -> Vec<TableId> {
     let tables = state.tables();
     match visit {
         Visit::All => tables.to_vec(),

@@ -32,7 +32,7 @@ impl EmbeddedShards {
         &self,
         shard: ShardId,
         visit: Visit,
-        read: impl FnOnce(&Connection, &[TableId]) -> rusqlite::Result<(T, u64)> + Send + 'static,
+        read: impl Fn(&Connection, &[TableId]) -> rusqlite::Result<(T, u64)> + Send + 'static,
     ) -> LocalFuture<'_, Result<Visited<T>, Unavailable>> {
         match self.readers.get(shard.index()) {
             Some((readers, _)) => readers.ask(visit, read),

@@ -206,13 +206,29 @@ pub(super) fn summary(
 
 /// Sums over a whole table.
 pub(super) fn totals(db: &Connection, table: impl Display) -> rusqlite::Result<Totals> {
-    db.prepare_cached(&statements::totals(SQLITE, table))?.query_row([], |row| {
-        Ok(Totals {
-            results: count(row, 0)?,
-            used: count(row, 1)?,
-            order_amount: Money::from_cents(row.get(2)?),
-            given_back: count(row, 3)?,
-        })
+    db.prepare_cached(&statements::totals(SQLITE, table))?.query_row([], |row| sums(row, 0))
+}
+
+/// Sums by coupon over the rows of a table up to an id that a condition holds for.
+pub(super) fn totals_by_coupon(
+    db: &Connection,
+    table: TableId,
+    last: i64,
+    condition: &str,
+) -> rusqlite::Result<Vec<(CouponId, Totals)>> {
+    let condition = format!("result_id <= ?1 AND {condition}");
+    let mut statement = db.prepare(&statements::totals_by_coupon(SQLITE, table, &condition))?;
+    let rows = statement.query_map([last], |row| Ok((parsed(row, 0, CouponId::new)?, sums(row, 1)?)))?;
+    rows.collect()
+}
+
+/// Sums that begin at a column.
+fn sums(row: &Row<'_>, at: usize) -> rusqlite::Result<Totals> {
+    Ok(Totals {
+        results: count(row, at)?,
+        used: count(row, at + 1)?,
+        order_amount: Money::from_cents(row.get(at + 2)?),
+        given_back: count(row, at + 3)?,
     })
 }
 

@@ -9,6 +9,7 @@ use coupon_core::{CouponId, CouponResult, ResultId, ResultState, ShardId, TableI
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::applier::OutboxEntry;
+use super::archive::Part;
 use super::rooms::{Telling, Written};
 use super::{inbox, moves, sql};
 use crate::moving::{Departure, ShardMoves, same_grab};
@@ -212,8 +213,26 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
-    /// Takes a step of a result, if its row allows it.
-    pub(super) fn change(&mut self, table: TableId, change: &Change) -> rusqlite::Result<()> {
+    /// Takes away rows that an archive retires, and notes for main what stock goes with them.
+    pub(super) fn retire(&mut self, part: &Part) -> rusqlite::Result<()> {
+        part.take_away(&self.db)?;
+        for (coupon, rows) in part.live() {
+            *self.done.moved.entry((coupon, Movement::Retired)).or_default() += rows;
+        }
+        Ok(())
+    }
+
+    /// Takes a step of a result, if its row allows it. A table that is not there has been archived.
+    pub(super) fn change(
+        &mut self,
+        table: TableId,
+        change: &Change,
+        known: &HashSet<TableId>,
+    ) -> rusqlite::Result<()> {
+        if !known.contains(&table) && !self.done.new_tables.contains(&table) {
+            self.done.changed.push(Changed::NotFound);
+            return Ok(());
+        }
         let changed = sql::change(&self.db, table, change)?;
         let row = sql::find(&self.db, table, change.id)?.filter(|row| row.user_id == change.user);
         if let (true, Some(row)) = (changed, &row) {

@@ -245,7 +245,7 @@ impl Writer {
                 store.put_in_inbox(self.inbox.next_batch, &work.rows)?;
             }
             for (table, change, _) in &work.changes {
-                store.change(*table, change)?;
+                store.change(*table, change, &self.known_tables)?;
             }
             self.leave_word(&mut store, applied)?;
             store.commit()
@@ -303,7 +303,7 @@ impl Writer {
     }
 
     /// Notes for main and for the room index what a transaction has done, and forgets what they have.
-    fn leave_word(&self, store: &mut Store<'_>, applied: i64) -> rusqlite::Result<()> {
+    pub(super) fn leave_word(&self, store: &mut Store<'_>, applied: i64) -> rusqlite::Result<()> {
         let forget = (applied > self.forgotten).then_some(applied);
         store.write_outbox(self.shard, self.next_outbox_id, forget)?;
         store.tell_index(self.index.as_ref())
@@ -329,7 +329,7 @@ impl Writer {
                 store.clear_inbox(self.inbox.next_batch)?;
             }
             for (table, change, _) in &work.changes {
-                store.change(*table, change)?;
+                store.change(*table, change, &self.known_tables)?;
             }
             self.leave_word(&mut store, applied)?;
             store.commit()
@@ -368,7 +368,7 @@ impl Writer {
     }
 
     /// Takes note of what a transaction did to the rows, and tells main and gate of it.
-    fn committed(&mut self, done: &mut Done, applied: i64) {
+    pub(super) fn committed(&mut self, done: &mut Done, applied: i64) {
         if !done.new_tables.is_empty() {
             self.known_tables.extend(&done.new_tables);
             self.state.set_tables(latest_first(self.known_tables.iter().copied()));

@@ -194,11 +194,16 @@ pub(crate) fn put(dialect: Dialect, values: &str) -> String {
     format!("INSERT INTO {TABLE} ({columns}) VALUES {values} {then}")
 }
 
-/// The statement that takes rows out of the index that are older than an id and could go at a moment, at which their shards were
+/// The condition on rows of the index that are older than an id and could go at a moment, at which their shards were
 /// rid of theirs. What was held then, and has been confirmed since, its shard still has.
-pub(crate) fn retire(before: &str, now: Timestamp) -> String {
+pub(crate) fn retired(before: &str, now: Timestamp) -> String {
     let still = format!("(state_time IS NULL OR state_time < {})", now.millis());
-    format!("DELETE FROM {TABLE} WHERE result_id < {before} AND {} AND {still}", settled(now))
+    format!("result_id < {before} AND {} AND {still}", settled(now))
+}
+
+/// The statement that takes them out.
+pub(crate) fn retire(before: &str, now: Timestamp) -> String {
+    format!("DELETE FROM {TABLE} WHERE {}", retired(before, now))
 }
 
 /// An entry that a shard has for a shard of the index.

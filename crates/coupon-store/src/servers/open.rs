@@ -166,6 +166,7 @@ impl Parts {
             dataset: background.dataset.clone(),
             layouts: Arc::clone(&background.layouts),
             growth,
+            archiving: None,
             ids,
             gate,
             lifecycle: Box::new(Running::new(Arc::clone(&background), runtime, thread)),

@@ -12,16 +12,17 @@ use clap::{Args, Subcommand};
 use coupon_cli::numbers::nonzero;
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{LayoutChange, RoomId};
+use coupon_loadgen::http::Target;
 use coupon_service::api::LayoutView;
 use coupon_service::growth::{ROWS_PER_S, Wanted};
 
 use self::place::Place;
-use self::told::{Change, Progress, Versions};
+use self::told::{AllInPlace, Change, Progress, Versions};
 use crate::say;
 use crate::storage::Storage;
 
 /// The way to make a strategy of the layout line of a folder.
-pub(super) use self::place::OfLayout;
+pub(super) use self::place::{OfLayout, unlocked};
 
 /// The interval between two lines of progress.
 const TOLD_EACH: Duration = Duration::from_secs(1);
@@ -92,7 +93,7 @@ pub(super) struct At {
     #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
     #[command(flatten)]
-    storage: Storage,
+    pub(super) storage: Storage,
 }
 
 #[derive(Debug, Args)]
@@ -116,7 +117,7 @@ fn room(text: &str) -> Result<RoomId, String> {
     text.parse().map_err(|error: coupon_core::IdError| error.to_string())
 }
 
-fn operator(text: &str) -> Result<Operator, String> {
+pub(super) fn operator(text: &str) -> Result<Operator, String> {
     Operator::new(text).map_err(|why| why.to_string())
 }
 
@@ -152,6 +153,10 @@ impl Rebalance {
             place.stop_moving()?;
             return say(&Progress(place.moving()?));
         }
+        let layout = place.show()?;
+        if open_before_latest(&layout).is_empty() {
+            return say(&AllInPlace(latest(&layout)));
+        }
         place.start_moving(self.rate, self.by.operator)?;
         loop {
             let moving = place.moving()?.context("nobody knows of the movement of rows that was begun")?;
@@ -169,17 +174,25 @@ impl Rebalance {
 /// Refuses a layout of which a version before the latest may still have rows: somebody has stopped the movement, or it was to a
 /// version before the latest.
 fn all_is_where_it_is_to_be(layout: &LayoutView) -> Result<()> {
-    let Some((latest, before)) = layout.versions.split_last() else { return Ok(()) };
-    let open = before.iter().filter(|version| !version.closed).map(|version| version.version.to_string());
-    let open: Vec<String> = open.collect();
+    let open: Vec<String> = open_before_latest(layout).iter().map(u32::to_string).collect();
     ensure!(
         open.is_empty(),
         "not every row is where version {} of the layout says, since the movement was stopped, or was to a version before it \
          (versions that are not closed: {}): run `seeder rebalance` again",
-        latest.version,
+        latest(layout),
         open.join(", ")
     );
     Ok(())
+}
+
+/// The versions before the latest that may still have rows.
+fn open_before_latest(layout: &LayoutView) -> Vec<u32> {
+    let Some((_, before)) = layout.versions.split_last() else { return Vec::new() };
+    before.iter().filter(|version| !version.closed).map(|version| version.version).collect()
+}
+
+fn latest(layout: &LayoutView) -> u32 {
+    layout.versions.last().map_or(0, |version| version.version)
 }
 
 impl At {
@@ -192,9 +205,19 @@ impl At {
     }
 
     fn place(&self, operator: Option<&Operator>, of_layout: &OfLayout<'_>, shards: u16) -> Result<Place> {
-        let Some(url) = &self.target else { return Place::folder(&self.storage, of_layout, shards) };
+        match self.service(operator)? {
+            Some(target) => Ok(Place::Service(target)),
+            None => Place::folder(&self.storage, of_layout, shards),
+        }
+    }
+
+    /// The service that is meant, if one is.
+    pub(super) fn service(&self, operator: Option<&Operator>) -> Result<Option<Target>> {
+        let Some(url) = &self.target else { return Ok(None) };
         self.storage.refuse_any("--target says which service is meant")?;
-        Place::service(url, self.admin_token.clone(), operator)
+        let target = Target::from_url("service", url).context("--target")?;
+        let operator = operator.map(|operator| operator.as_str().to_owned());
+        Ok(Some(Target { admin_token: self.admin_token.clone(), operator, ..target }))
     }
 }
 

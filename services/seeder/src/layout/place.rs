@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use coupon_core::ShardingStrategy;
 use coupon_core::catalogue_change::Operator;
 use coupon_loadgen::http::{Target, get_json, post_json};
@@ -62,26 +62,21 @@ fn data(storage: &Storage) -> Result<PathBuf> {
     Ok(data)
 }
 
-fn unlocked(opened: Result<Folder, FolderError>) -> Result<Folder> {
-    match opened {
-        Err(error @ FolderError::Locked { .. }) => {
-            Err(error).context("a service has this folder: name the service with --target")
+/// Says what to do where a service has a folder that was to be opened.
+pub(crate) fn unlocked<T>(opened: Result<T>) -> Result<T> {
+    opened.map_err(|error| match error.downcast_ref() {
+        Some(FolderError::Locked { .. }) => {
+            error.context("a service has this folder: name the service with --target")
         }
-        opened => Ok(opened?),
-    }
+        _ => error,
+    })
 }
 
 impl Place {
-    pub(super) fn service(url: &str, token: Option<String>, operator: Option<&Operator>) -> Result<Self> {
-        let target = Target::from_url("service", url).context("--target")?;
-        let operator = operator.map(|operator| operator.as_str().to_owned());
-        Ok(Self::Service(Target { admin_token: token, operator, ..target }))
-    }
-
     /// A folder, in which there are so many shards from now on, if there were fewer.
     pub(super) fn folder(storage: &Storage, of_layout: &OfLayout<'_>, shards: u16) -> Result<Self> {
         let data = data(storage)?;
-        let folder = unlocked(Folder::open_any(&data))?;
+        let folder = unlocked(Folder::open_any(&data).map_err(Into::into))?;
         let (layout, room_index) = (folder.layout().to_owned(), folder.room_index().is_some());
         drop(folder);
         // As a service would have it that nobody has set anything for but the folder, and how many shards it is to have.
@@ -104,7 +99,7 @@ impl Place {
 
     /// The layout of a folder, which is read as it is.
     pub(super) fn look(storage: &Storage, of_layout: &OfLayout<'_>) -> Result<LayoutView> {
-        let folder = unlocked(Folder::open_as_it_is(&data(storage)?))?;
+        let folder = unlocked(Folder::open_as_it_is(&data(storage)?).map_err(Into::into))?;
         let (versions, moving) = folder.recorded_layouts()?;
         let shards = of_layout(folder.layout())?.shard_count();
         Ok(growth::view(versions, moving.as_ref(), shards, folder.shards()))

@@ -120,6 +120,15 @@ impl fmt::Display for Progress {
     }
 }
 
+/// The layout's latest version, where every row is where that says.
+pub(super) struct AllInPlace(pub(super) u32);
+
+impl fmt::Display for AllInPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there is nothing to move: every row is where version {} of the layout says", self.0)
+    }
+}
+
 /// How far a movement of rows is.
 struct Moved<'a>(&'a RebalanceView);
 

@@ -3,12 +3,14 @@
 use std::num::NonZeroU16;
 use std::path::Path;
 
+use coupon_core::catalogue_change::Operator;
 use coupon_core::{Day, Timestamp};
 use coupon_seeding::{ArchiveReport, SeedOptions, Silent};
 
 use crate::files::common::{
     Row, assert_books_balance, main_db, now, number, rows, seed, shard_db, small, tables,
 };
+use coupon_store::clock::Clock;
 use coupon_store::settings::UnknownUsers;
 
 fn day(text: &str) -> Day {
@@ -16,7 +18,8 @@ fn day(text: &str) -> Day {
 }
 
 fn archive(dir: &Path, before: &str) -> anyhow::Result<ArchiveReport> {
-    coupon_seeding::archive(dir, day(before), now(), &mut Silent)
+    let (of_layout, clock) = (crate::files::common::of_layout, Clock::starting_at(now()));
+    coupon_seeding::archive(dir, of_layout, day(before), Operator::new("Ann")?, &clock, &mut Silent)
 }
 
 /// Rows of that day or later, which must be what is left.
@@ -189,16 +192,17 @@ fn parked_results_must_be_resolved_first() {
     assert!(error.contains("shard 2") && error.contains("parked"), "{error}");
 }
 
+/// What a service did not get to sort into its tables is there like every other row.
 #[test]
-fn an_inbox_must_be_sorted_into_its_tables_first() {
+fn an_inbox_is_sorted_into_its_tables_first() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(100));
     shard_db(dir.path(), 2)
         .execute("INSERT INTO inbox VALUES (1, '{\"coupon_results\":[[1,1,501,1]]}')", [])
         .unwrap();
-    let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
-    assert!(error.contains("shard 2") && error.contains("start the service"), "{error}");
-    assert_eq!(rows(dir.path(), 4).len(), 100);
+    assert_eq!(archive(dir.path(), "2026-11-22").unwrap().rows_deleted, 101);
+    assert_eq!(rows(dir.path(), 4).len(), 0);
+    assert_books_balance(dir.path(), &[]);
 }
 
 #[test]
@@ -217,6 +221,27 @@ fn rows_on_their_way_to_another_place_must_arrive_first() {
 }
 
 #[test]
+fn a_movement_of_rows_that_was_cut_short_must_end_first() {
+    let dir = tempfile::tempdir().unwrap();
+    seed(dir.path(), "hash", &small(100));
+    let begun = "INSERT INTO moves (id, to_version, began, operator, runs, rows_to_look_at, rows_looked_at, rows_moved, rate) \
+                 VALUES (1, 2, 0, 'Ann', 1, 100, 0, 0, 1000)";
+    main_db(dir.path()).execute(begun, []).unwrap();
+    let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
+    assert!(error.contains("rows of") && error.contains("`seeder rebalance`"), "{error}");
+    assert_eq!(rows(dir.path(), 4).len(), 100);
+}
+
+#[test]
+fn whoever_archives_is_recorded_among_the_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    seed(dir.path(), "hash", &small(100));
+    archive(dir.path(), "2026-11-20").unwrap();
+    let line = "SELECT COUNT(*) FROM catalogue_changes WHERE operator = 'Ann' AND what LIKE '%before 2026-11-20 are archived'";
+    assert_eq!(number(&main_db(dir.path()), line), 1);
+}
+
+#[test]
 fn a_folder_that_a_service_has_open_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(300));
@@ -229,7 +254,7 @@ fn a_folder_that_a_service_has_open_is_left_alone() {
         room_index: false,
         unknown_users: UnknownUsers::Refuse,
     };
-    let clock = coupon_store::clock::Clock::system();
+    let clock = Clock::starting_at(now());
     let service =
         coupon_store::embedded::open(&options, crate::files::common::strategy("hash"), &clock).unwrap();
     let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();

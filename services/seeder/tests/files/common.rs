@@ -17,6 +17,13 @@ pub(crate) fn strategy(name: &str) -> Arc<dyn ShardingStrategy> {
     coupon_strategies::strategy(name, NonZeroU16::new(4).unwrap(), &[]).unwrap()
 }
 
+/// The strategy of a folder that any of these tests has seeded.
+pub(crate) fn of_layout(layout: &str) -> anyhow::Result<Arc<dyn ShardingStrategy>> {
+    let found = coupon_core::shards_in(layout)
+        .and_then(|shards| coupon_strategies::REGISTER.strategy_of_layout(layout, shards));
+    found.ok_or_else(|| anyhow::anyhow!("{layout} is no layout"))
+}
+
 pub(crate) fn small(history: u64) -> SeedOptions {
     SeedOptions { users: 800, history, days: 6, as_of: now(), ..SeedOptions::default() }
 }

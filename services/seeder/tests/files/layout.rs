@@ -66,6 +66,10 @@ fn a_folder_goes_on_over_twice_as_many_shards_and_its_rows_are_moved() {
     let report =
         Data::Folder(dir.path().to_owned()).audit(&Scope { drained: true, ..Scope::default() }).unwrap();
     assert!(report.findings.is_empty(), "{report:?}");
+    let again = seeder(dir.path(), &["rebalance"]);
+    assert!(again.status.success(), "{}", text(&again.stderr));
+    let said = text(&again.stdout);
+    assert!(said.contains("nothing to move: every row is where version 2 of the layout says"), "{said}");
 }
 
 #[test]

@@ -9,19 +9,20 @@ mod shard;
 
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use coupon_core::{Day, Timestamp};
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::markers::settle_queues;
 use coupon_store::servers::rooms;
 use coupon_store::settings::ServersSettings;
+use coupon_store::{first_id, still_on_offer};
 use mysql_async::Error;
 
 use self::books::Books;
 use self::shard::Shard;
 use super::databases::{namespace, open};
 use crate::Progress;
-use crate::archive::{ArchiveReport, Counts, first_id, still_on_offer};
+use crate::archive::{ArchiveReport, Counts};
 
 /// The number of attempts at a transaction that gets in another's way.
 const TRIES: u32 = 10;
@@ -37,7 +38,7 @@ impl Offers<'_> {
     /// Refuses to let rows go that hold the stock of a coupon on offer.
     async fn ensure_over(&mut self, counts: &Counts) -> Result<()> {
         match self.books.first_on_offer(counts, self.now).await? {
-            Some((coupon, end)) => Err(still_on_offer(coupon, end, self.before)),
+            Some((coupon, end)) => bail!(still_on_offer(coupon, end, self.before)),
             None => Ok(()),
         }
     }

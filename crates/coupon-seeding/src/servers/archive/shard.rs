@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use coupon_core::books::Moved;
 use coupon_core::{CouponId, Day, ShardId, TableId, Timestamp};
+use coupon_store::first_id;
 use coupon_store::servers::mysql::{Database, DatabaseError};
 use coupon_store::servers::rebuild::RETIRED;
 use coupon_store::statements::{LIVE, settled};
@@ -11,7 +12,7 @@ use mysql_async::{Conn, Error, Transaction, TxOpts};
 
 use super::Offers;
 use super::{TRIES, is_conflict};
-use crate::archive::{Counts, first_id};
+use crate::archive::Counts;
 use crate::options::now;
 
 /// Rows deleted in one transaction: consumers of the shard wait for it.

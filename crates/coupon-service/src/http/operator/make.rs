@@ -71,10 +71,7 @@ async fn make(
     change: CatalogueChange,
 ) -> Result<HttpResponse, Problem> {
     let (operator, asked) = (operator(req)?, Instant::now());
-    let applied = service.backend.catalogue.change(change, operator).await.map_err(|error| match error {
-        ChangeError::Refused(why) => refused(&why),
-        ChangeError::Unavailable(error) => Problem::unavailable(&error),
-    })?;
+    let applied = service.backend.catalogue.change(change, operator).await.map_err(unmade)?;
     view::ok(&CatalogueChanged {
         version: applied.version,
         changed: applied.changed,
@@ -83,6 +80,14 @@ async fn make(
         unconfirmed: applied.unconfirmed,
         waited_ms: u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+/// The answer about what was not made, or may not have been.
+pub(super) fn unmade(error: ChangeError) -> Problem {
+    match error {
+        ChangeError::Refused(why) => refused(&why),
+        ChangeError::Unavailable(error) => Problem::unavailable(&error),
+    }
 }
 
 fn refused(why: &Refused) -> Problem {

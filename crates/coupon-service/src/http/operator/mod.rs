@@ -1,5 +1,7 @@
-//! What operators do while a sale goes on: changes of the catalogue and of the layout, the lists that they look at, and a page for both.
+//! What operators do while a sale goes on: changes of the catalogue and of the layout, archives of old results, the lists that they
+//! look at, and a page for most of it.
 
+pub(super) mod archive;
 pub(super) mod layout;
 pub(super) mod lists;
 pub(super) mod make;
@@ -21,6 +23,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/admin/page.css", async || part(STYLE));
     routes.get("/admin/parts.js", async || part(Asset::script(web_page::PARTS)));
     routes.get("/admin/page.js", async || part(SCRIPT));
+    archive::configure(routes);
     layout::configure(routes);
     lists::configure(routes);
     make::configure(routes);

@@ -4,7 +4,7 @@ use coupon_core::catalogue_change::{
     self, CatalogueChange, ChangeRecord, CouponPatch, CouponRow, CouponWrite, NewCoupon, NewRoom, NewUser,
     OnOffer, Operator, Refused, Thing, Value,
 };
-use coupon_core::{CouponId, CouponStatus, LiveRoom, RoomId, RoomStatus, Timestamp, UserId};
+use coupon_core::{CouponId, CouponStatus, Day, LiveRoom, RoomId, RoomStatus, Timestamp, UserId};
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, TransactionBehavior, params};
 
@@ -89,16 +89,18 @@ struct Record {
     before: Option<OnOffer>,
 }
 
-/// Makes a change, and returns what has to be known from then on; the same where it is made already.
+/// Makes a change, and returns what has to be known from then on; the same where it is made already. While results of the
+/// days before `archiving` are being archived, no coupon that is over comes to be on offer again.
 pub(in crate::embedded) fn make(
     db: &Connection,
     change: &CatalogueChange,
     operator: &Operator,
     now: Timestamp,
+    archiving: Option<Day>,
 ) -> Result<Made, ChangeError> {
     let made = || -> Result<Made, Stopped> {
         let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
-        let of = Changing { db: &transaction, operator, now };
+        let of = Changing { db: &transaction, operator, now, archiving };
         let (line, effect) = match change {
             CatalogueChange::CreateRoom(room) => of.create_room(room)?,
             CatalogueChange::EndRoom(room) => of.end_room(*room)?,
@@ -124,6 +126,8 @@ struct Changing<'a> {
     db: &'a Connection,
     operator: &'a Operator,
     now: Timestamp,
+    /// The first day that an archive keeps that is under way.
+    archiving: Option<Day>,
 }
 
 impl Changing<'_> {
@@ -237,8 +241,16 @@ impl Changing<'_> {
         }
     }
 
-    /// Refuses a coupon of which results have been archived: the log says so.
+    /// Refuses a coupon of which results have been archived: the log says so. While an archive is under way that is not known of
+    /// any.
     fn not_archived(&self, id: CouponId) -> Result<(), Stopped> {
+        if let Some(before) = self.archiving {
+            let why = format!(
+                "coupon {id}: results of the days before {before} are being archived, of this coupon too perhaps; ask again \
+                 once that has ended"
+            );
+            return Err(Refused::Conflict(why).into());
+        }
         let sql = "SELECT EXISTS (SELECT 1 FROM stock_logs WHERE coupon_id = ?1 AND operator = ?2)";
         let archived = (id.get(), coupon_core::books::ARCHIVE);
         let archived: bool = self.db.prepare_cached(sql)?.query_row(archived, |row| row.get(0))?;

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::applier::{LayoutStep, ToMain};
+use super::archive::Archiver;
 use super::hand_over::{WriterHandle, on_blocking};
 use super::layouts;
 use super::mover::{Files, MoverThread, Turns};
@@ -35,7 +36,7 @@ const LEAD_MS: i64 = 1_000;
 
 /// Changes the layout.
 #[derive(Clone)]
-pub(super) struct FileGrowth(Arc<Shared>);
+pub(super) struct FileGrowth(pub(super) Arc<Shared>);
 
 /// Its parts.
 pub(super) struct Shared {
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) mover: Arc<MoverThread>,
     pub(super) turns: Turns,
+    pub(super) archiver: Arc<Archiver>,
     /// One change at a time.
     pub(super) changing: Mutex<()>,
 }
@@ -53,10 +55,6 @@ pub(super) struct Shared {
 type Grown<T> = Result<T, GrowthError>;
 
 impl FileGrowth {
-    pub(super) fn new(shared: Shared) -> Self {
-        Self(Arc::new(shared))
-    }
-
     /// Goes on with what a process before this one did not finish.
     pub(super) fn resume(&self, moving: Option<Moving>) -> std::io::Result<()> {
         let Some(moving) = moving.filter(|moving| moving.runs) else { return Ok(()) };
@@ -160,9 +158,9 @@ impl Shared {
     }
 
     /// Reads main, on a thread that may be blocked.
-    fn read_main<T: Send + 'static>(
+    pub(super) fn read_main<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        read: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Unavailable> {
         let asked = self.main.ask(Visit::All, |db, _| Ok((read(db)?, 1)));
         let runtime = tokio::runtime::Builder::new_current_thread().build();
@@ -256,6 +254,9 @@ impl Shared {
         let (versions, now) = (self.layouts.now(), self.clock.now());
         let latest = versions.latest();
         let refused = |why: String| Err(GrowthError::Refused(why));
+        if self.archiver.runs() {
+            return refused("results are being archived: no row moves before that has ended".to_owned());
+        }
         if let Some(movement) = self.mover.movement() {
             let to = movement.to();
             if to < latest.number {

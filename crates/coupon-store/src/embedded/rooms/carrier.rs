@@ -21,7 +21,7 @@ use crate::room_index::RoomPlaces;
 /// The time for which entries gather, unless a caller waits for them: what the index may trail by.
 const GATHER: Duration = Duration::from_millis(200);
 /// The rows from which on a shard of the index takes no more into one transaction: a few milliseconds for which its grabs wait.
-pub(super) const ROWS: usize = 2_048;
+const ROWS: usize = 2_048;
 
 type Reply = oneshot::Sender<Result<(), Unavailable>>;
 

@@ -1,11 +1,10 @@
-//! Makes a folder's room index, takes it away, and tells it of what waits: where no service has the folder.
+//! Makes a folder's room index, and takes it away: where no service has the folder.
 
 use anyhow::Context as _;
 use coupon_core::{CouponResult, Placement, ShardId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::carrier::ROWS;
-use super::{Delivery, drop_tables, entries, make_tables, position, reached, take_in};
+use super::{Delivery, drop_tables, make_tables, take_in};
 use crate::clock::Clock;
 use crate::embedded::folder::Folder;
 use crate::embedded::moves::{self, LEAVING};
@@ -98,51 +97,6 @@ pub fn drop_index(folder: Folder) -> anyhow::Result<Folder> {
         drop_tables(&db).with_context(|| folder.shard_path(shard).display().to_string())?;
     }
     Ok(folder)
-}
-
-/// Tells the index, if there is one, of everything that waits in a folder that no service has, before rows of it are retired. One that
-/// was being made does not go on.
-///
-/// # Errors
-/// When a file cannot be read or written, or the index has lost what it was told.
-pub fn settle(folder: &Folder) -> anyhow::Result<()> {
-    folder.note_making(None)?;
-    let Some(places) = folder.room_index() else { return Ok(()) };
-    let shards = open(folder)?;
-    for to in places.all() {
-        let (_, target) = shards.get(to.index()).context("a shard of the index is not there")?;
-        for (from, source) in &shards {
-            tell((to, target), (*from, source))
-                .with_context(|| format!("the room index on shard {to}, told by shard {from}"))?;
-        }
-    }
-    Ok(())
-}
-
-/// Takes rows out of the index, if there is one, that are older than an id and may go by now: those of an archive, once they have gone.
-///
-/// # Errors
-/// When a file cannot be written.
-pub fn retire(folder: &Folder, before: i64, now: Timestamp) -> anyhow::Result<()> {
-    for shard in folder.room_index().into_iter().flat_map(RoomPlaces::all) {
-        let retired = folder
-            .connect_shard(shard)
-            .and_then(|db| db.execute(&room_index::retire("?1", now), [before]).map(drop));
-        retired.with_context(|| folder.shard_path(shard).display().to_string())?;
-    }
-    Ok(())
-}
-
-fn tell((to, target): (ShardId, &Connection), (from, source): (ShardId, &Connection)) -> anyhow::Result<()> {
-    let mut has = position(target, from)?;
-    reached(source, to)?.check(to, from, has)?;
-    loop {
-        let found = entries(source, to, has, ROWS)?;
-        let Some(last) = found.last() else { return Ok(()) };
-        has = last.id;
-        let rows = found.into_iter().flat_map(|entry| entry.rows).collect();
-        take_in(target, &Delivery { rows, positions: vec![(from, has)] }, Clock::system().now())?;
-    }
 }
 
 fn open(folder: &Folder) -> anyhow::Result<Vec<(ShardId, Connection)>> {

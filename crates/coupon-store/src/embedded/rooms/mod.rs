@@ -3,6 +3,7 @@
 mod carrier;
 mod making;
 mod reads;
+mod retiring;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,8 +13,9 @@ use coupon_core::{CouponResult, ShardId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 pub(super) use carrier::{Carrier, Carriers, Source};
-pub use making::{build, drop_index, retire, settle};
+pub use making::{build, drop_index};
 pub(super) use reads::FolderRooms;
+pub(super) use retiring::{FIRST, RoomKey, next_to_retire, retire};
 
 use super::bulk::bindings;
 use super::writer::Writer;

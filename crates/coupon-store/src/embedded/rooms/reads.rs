@@ -29,7 +29,7 @@ impl FolderRooms {
     fn ask<T: Send + 'static>(
         &self,
         room: RoomId,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        read: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> LocalFuture<'_, Result<Visited<T>, Unavailable>> {
         let shard = self.places.of(room);
         let unknown = |why| Unavailable::new(format!("the room index on shard {shard}"), why);

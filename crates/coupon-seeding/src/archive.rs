@@ -1,0 +1,138 @@
+//! Retires old results, by the backend's own archive ([`coupon_store::Archiving`]) where data is in files.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use coupon_core::catalogue_change::Operator;
+use coupon_core::{CouponId, Day, ShardingStrategy};
+use coupon_store::clock::Clock;
+use coupon_store::embedded::folder::Folder;
+use coupon_store::embedded::{self, Options};
+use coupon_store::settings::UnknownUsers;
+use coupon_store::{Retired, archive_alone};
+use indicatif::HumanCount;
+
+use crate::Progress;
+
+/// The number of rows of each coupon that take stock.
+#[cfg(feature = "servers")]
+pub(crate) type Counts = BTreeMap<CouponId, i64>;
+
+/// The rows and tables retired, and the time it took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ArchiveReport {
+    /// Tables dropped whole.
+    pub tables_dropped: u64,
+    /// Rows that were in them.
+    pub rows_dropped: u64,
+    /// The time that took.
+    pub drop_took: Duration,
+    /// Rows deleted one by one.
+    pub rows_deleted: u64,
+    /// The time that took.
+    pub delete_took: Duration,
+    /// The time to count what would be retired, coupon by coupon, whichever way it then goes.
+    pub count_took: Duration,
+    /// Coupons that had results retired.
+    pub coupons: u64,
+    /// Rows that would have gone, but are held, or answer their request still.
+    pub held: u64,
+}
+
+/// Retires the results of all days before `before` from a folder that no service has. `of_layout` makes the strategy of its layout
+/// line: the folder is opened as a service would open it, which goes on with what was cut short.
+///
+/// `clock` decides which coupons may still be on offer: their results hold their stock, and are not to be retired.
+///
+/// # Errors
+/// When the folder cannot be opened, rows of it are being moved, a shard has parked results, or a result to be retired is of a
+/// coupon still on offer; then nothing is retired.
+pub fn archive(
+    dir: &Path,
+    of_layout: impl FnOnce(&str) -> Result<Arc<dyn ShardingStrategy>>,
+    before: Day,
+    operator: Operator,
+    clock: &Clock,
+    progress: &mut dyn Progress,
+) -> Result<ArchiveReport> {
+    let folder = Folder::open_any(dir)?;
+    let (_, moving) = folder.recorded_layouts()?;
+    ensure!(
+        moving.is_none_or(|moving| !moving.runs),
+        "rows of {} are being moved, which was cut short: let `seeder rebalance` come to its end, or stop it, first",
+        dir.display()
+    );
+    let options = Options {
+        data: dir.to_owned(),
+        readers: NonZeroUsize::MIN,
+        max_file_mb: 0,
+        shard_backlog: 0,
+        shards_prepared: folder.shards(),
+        unknown_users: UnknownUsers::Refuse,
+        room_index: folder.room_index().is_some(),
+    };
+    let strategy = of_layout(folder.layout())?;
+    drop(folder);
+    let backend = embedded::open(&options, strategy, clock)?;
+    let mut begun = false;
+    let archived = archive_alone(&backend, before, operator, &mut |archive| {
+        if !std::mem::replace(&mut begun, true) {
+            progress.stage("retired", archive.rows);
+        }
+        progress.reached(archive.retired.rows_dropped + archive.retired.rows_deleted);
+    });
+    backend.lifecycle.close();
+    let archived = archived?;
+    progress.done();
+    Ok(archived.retired.into())
+}
+
+impl From<Retired> for ArchiveReport {
+    fn from(retired: Retired) -> Self {
+        let Retired { tables_dropped, rows_dropped, drop_took, rows_deleted, delete_took, .. } = retired;
+        let Retired { count_took, coupons, held, .. } = retired;
+        Self {
+            tables_dropped,
+            rows_dropped,
+            drop_took,
+            rows_deleted,
+            delete_took,
+            count_took,
+            coupons,
+            held,
+        }
+    }
+}
+
+impl fmt::Display for ArchiveReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |number: u64| HumanCount(number).to_string();
+        let secs = Duration::as_secs_f64;
+        if self.held > 0 {
+            let held = count(self.held);
+            writeln!(
+                f,
+                "{held} results stay: they are held, until they are confirmed, released or expired, or they answer their request \
+                 still, for an hour after their stock was given back"
+            )?;
+        }
+        if self.rows_dropped + self.rows_deleted + self.tables_dropped == 0 {
+            return f.write_str("nothing to retire");
+        }
+        let (tables, dropped) = (count(self.tables_dropped), count(self.rows_dropped));
+        writeln!(f, "dropped {tables} tables with {dropped} results in {:.2} s", secs(&self.drop_took))?;
+        let deleted = count(self.rows_deleted);
+        writeln!(f, "deleted {deleted} results one by one in {:.2} s", secs(&self.delete_took))?;
+        let coupons = count(self.coupons);
+        write!(
+            f,
+            "counted them in {:.2} s, and took them off {coupons} coupons' stock",
+            secs(&self.count_took)
+        )
+    }
+}

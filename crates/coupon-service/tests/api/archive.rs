@@ -1,0 +1,127 @@
+//! Old results, archived by the service that has them.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use coupon_service::api::{ArchiveView, ChangeList, CouponView, GlobalStatistics, LastArchive, ResultPage};
+
+use crate::client::{Answer, request};
+use crate::fixture::{Api, ENDED, PLENTY, USERS};
+
+const JSON: &str = "Content-Type: application/json\r\n";
+/// Users 25 to 30 got theirs the day before.
+const TODAY: &str = r#"{"before":"2026-11-22"}"#;
+/// The latest that an archive has ended, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn archive(api: &Api, body: &str) -> Answer {
+    api.send(&request("POST", "/admin/archive", &format!("{JSON}X-Operator: Ann\r\n"), body.as_bytes()))
+}
+
+fn last(api: &Api) -> Option<ArchiveView> {
+    api.get("/admin/archive").json::<LastArchive>().archive
+}
+
+/// The archive once it has ended; meanwhile something else is done.
+fn ended(api: &Api, mut meanwhile: impl FnMut()) -> ArchiveView {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        meanwhile();
+        let archive = last(api).unwrap();
+        if !archive.runs {
+            return archive;
+        }
+        assert!(Instant::now() < deadline, "it still runs: {archive:?}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn archives_ask_for_the_token_and_without_one_for_this_machine() {
+    let (guarded, open) = (Api::with(&["admin.token=open sesame"]), Api::start());
+    assert_eq!(archive(&guarded, TODAY).problem(401).kind, "/problems/unauthorized");
+    guarded.get("/admin/archive").problem(401);
+    let passed_on = format!("{JSON}X-Forwarded-For: 192.0.2.7\r\n");
+    open.send(&request("POST", "/admin/archive", &passed_on, TODAY.as_bytes())).problem(403);
+    assert!(last(&open).is_none());
+}
+
+#[test]
+fn old_results_are_archived_between_grabs_and_the_rest_is_as_it_was() {
+    let api = Api::start();
+    let begun: ArchiveView = archive(&api, TODAY).json();
+    assert_eq!((&*begun.before, &*begun.operator, begun.rows, begun.coupons), ("2026-11-22", "Ann", 6, 1));
+    let mut user = 0;
+    let done = ended(&api, || {
+        if user < USERS {
+            user += 1;
+            assert_eq!(api.grab(user, PLENTY).grab_status, 1, "user {user}");
+        }
+    });
+    assert_eq!((done.rows_deleted, done.tables_dropped, done.held, done.trouble), (6, 0, 0, None));
+
+    let of = |user: u64| api.get(&format!("/api/user/{user}/coupons")).json::<ResultPage>().items.len();
+    assert_eq!((of(24), of(30)), (usize::from(user >= 24) + 1, usize::from(user >= 30)));
+    let sums = |exact| api.get(&format!("/api/statistics/global?exact={exact}")).json::<GlobalStatistics>();
+    let (counted, kept) = (sums(true), sums(false));
+    assert_eq!((counted.results, kept.results), (24 + user, 24 + user));
+    let coupon: CouponView = api.get(&format!("/api/coupon/{ENDED}")).json();
+    assert_eq!((coupon.total_stock, coupon.sold), (44, 24), "what went took its stock along");
+    let changes: ChangeList = api.get("/admin/changes").json();
+    let line = changes.items.iter().find(|change| change.what.contains("archived")).unwrap();
+    assert_eq!((&*line.operator, &*line.what), ("Ann", "results of the days before 2026-11-22 are archived"));
+    // Who held one of it is not known of all any more.
+    let later = request("PATCH", &format!("/admin/coupons/{ENDED}"), JSON, br#"{"end_time":"2026-11-23T00:00:00Z"}"#);
+    assert!(api.send(&later).problem(409).detail.contains("archived"));
+
+    assert_eq!(archive(&api, TODAY).json::<ArchiveView>().rows, 0);
+    assert_eq!(ended(&api, || ()).rows_deleted, 0);
+}
+
+#[test]
+fn what_is_in_the_way_of_an_archive_is_named_and_nothing_goes() {
+    let api = Api::start();
+    let refused = |said: &str| {
+        let detail = archive(&api, TODAY).problem(409).detail;
+        assert!(detail.contains(said), "{detail}");
+    };
+    // Results of today may still be on their way.
+    let detail = archive(&api, r#"{"before":"2026-11-23"}"#).problem(409).detail;
+    assert!(detail.contains("may still come"), "{detail}");
+    // A coupon that is over may be on offer again until somebody archives its results.
+    let end = |time: &str| {
+        let body = format!(r#"{{"end_time":"{time}"}}"#);
+        api.send(&request("PATCH", &format!("/admin/coupons/{ENDED}"), JSON, body.as_bytes()))
+    };
+    assert_eq!(end("2026-11-23T00:00:00Z").status, 200);
+    refused("coupon 4 is on offer until 2026-11-23");
+    assert_eq!(end("2026-11-22T11:00:00Z").status, 200);
+    // Rows on their way to another shard.
+    let layout: serde_json::Value = api.post("/admin/layout", r#"{"shards":3}"#).json();
+    let from = layout["version"]["valid_from"].as_str().unwrap().parse().unwrap();
+    while api.clock.now() <= from {
+        sleep(Duration::from_millis(20));
+    }
+    assert_eq!(api.post("/admin/rebalance", r#"{"rows_per_s":1}"#).status, 200);
+    refused("moved to version 2");
+    assert_eq!(api.send(&request("POST", "/admin/rebalance/stop", "", b"")).status, 200);
+    assert!(last(&api).is_none(), "none was begun");
+    assert_eq!(archive(&api, TODAY).json::<ArchiveView>().rows, 6);
+    assert_eq!(ended(&api, || ()).rows_deleted, 6);
+}
+
+#[test]
+fn a_day_that_is_none_is_refused_by_name() {
+    let api = Api::start();
+    for (body, status, field) in [
+        (r#"{"before":"yesterday"}"#, 422, Some("before")),
+        (r#"{"before":"2026-02-30"}"#, 422, Some("before")),
+        (r#"{"before":5}"#, 400, Some("before")),
+        (r#"{"after":"2026-11-22"}"#, 400, Some("after")),
+        ("{}", 400, Some("before")),
+    ] {
+        let problem = archive(&api, body).problem(status);
+        assert_eq!(problem.field.as_deref(), field, "{body}: {}", problem.detail);
+    }
+    assert!(last(&api).is_none());
+}

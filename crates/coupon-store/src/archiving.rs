@@ -1,0 +1,130 @@
+//! Retiring old results: the part of their life where ranges of time pay off.
+//!
+//! A table that holds one day, or one hour, is dropped whole; from any other table old rows are deleted, batch by
+//! batch. Either way the stock goes with the rows that still take it: a coupon's total falls by what was retired of these,
+//! so that total − remaining = live rows still holds, and two stock logs say so. Rows that gave their stock back go without
+//! a word. Rows that are held stay: what becomes of them is not known yet. So do those that gave their stock back within the hour and
+//! name their request: who asks again is answered by them. Where a row that takes stock is of a coupon whose end has not come,
+//! withdrawn or not, nothing is retired: it may be on offer again, and its rows say who holds it.
+//!
+//! The rows leave and the shard's outbox gets its entry in one transaction, as with grabs, so that a crash at any
+//! point leaves a data set whose books balance; the next archive finishes what was begun.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use coupon_core::catalogue_change::Operator;
+use coupon_core::{CouponId, Day, RESULT_ID_EPOCH, ResultId, Timestamp};
+
+use super::{Backend, ChangeError, LocalFuture};
+
+/// The time between two looks at an archive that is waited for.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What an archive leaves to others of the files' time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchivePace {
+    /// Grabs come first: batches are small, and the shard's writer is its own for most of the time.
+    BesideGrabs,
+    /// Nothing else uses the files.
+    Alone,
+}
+
+/// An archive, and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// The first day that is kept.
+    pub before: Day,
+    /// The time at which it began.
+    pub began: Timestamp,
+    /// The operator who asked for it.
+    pub operator: String,
+    /// True while it goes on.
+    pub runs: bool,
+    /// Rows that could go when it began.
+    pub rows: u64,
+    /// What has gone.
+    pub retired: Retired,
+    /// The reason for which it ended before everything had gone, in words.
+    pub trouble: Option<String>,
+}
+
+/// The rows and tables retired, and the time it took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// Tables dropped whole.
+    pub tables_dropped: u64,
+    /// Rows that were in them.
+    pub rows_dropped: u64,
+    /// The time that took.
+    pub drop_took: Duration,
+    /// Rows deleted one by one.
+    pub rows_deleted: u64,
+    /// The time that took.
+    pub delete_took: Duration,
+    /// The time to count what would be retired, coupon by coupon, whichever way it then goes.
+    pub count_took: Duration,
+    /// Coupons that had results retired.
+    pub coupons: u64,
+    /// Rows that would have gone, but are held, or answer their request still.
+    pub held: u64,
+}
+
+/// Retires old results of a data set that one process has. On servers the seeder does it, beside any number of processes.
+pub trait Archiving: Send + Sync {
+    /// Begins to retire the results of all days before one. It is answered once it is known that they may go, and goes on.
+    fn start(
+        &self,
+        before: Day,
+        operator: Operator,
+        pace: ArchivePace,
+    ) -> LocalFuture<'_, Result<Archive, ChangeError>>;
+
+    /// The last archive since the process started, as far as it has come; none before the first.
+    fn last(&self) -> Option<Archive>;
+}
+
+/// Retires the results of all days before one from files that nothing else uses, to the end; `told` hears how far it is. Blocks
+/// until then.
+///
+/// # Errors
+/// [`ChangeError`] when they may not go, and when a file cannot be read or written.
+pub fn archive_alone(
+    backend: &Backend,
+    before: Day,
+    operator: Operator,
+    told: &mut dyn FnMut(&Archive),
+) -> anyhow::Result<Archive> {
+    let archiving = backend.archiving.as_deref().context("this backend retires no results by itself")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut archive = runtime.block_on(archiving.start(before, operator, ArchivePace::Alone))?;
+    while archive.runs {
+        told(&archive);
+        sleep(LOOK);
+        archive = archiving.last().context("nobody knows of the archive that was begun")?;
+    }
+    told(&archive);
+    match archive.trouble {
+        Some(why) => Err(anyhow::anyhow!(why)),
+        None => Ok(archive),
+    }
+}
+
+/// The least id that a result of that day, or of a later one, can have.
+///
+/// # Errors
+/// When no id is that late.
+pub fn first_id(day: Day) -> anyhow::Result<i64> {
+    let first = ResultId::from_parts(day.start().max(RESULT_ID_EPOCH), 0, 0);
+    Ok(first.with_context(|| format!("no result is as late as {day}"))?.number())
+}
+
+/// The reason to retire nothing: a coupon may be on offer until its end.
+#[must_use]
+pub fn still_on_offer(coupon: CouponId, end: Timestamp, before: Day) -> String {
+    format!(
+        "coupon {coupon} is on offer until {end}, or can be again if it was withdrawn, and results of it are older than \
+         {before}: they hold its stock, so nothing was retired; choose an earlier day (--before)"
+    )
+}

@@ -1,0 +1,388 @@
+//! Retires old results of files, on a thread beside the writers, which alone change their files: grabs go on meanwhile.
+
+mod part;
+mod steps;
+
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use coupon_core::catalogue_change::Operator;
+use coupon_core::{CouponId, Day, ShardId, Timestamp};
+use rusqlite::Connection;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+
+pub(super) use self::part::Part;
+use self::part::{Going, live};
+use self::steps::{Gone, refused};
+use super::applier::{ArchiveStep, Note};
+use super::folder;
+use super::growth::Shared;
+use super::hand_over::{WriterHandle, on_blocking};
+use super::rooms::{Carriers, FIRST, next_to_retire};
+use super::state::lock;
+use crate::{
+    Archive, ArchivePace, Archiving, ChangeError, LocalFuture, Retired, RoomPlaces, Unavailable,
+    still_on_offer,
+};
+
+/// The time for which results of a day that is over may still be on their way to a file.
+const LATE_MS: i64 = 60_000;
+/// The wait after a step beside grabs, in the time that it took: the disk and the writer are the grabs' meanwhile.
+const REST: u32 = 3;
+
+type Answer = oneshot::Sender<Result<Archive, ChangeError>>;
+
+/// The last archive, and the thread that it runs on.
+#[derive(Default)]
+pub(super) struct Archiver(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    last: Option<Archive>,
+    thread: Option<JoinHandle<()>>,
+    /// True once the backend closes: what is under way ends, and no other is begun.
+    closed: bool,
+}
+
+impl Archiver {
+    /// True while results are being archived.
+    pub(super) fn runs(&self) -> bool {
+        lock(&self.0).last.as_ref().is_some_and(|archive| archive.runs)
+    }
+
+    /// Ends what is under way, between two of its steps.
+    pub(super) fn close(&self) {
+        let thread = {
+            let mut state = lock(&self.0);
+            state.closed = true;
+            state.thread.take()
+        };
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that archives results panicked");
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        lock(&self.0).closed
+    }
+
+    /// Starts a thread for an archive, unless another one is under way. It is given what was the last one before.
+    fn start(
+        &self,
+        begun: Archive,
+        run: impl FnOnce(Option<Archive>) + Send + 'static,
+    ) -> Result<(), ChangeError> {
+        let mut state = lock(&self.0);
+        if let Some(running) = state.last.as_ref().filter(|archive| archive.runs) {
+            return refused(format!(
+                "results of the days before {} are being archived already: wait for its end",
+                running.before
+            ));
+        }
+        if state.closed {
+            return Err(stopping().into());
+        }
+        let before = state.last.replace(begun);
+        let given = before.clone();
+        match thread::Builder::new().name("archive".to_owned()).spawn(move || run(given)) {
+            Ok(thread) => state.thread = Some(thread),
+            Err(error) => {
+                state.last = before;
+                return Err(Unavailable::new("this process", error).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&self, archive: Option<Archive>) {
+        lock(&self.0).last = archive;
+    }
+}
+
+fn stopping() -> Unavailable {
+    Unavailable::new("this process", "it is stopping")
+}
+
+/// Retires results of a folder.
+pub(super) struct FileArchiving(Arc<Site>);
+
+/// What it works with.
+struct Site {
+    shared: Arc<Shared>,
+    /// The room index, if there is one, and what keeps it up.
+    index: Option<RoomPlaces>,
+    carriers: Arc<Carriers>,
+}
+
+impl FileArchiving {
+    pub(super) fn new(shared: Arc<Shared>, index: Option<RoomPlaces>, carriers: Arc<Carriers>) -> Self {
+        Self(Arc::new(Site { shared, index, carriers }))
+    }
+}
+
+impl Archiving for FileArchiving {
+    fn start(
+        &self,
+        before: Day,
+        operator: Operator,
+        pace: ArchivePace,
+    ) -> LocalFuture<'_, Result<Archive, ChangeError>> {
+        let (reply, answer) = oneshot::channel();
+        let archive = Archive {
+            before,
+            began: self.0.shared.clock.now(),
+            operator: operator.as_str().to_owned(),
+            runs: true,
+            rows: 0,
+            retired: Retired::default(),
+            trouble: None,
+        };
+        let job = Job { site: Arc::clone(&self.0), operator, pace, archive: archive.clone() };
+        let started = self.0.shared.archiver.start(archive, move |last| job.run(last, reply));
+        Box::pin(async move {
+            started?;
+            answer.await.map_err(|_| Unavailable::new("this process", "an archive was cut short"))?
+        })
+    }
+
+    fn last(&self) -> Option<Archive> {
+        lock(&self.0.shared.archiver.0).last.clone()
+    }
+}
+
+/// The thread's job.
+struct Job {
+    site: Arc<Site>,
+    operator: Operator,
+    pace: ArchivePace,
+    archive: Archive,
+}
+
+impl Job {
+    fn run(mut self, last: Option<Archive>, reply: Answer) {
+        let (before, operator) = (self.archive.before, self.archive.operator.clone());
+        let going = match self.prepare() {
+            Ok(going) => going,
+            Err(error) => {
+                self.end();
+                self.site.shared.archiver.set(last);
+                drop(reply.send(Err(error)));
+                return;
+            }
+        };
+        tracing::info!(%before, operator, rows = self.archive.rows, "old results are archived");
+        // Whoever asked may have left: it goes on all the same.
+        drop(reply.send(Ok(self.archive.clone())));
+        let done = self.retire(&Arc::new(going)).and_then(|()| Ok(self.main_knows()?));
+        self.end();
+        let Retired { rows_dropped, rows_deleted, .. } = self.archive.retired;
+        match &done {
+            Ok(()) => tracing::info!(%before, rows = rows_dropped + rows_deleted, "old results have been archived"),
+            Err(error) => tracing::warn!(%before, %error, "an archive ended before its end; another one goes on"),
+        }
+        self.archive.runs = false;
+        self.archive.trouble = done.err().map(|error| format!("{error}; what has gone has gone, and another archive goes on"));
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.site.shared.archiver.set(Some(self.archive.clone()));
+    }
+
+    /// Lets coupons that are over be on offer again, where no results of them have been archived.
+    fn end(&self) {
+        // Without an applier the process is stopping.
+        let _ = self.site.shared.to_main.archive_blocking(ArchiveStep::End);
+    }
+
+    /// Waits until main knows of everything that has gone.
+    fn main_knows(&self) -> Result<(), Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.site.shared.to_main.send(Note::Marker(reply))?;
+        answer.blocking_recv().map_err(|_| stopping())?
+    }
+
+    /// Finds out what may go, and has main take note that it does.
+    fn prepare(&mut self) -> Result<Going, ChangeError> {
+        let Archive { before, began, .. } = self.archive;
+        if before.start() > began.plus_millis(-LATE_MS) {
+            return refused(format!(
+                "the days before {before} are not over since a minute: results of them may still come"
+            ));
+        }
+        self.no_row_moves()?;
+        let shared = &self.site.shared;
+        // From here on what is over stays over.
+        shared.to_main.archive_blocking(ArchiveStep::Begin(before))?;
+        for shard in self.shards() {
+            on_blocking(&shared.writers, shard, super::writer::Writer::all_in_tables)??;
+        }
+        let size = match self.pace {
+            // Some ten milliseconds each.
+            ArchivePace::BesideGrabs => (2_000, 20_000),
+            // The log stays small.
+            ArchivePace::Alone => (20_000, u32::MAX - 1),
+        };
+        let mut going = Going::new(before, began, size)
+            .or_else(|error| refused(format!("the days before {before} cannot be archived: {error:#}")))?;
+        self.count(&mut going)?;
+        self.none_on_offer(&going)?;
+        let record = ArchiveStep::Record(before, self.operator.clone());
+        self.site.shared.to_main.archive_blocking(record)?;
+        self.tell();
+        Ok(going)
+    }
+
+    /// Refuses to archive beside a movement of rows, which is refused from now on.
+    fn no_row_moves(&self) -> Result<(), ChangeError> {
+        let shared = &self.site.shared;
+        let _one = lock(&shared.changing);
+        match shared.mover.movement() {
+            Some(movement) => refused(format!(
+                "rows are being moved to version {} of the layout: wait for its end, or stop it",
+                movement.to()
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts what goes and what stays, and lists the coupons whose stock goes with it.
+    fn count(&mut self, going: &mut Going) -> Result<(), ChangeError> {
+        let counting = Instant::now();
+        for shard in self.shards() {
+            let count = |archive: &mut Archive, db: &Connection| -> rusqlite::Result<()> {
+                for table in going.tables(db)? {
+                    let sums = going.sums(db, table)?;
+                    archive.rows += sums.iter().map(|(_, sums)| sums.results).sum::<u64>();
+                    archive.retired.held += going.held(db, table)?;
+                    going.over.extend(live(&sums).map(|(coupon, _)| coupon));
+                }
+                Ok(())
+            };
+            read(&self.site.shared.writers, shard, |db| count(&mut self.archive, db))?;
+        }
+        self.archive.retired.coupons = going.over.len() as u64;
+        self.archive.retired.count_took = counting.elapsed();
+        Ok(())
+    }
+
+    /// Refuses to let rows go that hold the stock of a coupon which is on offer, or could be.
+    fn none_on_offer(&self, going: &Going) -> Result<(), ChangeError> {
+        let (over, now) = (going.over.clone(), self.archive.began);
+        let on_offer = self.site.shared.read_main(move |db| first_on_offer(db, &over, now))?;
+        match on_offer {
+            Some((coupon, end)) => refused(still_on_offer(coupon, end, going.before)),
+            None => Ok(()),
+        }
+    }
+
+    fn retire(&mut self, going: &Arc<Going>) -> Result<(), ChangeError> {
+        for shard in self.shards() {
+            let tables = read(&self.site.shared.writers, shard, |db| going.tables(db))?;
+            for table in tables {
+                loop {
+                    let (part, began) = (Arc::clone(going), Instant::now());
+                    let gone = self.step(shard, move |writer| writer.retire(table, &part))??;
+                    self.has_gone(gone, began.elapsed());
+                    if gone.whole || gone.rows == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        self.retire_from_index(going)
+    }
+
+    fn has_gone(&mut self, gone: Gone, took: Duration) {
+        let retired = &mut self.archive.retired;
+        if gone.whole {
+            retired.tables_dropped += 1;
+            retired.rows_dropped += gone.rows;
+            retired.drop_took += took;
+        } else if gone.rows > 0 {
+            retired.rows_deleted += gone.rows;
+            retired.delete_took += took;
+        }
+        self.tell();
+    }
+
+    /// Once the index has heard everything of them, rows that have gone leave it too.
+    fn retire_from_index(&self, going: &Arc<Going>) -> Result<(), ChangeError> {
+        let Some(places) = self.site.index else { return Ok(()) };
+        runtime()?.block_on(self.site.carriers.reached())?;
+        let most = going.batch;
+        for shard in places.all() {
+            let mut after = FIRST;
+            loop {
+                let last = read(&self.site.shared.writers, shard, |db| {
+                    next_to_retire(db, after, going.first_kept, going.at, most)
+                })?;
+                let Some(last) = last else { break };
+                let (keys, going) = ((after, last), Arc::clone(going));
+                self.step(shard, move |writer| writer.retire_from_index(keys, &going))??;
+                after = last;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a writer take a step, and leaves it to the grabs for a while, if there are any.
+    fn step<T: Send + 'static>(
+        &self,
+        shard: ShardId,
+        step: impl FnOnce(&mut super::writer::Writer) -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        if self.site.shared.archiver.is_closed() {
+            return Err(stopping());
+        }
+        let began = Instant::now();
+        let done = on_blocking(&self.site.shared.writers, shard, step)?;
+        if self.pace == ArchivePace::BesideGrabs {
+            sleep(began.elapsed() * REST);
+        }
+        Ok(done)
+    }
+
+    fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
+        (0..).map(ShardId::new).take(self.site.shared.writers.len())
+    }
+}
+
+/// The first of the coupons whose end has not come, and its end: one that is withdrawn may be on offer again.
+fn first_on_offer(
+    db: &Connection,
+    coupons: &std::collections::HashSet<CouponId>,
+    now: Timestamp,
+) -> rusqlite::Result<Option<(CouponId, Timestamp)>> {
+    let mut select = db.prepare_cached("SELECT coupon_id, end_time FROM coupons WHERE end_time > ?1 ORDER BY coupon_id")?;
+    let mut rows = select.query([now.millis()])?;
+    while let Some(row) = rows.next()? {
+        let coupon = super::sql::parsed(row, 0, CouponId::new)?;
+        if coupons.contains(&coupon) {
+            return Ok(Some((coupon, Timestamp::from_millis(row.get(1)?))));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a shard's file, while its writer goes on.
+fn read<T>(
+    writers: &[WriterHandle],
+    shard: ShardId,
+    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, Unavailable> {
+    let failed = |error| Unavailable::new(format!("shard {shard}"), error);
+    let Some(writer) = writers.get(shard.index()) else {
+        return Err(Unavailable::new(format!("shard {shard}"), "there is no such shard"));
+    };
+    folder::connect_reader(&writer.path).and_then(|db| read(&db)).map_err(failed)
+}
+
+fn runtime() -> Result<Runtime, Unavailable> {
+    Builder::new_current_thread().build().map_err(|error| Unavailable::new("this process", error))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! What an archive takes out of one table in one transaction.
+
+use std::collections::HashSet;
+
+use coupon_core::{CouponId, Day, TableId, Timestamp};
+use rusqlite::Connection;
+
+use crate::embedded::sql;
+use crate::statements::settled;
+use crate::{Totals, first_id};
+
+/// What an archive may take.
+#[derive(Debug, Clone)]
+pub(super) struct Going {
+    /// The first day that is kept.
+    pub(super) before: Day,
+    /// The least id of that day.
+    pub(super) first_kept: i64,
+    /// The time at which it began.
+    pub(super) at: Timestamp,
+    /// The condition on a row that may go.
+    pub(super) settled: String,
+    /// The most rows that are deleted in one transaction.
+    pub(super) batch: u32,
+    /// The most rows of a table that is dropped whole.
+    pub(super) whole: u32,
+    /// The coupons that are over. Rows of no other go that take stock.
+    pub(super) over: HashSet<CouponId>,
+}
+
+impl Going {
+    pub(super) fn new(before: Day, at: Timestamp, (batch, whole): (u32, u32)) -> anyhow::Result<Self> {
+        let (first_kept, settled) = (first_id(before)?, settled(at));
+        Ok(Self { before, first_kept, at, settled, batch, whole, over: HashSet::new() })
+    }
+
+    /// The tables of a file that may hold rows which go.
+    pub(super) fn tables(&self, db: &Connection) -> rusqlite::Result<Vec<TableId>> {
+        let mut tables = sql::tables(db)?;
+        tables.retain(|table| table.day().is_none_or(|day| day < self.before));
+        // The oldest first.
+        tables.reverse();
+        Ok(tables)
+    }
+
+    /// Sums over the rows of a table that go, by coupon.
+    pub(super) fn sums(&self, db: &Connection, table: TableId) -> rusqlite::Result<Vec<(CouponId, Totals)>> {
+        sql::totals_by_coupon(db, table, self.first_kept - 1, &self.settled)
+    }
+
+    /// The number of old rows of a table that stay.
+    pub(super) fn held(&self, db: &Connection, table: TableId) -> rusqlite::Result<u64> {
+        let settled = &self.settled;
+        let sql = format!("SELECT COUNT(*) FROM {table} WHERE result_id < ?1 AND NOT {settled}");
+        Ok(db.query_row(&sql, [self.first_kept], |row| row.get::<_, i64>(0))?.cast_unsigned())
+    }
+
+    /// True if a table holds nothing but rows that go, and not too many of them. Those of a day or an hour hold no newer ones.
+    fn goes_whole(&self, db: &Connection, table: TableId) -> rusqlite::Result<bool> {
+        if table.day().is_none() {
+            return Ok(false);
+        }
+        let most = i64::from(self.whole);
+        let counted = format!("SELECT COUNT(*) FROM (SELECT 1 FROM {table} LIMIT ?1)");
+        let rows: i64 = db.query_row(&counted, [most + 1], |row| row.get(0))?;
+        Ok(rows <= most && self.held(db, table)? == 0)
+    }
+
+    /// The last of the oldest rows of a table that go, as many as one transaction takes. Result ids are in the order of time,
+    /// and so is the table: they lie side by side.
+    fn last_of_batch(&self, db: &Connection, table: TableId) -> rusqlite::Result<Option<i64>> {
+        let Self { settled, batch, first_kept, .. } = self;
+        let oldest = format!(
+            "SELECT MAX(result_id) FROM \
+             (SELECT result_id FROM {table} WHERE result_id < ?1 AND {settled} ORDER BY result_id LIMIT {batch})"
+        );
+        db.query_row(&oldest, [first_kept], |row| row.get(0))
+    }
+}
+
+/// Rows of a table that go in one transaction: the whole table, or the oldest of those that may.
+#[derive(Debug)]
+pub(in crate::embedded) struct Part {
+    table: TableId,
+    pub(super) whole: bool,
+    last: i64,
+    settled: String,
+    sums: Vec<(CouponId, Totals)>,
+}
+
+impl Part {
+    /// The next of a table, if there is one.
+    pub(super) fn next(db: &Connection, table: TableId, going: &Going) -> rusqlite::Result<Option<Self>> {
+        let whole = going.goes_whole(db, table)?;
+        let last = if whole { Some(going.first_kept - 1) } else { going.last_of_batch(db, table)? };
+        let Some(last) = last else { return Ok(None) };
+        let sums = sql::totals_by_coupon(db, table, last, &going.settled)?;
+        Ok(Some(Self { table, whole, last, settled: going.settled.clone(), sums }))
+    }
+
+    /// The number of rows of each coupon that take stock.
+    pub(in crate::embedded) fn live(&self) -> impl Iterator<Item = (CouponId, i64)> {
+        live(&self.sums)
+    }
+
+    /// The sums over all of them.
+    pub(super) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.sums.iter().for_each(|(_, sums)| totals += *sums);
+        totals
+    }
+
+    /// Takes them out of the file, within a transaction.
+    pub(in crate::embedded) fn take_away(&self, db: &Connection) -> rusqlite::Result<()> {
+        let Self { table, last, settled, .. } = self;
+        if self.whole {
+            return db.execute_batch(&format!("DROP TABLE {table}"));
+        }
+        let sql = format!("DELETE FROM {table} WHERE result_id <= ?1 AND {settled}");
+        db.prepare_cached(&sql)?.execute([last]).map(drop)
+    }
+}
+
+/// The number of rows of each coupon that take stock.
+pub(super) fn live(sums: &[(CouponId, Totals)]) -> impl Iterator<Item = (CouponId, i64)> {
+    let of = |(coupon, sums): &(CouponId, Totals)| (*coupon, (sums.results - sums.given_back).cast_signed());
+    sums.iter().map(of).filter(|(_, rows)| *rows > 0)
+}

@@ -1,0 +1,108 @@
+//! A writer's steps in an archive, each of them one transaction of its file at most.
+
+use std::sync::atomic::Ordering;
+
+use coupon_core::TableId;
+use coupon_core::catalogue_change::Refused;
+
+use super::part::{Going, Part};
+use crate::embedded::moves;
+use crate::embedded::rooms::RoomKey;
+use crate::embedded::transaction::Store;
+use crate::embedded::writer::Writer;
+use crate::statements::latest_first;
+use crate::{ChangeError, Unavailable};
+
+/// What has gone by one step.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Gone {
+    pub(super) rows: u64,
+    /// True if the table went with them.
+    pub(super) whole: bool,
+}
+
+impl Writer {
+    /// Brings everything that is stored here into its table, and refuses what would be missed in one.
+    pub(super) fn all_in_tables(&mut self) -> Result<(), ChangeError> {
+        self.flush()?;
+        let shard = self.shard;
+        let parked: i64 = self
+            .db
+            .query_row("SELECT COUNT(*) FROM parked_results", [], |row| row.get(0))
+            .map_err(|error| self.does_not_archive(&error))?;
+        if parked > 0 {
+            return refused(format!(
+                "shard {shard} has parked results, which hold their stock: resolve them first"
+            ));
+        }
+        if !moves::none_leaves(&self.db).map_err(|error| self.does_not_archive(&error))? {
+            return refused(format!(
+                "shard {shard} has results on their way to another place, which could not arrive: a rebalance brings them there, \
+                 or says what is in their way"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Lets go of a table, or of some of its rows. None are left to go when none have gone.
+    pub(super) fn retire(&mut self, table: TableId, going: &Going) -> Result<Gone, ChangeError> {
+        if !self.known_tables.contains(&table) {
+            return Ok(Gone::default());
+        }
+        // Nobody else writes: it is as this says until the transaction is through.
+        let next = Part::next(&self.db, table, going).map_err(|error| self.does_not_archive(&error))?;
+        let Some(part) = next else { return Ok(Gone::default()) };
+        if let Some((coupon, _)) = part.live().find(|(coupon, _)| !going.over.contains(coupon)) {
+            return refused(format!("results of coupon {coupon} came late: archive again"));
+        }
+        if part.whole {
+            // Whoever reads from now on does not look for it.
+            self.known_tables.remove(&table);
+            self.list_tables();
+        }
+        let applied = self.state.applied.load(Ordering::Acquire);
+        let retire = || {
+            let mut store = Store::begin(&self.db, self.clock.now())?;
+            store.retire(&part)?;
+            self.leave_word(&mut store, applied)?;
+            store.commit()
+        };
+        match retire() {
+            Ok(mut done) => {
+                self.committed(&mut done, applied);
+                let totals = part.totals();
+                self.state.take_off(totals);
+                Ok(Gone { rows: totals.results, whole: part.whole })
+            }
+            Err(error) => {
+                if part.whole {
+                    self.known_tables.insert(table);
+                    self.list_tables();
+                }
+                Err(self.does_not_archive(&error).into())
+            }
+        }
+    }
+
+    /// Takes rows out of this shard's part of the room index, behind one key up to another, that have gone from their shards.
+    pub(super) fn retire_from_index(
+        &self,
+        (after, last): (RoomKey, RoomKey),
+        going: &Going,
+    ) -> Result<(), Unavailable> {
+        let retired = crate::embedded::rooms::retire(&self.db, (after, last), going.first_kept, going.at);
+        retired.map_err(|error| self.does_not_archive(&error))
+    }
+
+    fn list_tables(&self) {
+        self.state.set_tables(latest_first(self.known_tables.iter().copied()));
+    }
+
+    fn does_not_archive(&self, error: &rusqlite::Error) -> Unavailable {
+        Unavailable::new(format!("shard {}", self.shard), error)
+    }
+}
+
+pub(super) fn refused<T>(why: String) -> Result<T, ChangeError> {
+    Err(Refused::Conflict(why).into())
+}

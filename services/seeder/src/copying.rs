@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use coupon_cli::numbers::nonzero;
 use coupon_core::ShardingStrategy;
@@ -17,13 +17,13 @@ use crate::storage::Storage;
 pub(super) struct Copying {
     /// A TOML file of settings: the one that the service of the data set to copy has.
     #[arg(long, value_name = "FILE")]
-    from: Option<PathBuf>,
+    from: Vec<PathBuf>,
     /// A setting over those of --from, for example embedded.data=data/hash or servers.namespace=shop.
     #[arg(long = "from-set", value_name = "KEY=VALUE")]
     from_sets: Vec<String>,
     /// A TOML file of settings: the one that the service of the copy will have.
     #[arg(long, value_name = "FILE")]
-    to: Option<PathBuf>,
+    to: Vec<PathBuf>,
     /// A setting over those of --to, for example shards=6, embedded.data=data/six or range.spread=2.
     #[arg(long = "to-set", value_name = "KEY=VALUE")]
     to_sets: Vec<String>,
@@ -42,7 +42,7 @@ impl Copying {
         S: FnOnce(Sources, &StorageSettings) -> Result<std::sync::Arc<dyn ShardingStrategy>>,
     {
         let from = self.source(named)?;
-        let (settings, sources) = side("--to", self.to.as_ref(), &self.to_sets)?;
+        let (settings, sources) = side("--to", &self.to, &self.to_sets)?;
         let strategy = strategy(sources, &settings).context("--to")?;
         let room_index = settings.room_index;
         let to = match settings.backend {
@@ -61,9 +61,9 @@ impl Copying {
     }
 
     fn source(&self, named: Option<&str>) -> Result<Site> {
-        let (settings, sources) = side("--from", self.from.as_ref(), &self.from_sets)?;
+        let (settings, sources) = side("--from", &self.from, &self.from_sets)?;
         if let Some(set) = sources.flags.first() {
-            anyhow::bail!(
+            bail!(
                 "--from-set {} says nothing of where a data set is: its layout is its own to tell",
                 shown(set)
             );
@@ -79,9 +79,23 @@ impl Copying {
 }
 
 /// The settings of one side. The environment has no part in them: it could mean either.
-fn side(flag: &str, file: Option<&PathBuf>, sets: &[String]) -> Result<(StorageSettings, Sources)> {
+fn side(flag: &str, files: &[PathBuf], sets: &[String]) -> Result<(StorageSettings, Sources)> {
+    let file = match files {
+        [] => None,
+        [file] => Some(file.clone()),
+        [first, second, ..] => bail!(
+            "{flag} is given twice, with {} and {}: one data set is meant, with one file of settings; what differs goes over it \
+             with {flag}-set",
+            first.display(),
+            second.display()
+        ),
+    };
     ensure!(file.is_some() || !sets.is_empty(), "{flag} is missing: give a file of settings, or {flag}-set");
-    Storage::of(file.cloned(), sets.to_vec()).read_without_environment().with_context(|| flag.to_owned())
+    if let Some(folder) = file.as_ref().filter(|file| file.is_dir()) {
+        let folder = folder.display();
+        bail!("{flag} {folder} is a folder, and a file of settings is wanted: give {flag}-set embedded.data={folder}");
+    }
+    Storage::of(file, sets.to_vec()).read_without_environment().with_context(|| flag.to_owned())
 }
 
 fn folder(settings: &StorageSettings) -> Option<PathBuf> {
@@ -103,7 +117,7 @@ mod tests {
         for flag in ["--from", "--to"] {
             let said = |sets: &[&str]| {
                 let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-                format!("{:#}", side(flag, None, &sets).unwrap_err())
+                format!("{:#}", side(flag, &[], &sets).unwrap_err())
             };
             assert!(said(&[]).starts_with(&format!("{flag} is missing")), "{}", said(&[]));
             for (set, named) in
@@ -113,5 +127,19 @@ mod tests {
                 assert!(said.starts_with(flag) && said.contains(named) && !said.contains("s3cret"), "{said}");
             }
         }
+    }
+
+    #[test]
+    fn a_side_that_is_not_one_file_of_settings_is_refused_with_the_way_out() {
+        let error = |files: &[&str], sets: &[&str]| {
+            let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
+            let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+            side("--from", &files, &sets).unwrap_err().to_string()
+        };
+        let twice = error(&["hash.toml", "six.toml"], &[]);
+        assert!(twice.contains("hash.toml and six.toml") && twice.contains("--from-set"), "{twice}");
+        let folder = error(&[env!("CARGO_MANIFEST_DIR")], &["shards=4"]);
+        assert!(folder.contains("is a folder") && folder.contains("--from-set embedded.data="), "{folder}");
+        assert!(error(&[], &[]).contains("--from is missing"));
     }
 }

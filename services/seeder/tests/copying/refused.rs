@@ -70,7 +70,8 @@ fn a_target_that_holds_data_is_refused_and_stays_as_it_is() {
     for to in Here::both("copy_full", "hash", 2) {
         to.seed(50);
         let told = error(&from, &to);
-        assert!(told.contains("already"), "{told}");
+        assert!(told.contains("data set") && told.contains("choose another"), "{told}");
+        assert!(!told.contains("--reset"), "that would remove it: {told}");
         to.assert_sound(50);
     }
 }

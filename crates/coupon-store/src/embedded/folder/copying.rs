@@ -29,9 +29,7 @@ impl Folder {
             files::remove(dir)?;
             return Self::fill(dir, layout, shards, lock, Some(source));
         }
-        let Some(found) = Begun::read(dir)? else {
-            return Err(FolderError::HoldsData { dir: dir.to_owned() });
-        };
+        let Some(found) = Begun::read(dir)? else { return Err(not_for_copy(dir)) };
         if (&*found.source, &*found.layout, found.shards) != (source, layout, shards.get()) {
             return Err(FolderError::OtherCopy {
                 dir: dir.to_owned(),
@@ -60,7 +58,7 @@ impl Folder {
     pub fn remove_copy(dir: &Path) -> Result<(), FolderError> {
         let _lock = claim(dir)?;
         if Self::holds_data(dir) && Begun::read(dir)?.is_none() {
-            return Err(FolderError::HoldsData { dir: dir.to_owned() });
+            return Err(not_for_copy(dir));
         }
         files::remove(dir)
     }
@@ -136,6 +134,22 @@ impl Begun {
         let has_begun = meta.has_any(&format!("{COPYING}."))?;
         Ok(Some(Self { source, dataset: said("dataset")?, layout: said("layout")?, shards, has_begun }))
     }
+}
+
+/// The fault of a folder that holds something else than a copy which was cut short.
+fn not_for_copy(dir: &Path) -> FolderError {
+    let main = files::main(dir);
+    let label = || -> Result<Option<String>, FolderError> {
+        let meta = MetaTable::open(&main, "meta")?;
+        let layout = match meta.layouts()? {
+            Some([_, latest]) => Some(latest),
+            None => meta.get("layout")?,
+        };
+        let said = |(dataset, layout): (String, String)| format!("data set {dataset}, laid out as \"{layout}\"");
+        Ok(meta.get("dataset")?.zip(layout).map(said))
+    };
+    let there = label().ok().flatten().unwrap_or_else(|| "part of a data set".to_owned());
+    FolderError::NotForCopy { dir: dir.to_owned(), there }
 }
 
 /// True if there is no data, but perhaps a main that was made for some and never written into.

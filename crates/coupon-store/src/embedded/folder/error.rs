@@ -32,6 +32,12 @@ pub enum FolderError {
     /// There is something already.
     #[error("{dir} holds coupon data already: choose another folder, or pass --reset to replace it")]
     HoldsData { dir: PathBuf },
+    /// A copy was to be made where there is something already, which is no part of it.
+    #[error(
+        "{dir} holds {there}, and a copy takes the place of none: choose another folder for the copy (--to-set \
+         embedded.data=…), or, if nobody needs what is there, remove the folder first"
+    )]
+    NotForCopy { dir: PathBuf, there: String },
     /// Its creation was cut short, by a crash for example.
     #[error("{dir} holds a data set that was never completed: seed it again with --reset")]
     Incomplete { dir: PathBuf },

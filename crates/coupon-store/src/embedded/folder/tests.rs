@@ -331,6 +331,6 @@ fn a_copy_under_way_is_refused_by_name_until_it_is_complete() {
     assert_eq!(folder.notes("copied").unwrap()["copied_lines"], "5");
     drop(folder);
     for error in [copied(&dir).unwrap_err(), Folder::remove_copy(dir.path()).unwrap_err()] {
-        assert!(matches!(error, FolderError::HoldsData { .. }), "{error}");
+        assert!(matches!(error, FolderError::NotForCopy { .. }), "{error}");
     }
 }

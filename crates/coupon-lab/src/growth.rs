@@ -230,6 +230,7 @@ mod tests {
         let view = RebalanceView {
             to_version: 2,
             began_at: String::new(),
+            operator: String::new(),
             runs: false,
             moved: 7,
             rows: 10,

@@ -58,6 +58,8 @@ pub struct Moving {
     pub to: VersionNumber,
     /// The time at which it began.
     pub began: Timestamp,
+    /// The operator who had it begin.
+    pub operator: String,
     /// True while it goes on; false once all are moved, or it was stopped.
     pub runs: bool,
     /// Rows that have arrived.
@@ -84,7 +86,7 @@ impl Moving {
         (to, from): (VersionNumber, Timestamp),
         now: Timestamp,
         rows: u64,
-        rate: NonZeroU32,
+        (rate, operator): (NonZeroU32, &Operator),
     ) -> Result<Self, GrowthError> {
         if open < 2 {
             let why = "there is nothing to move: every row is where the layout says";
@@ -97,6 +99,7 @@ impl Moving {
         Ok(Self {
             to,
             began: now,
+            operator: operator.as_str().to_owned(),
             runs: true,
             moved: 0,
             rows,
@@ -166,11 +169,13 @@ mod tests {
 
     #[test]
     fn what_is_in_the_way_of_a_movement_is_named() {
-        let (now, rate) = (Timestamp::from_millis(1_795_348_800_000), NonZeroU32::MIN);
-        let begun =
-            |open, from| Moving::begin(open, (2, from), now, 10, rate).map_err(|error| error.to_string());
+        let (now, ann) = (Timestamp::from_millis(1_795_348_800_000), Operator::new("Ann").unwrap());
+        let begun = |open, from| {
+            Moving::begin(open, (2, from), now, 10, (NonZeroU32::MIN, &ann)).map_err(|error| error.to_string())
+        };
         let moving = begun(2, now).unwrap();
         assert_eq!((moving.to, moving.began, moving.rows, moving.runs), (2, now, 10, true));
+        assert_eq!(moving.operator, "Ann");
         assert!(begun(1, now).unwrap_err().contains("nothing to move"));
         assert!(begun(2, now.plus_millis(1)).unwrap_err().contains("wait until then"));
     }

@@ -127,6 +127,8 @@ pub struct RebalanceView {
     pub to_version: u32,
     /// The time at which it began.
     pub began_at: String,
+    /// The operator who had it begin.
+    pub operator: String,
     /// True while it goes on; false once all are moved, or it was stopped.
     pub runs: bool,
     /// Rows that have arrived.

@@ -194,6 +194,7 @@ pub fn rebalance_view(moving: &Moving) -> RebalanceView {
     RebalanceView {
         to_version: moving.to,
         began_at: moving.began.to_string(),
+        operator: moving.operator.clone(),
         runs: moving.runs,
         moved: moving.moved,
         rows: moving.rows,

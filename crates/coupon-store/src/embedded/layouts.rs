@@ -112,8 +112,8 @@ pub(super) fn close_before(db: &Connection, version: VersionNumber) -> rusqlite:
 
 /// The last movement of rows.
 pub(super) fn moving(db: &Connection) -> rusqlite::Result<Option<Moving>> {
-    let sql = "SELECT to_version, began, runs, rows_moved, rows_to_look_at, rows_looked_at, rate, trouble FROM moves \
-               WHERE id = 1";
+    let sql = "SELECT to_version, began, runs, rows_moved, rows_to_look_at, rows_looked_at, rate, trouble, operator \
+               FROM moves WHERE id = 1";
     let read = |row: &Row<'_>| {
         Ok(Moving {
             to: row.get(0)?,
@@ -125,6 +125,7 @@ pub(super) fn moving(db: &Connection) -> rusqlite::Result<Option<Moving>> {
             rate: NonZeroU32::new(row.get(6)?).unwrap_or(NonZeroU32::MIN),
             rows_per_s: 0.0,
             trouble: row.get(7)?,
+            operator: row.get(8)?,
         })
     };
     db.prepare_cached(sql)?.query_row([], read).optional()

@@ -57,8 +57,8 @@ pub(super) async fn write(conn: &mut impl Queryable, version: &VersionRecord) ->
 
 /// The last movement of rows; none before the first.
 pub(super) async fn movement(conn: &mut impl Queryable) -> mysql_async::Result<Option<Moving>> {
-    let sql = "SELECT to_version, began, runs, rows_moved, rows_to_look_at, rows_looked_at, rate, trouble FROM moves \
-               WHERE id = 1";
+    let sql = "SELECT to_version, began, runs, rows_moved, rows_to_look_at, rows_looked_at, rate, trouble, operator \
+               FROM moves WHERE id = 1";
     let row: Option<Row> = conn.query_first(sql).await?;
     row.as_ref().map(moving).transpose()
 }
@@ -74,6 +74,7 @@ fn moving(row: &Row) -> mysql_async::Result<Moving> {
         rate: NonZeroU32::new(get(row, 6)?).unwrap_or(NonZeroU32::MIN),
         rows_per_s: 0.0,
         trouble: get(row, 7)?,
+        operator: get(row, 8)?,
     })
 }
 

@@ -158,6 +158,7 @@ fn movement() -> Moving {
     Moving {
         to: 2,
         began: noon(),
+        operator: "ann".to_owned(),
         runs: true,
         moved: 0,
         rows: 9,

@@ -193,6 +193,7 @@ mod tests {
         let moving = RebalanceView {
             to_version: 2,
             began_at: "2026-11-22T12:00:00.000Z".to_owned(),
+            operator: "Ann".to_owned(),
             runs: true,
             moved: 10,
             rows: 100,

@@ -45,6 +45,7 @@ async function refresh() {
   if (room) query.set("room_id", room);
   const answers = await Promise.all([
     ask("GET", "admin/stats"), ask("GET", `admin/coupons?${query}`), ask("GET", "admin/shards/status"), ask("GET", "admin/changes?limit=20"),
+    ask("GET", "admin/layout"), ask("GET", "admin/archive"),
   ]);
   // Whoever asks later shows what is later.
   if (mine !== asks) return;
@@ -53,10 +54,12 @@ async function refresh() {
   by("sign-in").hidden = true;
   by("who").hidden = by("up").hidden = false;
   write(by("who"), operator ? `You are ${operator}` : "Say who you are");
-  const [stats, coupons, shards, changes] = answers.map(({ status, body }) => (status === 200 ? body : null));
+  const [stats, coupons, shards, changes, layout, archive] = answers.map(({ status, body }) => (status === 200 ? body : null));
   if (stats) showService(stats);
   if (coupons) showCoupons(coupons);
   if (shards) showShards(shards);
+  if (layout) showLayout(layout, stats);
+  if (archive) showArchive(archive.archive);
   if (changes) showChanges(changes);
   const failed = answers.find(({ status }) => status !== 200);
   if (failed?.body.field === "room_id") {
@@ -74,7 +77,7 @@ function tell(text, good, of = "look") {
 }
 
 function signIn({ status, body }) {
-  for (const part of ["coupons", "shards", "changes", "who", "up"]) by(part).hidden = true;
+  for (const part of ["coupons", "shards", "layout", "changes", "who", "up"]) by(part).hidden = true;
   tell(status === 401 ? (token ? "The service does not know this token." : "This service wants a token.") : body.detail, status === 401 && !token);
   if (by("sign-in").hidden && status === 401) {
     by("token-field").hidden = false;
@@ -113,6 +116,14 @@ function showService(stats) {
 
 const PHASES = { early: "begins later", open: "on sale", over: "over", withdrawn: "withdrawn" };
 const minute = (time) => time.slice(0, 16).replace("T", " ");
+const second = (time) => time.slice(0, 19).replace("T", " ");
+
+/** A row of a table: its head, and so many cells. */
+function line(cells) {
+  const row = element("tr", {}, element("th", { scope: "row" }));
+  for (let cell = 0; cell < cells; cell += 1) row.insertCell();
+  return row;
+}
 
 function showCoupons(page) {
   by("coupons").hidden = false;
@@ -156,11 +167,7 @@ function showShards({ shards }) {
   const down = shards.filter((shard) => !shard.up).map((shard) => shard.shard);
   write(by("up"), down.length > 0 ? `Shards that do not answer: ${down.join(", ")}` : `all ${shards.length} shards are up`);
   by("up").className = down.length > 0 ? "alert" : "soft";
-  fit(by("shard-rows"), shards, () => {
-    const row = element("tr", {}, element("th", { scope: "row" }));
-    for (let cell = 0; cell < 5; cell += 1) row.insertCell();
-    return row;
-  });
+  fit(by("shard-rows"), shards, () => line(5));
   shards.forEach((shard, at) => {
     const cells = by("shard-rows").rows[at].cells;
     const share = shard.share === null ? "n/a" : `${(100 * shard.share).toFixed(1)}%`;
@@ -171,16 +178,55 @@ function showShards({ shards }) {
   });
 }
 
+const stateOf = (version) => (version.closed ? "closed: no row is left there" : version.receives ? "receives rows" : "has rows");
+
+function showLayout({ shards, shards_prepared: prepared, versions, rebalance }, stats) {
+  by("layout").hidden = false;
+  const latest = versions.at(-1);
+  const more = prepared > shards ? `; ${count.format(prepared)} are prepared` : "";
+  write(by("layout-now"), `${stats ? `${stats.strategy}, ` : ""}version ${latest.version} of the layout, over ${count.format(shards)} shards${more}: ${latest.layout}`);
+  by("moving").hidden = rebalance === null;
+  if (rebalance) showMoving(rebalance);
+  const log = versions.toReversed();
+  fit(by("version-rows"), log, () => line(4));
+  log.forEach((version, at) => {
+    // Nobody announced the first one.
+    const [from, who] = version.operator === "" ? ["the beginning", ""] : [second(version.valid_from), version.operator];
+    const texts = [version.version, from, who, stateOf(version), `${version.what}: ${version.layout}`];
+    texts.forEach((text, cell) => write(by("version-rows").rows[at].cells[cell], String(text)));
+  });
+}
+
+function showMoving(moving) {
+  const left = moving.seconds_left === null ? "waiting" : `${count.format(moving.rows_per_s)} a second of ${count.format(moving.rows_per_s_most)} at most, ${count.format(moving.seconds_left)} s left`;
+  const state = moving.runs ? `under way: ${left}` : "not under way any more";
+  write(by("moving-now"), `Rows to version ${moving.to_version}, begun by ${moving.operator} at ${second(moving.began_at)}, ${state}. ${count.format(moving.moved)} moved, ${count.format(moving.looked_at)} of ${count.format(moving.rows)} looked at.`);
+  show("moving", moving.looked_at, moving.rows, moving.trouble);
+}
+
+function showArchive(archive) {
+  by("archive").hidden = archive === null;
+  if (archive === null) return;
+  const gone = archive.rows_dropped + archive.rows_deleted;
+  const stay = archive.held > 0 ? `; ${count.format(archive.held)} stay for now` : "";
+  write(by("archive-now"), `Results of the days before ${archive.before}, archived by ${archive.operator} since ${second(archive.began_at)}, ${archive.runs ? "under way" : "not under way any more"}. ${count.format(gone)} of ${count.format(archive.rows)} have gone${stay}.`);
+  show("archive", gone, archive.rows, archive.trouble);
+}
+
+/** How far something is, and what is in its way. */
+function show(what, done, all, trouble) {
+  by(`${what}-fill`).style.setProperty("inline-size", `${all > 0 ? Math.min(100, (100 * done) / all) : 100}%`);
+  by(`${what}-trouble`).hidden = trouble === null;
+  write(by(`${what}-trouble`), trouble ?? "");
+}
+
 function showChanges({ items }) {
   by("changes").hidden = false;
-  fit(by("change-rows"), items, () => {
-    const row = element("tr", {}, element("th", { scope: "row" }));
-    for (let cell = 0; cell < 3; cell += 1) row.insertCell();
-    return row;
-  });
+  fit(by("change-rows"), items, () => line(3));
   items.forEach((change, at) => {
-    const of = change.coupon_id ? `coupon ${change.coupon_id}` : change.room_id ? `room ${change.room_id}` : "users";
-    const texts = [change.time.slice(0, 19).replace("T", " "), change.operator, of, change.what];
+    // What is of no coupon or room says in words what it is of.
+    const of = change.coupon_id ? `coupon ${change.coupon_id}` : change.room_id ? `room ${change.room_id}` : "";
+    const texts = [second(change.time), change.operator, of, change.what];
     texts.forEach((text, cell) => write(by("change-rows").rows[at].cells[cell], text));
   });
 }

@@ -266,7 +266,7 @@ impl Shared {
             return Ok(movement.now());
         }
         let (open, latest) = (versions.versions().len(), (latest.number, latest.from));
-        let begun = Moving::begin(open, latest, now, self.rows(), rate)?;
+        let begun = Moving::begin(open, latest, now, self.rows(), (rate, &operator))?;
         drop(versions);
         let before = self.to_main.layout_blocking(LayoutStep::Receive(begun.clone(), operator))?;
         Ok(self.start_mover(begun, before).map_err(|error| Unavailable::new("this process", error))?)

@@ -226,7 +226,8 @@ impl Background {
             return Err(Unavailable::new("the main database", "it has no version of the layout").into());
         };
         let open = state.versions.iter().filter(|version| !version.closed).count();
-        let moving = Moving::begin(open, (latest.number, latest.from), state.now, self.rows(), rate)?;
+        let from = (latest.number, latest.from);
+        let moving = Moving::begin(open, from, state.now, self.rows(), (rate, &operator))?;
         let latest = VersionRecord { receives: true, ..latest.clone() };
         let what = format!("rows are moved to where version {} of the layout says", moving.to);
         let begun =

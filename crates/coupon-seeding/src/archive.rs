@@ -1,6 +1,5 @@
 //! Retires old results, by the backend's own archive ([`coupon_store::Archiving`]) where data is in files.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use coupon_core::catalogue_change::Operator;
-use coupon_core::{CouponId, Day, ShardingStrategy};
+use coupon_core::{Day, ShardingStrategy};
 use coupon_store::clock::Clock;
 use coupon_store::embedded::folder::Folder;
 use coupon_store::embedded::{self, Options};
@@ -18,10 +17,6 @@ use coupon_store::{Retired, archive_alone};
 use indicatif::HumanCount;
 
 use crate::Progress;
-
-/// The number of rows of each coupon that take stock.
-#[cfg(feature = "servers")]
-pub(crate) type Counts = BTreeMap<CouponId, i64>;
 
 /// The rows and tables retired, and the time it took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,16 +91,7 @@ impl From<Retired> for ArchiveReport {
     fn from(retired: Retired) -> Self {
         let Retired { tables_dropped, rows_dropped, drop_took, rows_deleted, delete_took, .. } = retired;
         let Retired { count_took, coupons, held, .. } = retired;
-        Self {
-            tables_dropped,
-            rows_dropped,
-            drop_took,
-            rows_deleted,
-            delete_took,
-            count_took,
-            coupons,
-            held,
-        }
+        Self { tables_dropped, rows_dropped, drop_took, rows_deleted, delete_took, count_took, coupons, held }
     }
 }
 

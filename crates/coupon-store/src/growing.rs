@@ -171,7 +171,8 @@ mod tests {
     fn what_is_in_the_way_of_a_movement_is_named() {
         let (now, ann) = (Timestamp::from_millis(1_795_348_800_000), Operator::new("Ann").unwrap());
         let begun = |open, from| {
-            Moving::begin(open, (2, from), now, 10, (NonZeroU32::MIN, &ann)).map_err(|error| error.to_string())
+            Moving::begin(open, (2, from), now, 10, (NonZeroU32::MIN, &ann))
+                .map_err(|error| error.to_string())
         };
         let moving = begun(2, now).unwrap();
         assert_eq!((moving.to, moving.began, moving.rows, moving.runs), (2, now, 10, true));

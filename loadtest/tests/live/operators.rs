@@ -24,7 +24,15 @@ impl Service {
     fn start(token: Option<&str>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut command = Command::new(built("hash-svc").unwrap());
-        command.args(["--listen", "127.0.0.1:0", "--set", "log.level=error", "--set", "shards_prepared=8", "--data"]);
+        command.args([
+            "--listen",
+            "127.0.0.1:0",
+            "--set",
+            "log.level=error",
+            "--set",
+            "shards_prepared=8",
+            "--data",
+        ]);
         command.arg(data.path());
         if let Some(token) = token {
             command.env("COUPON__ADMIN__TOKEN", token);
@@ -193,14 +201,19 @@ fn the_layout_is_shown_with_its_versions_what_moves_and_what_is_archived() {
         page.wait(&format!("document.getElementById('{place}').textContent.includes({words:?})"));
     };
     says("layout-now", "version 1 of the layout, over 4 shards; 8 are prepared: hash of user_id");
-    assert_eq!(page.eval("document.getElementById('moving').hidden && document.getElementById('archive').hidden"), true);
+    assert_eq!(
+        page.eval("document.getElementById('moving').hidden && document.getElementById('archive').hidden"),
+        true
+    );
     for user in 1..=20 {
         service.grab(user, 1);
     }
     ask_as_ann(&service, "/admin/layout", r#"{"shards":8}"#);
     says("layout-now", "version 2 of the layout, over 8 shards: hash of user_id");
     let latest = "document.querySelector('#version-rows tr').textContent";
-    page.wait(&format!("{latest}.startsWith('2') && {latest}.includes('Ann') && {latest}.includes('go on over 8 shards')"));
+    page.wait(&format!(
+        "{latest}.startsWith('2') && {latest}.includes('Ann') && {latest}.includes('go on over 8 shards')"
+    ));
     ask_as_ann(&service, "/admin/rebalance", r#"{"rows_per_s":1}"#);
     says("moving-now", "Rows to version 2, begun by Ann");
     says("moving-now", "under way");

@@ -16,16 +16,16 @@ use coupon_store::{Backend, PageRequest, PlacedResult, Visit, embedded};
 
 use crate::process::Service;
 
-const COUPON: u64 = 1;
+pub(crate) const COUPON: u64 = 1;
 /// Rows from before the change.
-const ROWS: u64 = 6_000;
+pub(crate) const ROWS: u64 = 6_000;
 
 fn strategy() -> Arc<dyn ShardingStrategy> {
     (hash_svc::PROGRAM.strategy)(&hash_svc::HashSettings::default(), NonZeroU16::new(4).unwrap()).unwrap()
 }
 
 /// The folder, in this process. Eight shards are prepared.
-fn open(data: &Path, room_index: bool) -> Backend {
+pub(crate) fn open(data: &Path, room_index: bool) -> Backend {
     let options = embedded::Options {
         data: data.to_owned(),
         readers: NonZeroUsize::MIN,
@@ -38,25 +38,25 @@ fn open(data: &Path, room_index: bool) -> Backend {
     embedded::open(&options, strategy(), &Clock::system()).unwrap()
 }
 
-fn close(backend: Backend) {
+pub(crate) fn close(backend: Backend) {
     backend.lifecycle.close();
     drop(backend);
 }
 
 /// How many main says are sold.
-async fn sold(backend: &Backend) -> u32 {
+pub(crate) async fn sold(backend: &Backend) -> u32 {
     let coupon = backend.catalogue.coupon(CouponId::new(COUPON).unwrap(), false).await.unwrap().unwrap().0;
     coupon.total_stock - coupon.remaining_stock
 }
 
-/// Stores rows of as many users, who need not be known.
-async fn fill(backend: &Backend) -> Vec<ResultId> {
+/// Stores rows of as many users, who need not be known, of so long ago.
+pub(crate) async fn fill(backend: &Backend, ago_ms: i64) -> Vec<ResultId> {
     let patch = CouponPatch { total_stock: Some(100_000), ..CouponPatch::default() };
     let coupon = CouponId::new(COUPON).unwrap();
     assert_eq!(sold(backend).await, 0);
     let more = CatalogueChange::ChangeCoupon(coupon, patch);
     backend.catalogue.change(more, Operator::new("tests").unwrap()).await.unwrap();
-    let began = Clock::system().now().plus_millis(-60_000);
+    let began = Clock::system().now().plus_millis(-ago_ms);
     let mut by_shard: BTreeMap<ShardId, Vec<PlacedResult>> = BTreeMap::new();
     let mut ids = Vec::new();
     for number in 0..ROWS {
@@ -75,14 +75,14 @@ async fn fill(backend: &Backend) -> Vec<ResultId> {
 }
 
 impl Service {
-    fn on(data: &Path, room_index: bool) -> Self {
+    pub(crate) fn on(data: &Path, room_index: bool) -> Self {
         let data = format!("embedded.data={:?}", data.display().to_string());
         Self::start(&[data, format!("room_index={room_index}")])
     }
 }
 
 /// Every row, by its id, and where it is. None is there twice.
-async fn stored(backend: &Backend) -> BTreeMap<ResultId, (Placement, CouponResult)> {
+pub(crate) async fn stored(backend: &Backend) -> BTreeMap<ResultId, (Placement, CouponResult)> {
     let mut all = BTreeMap::new();
     for shard in backend.layouts.shards() {
         let page = PageRequest { before: None, limit: 1_000_000 };
@@ -97,13 +97,13 @@ async fn stored(backend: &Backend) -> BTreeMap<ResultId, (Placement, CouponResul
 }
 
 /// Finds nothing wrong with the files as they are.
-fn audit(data: &Path, drained: bool) {
+pub(crate) fn audit(data: &Path, drained: bool) {
     let report =
         coupon_audit::Data::Folder(data.to_owned()).audit(&Scope { drained, ..Scope::default() }).unwrap();
     assert_eq!(report.violations(), 0, "{report:#?}");
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
@@ -121,7 +121,7 @@ fn a_room_index_has_each_row_as_it_is_though_rows_move_and_the_service_is_killed
 fn killed_while_rows_move(room_index: bool) {
     let dir = tempfile::tempdir().unwrap();
     let backend = open(dir.path(), room_index);
-    let mut told = run(fill(&backend));
+    let mut told = run(fill(&backend, 60_000));
     close(backend);
 
     let service = Service::on(dir.path(), room_index);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use coupon_core::catalogue_change::Operator;
 use coupon_core::Day;
+use coupon_core::catalogue_change::Operator;
 use coupon_loadgen::http::{Target, get_json, post_json};
 use coupon_seeding::{ArchiveReport, archive, archive_servers, now, on_stderr};
 use coupon_service::api::{ArchiveRequest, ArchiveView, LastArchive};
@@ -69,7 +69,9 @@ fn at_service(target: &Target, before: Day) -> Result<ArchiveReport> {
     while archive.runs {
         sleep(LOOK);
         let last: LastArchive = get_json(target, "/admin/archive")?;
-        archive = last.archive.context("the service knows of no archive: it was started anew meanwhile; archive again")?;
+        archive = last
+            .archive
+            .context("the service knows of no archive: it was started anew meanwhile; archive again")?;
         progress.reached(archive.rows_dropped + archive.rows_deleted);
     }
     progress.done();

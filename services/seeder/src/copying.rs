@@ -93,7 +93,9 @@ fn side(flag: &str, files: &[PathBuf], sets: &[String]) -> Result<(StorageSettin
     ensure!(file.is_some() || !sets.is_empty(), "{flag} is missing: give a file of settings, or {flag}-set");
     if let Some(folder) = file.as_ref().filter(|file| file.is_dir()) {
         let folder = folder.display();
-        bail!("{flag} {folder} is a folder, and a file of settings is wanted: give {flag}-set embedded.data={folder}");
+        bail!(
+            "{flag} {folder} is a folder, and a file of settings is wanted: give {flag}-set embedded.data={folder}"
+        );
     }
     Storage::of(file, sets.to_vec()).read_without_environment().with_context(|| flag.to_owned())
 }

@@ -71,7 +71,8 @@ fn old_results_are_archived_between_grabs_and_the_rest_is_as_it_was() {
     let line = changes.items.iter().find(|change| change.what.contains("archived")).unwrap();
     assert_eq!((&*line.operator, &*line.what), ("Ann", "results of the days before 2026-11-22 are archived"));
     // Who held one of it is not known of all any more.
-    let later = request("PATCH", &format!("/admin/coupons/{ENDED}"), JSON, br#"{"end_time":"2026-11-23T00:00:00Z"}"#);
+    let later =
+        request("PATCH", &format!("/admin/coupons/{ENDED}"), JSON, br#"{"end_time":"2026-11-23T00:00:00Z"}"#);
     assert!(api.send(&later).problem(409).detail.contains("archived"));
 
     assert_eq!(archive(&api, TODAY).json::<ArchiveView>().rows, 0);

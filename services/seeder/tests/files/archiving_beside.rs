@@ -41,7 +41,8 @@ fn old_results_are_archived_at_a_service_that_takes_grabs_meanwhile() {
             ..small(HISTORY)
         };
         seed(dir.path(), name, &options);
-        let older = rows(dir.path(), 4).iter().filter(|(row, _)| row.time < kept_from().start().millis()).count();
+        let older =
+            rows(dir.path(), 4).iter().filter(|(row, _)| row.time < kept_from().start().millis()).count();
         let service = service(dir.path(), name);
         let (target, before, granted) = (service.url(), kept_from().to_string(), AtomicBool::new(false));
         let archived = std::thread::scope(|scope| {

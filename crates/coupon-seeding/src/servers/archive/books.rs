@@ -11,8 +11,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
 use super::shard::Shard;
-use super::{TRIES, is_conflict};
-use crate::archive::Counts;
+use super::{Counts, TRIES, is_conflict};
 use crate::options::now;
 use crate::servers::databases::alone;
 

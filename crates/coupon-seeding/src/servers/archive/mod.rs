@@ -7,10 +7,11 @@
 mod books;
 mod shard;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
-use coupon_core::{Day, Timestamp};
+use coupon_core::{CouponId, Day, Timestamp};
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::markers::settle_queues;
 use coupon_store::servers::rooms;
@@ -22,7 +23,10 @@ use self::books::Books;
 use self::shard::Shard;
 use super::databases::{namespace, open};
 use crate::Progress;
-use crate::archive::{ArchiveReport, Counts};
+use crate::archive::ArchiveReport;
+
+/// The number of rows of each coupon that take stock.
+type Counts = BTreeMap<CouponId, i64>;
 
 /// The number of attempts at a transaction that gets in another's way.
 const TRIES: u32 = 10;

@@ -10,9 +10,7 @@ use coupon_store::statements::{LIVE, settled};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, Transaction, TxOpts};
 
-use super::Offers;
-use super::{TRIES, is_conflict};
-use crate::archive::Counts;
+use super::{Counts, Offers, TRIES, is_conflict};
 use crate::options::now;
 
 /// Rows deleted in one transaction: consumers of the shard wait for it.

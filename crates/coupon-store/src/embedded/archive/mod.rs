@@ -3,6 +3,7 @@
 mod part;
 mod steps;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
@@ -21,7 +22,9 @@ use super::folder;
 use super::growth::Shared;
 use super::hand_over::{WriterHandle, on_blocking};
 use super::rooms::{Carriers, FIRST, next_to_retire};
+use super::sql::parsed;
 use super::state::lock;
+use super::writer::Writer;
 use crate::{
     Archive, ArchivePace, Archiving, ChangeError, LocalFuture, Retired, RoomPlaces, Unavailable,
     still_on_offer,
@@ -179,11 +182,16 @@ impl Job {
         self.end();
         let Retired { rows_dropped, rows_deleted, .. } = self.archive.retired;
         match &done {
-            Ok(()) => tracing::info!(%before, rows = rows_dropped + rows_deleted, "old results have been archived"),
-            Err(error) => tracing::warn!(%before, %error, "an archive ended before its end; another one goes on"),
+            Ok(()) => {
+                tracing::info!(%before, rows = rows_dropped + rows_deleted, "old results have been archived")
+            }
+            Err(error) => {
+                tracing::warn!(%before, %error, "an archive ended before its end; another one goes on")
+            }
         }
         self.archive.runs = false;
-        self.archive.trouble = done.err().map(|error| format!("{error}; what has gone has gone, and another archive goes on"));
+        self.archive.trouble =
+            done.err().map(|error| format!("{error}; what has gone has gone, and another archive goes on"));
         self.tell();
     }
 
@@ -207,7 +215,7 @@ impl Job {
     /// Finds out what may go, and has main take note that it does.
     fn prepare(&mut self) -> Result<Going, ChangeError> {
         let Archive { before, began, .. } = self.archive;
-        if before.start() > began.plus_millis(-LATE_MS) {
+        if self.pace == ArchivePace::BesideGrabs && before.start() > began.plus_millis(-LATE_MS) {
             return refused(format!(
                 "the days before {before} are not over since a minute: results of them may still come"
             ));
@@ -217,7 +225,7 @@ impl Job {
         // From here on what is over stays over.
         shared.to_main.archive_blocking(ArchiveStep::Begin(before))?;
         for shard in self.shards() {
-            on_blocking(&shared.writers, shard, super::writer::Writer::all_in_tables)??;
+            on_blocking(&shared.writers, shard, Writer::all_in_tables)??;
         }
         let size = match self.pace {
             // Some ten milliseconds each.
@@ -252,7 +260,8 @@ impl Job {
     fn count(&mut self, going: &mut Going) -> Result<(), ChangeError> {
         let counting = Instant::now();
         for shard in self.shards() {
-            let count = |archive: &mut Archive, db: &Connection| -> rusqlite::Result<()> {
+            let archive = &mut self.archive;
+            read(&self.site.shared.writers, shard, |db| {
                 for table in going.tables(db)? {
                     let sums = going.sums(db, table)?;
                     archive.rows += sums.iter().map(|(_, sums)| sums.results).sum::<u64>();
@@ -260,8 +269,7 @@ impl Job {
                     going.over.extend(live(&sums).map(|(coupon, _)| coupon));
                 }
                 Ok(())
-            };
-            read(&self.site.shared.writers, shard, |db| count(&mut self.archive, db))?;
+            })?;
         }
         self.archive.retired.coupons = going.over.len() as u64;
         self.archive.retired.count_took = counting.elapsed();
@@ -332,7 +340,7 @@ impl Job {
     fn step<T: Send + 'static>(
         &self,
         shard: ShardId,
-        step: impl FnOnce(&mut super::writer::Writer) -> T + Send + 'static,
+        step: impl FnOnce(&mut Writer) -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
         if self.site.shared.archiver.is_closed() {
             return Err(stopping());
@@ -353,13 +361,14 @@ impl Job {
 /// The first of the coupons whose end has not come, and its end: one that is withdrawn may be on offer again.
 fn first_on_offer(
     db: &Connection,
-    coupons: &std::collections::HashSet<CouponId>,
+    coupons: &HashSet<CouponId>,
     now: Timestamp,
 ) -> rusqlite::Result<Option<(CouponId, Timestamp)>> {
-    let mut select = db.prepare_cached("SELECT coupon_id, end_time FROM coupons WHERE end_time > ?1 ORDER BY coupon_id")?;
+    let mut select =
+        db.prepare_cached("SELECT coupon_id, end_time FROM coupons WHERE end_time > ?1 ORDER BY coupon_id")?;
     let mut rows = select.query([now.millis()])?;
     while let Some(row) = rows.next()? {
-        let coupon = super::sql::parsed(row, 0, CouponId::new)?;
+        let coupon = parsed(row, 0, CouponId::new)?;
         if coupons.contains(&coupon) {
             return Ok(Some((coupon, Timestamp::from_millis(row.get(1)?))));
         }

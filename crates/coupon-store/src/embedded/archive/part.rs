@@ -90,7 +90,7 @@ pub(in crate::embedded) struct Part {
 
 impl Part {
     /// The next of a table, if there is one.
-    pub(super) fn next(db: &Connection, table: TableId, going: &Going) -> rusqlite::Result<Option<Self>> {
+    pub(super) fn next_of(db: &Connection, table: TableId, going: &Going) -> rusqlite::Result<Option<Self>> {
         let whole = going.goes_whole(db, table)?;
         let last = if whole { Some(going.first_kept - 1) } else { going.last_of_batch(db, table)? };
         let Some(last) = last else { return Ok(None) };

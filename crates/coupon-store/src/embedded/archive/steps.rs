@@ -7,7 +7,7 @@ use coupon_core::catalogue_change::Refused;
 
 use super::part::{Going, Part};
 use crate::embedded::moves;
-use crate::embedded::rooms::RoomKey;
+use crate::embedded::rooms::{self, RoomKey};
 use crate::embedded::transaction::Store;
 use crate::embedded::writer::Writer;
 use crate::statements::latest_first;
@@ -50,7 +50,7 @@ impl Writer {
             return Ok(Gone::default());
         }
         // Nobody else writes: it is as this says until the transaction is through.
-        let next = Part::next(&self.db, table, going).map_err(|error| self.does_not_archive(&error))?;
+        let next = Part::next_of(&self.db, table, going).map_err(|error| self.does_not_archive(&error))?;
         let Some(part) = next else { return Ok(Gone::default()) };
         if let Some((coupon, _)) = part.live().find(|(coupon, _)| !going.over.contains(coupon)) {
             return refused(format!("results of coupon {coupon} came late: archive again"));
@@ -90,7 +90,7 @@ impl Writer {
         (after, last): (RoomKey, RoomKey),
         going: &Going,
     ) -> Result<(), Unavailable> {
-        let retired = crate::embedded::rooms::retire(&self.db, (after, last), going.first_kept, going.at);
+        let retired = rooms::retire(&self.db, (after, last), going.first_kept, going.at);
         retired.map_err(|error| self.does_not_archive(&error))
     }
 

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator};
-use coupon_core::{CouponId, CouponResult, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy, Timestamp, UserId};
+use coupon_core::{
+    CouponId, CouponResult, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy, Timestamp, UserId,
+};
 
 use crate::clock::Clock;
 use crate::embedded::tests::Parity;
 use crate::embedded::{Options, open};
 use crate::settings::UnknownUsers;
-use crate::{
-    Archive, ArchivePace, Backend, Change, Changed, PageRequest, PlacedResult, Totals, Visit,
-};
+use crate::{Archive, ArchivePace, Backend, Change, Changed, PageRequest, PlacedResult, Totals, Visit};
 
 const COUPON: u64 = 1;
 /// So many results of the day before, half of them on each shard, with one user each: two batches a shard.
@@ -93,7 +93,13 @@ async fn rows(backend: &Backend) -> usize {
     let mut rows = 0;
     for shard in [0, 1].map(ShardId::new) {
         let page = PageRequest { before: None, limit: 10_000 };
-        rows += backend.shards.page(shard, Visit::All, ResultQuery::everything(), page).await.unwrap().value.len();
+        rows += backend
+            .shards
+            .page(shard, Visit::All, ResultQuery::everything(), page)
+            .await
+            .unwrap()
+            .value
+            .len();
     }
     rows
 }

@@ -145,7 +145,8 @@ fn not_for_copy(dir: &Path) -> FolderError {
             Some([_, latest]) => Some(latest),
             None => meta.get("layout")?,
         };
-        let said = |(dataset, layout): (String, String)| format!("data set {dataset}, laid out as \"{layout}\"");
+        let said =
+            |(dataset, layout): (String, String)| format!("data set {dataset}, laid out as \"{layout}\"");
         Ok(meta.get("dataset")?.zip(layout).map(said))
     };
     let there = label().ok().flatten().unwrap_or_else(|| "part of a data set".to_owned());

@@ -38,9 +38,8 @@ pub(in crate::embedded) fn retire(
     began: Timestamp,
 ) -> rusqlite::Result<()> {
     let retired = room_index::retired("?7", began);
-    let sql = format!(
-        "DELETE FROM {TABLE} WHERE ({KEY}) > (?1, ?2, ?3) AND ({KEY}) <= (?4, ?5, ?6) AND {retired}"
-    );
+    let sql =
+        format!("DELETE FROM {TABLE} WHERE ({KEY}) > (?1, ?2, ?3) AND ({KEY}) <= (?4, ?5, ?6) AND {retired}");
     let values = (after.0, after.1, after.2, last.0, last.1, last.2, first_kept);
     db.prepare_cached(&sql)?.execute(values).map(drop)
 }

@@ -162,7 +162,7 @@ impl Shared {
         &self,
         read: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Unavailable> {
-        let asked = self.main.ask(Visit::All, |db, _| Ok((read(db)?, 1)));
+        let asked = self.main.ask(Visit::All, move |db, _| Ok((read(db)?, 1)));
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(|error| Unavailable::new("this process", error))?;
         Ok(runtime.block_on(asked)?.value)

@@ -13,7 +13,7 @@
     )
 )]
 
-mod archiving;
+mod archives;
 pub mod carried;
 mod catalogue;
 pub mod clock;
@@ -56,7 +56,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-pub use archiving::{Archive, ArchivePace, Archiving, Retired, archive_alone, first_id, still_on_offer};
+pub use archives::{Archive, ArchivePace, Archiving, Retired, archive_alone, first_id, still_on_offer};
 pub use catalogue::{Applied, Catalogue, ChangeError, CouponAndDetails, Offer, Offered};
 pub use gate::{Attempt, Decided, Decision, Gate, Reservation, Stock};
 pub use growing::{Announced, Growing, GrowthError, Moving, NextLayout, VersionRecord};

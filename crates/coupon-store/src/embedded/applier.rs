@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use coupon_core::books::{self, Changes, Moved};
 use coupon_core::catalogue_change::{CatalogueChange, Operator};
-use coupon_core::{CouponId, Day, ShardId};
+use coupon_core::{CouponId, Day, ShardId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::books::{apply, position};
-use super::catalogue::{Made, make};
+use super::catalogue::{Made, first_not_over, make};
 use super::live::Live;
 use super::state::{ShardState, lock};
 use crate::clock::Clock;
@@ -49,7 +49,7 @@ pub(super) enum Note {
     /// Write what becomes of the layout, and answer once this process goes by it.
     Layout(Box<(LayoutStep, LayoutReply)>),
     /// Go by what becomes of an archive, and answer.
-    Archive(Box<(ArchiveStep, Reply)>),
+    Archive(Box<(ArchiveStep, ArchiveReply)>),
     /// Apply everything before, and end.
     Stop,
 }
@@ -70,13 +70,17 @@ pub(super) enum LayoutStep {
 
 /// A step of an archive.
 pub(super) enum ArchiveStep {
-    /// From now on no coupon that is over comes to be on offer again: results of these days may go.
-    Begin(Day),
-    /// They go, since this operator asked for it: a line among the changes says so.
-    Record(Day, Operator),
+    /// Results of these coupons, of the days before one, are about to go, since this operator asked for it. A line among the changes
+    /// says so, and from now on no coupon that is over comes to be on offer again.
+    Begin(Vec<CouponId>, Day, Operator),
     /// It has ended.
     End,
 }
+
+/// A coupon whose end has not come: nothing of it is archived.
+pub(super) type NotOver = Option<(CouponId, Timestamp)>;
+
+type ArchiveReply = oneshot::Sender<Result<NotOver, Unavailable>>;
 
 type LayoutReply = oneshot::Sender<Result<Option<Previous>, Unavailable>>;
 
@@ -132,8 +136,8 @@ impl ToMain {
         Ok(answer)
     }
 
-    /// Has main go by a step of an archive, on a thread that may be blocked.
-    pub(super) fn archive_blocking(&self, step: ArchiveStep) -> Result<(), Unavailable> {
+    /// Has main go by a step of an archive, on a thread that may be blocked. Where a coupon is not over, nothing is done.
+    pub(super) fn archive_blocking(&self, step: ArchiveStep) -> Result<NotOver, Unavailable> {
         let (reply, answer) = oneshot::channel();
         self.send(Note::Archive(Box::new((step, reply))))?;
         answer.blocking_recv().map_err(|_| stopped())?
@@ -156,7 +160,7 @@ struct Inbox {
     markers: Vec<Reply>,
     changes: Vec<Asked>,
     layouts: Vec<(LayoutStep, LayoutReply)>,
-    archives: Vec<(ArchiveStep, Reply)>,
+    archives: Vec<(ArchiveStep, ArchiveReply)>,
     stop: bool,
 }
 
@@ -358,17 +362,21 @@ impl Applier {
         let _ = reply.send(changed);
     }
 
-    /// Goes by a step of an archive.
-    fn archive(&mut self, step: &ArchiveStep) -> Result<(), Unavailable> {
-        match step {
-            ArchiveStep::Begin(before) => self.archiving = Some(*before),
-            ArchiveStep::End => self.archiving = None,
-            ArchiveStep::Record(before, operator) => {
-                let what = format!("results of the days before {before} are archived");
-                self.live.record(&self.db, operator, &what, self.clock.now())?;
-            }
+    /// Goes by a step of an archive. Changes take their turn with it: what is over stays over from its beginning to its end.
+    fn archive(&mut self, step: &ArchiveStep) -> Result<NotOver, Unavailable> {
+        let ArchiveStep::Begin(coupons, before, operator) = step else {
+            self.archiving = None;
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let not_over = first_not_over(&self.db, coupons, now)
+            .map_err(|error| Unavailable::new("the main database", error))?;
+        if not_over.is_none() {
+            let what = format!("results of the days before {before} are archived");
+            self.live.record(&self.db, operator, &what, now)?;
+            self.archiving = Some(*before);
         }
-        Ok(())
+        Ok(not_over)
     }
 
     fn applied(&self, entries: &[OutboxEntry]) {

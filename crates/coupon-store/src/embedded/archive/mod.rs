@@ -3,13 +3,12 @@
 mod part;
 mod steps;
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use coupon_core::catalogue_change::Operator;
-use coupon_core::{CouponId, Day, ShardId, Timestamp};
+use coupon_core::{CouponId, Day, ShardId};
 use rusqlite::Connection;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -22,7 +21,6 @@ use super::folder;
 use super::growth::Shared;
 use super::hand_over::{WriterHandle, on_blocking};
 use super::rooms::{Carriers, FIRST, next_to_retire};
-use super::sql::parsed;
 use super::state::lock;
 use super::writer::Writer;
 use crate::{
@@ -222,8 +220,6 @@ impl Job {
         }
         self.no_row_moves()?;
         let shared = &self.site.shared;
-        // From here on what is over stays over.
-        shared.to_main.archive_blocking(ArchiveStep::Begin(before))?;
         for shard in self.shards() {
             on_blocking(&shared.writers, shard, Writer::all_in_tables)??;
         }
@@ -236,9 +232,7 @@ impl Job {
         let mut going = Going::new(before, began, size)
             .or_else(|error| refused(format!("the days before {before} cannot be archived: {error:#}")))?;
         self.count(&mut going)?;
-        self.none_on_offer(&going)?;
-        let record = ArchiveStep::Record(before, self.operator.clone());
-        self.site.shared.to_main.archive_blocking(record)?;
+        self.begin(&going)?;
         self.tell();
         Ok(going)
     }
@@ -276,11 +270,12 @@ impl Job {
         Ok(())
     }
 
-    /// Refuses to let rows go that hold the stock of a coupon which is on offer, or could be.
-    fn none_on_offer(&self, going: &Going) -> Result<(), ChangeError> {
-        let (over, now) = (going.over.clone(), self.archive.began);
-        let on_offer = self.site.shared.read_main(move |db| first_on_offer(db, &over, now))?;
-        match on_offer {
+    /// Has main take note, and refuses to let rows go that hold the stock of a coupon which is on offer, or could be.
+    fn begin(&self, going: &Going) -> Result<(), ChangeError> {
+        let mut coupons: Vec<CouponId> = going.over.iter().copied().collect();
+        coupons.sort_unstable();
+        let begin = ArchiveStep::Begin(coupons, going.before, self.operator.clone());
+        match self.site.shared.to_main.archive_blocking(begin)? {
             Some((coupon, end)) => refused(still_on_offer(coupon, end, going.before)),
             None => Ok(()),
         }
@@ -356,24 +351,6 @@ impl Job {
     fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
         (0..).map(ShardId::new).take(self.site.shared.writers.len())
     }
-}
-
-/// The first of the coupons whose end has not come, and its end: one that is withdrawn may be on offer again.
-fn first_on_offer(
-    db: &Connection,
-    coupons: &HashSet<CouponId>,
-    now: Timestamp,
-) -> rusqlite::Result<Option<(CouponId, Timestamp)>> {
-    let mut select =
-        db.prepare_cached("SELECT coupon_id, end_time FROM coupons WHERE end_time > ?1 ORDER BY coupon_id")?;
-    let mut rows = select.query([now.millis()])?;
-    while let Some(row) = rows.next()? {
-        let coupon = parsed(row, 0, CouponId::new)?;
-        if coupons.contains(&coupon) {
-            return Ok(Some((coupon, Timestamp::from_millis(row.get(1)?))));
-        }
-    }
-    Ok(None)
 }
 
 /// Reads a shard's file, while its writer goes on.

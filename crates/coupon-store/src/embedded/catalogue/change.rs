@@ -278,6 +278,23 @@ impl Changing<'_> {
     }
 }
 
+/// The first of these coupons whose end has not come, and its end: one that is withdrawn may be on offer again.
+pub(in crate::embedded) fn first_not_over(
+    db: &Connection,
+    coupons: &[CouponId],
+    now: Timestamp,
+) -> rusqlite::Result<Option<(CouponId, Timestamp)>> {
+    let mut select =
+        db.prepare_cached("SELECT end_time FROM coupons WHERE coupon_id = ?1 AND end_time > ?2")?;
+    for coupon in coupons {
+        let end = select.query_row(params![coupon.get(), now.millis()], |row| row.get(0)).optional()?;
+        if let Some(end) = end {
+            return Ok(Some((*coupon, Timestamp::from_millis(end))));
+        }
+    }
+    Ok(None)
+}
+
 /// Writes the line of a change that is of no coupon, room or user, within a transaction; returns its version.
 pub(in crate::embedded) fn note(
     db: &Connection,

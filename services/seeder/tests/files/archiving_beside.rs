@@ -68,6 +68,7 @@ fn old_results_are_archived_at_a_service_that_takes_grabs_meanwhile() {
         assert!(said.contains("took them off") && said.contains("coupons' stock"), "{name}: {said}");
         let changes = service.done("GET", "/admin/changes", "");
         assert_eq!(changes["items"][0]["operator"], "Ann", "{name}: {changes}");
+        service.drain();
         drop(service);
 
         let left = rows(dir.path(), 4);

@@ -41,6 +41,14 @@ impl Output {
         })
     }
 
+    /// Writes a text.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_text(self, text: &str) -> Result<()> {
+        self.write(|file| file.write_all(text.as_bytes()))
+    }
+
     /// Writes something as JSON that people can read as well.
     ///
     /// # Errors

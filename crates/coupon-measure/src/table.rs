@@ -37,6 +37,18 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
+    /// The rows, the head among them.
+    #[must_use]
+    pub fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
+    /// True for a column that is aligned to the right.
+    #[must_use]
+    pub fn is_right(&self, column: usize) -> bool {
+        self.right.contains(&column)
+    }
+
     /// The lines of a text, with so much space between columns.
     #[must_use]
     pub fn lines(&self, gap: usize) -> Vec<String> {
@@ -44,7 +56,7 @@ impl Table {
         let gap = " ".repeat(gap);
         let padded = |(at, (cell, width)): (usize, (&String, &usize))| {
             let space = " ".repeat(width - length(cell));
-            if self.right.contains(&at) { space + cell } else { cell.clone() + &space }
+            if self.is_right(at) { space + cell } else { cell.clone() + &space }
         };
         let line = |row: &Vec<String>| -> String {
             let cells: Vec<String> = row.iter().zip(&widths).enumerate().map(padded).collect();

@@ -5,7 +5,7 @@
 //! [`KeyColumns`](crate::replay::KeyColumns).
 //!
 //! [`alternatives`] makes the strategies with the boundaries that the trace suggests, [`predict`] routes the trace by
-//! each, [`text`] shows what came of it and [`Advice`] keeps it, and [`agreement`] holds a prediction against a
+//! each, [`text`] and [`page`] show what came of it and [`Advice`] keeps it, and [`agreement`] holds a prediction against a
 //! replay.
 
 mod advice;
@@ -16,6 +16,7 @@ pub mod database;
 #[path = "without_database.rs"]
 pub mod database;
 pub mod keys;
+mod page;
 mod predict;
 mod proof;
 pub mod queries;
@@ -31,6 +32,7 @@ use serde::Serialize;
 
 pub use advice::{Advice, Recommended};
 pub use alternatives::{Alternative, alternatives};
+pub use page::page;
 pub use predict::{Prediction, Routed, predict};
 pub use proof::{Agreement, Compared, agreement};
 pub use render::text;

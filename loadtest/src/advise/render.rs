@@ -39,34 +39,41 @@ pub fn text(recording: &Recording, mix: &QueryMix, findings: &[Finding], shards:
     out.push('\n');
     out.push_str(&hot_rooms(recording, shards));
     if too_few(recording, shards) {
-        out.push_str(&format!(
-            "\nToo few to say which is best: {} over {shards} shards, where chance decides more than the strategy. Ten a shard\n\
-             are the least.\n",
-            counted(stored, "row")
-        ));
+        out.push_str(&format!("\n{}\n", few(recording, shards)));
         return out;
     }
-    let mut fitted = false;
-    for (at, finding) in best_two(findings).into_iter().enumerate() {
-        let start = Start::of(&finding.alternative.spec, recording);
-        fitted |= start.is_fitted;
-        let place = if at == 0 { "Best" } else { "Best of another kind" };
-        out.push_str(&format!(
-            "\n{place}: {}, worth {} of {shards} shards\n    {start}\n",
-            finding.alternative.name,
-            number(finding.prediction.worth),
-        ));
-    }
-    if fitted {
-        out.push_str(
-            "\nBoundaries are fitted to this trace, and judged by its own rows; tomorrow's hot rooms may be others: try them\n\
-             on another day's trace.\n",
-        );
+    let best = best(recording, findings, shards);
+    best.iter().for_each(|(place, start)| out.push_str(&format!("\n{place}\n    {start}\n")));
+    if best.iter().any(|(_, start)| start.is_fitted) {
+        out.push_str(&format!("\n{FITTED}\n"));
     }
     out
 }
 
-fn loads(findings: &[Finding], period: &str) -> Table {
+/// What is said of boundaries.
+pub(super) const FITTED: &str = "Boundaries are fitted to this trace, and judged by its own rows; tomorrow's hot rooms may be others: \
+try them\non another day's trace.";
+
+/// Says that rows are too few.
+pub(super) fn few(recording: &Recording, shards: NonZeroU16) -> String {
+    let rows = counted(recording.stored().count() as u64, "row");
+    format!(
+        "Too few to say which is best: {rows} over {shards} shards, where chance decides more than the strategy. Ten a shard\n\
+         are the least."
+    )
+}
+
+/// The best two in words, each with what starts it.
+pub(super) fn best(recording: &Recording, findings: &[Finding], shards: NonZeroU16) -> Vec<(String, Start)> {
+    let told = |(place, Finding { alternative, prediction }): (&str, &Finding)| {
+        let told =
+            format!("{place}: {}, worth {} of {shards} shards", alternative.name, number(prediction.worth));
+        (told, Start::of(&alternative.spec, recording))
+    };
+    ["Best", "Best of another kind"].into_iter().zip(best_two(findings)).map(told).collect()
+}
+
+pub(super) fn loads(findings: &[Finding], period: &str) -> Table {
     let mut table = Table::new([
         "",
         "skew, all",
@@ -94,7 +101,7 @@ fn loads(findings: &[Finding], period: &str) -> Table {
 }
 
 /// The shards that each kind of query visits, where there are queries.
-fn fan_outs(findings: &[Finding]) -> Option<Table> {
+pub(super) fn fan_outs(findings: &[Finding]) -> Option<Table> {
     let kinds = &findings.first()?.prediction.recorded.fan_out;
     if kinds.is_empty() {
         return None;
@@ -108,7 +115,7 @@ fn fan_outs(findings: &[Finding]) -> Option<Table> {
 }
 
 /// The rooms that matter for boundaries, as the trace calls them.
-fn hot_rooms(recording: &Recording, shards: NonZeroU16) -> String {
+pub(super) fn hot_rooms(recording: &Recording, shards: NonZeroU16) -> String {
     let rooms = &recording.rooms;
     let (total, shards) = (rooms.stored.iter().sum::<u64>().max(1) as f64, f64::from(shards.get()));
     let mut hot: Vec<(&String, f64)> =

@@ -7,17 +7,17 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Arg;
 use coupon_cli::numbers;
-use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use coupon_core::Timestamp;
+use coupon_report::html::render_advice;
 use coupon_strategies::Spec;
 
 use super::compare::exit_code;
-use super::own::{OwnArgs, Wanted};
+use super::own::{Kept, OwnArgs, Wanted};
 use super::recorded::{BUILT_IN, NONE, ROOM_WIDTH, SendArgs, mix};
 use super::trace::TraceArgs;
 use crate::advise::keys::{self, KeyFindings, SHARD_WRITES};
-use crate::advise::{Advice, Agreement, Finding, agreement, alternatives, best_two, predict, text};
+use crate::advise::{Advice, Agreement, Finding, agreement, alternatives, best_two, page, predict, text};
 use crate::compare::{Ending, compare_and_keep};
 use crate::replay::{KeyColumns, QueryMix, Recording};
 
@@ -27,7 +27,7 @@ const EXIT_CODES: &str = "Exits with 0 when the proof agrees with the prediction
 /// Flags that ask for keys to be judged without a trace: nothing is replayed then.
 const OWN: [&str; 2] = ["queries", "from"];
 /// Flags that mean something beside one of those.
-const BESIDE: [&str; 11] = [
+const BESIDE: [&str; 12] = [
     "queries",
     "table",
     "from",
@@ -39,6 +39,7 @@ const BESIDE: [&str; 11] = [
     "shards",
     "shard_writes",
     "json",
+    "html",
 ];
 
 /// Refuses a flag beside those that would not look at it.
@@ -82,8 +83,22 @@ pub struct Args {
     /// Write what was found here as JSON: what is to be expected of each, the settings of the best, and their proof
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write it as a page as well, with a map of the rows by each --key and time, such as advice.html. Of a trace
+    /// without --key, by room and by user
+    #[arg(long, value_name = "FILE", conflicts_with = "queries")]
+    html: Option<PathBuf>,
     #[command(flatten)]
     send: SendArgs,
+}
+
+impl Args {
+    /// The candidate keys of a trace.
+    fn keys(&self) -> Result<Vec<KeyColumns>> {
+        match self.html {
+            Some(_) if self.key.is_empty() => ["room", "user"].into_iter().map(str::parse).collect(),
+            _ => Ok(self.key.clone()),
+        }
+    }
 }
 
 /// Runs it.
@@ -99,8 +114,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let locked = (!args.no_proof).then(|| args.send.check()).transpose()?;
     let usual = if trace.has_queries() { NONE } else { BUILT_IN };
     let mix = mix(args.mix.as_deref().unwrap_or(usual))?;
-    let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
-    let recording = trace.recording(&args.key)?;
+    let kept = Kept::open(args.json.as_deref(), args.html.as_deref())?;
+    let recording = trace.recording(&args.keys()?)?;
     recording.described().iter().for_each(terminal::note);
     let keys = KeyFindings::of_trace(&recording, &mix, args.shards, args.shard_writes as f64);
     if !keys.keys.is_empty() {
@@ -123,7 +138,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let ending =
         if is_proved { prove(&args, trace.seed, &recording, &mix, &mut advice) } else { Ok(Ending::Kept) };
     // What was found is worth keeping even if its proof failed.
-    let kept = json.map_or(Ok(()), |file| file.write_json(&advice));
+    let kept = kept.write(&advice, || render_advice(&page(&recording, &advice, &keys, args.shards)));
     let ending = proved(ending?, advice.proof);
     kept?;
     Ok(exit_code(ending))
@@ -131,10 +146,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 /// Judges candidate keys by rows or queries of any kind; nothing is replayed.
 fn by_keys(args: &Args) -> Result<ExitCode> {
-    let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
+    let kept = Kept::open(args.json.as_deref(), args.html.as_deref())?;
     let Args { key: keys, shards, shard_writes, .. } = args;
     let wanted = Wanted { keys, shards: *shards, shard_writes: *shard_writes, seed: 1 };
-    args.own.run(wanted, json)?;
+    args.own.run(wanted, kept)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,5 @@
 //! `loadtest history`.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -63,10 +62,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         ensure!(known, "--only {name}: no contestant of any report has this figure");
     }
     show(&found)?;
-    page.map_or(Ok(()), |file| {
-        let page = html::render_history(&found);
-        file.write(|file| file.write_all(page.as_bytes()))
-    })?;
+    page.map_or(Ok(()), |file| file.write_text(&html::render_history(&found)))?;
     json.map_or(Ok(()), |file| file.write_json(&found))?;
     Ok(match (found.is_worse(), found.is_judged()) {
         (true, _) => ExitCode::from(BEYOND_LIMIT),

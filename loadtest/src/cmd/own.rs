@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use coupon_cli::output::Output;
 use coupon_cli::{numbers, terminal};
+use coupon_report::html::render_advice;
+use serde::Serialize;
 
-use crate::advise::keys::{KeyFindings, text};
+use crate::advise::keys::{self, KeyFindings};
 use crate::advise::queries::{self, QueryFindings, Tally};
 use crate::replay::KeyColumns;
 use crate::source::unpacked;
@@ -54,6 +56,28 @@ pub(super) struct Wanted<'a> {
     pub(super) seed: u64,
 }
 
+/// The files that keep what was found.
+#[derive(Debug)]
+pub(super) struct Kept {
+    json: Option<Output>,
+    html: Option<Output>,
+}
+
+impl Kept {
+    /// Opens those that are wanted.
+    pub(super) fn open(json: Option<&Path>, html: Option<&Path>) -> Result<Self> {
+        let open = |flag, path: Option<&Path>| path.map(|path| Output::create(flag, path)).transpose();
+        Ok(Self { json: open("--json", json)?, html: open("--html", html)? })
+    }
+
+    /// Writes both, the one even if the other cannot be written.
+    pub(super) fn write(self, findings: &impl Serialize, page: impl FnOnce() -> String) -> Result<()> {
+        let json = self.json.map_or(Ok(()), |file| file.write_json(findings));
+        self.html.map_or(Ok(()), |file| file.write_text(&page()))?;
+        json
+    }
+}
+
 impl OwnArgs {
     /// True if keys are to be judged by something else than a trace.
     pub(super) const fn is_asked(&self) -> bool {
@@ -61,16 +85,16 @@ impl OwnArgs {
     }
 
     /// Judges the keys, by a file of queries or by a table.
-    pub(super) fn run(&self, wanted: Wanted<'_>, json: Option<Output>) -> Result<()> {
+    pub(super) fn run(&self, wanted: Wanted<'_>, kept: Kept) -> Result<()> {
         if let Some(file) = &self.queries {
             let findings = self.by_queries(file, wanted.keys).context("--queries")?;
             terminal::say(queries::text(&findings).trim_end());
-            return json.map_or(Ok(()), |json| json.write_json(&findings));
+            return kept.write(&findings, String::new);
         }
         let from = self.from.as_deref().unwrap_or_default();
         let findings = self.by_rows(from, wanted).context("--from")?;
-        terminal::say(text(&findings).trim_end());
-        json.map_or(Ok(()), |json| json.write_json(&findings))
+        terminal::say(keys::text(&findings).trim_end());
+        kept.write(&findings, || render_advice(&keys::page(&findings)))
     }
 
     fn by_queries(&self, file: &Path, keys: &[KeyColumns]) -> Result<QueryFindings> {

@@ -78,6 +78,7 @@ fn what_is_missing_or_makes_no_sense_is_named() {
     for (asked, more) in [
         (&[][..], &["t.csv", "--rows", "5"][..]),
         (&[], &["t.csv", "--rows-a-second", "5"]),
+        (queries, &["--html", "x.html"]),
         (queries, &["--rows", "5"]),
         (queries, &["--time-column", "at"]),
         (queries, &["--yes"]),
@@ -102,4 +103,27 @@ fn what_is_missing_or_makes_no_sense_is_named() {
         assert!(output.status.code() != Some(0) && told, "{asked:?} {more:?}: {error}");
     }
     assert!(loadtest(&["advise", "--help"]).status.success());
+}
+
+#[test]
+fn a_page_on_a_trace_needs_nothing_from_elsewhere_and_has_a_map_of_each_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: String = (0..300).map(|n| format!("{n},{},1,{}\n", n % 7, 1_456_665_255 + 60 * n)).collect();
+    std::fs::write(folder.path().join("t.csv"), format!("user_id,room_id,coupon_id,grab_time\n{lines}"))
+        .unwrap();
+    for (keys, maps) in
+        [(&[][..], &["room", "user"][..]), (&["--key", "coupon,user_id"], &["coupon,user_id"])]
+    {
+        let asked = ["advise", "t.csv", "--no-proof", "--html", "page.html"];
+        let output = loadtest_in(folder.path(), &[&asked, keys].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+        assert!(page.starts_with("<!DOCTYPE html>") && !page.contains("http") && !page.contains("<script"));
+        assert_eq!(page.matches("<svg").count(), maps.len(), "{page}");
+        assert!(maps.iter().all(|key| page.contains(&format!("Rows by {key} and time"))), "{page}");
+        // The command that is printed is the page's too.
+        let said = String::from_utf8(output.stdout).unwrap();
+        let command = said.lines().skip_while(|line| !line.starts_with("Best: ")).nth(1).unwrap().trim();
+        assert!(page.contains(&format!("<code>{command}</code>")), "{command}: {page}");
+    }
 }

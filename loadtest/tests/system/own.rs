@@ -106,7 +106,8 @@ fn keys_are_judged_by_a_sample_of_a_table_that_is_only_read() {
     let json = folder.path().join("keys.json").to_str().unwrap().to_owned();
     let keys =
         ["--key", "user_id", "--key", "shop_id", "--key", "ID", "--key", "shop_id,user_id", "--key", "name"];
-    let asked = ["--rows", "6000", "--time-column", "created_at", "--json", &json, "--yes"];
+    let page = folder.path().join("keys.html").to_str().unwrap().to_owned();
+    let asked = ["--rows", "6000", "--time-column", "created_at", "--json", &json, "--html", &page, "--yes"];
     let output = shop.advise("orders", &shop.password, &[&keys[..], &asked].concat());
     let (said, noted) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{noted}");
@@ -123,6 +124,8 @@ fn keys_are_judged_by_a_sample_of_a_table_that_is_only_read() {
     let found: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     let rows = found["rows"].as_u64().unwrap();
     assert!((3_000..=12_000).contains(&rows), "{rows}");
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(page.contains("Rows by shop_id and time") && !page.contains(&shop.password));
     let users = found["keys"][0]["values"].as_f64().unwrap();
     assert!((900.0..1_050.0).contains(&users), "{users}");
     let hashed = found["keys"][0]["hashed"]["all"]["effective_shards"].as_f64().unwrap();

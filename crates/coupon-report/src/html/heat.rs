@@ -1,24 +1,18 @@
 //! What was hot, by name, and maps of range of keys × time.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-
 use coupon_measure::format::{count, number, percent};
 use maud::{Markup, html};
 
+use super::counts::{Counts, LEFT, RIGHT};
 use super::marks::name;
-use super::svg::{WIDTH, data, drawing, panel, px, tick};
+use super::svg::{data, drawing, panel, px, tick};
 use crate::Report;
 use crate::model::{Contestant, Heat, HeatMap, HotKey, Reading};
 
-const LEFT: f64 = 82.0;
-/// The height of a map of 32 ranges; one of few has rows of at most [`ROW_MOST`].
+/// The height of a map of 32 ranges.
 const HEIGHT: f64 = 112.0;
-const ROW_MOST: f64 = 12.0;
 /// The height of a map's heading.
 const HEAD: f64 = 20.0;
-/// The shades of a map: cells of one shade are one path, so that a page of many maps stays small.
-const SHADES: u8 = 8;
 /// So many are named in a sentence.
 const NAMED: usize = 5;
 
@@ -98,18 +92,22 @@ fn maps(contestant: &Contestant, heat: &Heat, most: &Most, number_of_drawing: us
     ];
     let mut top = 0.0;
     let placed = parts.map(|(title, map, most)| {
-        let from = top;
-        top += HEAD + row(map) * map.ranges.len() as f64 + 6.0;
-        (title, map, most, from)
+        let (from, counts) = (top, counts(map));
+        top += HEAD + counts.height() + 6.0;
+        (title, map, counts, most, from)
     });
     let title = format!("Grabs granted by {}, by range of keys and time", contestant.name);
     let told: Vec<String> = placed.iter().map(|(title, map, ..)| summary(title, map)).collect();
     let seconds = heat.rooms.step_s * heat.rooms.steps() as f64;
     let rounds = contestant.rounds.len().max(1) as f64;
     let body = html! {
-        @for (title, map, most, from) in placed { (one(title, map, (most, rounds), from)) }
+        @for (title, map, counts, most, from) in placed {
+            text x="0" y=(px(from + 13.0)) { (title) }
+            text.tick x=(px(RIGHT)) y=(px(from + 13.0)) text-anchor="end" { "darkest: " (number(busiest(map, most, rounds))) "/s" }
+            (counts.drawn(most, from + HEAD))
+        }
         @for (part, anchor) in [(0.0, "start"), (0.5, "middle"), (1.0, "end")] {
-            text.tick x=(px(LEFT + part * (WIDTH - LEFT - 6.0))) y=(px(top + 10.0)) text-anchor=(anchor) {
+            text.tick x=(px(LEFT + part * (RIGHT - LEFT))) y=(px(top + 10.0)) text-anchor=(anchor) {
                 (tick((part * seconds * 10.0).round() / 10.0)) @if part == 0.5 { " seconds" }
             }
         }
@@ -120,9 +118,14 @@ fn maps(contestant: &Contestant, heat: &Heat, most: &Most, number_of_drawing: us
     }
 }
 
-/// The height of a range.
-fn row(map: &HeatMap) -> f64 {
-    (HEIGHT / map.ranges.len().max(1) as f64).min(ROW_MOST)
+fn counts(map: &HeatMap) -> Counts<'_> {
+    let ranges = map.ranges.iter().map(|range| (range.name.as_str(), range.granted.as_slice()));
+    Counts { ranges: ranges.collect(), height: HEIGHT }
+}
+
+/// The rate of a cell that has the most, a second of one round.
+fn busiest(map: &HeatMap, most: u64, rounds: f64) -> f64 {
+    most as f64 / map.step_s.max(f64::MIN_POSITIVE) / rounds
 }
 
 /// A map in words.
@@ -135,46 +138,6 @@ fn summary(title: &str, map: &HeatMap) -> String {
         map.ranges.len(),
         hottest.unwrap_or_else(|| "none".to_owned())
     )
-}
-
-/// A map, in which `most` is the darkest, of so many rounds.
-fn one(title: &str, map: &HeatMap, (most, rounds): (u64, f64), from: f64) -> Markup {
-    let (row, top) = (row(map), from + HEAD);
-    let every = (12.0 / row).ceil() as usize; // Labels need 12 units each.
-    let busiest = most as f64 / map.step_s.max(f64::MIN_POSITIVE) / rounds;
-    html! {
-        text x="0" y=(px(from + 13.0)) { (title) }
-        text.tick x=(WIDTH - 6.0) y=(px(from + 13.0)) text-anchor="end" { "darkest: " (number(busiest)) "/s" }
-        @for (at, range) in map.ranges.iter().enumerate().step_by(every) {
-            text.tick x=(px(LEFT - 5.0)) y=(px(top + row * at as f64 + row.max(9.0) / 2.0 + 4.0)) text-anchor="end" { (range.name) }
-        }
-        rect.heat x=(px(LEFT)) y=(px(top)) width=(px(WIDTH - LEFT - 6.0)) height=(px(row * map.ranges.len() as f64)) fill-opacity="0.06" {}
-        @for (shade, path) in paths(map, most, top) {
-            path.heat d=(path) fill-opacity=(format!("{:.2}", f64::from(shade) / f64::from(SHADES))) {}
-        }
-    }
-}
-
-/// The cells of each shade, as one path.
-fn paths(map: &HeatMap, most: u64, top: f64) -> BTreeMap<u8, String> {
-    let (row, column) = (row(map), (WIDTH - LEFT - 6.0) / map.steps().max(1) as f64);
-    let (width, height) = (px((column - 0.3).max(0.3)), px((row - 0.3).max(0.3)));
-    let mut paths = BTreeMap::<u8, String>::new();
-    for (range, granted) in map.ranges.iter().map(|range| &range.granted).enumerate() {
-        for (step, granted) in granted.iter().enumerate().filter(|(_, granted)| **granted > 0) {
-            let (x, y) = (px(LEFT + column * step as f64), px(top + row * range as f64));
-            let path = paths.entry(shade(*granted, most)).or_default();
-            // Writing to a String cannot fail.
-            let _ = write!(path, "M{x} {y}h{width}v{height}h-{width}z");
-        }
-    }
-    paths
-}
-
-/// The shade of a cell that has some, from 1. The power lifts low counts out of the dark, where eyes tell shades apart badly.
-fn shade(granted: u64, most: u64) -> u8 {
-    let part = (granted as f64 / most.max(1) as f64).powf(0.6);
-    ((part * f64::from(SHADES)).ceil() as u8).clamp(1, SHADES)
 }
 
 fn table(heat: &Heat) -> Markup {
@@ -194,27 +157,6 @@ fn table(heat: &Heat) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::HeatRange;
-
-    fn map(ranges: &[&[u64]]) -> HeatMap {
-        let range =
-            |(at, granted): (usize, &&[u64])| HeatRange { name: at.to_string(), granted: granted.to_vec() };
-        HeatMap { step_s: 0.25, ranges: ranges.iter().enumerate().map(range).collect() }
-    }
-
-    #[test]
-    fn cells_of_one_shade_are_one_path_and_empty_ones_none() {
-        let paths = paths(&map(&[&[100, 0, 100], &[0, 1, 100]]), 100, 0.0);
-        let cells: Vec<(u8, usize)> =
-            paths.iter().map(|(shade, path)| (*shade, path.matches('M').count())).collect();
-        assert_eq!(cells, [(1, 1), (SHADES, 3)]);
-    }
-
-    #[test]
-    fn a_single_grab_is_seen_beside_a_million() {
-        assert_eq!((shade(1, 1_000_000), shade(1_000_000, 1_000_000)), (1, SHADES));
-        assert!(shade(20, 100) > shade(5, 100));
-    }
 
     #[test]
     fn a_kind_of_which_none_is_hot_says_so() {

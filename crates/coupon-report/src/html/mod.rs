@@ -1,7 +1,9 @@
 //! The report as one page that needs nothing else: no script, no font, no picture from elsewhere.
 
+mod advice;
 mod answer;
 mod audit;
+mod counts;
 mod cures;
 mod forest;
 mod growth;
@@ -25,6 +27,7 @@ use coupon_measure::format::{self, number};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
+pub use advice::{AdvicePage, KeyMap, render as render_advice};
 pub use history::render as render_history;
 
 const STYLE: &str = include_str!("style.css");

@@ -1,4 +1,4 @@
-//! Rows by value and time, as a picture of letters.
+//! Rows by value and time, and the picture of them in letters.
 
 use coupon_core::Timestamp;
 use serde::Serialize;
@@ -6,8 +6,11 @@ use serde::Serialize;
 use super::order::Ordered;
 use crate::replay::PART;
 
-const ROWS: usize = 12;
-const COLUMNS: usize = 56;
+/// The most ranges of values.
+const RANGES: usize = 36;
+const PARTS: usize = 56;
+/// The most lines of the picture.
+const LINES: usize = 12;
 /// From none to the most.
 const SHADES: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
 
@@ -19,7 +22,7 @@ pub struct Heat {
     /// The times of the first row and the last.
     pub times: (String, String),
     /// The sampled rows of each range, at each of as many equal parts of that time.
-    pub rows: Vec<Vec<u32>>,
+    pub rows: Vec<Vec<u64>>,
 }
 
 impl Heat {
@@ -32,16 +35,16 @@ impl Heat {
         if span == 0 {
             return None;
         }
-        let ranges = ROWS.min(ordered.values);
+        let ranges = RANGES.min(ordered.values);
         let mut heat = Self {
             values: vec![String::new(); ranges],
             times: (told(first), told(last)),
-            rows: vec![vec![0; COLUMNS]; ranges],
+            rows: vec![vec![0; PARTS]; ranges],
         };
         for row in ordered.rows.iter().rev() {
             let range = row.rank * ranges / ordered.values;
             if row.of.timed {
-                let part = (i128::from(row.of.moment) - i128::from(first)) * COLUMNS as i128 / (span + 1);
+                let part = (i128::from(row.of.moment) - i128::from(first)) * PARTS as i128 / (span + 1);
                 let cell =
                     usize::try_from(part).ok().and_then(|part| heat.rows.get_mut(range)?.get_mut(part));
                 cell.into_iter().for_each(|rows| *rows += 1);
@@ -54,20 +57,25 @@ impl Heat {
         Some(heat)
     }
 
-    /// The picture, a line for each range.
+    /// The picture, a line for each range, or for several that are neighbours.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let most = self.rows.iter().flatten().max().copied().unwrap_or_default().max(1);
-        let shade = |rows: &u32| {
+        let together = self.rows.len().div_ceil(LINES).max(1);
+        let sum = |ranges: &[Vec<u64>]| -> Vec<u64> {
+            (0..PARTS).map(|part| ranges.iter().filter_map(|rows| rows.get(part)).sum()).collect()
+        };
+        let joined: Vec<Vec<u64>> = self.rows.chunks(together).map(sum).collect();
+        let most = joined.iter().flatten().max().copied().unwrap_or_default().max(1);
+        let shade = |rows: &u64| {
             // Any row at all is seen.
             let at = (*rows as usize * (SHADES.len() - 1)).div_ceil(most as usize);
             SHADES.get(at).copied().unwrap_or('@')
         };
-        let line = |(value, rows): (&String, &Vec<u32>)| {
+        let line = |(value, rows): (&String, &Vec<u64>)| {
             let value: String = coupon_cli::plain::line(value).chars().take(18).collect();
             format!("{value:>18} |{}|", rows.iter().map(shade).collect::<String>())
         };
-        self.values.iter().zip(&self.rows).map(line).collect()
+        self.values.iter().step_by(together).zip(&joined).map(line).collect()
     }
 }
 
@@ -85,12 +93,14 @@ mod tests {
         let row = |n: i64| Sampled { value: n.to_string().into(), timed: true, moment: n * 1_000 };
         let sample: Vec<Sampled> = (0..1_200).map(row).collect();
         let heat = Heat::of(&Ordered::of(&sample, 1)).unwrap();
-        assert_eq!((heat.rows.len(), heat.values[1].as_str()), (ROWS, "100"));
+        assert_eq!((heat.rows.len(), heat.values[3].as_str()), (RANGES, "100"));
+        assert!(heat.rows.iter().all(|rows| (33..=34).contains(&rows.iter().sum::<u64>())), "{heat:?}");
         let lines = heat.lines();
-        assert!(lines.iter().all(|line| line.chars().count() < 80), "{lines:?}");
-        for (line, rows) in lines.iter().zip(&heat.rows) {
-            assert_eq!(rows.iter().sum::<u32>(), 100);
-            assert!(line.contains('@') && line.matches(' ').count() > COLUMNS / 2, "{line}");
+        assert_eq!(lines.len(), LINES);
+        assert!(lines[1].trim_start().starts_with("100 |"), "{lines:?}");
+        for line in lines {
+            assert!(line.contains('@') && line.matches(' ').count() > PARTS / 2, "{line}");
+            assert!(line.chars().count() < 80, "{line}");
         }
         assert_eq!(heat.times.1, "1970-01-01T00:19:59.000Z");
     }

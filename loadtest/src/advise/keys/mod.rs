@@ -8,6 +8,7 @@ mod evidence;
 mod heat;
 mod needs;
 mod order;
+mod page;
 mod prefix;
 mod render;
 mod spread;
@@ -21,6 +22,8 @@ use serde::Serialize;
 
 pub use heat::Heat;
 pub use needs::{Need, Needs, SHARD_WRITES};
+pub use page::page;
+pub(super) use page::{maps, points, tables};
 pub use prefix::Prefix;
 pub use render::text;
 pub use study::Study;
@@ -263,7 +266,7 @@ pub(super) mod tests {
         assert!(key.ascent.unwrap() > 0.999, "{:?}", key.ascent);
         let heat = key.heat.as_ref().unwrap();
         assert!(heat.times.0.starts_with("2023-11-14"), "{:?}", heat.times);
-        assert_eq!(heat.rows.iter().flatten().sum::<u32>(), 1_000);
+        assert_eq!(heat.rows.iter().flatten().sum::<u64>(), 1_000);
         // No 24th of the time has enough rows to be judged by.
         assert!(key.hashed.as_ref().unwrap().busiest.is_none());
     }

@@ -34,34 +34,47 @@ pub fn text(findings: &KeyFindings) -> String {
         out.push('\n');
         out.push_str(&fan_outs(keys).text());
     }
-    out.push_str(&busiest(findings));
-    keys.iter().for_each(|key| out.push_str(&remarks(key, findings)));
+    if let Some((told, needs)) = busiest(findings) {
+        out.push_str(&format!("\n{told}\n"));
+        for [key, hashed, ranges] in needs {
+            out.push_str(&format!("  {key}: hashed {hashed}; in ranges {ranges}\n"));
+        }
+    }
+    keys.iter()
+        .flat_map(|key| remarks(key, findings))
+        .for_each(|remark| out.push_str(&format!("\n{remark}\n")));
     if *timed > 0 {
         keys.iter().for_each(|key| out.push_str(&picture(key)));
     }
     out
 }
 
-fn name(key: &ByKey) -> String {
+pub(super) fn name(key: &ByKey) -> String {
     plain::line(&key.key.to_string()).into_owned()
 }
 
-fn values(keys: &[ByKey]) -> Table {
+pub(super) fn values(keys: &[ByKey]) -> Table {
     let mut table = Table::new(["key", "values", "ascent", "the most frequent"]).right(1..3);
     for key in keys {
-        let top = key.top.iter().filter(|top| top.share >= SEEN).take(3).map(|top| {
-            let value: String = plain::line(&top.value).chars().take(16).collect();
-            format!("{value} ({})", percent(top.share))
-        });
-        let top: Vec<String> = top.collect();
-        table.row([
-            name(key),
-            format!("{}{}", if exact(key) { "" } else { "about " }, count(key.values.round() as u64)),
-            key.ascent.map_or_else(|| "n/a".to_owned(), |ascent| format!("{ascent:.2}")),
-            if top.is_empty() { "none has 0.1 %".to_owned() } else { top.join(", ") },
-        ]);
+        let ascent = key.ascent.map_or_else(|| "n/a".to_owned(), |ascent| format!("{ascent:.2}"));
+        table.row([name(key), different(key), ascent, most_frequent(key)]);
     }
     table
+}
+
+/// The number of different values.
+pub(super) fn different(key: &ByKey) -> String {
+    format!("{}{}", if exact(key) { "" } else { "about " }, count(key.values.round() as u64))
+}
+
+/// The most frequent values with their shares.
+pub(super) fn most_frequent(key: &ByKey) -> String {
+    let top = key.top.iter().filter(|top| top.share >= SEEN).take(3).map(|top| {
+        let value: String = plain::line(&top.value).chars().take(16).collect();
+        format!("{value} ({})", percent(top.share))
+    });
+    let top: Vec<String> = top.collect();
+    if top.is_empty() { "none has 0.1 %".to_owned() } else { top.join(", ") }
 }
 
 /// Few values are counted one by one.
@@ -70,7 +83,7 @@ fn exact(key: &ByKey) -> bool {
     high - low < 1.0
 }
 
-fn loads(keys: &[ByKey]) -> Table {
+pub(super) fn loads(keys: &[ByKey]) -> Table {
     let mut table =
         Table::new(["", "hashed: skew", "effective", "busiest", "ranges: skew", "effective", "busiest"]);
     for key in keys {
@@ -92,7 +105,7 @@ fn figures(spread: Option<&Spread>) -> [String; 3] {
 }
 
 /// Shards that a query visits; where hashes and ranges differ, both.
-fn fan_outs(keys: &[ByKey]) -> Table {
+pub(super) fn fan_outs(keys: &[ByKey]) -> Table {
     let queries = keys.iter().flat_map(|key| &key.fan_out).map(|fan_out| &fan_out.query);
     let heads = queries.take(keys.first().map_or(0, |key| key.fan_out.len()));
     let heads = heads.map(|query| plain::line(query).into_owned());
@@ -107,32 +120,32 @@ fn fan_outs(keys: &[ByKey]) -> Table {
     table
 }
 
-fn busiest(findings: &KeyFindings) -> String {
+/// What the busiest second needs, by each key, hashed and in ranges; or why nothing is said of it.
+pub(super) fn busiest(findings: &KeyFindings) -> Option<(String, Vec<[String; 3]>)> {
     let Some(needs) = findings.keys.iter().find_map(|key| key.needs) else {
-        return match (findings.of.timed, findings.of.mixed) {
-            _ if findings.of.sampled => "\nThe rows are a sample: there are more values than it has, and nothing is said of a \
-                 busiest second.\n"
-                .to_owned(),
-            (0, _) => "\nRows have no times here, so nothing is said of a busiest second.\n".to_owned(),
-            (_, true) => "\nRows are not in the order of their times, so nothing is said of a busiest second: sort them \
-                 by time.\n"
-                .to_owned(),
-            _ => String::new(),
+        let why = match (findings.of.timed, findings.of.mixed) {
+            _ if findings.of.sampled => {
+                "The rows are a sample: there are more values than it has, and nothing is said of a busiest second."
+            }
+            (0, _) => "Rows have no times here, so nothing is said of a busiest second.",
+            (_, true) => {
+                "Rows are not in the order of their times, so nothing is said of a busiest second: sort them by time."
+            }
+            _ => return None,
         };
+        return Some((why.to_owned(), Vec::new()));
     };
     let second = Timestamp::from_millis(needs.second.saturating_mul(1_000));
-    let mut out = format!(
-        "\nThe busiest second ({second}) had {}. At {} writes a second for a shard it needs\n",
+    let told = format!(
+        "The busiest second ({second}) had {}. At {} writes a second for a shard it needs",
         counted(needs.rows, "row"),
         number(findings.of.shard_writes)
     );
-    for key in &findings.keys {
-        if let Some(needs) = key.needs {
-            let (hashed, ranges) = (needed(needs.hashed), needed(needs.ranges));
-            out.push_str(&format!("  {}: hashed {hashed}; in ranges {ranges}\n", name(key)));
-        }
-    }
-    out
+    let of_key = |key: &ByKey| {
+        let needs = key.needs?;
+        Some([name(key), needed(needs.hashed), needed(needs.ranges)])
+    };
+    Some((told, findings.keys.iter().filter_map(of_key).collect()))
 }
 
 fn needed(need: Need) -> String {
@@ -145,38 +158,39 @@ fn needed(need: Need) -> String {
     }
 }
 
-fn remarks(key: &ByKey, findings: &KeyFindings) -> String {
+/// What follows for a key, a sentence or two each.
+pub(super) fn remarks(key: &ByKey, findings: &KeyFindings) -> Vec<String> {
     let name = name(key);
     let fair = 1.0 / f64::from(findings.of.shards.get());
-    let mut out = String::new();
+    let mut out = Vec::new();
     if key.without > 0 {
-        out.push_str(&format!("\n{name}: {} without a value were left out.\n", counted(key.without, "row")));
+        out.push(format!("{name}: {} without a value were left out.", counted(key.without, "row")));
     }
     if key.too_long > 0 {
-        out.push_str(&format!(
-            "\n{name}: {} with a value of more than {} bytes were left out.\n",
+        out.push(format!(
+            "{name}: {} with a value of more than {} bytes were left out.",
             counted(key.too_long, "row"),
             count(LONGEST as u64)
         ));
     }
     if let Some(hot) = key.top.first().filter(|hot| hot.share > fair) {
-        out.push_str(&format!(
-            "\n{name}: {} has {} of all rows, more than a shard's fair share ({}): neither hash nor ranges\npart one \
-             value. Another column behind it does.\n",
+        out.push(format!(
+            "{name}: {} has {} of all rows, more than a shard's fair share ({}): neither hash nor ranges\npart one \
+             value. Another column behind it does.",
             plain::line(&hot.value),
             percent(hot.share),
             percent(fair)
         ));
     }
     if key.ascent.is_some_and(|ascent| ascent.abs() >= ASCENDS) {
-        out.push_str(&format!(
-            "\n{name}: it follows time: in ranges, whatever is new goes to one shard, however many there are.\n"
+        out.push(format!(
+            "{name}: it follows time: in ranges, whatever is new goes to one shard, however many there are."
         ));
     }
     if let Some(prefix) = &key.prefix {
-        out.push_str(&format!(
-            "\n{name}: {} of the rows begin with {:?}: ranges by the first letters would put them on one shard;\nboundaries \
-             must be fitted to what comes after that.\n",
+        out.push(format!(
+            "{name}: {} of the rows begin with {:?}: ranges by the first letters would put them on one shard;\nboundaries \
+             must be fitted to what comes after that.",
             percent(prefix.share),
             plain::line(&prefix.text)
         ));

@@ -13,6 +13,7 @@ mod disk;
 pub mod doc;
 mod grabs;
 mod growth;
+mod instrument;
 mod layout;
 pub mod model;
 pub mod record;
@@ -41,6 +42,7 @@ pub fn sections() -> Vec<Section> {
     sections.extend(storage());
     sections.extend(scale::sections());
     sections.push(layout::SECTION);
+    sections.extend(instrument::sections());
     sections
 }
 

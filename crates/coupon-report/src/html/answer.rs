@@ -67,8 +67,10 @@ pub(super) fn by_need(report: &Report) -> Markup {
     html! {
         section id="needs" {
             h2 { "By need" }
-            @if !report.audit.passed {
-                p.bad { strong { "The audit did not pass: " a href="#audit" { "see why" } " before you choose by anything here." } }
+            @if !report.audit.sums.passed() {
+                p.bad { strong { "The audit failed: " a href="#audit" { "see why" } " before you choose by anything here." } }
+            } @else if !report.audit.passed {
+                p.bad { "Not every round was audited: " a href="#audit" { "see why" } "." }
             }
             @if needs.is_empty() { p { "There are not two contestants to choose between." } }
             ul.needs {

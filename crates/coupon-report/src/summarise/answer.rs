@@ -82,6 +82,9 @@ pub(super) fn of(report: &Report) -> Answer {
     if able.len() < candidates.len() {
         answer.verdict = format!("{} {}", answer.verdict, barred(report, &candidates));
     }
+    if !answer.choice.is_empty() {
+        answer.verdict.extend(not_audited(report));
+    }
     let candidates = able;
     let shown = match answer.choice.as_slice() {
         [] => candidates.clone(),
@@ -94,6 +97,17 @@ pub(super) fn of(report: &Report) -> Answer {
 
 fn none(verdict: String) -> Answer {
     Answer { verdict, certainty: NO_VERDICT.into(), ..Answer::default() }
+}
+
+/// What the audit leaves open, where there was to be one.
+fn not_audited(report: &Report) -> Option<String> {
+    let rounds = report.audit.rounds_not_audited.len() as u64;
+    (rounds > 0 && !report.meta.unaudited).then(|| {
+        format!(
+            " {} could not be audited: whether promises were kept in them is not known.",
+            format::counted(rounds, "round")
+        )
+    })
 }
 
 /// The reasons why candidates lead in nothing.

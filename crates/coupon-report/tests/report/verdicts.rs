@@ -89,6 +89,21 @@ fn who_is_faster_leads_and_the_report_says_what_that_rests_on() {
 }
 
 #[test]
+fn a_choice_whose_rounds_were_not_all_audited_says_so_where_it_is_made() {
+    let mut report = two();
+    report.meta.unaudited = false;
+    let report = summed(report);
+    assert_eq!(report.answer.choice, ["fast"]);
+    assert!(
+        report
+            .answer
+            .verdict
+            .ends_with("10 rounds could not be audited: whether promises were kept in them is not known.")
+    );
+    assert!(!summed(two()).answer.verdict.contains("audited"));
+}
+
+#[test]
 fn whoever_fails_more_leads_in_nothing_however_fast_it_is() {
     let mut report = two();
     for round in &mut report.contestants[1].rounds {

@@ -1,8 +1,9 @@
 //! Equal services, and what is planted in them: rounds of three processes of one program over data of their own, recorded in
-//! nine comparisons and resampled into many. To record them anew, give reports of three equal contestants:
+//! nine comparisons on a machine that had much else to do, and resampled into many. To record them anew, on one that is quiet:
 //!
 //! ```text
-//! EQUAL=/tmp/equal cargo test -p coupon-report --test report -- --ignored record_equal
+//! loadtest bench --only equal --out /tmp/equal.json
+//! EQUAL=$PWD/reports/equal cargo test -p coupon-report --test report -- --ignored record_equal
 //! ```
 
 use std::collections::BTreeMap;
@@ -74,11 +75,14 @@ fn round(index: u32, kept: &KeptRound, by: impl Fn(&str) -> f64) -> Round {
 struct Planted {
     /// The first takes so many times as long.
     by: f64,
-    /// The part that is left of what lies between the three in a round: 1 as recorded, on a machine that had much else to do.
-    noise: f64,
+    /// How far apart the three are in a round, as the standard deviation of the logarithms of their medians, where that is less
+    /// than what was recorded.
+    apart: Option<f64>,
 }
 
-const NOTHING: Planted = Planted { by: 1.0, noise: 1.0 };
+const NOTHING: Planted = Planted { by: 1.0, apart: None };
+/// On a machine that is quiet: some percent.
+const QUIET: Option<f64> = Some(0.03);
 
 /// How far a service's median lies from that of all three in the same round, as a factor.
 fn away(drawn: &[KeptRound; 3], which: usize, key: &str) -> f64 {
@@ -90,8 +94,20 @@ fn away(drawn: &[KeptRound; 3], which: usize, key: &str) -> f64 {
     }
 }
 
+/// The part that is left of what lies between the three.
+fn left(pool: &[[KeptRound; 3]], apart: Option<f64>) -> f64 {
+    let Some(apart) = apart else { return 1.0 };
+    let of_round = |round: &[KeptRound; 3]| -> Vec<f64> {
+        let keys = round[0].keys();
+        keys.flat_map(|key| (0..3).map(|which| away(round, which, key).ln())).collect()
+    };
+    let logs: Vec<f64> = pool.iter().flat_map(of_round).collect();
+    let recorded = (logs.iter().map(|log| log * log).sum::<f64>() / logs.len() as f64).sqrt();
+    (apart / recorded).min(1.0)
+}
+
 /// A run of so many rounds drawn from all, in which each of the three is any of the three.
-fn run(pool: &[[KeptRound; 3]], random: &mut Random, rounds: u32, planted: Planted) -> Report {
+fn run(pool: &[[KeptRound; 3]], random: &mut Random, rounds: u32, by: f64, left: f64) -> Report {
     let mut contestants =
         ["a", "b", "c"].map(|name| Contestant { name: name.into(), ..Contestant::default() });
     for index in 0..rounds {
@@ -101,8 +117,8 @@ fn run(pool: &[[KeptRound; 3]], random: &mut Random, rounds: u32, planted: Plant
             order.swap(last, random.below(last as u64 + 1) as usize);
         }
         for (at, (contestant, which)) in contestants.iter_mut().zip(order).enumerate() {
-            let times = if at == 0 { planted.by } else { 1.0 };
-            let factor = |key: &str| times * away(drawn, which, key).powf(planted.noise - 1.0);
+            let times = if at == 0 { by } else { 1.0 };
+            let factor = |key: &str| times * away(drawn, which, key).powf(left - 1.0);
             contestant.rounds.push(round(index, &drawn[which], factor));
         }
     }
@@ -112,9 +128,10 @@ fn run(pool: &[[KeptRound; 3]], random: &mut Random, rounds: u32, planted: Plant
 
 fn runs(rounds: u32, planted: Planted, change: impl Fn(&mut Report)) -> Vec<Report> {
     let (pool, mut random) = (pool(), Random::new(u64::from(rounds), 77));
+    let left = left(&pool, planted.apart);
     (0..RUNS)
         .map(|_| {
-            let mut report = run(&pool, &mut random, rounds, planted);
+            let mut report = run(&pool, &mut random, rounds, planted.by, left);
             change(&mut report);
             summarise(&mut report);
             report
@@ -165,7 +182,7 @@ fn equal_services_have_another_shape_by_no_more_than_one_endpoint_of_twenty() {
 #[test]
 fn what_takes_twice_as_long_has_another_shape_by_most_endpoints_and_six_rounds_are_too_few_to_say_so_of_three()
  {
-    let twice = Planted { by: 2.0, noise: 0.03 };
+    let twice = Planted { by: 2.0, apart: QUIET };
     let (all, differ) = endpoints_by_shape(&runs(9, twice, |_| {}));
     assert!(2 * differ > all, "{differ} of {all}");
     for shape in runs(6, twice, |_| {}).iter().flat_map(|report| &report.shapes) {
@@ -175,8 +192,8 @@ fn what_takes_twice_as_long_has_another_shape_by_most_endpoints_and_six_rounds_a
 
 #[test]
 fn a_planted_tenth_is_found_in_fifteen_rounds() {
-    // On a machine that is quiet enough for a tenth to be seen by anybody: three services within some percent of each other.
-    let runs = runs(15, Planted { by: 1.1, noise: 0.03 }, |_| {});
+    // On a machine that is quiet enough for a tenth to be seen by anybody.
+    let runs = runs(15, Planted { by: 1.1, apart: QUIET }, |_| {});
     let behind = |report: &&Report| {
         report.needs.iter().any(|need| need.result == NeedResult::Leads && place(need, "a") == Place::Behind)
     };
@@ -196,7 +213,7 @@ fn a_planted_failure_never_leads_however_fast() {
                 }
             }
         };
-        for report in runs(5, Planted { by: 0.5, noise: 0.1 }, fail) {
+        for report in runs(5, Planted { by: 0.5, apart: Some(0.1) }, fail) {
             assert!(!report.answer.choice.contains(&"a".to_owned()), "{:?}", report.answer);
             assert!(report.needs.iter().all(|need| place(need, "a") != Place::Leads), "{:?}", report.needs);
             assert!(report.verdicts.iter().all(|verdict| verdict.better.as_deref() != Some("a")));
@@ -206,7 +223,7 @@ fn a_planted_failure_never_leads_however_fast() {
 
 #[test]
 fn nobody_leads_with_a_worse_figure_than_one_that_is_behind() {
-    for report in runs(9, Planted { by: 1.2, noise: 0.3 }, |_| {}) {
+    for report in runs(9, Planted { by: 1.2, apart: Some(0.3) }, |_| {}) {
         for need in &report.needs {
             let more = need.by.as_ref().is_some_and(|by| by.more_is_better());
             let medians = |wanted: Place| {

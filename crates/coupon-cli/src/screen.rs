@@ -1,11 +1,17 @@
 //! The abilities of a terminal, and text that fits into its width.
 
+use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
 /// True for a terminal that obeys colours and cursor movements.
 pub fn obeys(out: &impl IsTerminal) -> bool {
-    out.is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    out.is_terminal() && takes_commands(std::env::var_os("TERM").as_deref())
+}
+
+/// True for a kind of terminal, as `TERM` names it, that does more than write.
+fn takes_commands(term: Option<&OsStr>) -> bool {
+    term.is_none_or(|term| term != "dumb")
 }
 
 /// The number of characters in a line: that of a terminal which reports one, or else that of COLUMNS, by which a person may say
@@ -92,6 +98,13 @@ mod tests {
     #[test]
     fn a_line_is_cut_between_characters() {
         assert_eq!([cut("größer", 3), cut("größer", 6), cut("größer", 0)], ["grö", "größer", ""]);
+    }
+
+    #[test]
+    fn a_dumb_terminal_and_a_file_get_text_alone() {
+        let kinds = [None, Some("xterm-256color"), Some("dumb")];
+        assert_eq!(kinds.map(|kind| takes_commands(kind.map(OsStr::new))), [true, true, false]);
+        assert!(!obeys(&std::fs::File::open("/dev/null").unwrap()));
     }
 
     #[test]

@@ -310,6 +310,14 @@ mod tests {
     }
 
     #[test]
+    fn counts_may_be_written_as_people_write_them() {
+        for text in ["100k", "1e5", "100_000", "100000"] {
+            let options = parse(&["--history", text, "--connections", "1e2"]).unwrap();
+            assert_eq!((options.setup.seed.history, options.load.connections), (100_000, 100), "{text}");
+        }
+    }
+
+    #[test]
     fn what_a_contestant_would_refuse_is_refused_before_any_is_started_and_its_flag_named() {
         for (flag, value) in [
             ("--rate", "0"),

@@ -1,5 +1,6 @@
 //! The whole system, put together as its users do: services as processes, load, crashes, midnight, and the audit.
 
+mod advised;
 mod common;
 mod crash;
 mod full_disk;
@@ -10,4 +11,6 @@ mod recorded;
 mod replay;
 mod servers;
 mod start;
+mod verdicts;
+mod vertical;
 mod workloads;

@@ -22,7 +22,8 @@ pub(super) fn first_screen(report: &Report) -> Markup {
                 @let notes = report.cautions.len() + report.meta.warnings.len();
                 @if notes > 0 { " · " a href="#needs" { (format::counted(notes as u64, "note")) " to keep in mind" } }
             }
-            @if !report.doubts.is_empty() { ul.doubts { @for doubt in &report.doubts { li { (doubt.text) } } } }
+            @let doubts = report.doubts_beside_answer();
+            @if !doubts.is_empty() { ul.doubts { @for doubt in doubts { li { (doubt) } } } }
             @if report.needs.is_empty() {
                 ul.facts { @for figure in &answer.figures { li { (fact(report, figure)) } } }
             } @else {

@@ -40,7 +40,7 @@ fn panel(report: &Report, need: &Need, by: &Metric, at: usize) -> Markup {
         .collect();
     let body = html! {
         text class=(if need.result == NeedResult::Leads { "strong" } else { "" }) x="0" y="12" { (short(&need.heading, 34)) }
-        text.tick x=(WIDTH) y="12" text-anchor="end" { (short(&by.label(), beside(&need.heading))) }
+        text.tick x=(WIDTH) y="12" text-anchor="end" { (fitting(&by.label(), beside(&need.heading))) }
         @for (row, (placed, estimate)) in bars.iter().enumerate() {
             (bar(report, by, placed, estimate, HEAD + BAR * row as f64, most))
         }
@@ -52,6 +52,12 @@ fn panel(report: &Report, need: &Need, by: &Metric, at: usize) -> Markup {
         &format!("{}.", told.join("; ")),
         &body,
     )
+}
+
+/// A label in so many letters: what stands in brackets at its end goes first.
+fn fitting(label: &str, most: usize) -> String {
+    let plain = label.split(" (").next().unwrap_or(label);
+    short(if label.chars().count() > most { plain } else { label }, most)
 }
 
 /// The letters of a label that have room beside a heading, which is in larger ones.
@@ -96,5 +102,16 @@ fn word(place: Place) -> &'static str {
         Place::Leads => " ✓",
         Place::Barred => " ✗",
         Place::Equal | Place::Behind | Place::NotTold => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_label_has_in_brackets_goes_before_its_words_do() {
+        let label = "effective shards (rows)";
+        assert_eq!([30, 19, 9].map(|most| fitting(label, most)), [label, "effective shards", "effectiv…"]);
     }
 }

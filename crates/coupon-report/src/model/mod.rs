@@ -18,6 +18,7 @@ mod vertical;
 
 use std::collections::BTreeMap;
 
+use coupon_measure::format;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -127,6 +128,26 @@ impl Report {
     #[must_use]
     pub fn was_the_load_the_limit(&self) -> bool {
         self.doubts.iter().any(|doubt| doubt.kind.is_of_the_load())
+    }
+
+    /// The doubts that the answer does not name itself. Where the load was the limit of several contestants, the first of them stands
+    /// for all.
+    #[must_use]
+    pub fn doubts_beside_answer(&self) -> Vec<String> {
+        let mut beside = Vec::new();
+        for kind in self.doubts.chunk_by(|one, other| one.kind == other.kind) {
+            let (named, unnamed): (Vec<&Doubt>, Vec<&Doubt>) =
+                kind.iter().partition(|doubt| self.answer.verdict.contains(&doubt.text));
+            let is_of_the_load = unnamed.first().is_some_and(|doubt| doubt.kind.is_of_the_load());
+            let apart = if is_of_the_load { usize::from(named.is_empty()) } else { unnamed.len() };
+            let (apart, alike) = unnamed.split_at(apart);
+            beside.extend(apart.iter().map(|doubt| doubt.text.clone()));
+            let alike: Vec<&str> = alike.iter().filter_map(|doubt| doubt.contestant.as_deref()).collect();
+            if !alike.is_empty() {
+                beside.push(format!("Likewise {}.", format::list(&alike)));
+            }
+        }
+        beside
     }
 
     /// The comparison of two contestants by a metric, whichever way round it was made.

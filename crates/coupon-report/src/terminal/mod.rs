@@ -102,8 +102,8 @@ fn answer(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     page.heading("Which, for this workload")?;
     page.wrapped(&answer.verdict, 0, 2)?;
     page.wrapped(&format!("({})", answer.certainty), 2, 2)?;
-    for doubt in report.doubts.iter().filter(|doubt| !answer.verdict.contains(&doubt.text)) {
-        page.alarm(2, "DOUBT ", &doubt.text, 4)?;
+    for doubt in report.doubts_beside_answer() {
+        page.alarm(2, "DOUBT ", &doubt, 4)?;
     }
     if report.needs.iter().all(|need| need.by.is_none()) {
         so_far(report, page)?;

@@ -174,6 +174,8 @@ fn where_connections_were_the_limit_there_is_no_verdict_on_rate_or_latency() {
         report.answer.verdict
     );
     assert!(report.answer.verdict.contains("--connections"));
+    // The verdict has the first one's figures; the other is named beside it, and no sentence stands there twice.
+    assert_eq!(report.doubts_beside_answer(), ["Likewise fast."]);
 }
 
 #[test]

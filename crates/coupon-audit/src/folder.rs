@@ -14,8 +14,8 @@ use super::history::{History, Leaving, Moved, Movement, Version};
 use super::ids::Ids;
 use super::life::Life;
 use super::source::{
-    self, COPIED_LINES, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Gate, Grab, Parked, Place,
-    Rows, Shard, Snapshot, Spent, Stored, TOO_EARLY, Wanted, missing_keys, tables_of_results,
+    self, COPIED_LINES, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Gate, Grab, KeptStock,
+    Parked, Place, Rows, Shard, Snapshot, Spent, Stored, TOO_EARLY, Wanted, missing_keys, tables_of_results,
 };
 use super::{Label, inbox, room_index};
 
@@ -240,7 +240,19 @@ fn shard(number: u16, file: &Connection, position: i64) -> Result<Shard> {
         leaving,
         counted: None,
         unguarded,
+        stock: stock(file)?,
     })
+}
+
+/// The stock that a file keeps whose database decides grabs.
+fn stock(file: &Connection) -> Result<Vec<KeptStock>> {
+    if !file.table_exists(None, KeptStock::TABLE)? {
+        return Ok(Vec::new());
+    }
+    let mut statement = file.prepare(&format!("SELECT {} FROM {}", KeptStock::COLUMNS, KeptStock::TABLE))?;
+    let rows = statement
+        .query_map([], |row| Ok(KeptStock { coupon: row.get(0)?, sold: row.get(1)?, untold: row.get(2)? }))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The rows that have left their table.

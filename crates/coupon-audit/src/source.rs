@@ -131,6 +131,23 @@ pub(super) struct Shard {
     pub(super) counted: Option<Sums>,
     /// Tables of results without a key that they must have, with that key.
     pub(super) unguarded: Vec<(TableId, &'static str)>,
+    /// What it says of each coupon itself, where its database decides grabs.
+    pub(super) stock: Vec<KeptStock>,
+}
+
+/// A coupon's row of stock, where a database decides grabs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeptStock {
+    pub(super) coupon: i64,
+    /// Results that take stock, those that were set aside included.
+    pub(super) sold: i64,
+    /// Results stored that no entry of the outbox tells of yet.
+    pub(super) untold: i64,
+}
+
+impl KeptStock {
+    pub(super) const TABLE: &str = "stock";
+    pub(super) const COLUMNS: &str = "coupon_id, sold, untold";
 }
 
 /// Sums over results.

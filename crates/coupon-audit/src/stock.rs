@@ -25,6 +25,7 @@ pub(super) fn check(
     for shard in &snapshot.shards {
         outbox(shard, scope, report)?;
         parked(shard, report);
+        kept_stock(shard, &seen.sold, report);
     }
     let untold = untold(&snapshot.shards)?;
     let by_coupon = |all: &HashMap<(u16, i64), i64>| {
@@ -246,10 +247,29 @@ pub(super) fn left_over(snapshot: &Snapshot, seen: &Seen, ledger: &Ledger, repor
 
 /// Holds what a shard counts of its results against the rows that it has.
 pub(super) fn kept_count(shard: &Shard, rows: Sums, report: &mut AuditReport) {
-    let Some(counted) = shard.counted.filter(|counted| *counted != rows) else { return };
+    let untold: i64 = shard.stock.iter().map(|kept| kept.untold).sum();
+    let counted = shard.counted.map(|counted| Sums { results: counted.results + untold, ..counted });
+    let Some(counted) = counted.filter(|counted| *counted != rows) else { return };
     report.add(Kind::Miscounted, 1, || {
         format!("shard {} counts {counted} itself, but has {rows}", shard.number)
     });
+}
+
+/// Holds what a database that decides grabs says it has sold against the rows: more is stock that no user can ever get.
+fn kept_stock(shard: &Shard, sold: &Sold, report: &mut AuditReport) {
+    for kept in &shard.stock {
+        let parked = shard.parked.iter().filter(|parked| parked.grab.coupon == kept.coupon).count();
+        let rows = sold.get(&(shard.number, kept.coupon)).copied().unwrap_or(0);
+        let taken = rows + i64::try_from(parked).unwrap_or(0);
+        if kept.sold != taken {
+            report.add(Kind::Miscounted, 1, || {
+                format!(
+                    "coupon {}: shard {} says that it has sold {}, and has {taken} results that take stock",
+                    kept.coupon, shard.number, kept.sold
+                )
+            });
+        }
+    }
 }
 
 /// Holds a shard's outbox against how far main says that it has applied it.
@@ -301,12 +321,15 @@ fn outbox(shard: &Shard, scope: &Scope<'_>, report: &mut AuditReport) -> Result<
 }
 
 /// Results that main has not applied: those of unapplied entries, and those that will be entries once they leave the
-/// inbox.
+/// inbox, or are taken from where a database that decides grabs counts them.
 fn untold(shards: &[Shard]) -> Result<Untold> {
     let mut untold = Untold::new();
     for shard in shards {
         for waiting in &shard.inbox {
             *untold.entry((shard.number, waiting.grab.coupon)).or_default() += 1;
+        }
+        for kept in &shard.stock {
+            *untold.entry((shard.number, kept.coupon)).or_default() += kept.untold;
         }
         for entry in &shard.outbox {
             for (coupon, rows) in deltas(shard, entry)? {

@@ -26,6 +26,7 @@ const STATE_COLUMNS: &str = include_str!("../../../schema/shard/006_state_column
 const RESULTS_COLUMNS: &str = include_str!("../../../schema/shard/007_results_columns.sql");
 const MOVES: &str = include_str!("../../../schema/shard/008_moves.sql");
 const ROOM_INDEX: &str = include_str!("../../../schema/room_index/001_room_index.sql");
+const STOCK: &str = include_str!("../../../schema/stock/001_stock.sql");
 const INBOX: &str = include_str!("../../../schema/embedded/001_inbox.sql");
 const SAMPLE: &str = include_str!("../../../schema/sample.sql");
 
@@ -158,6 +159,12 @@ pub fn shard(dialect: Dialect) -> Vec<String> {
 #[must_use]
 pub fn room_index(dialect: Dialect) -> Vec<String> {
     whole_tables(statements(ROOM_INDEX, dialect))
+}
+
+/// The statements that make a shard's table of stock, where its database decides grabs, unless it is there.
+#[must_use]
+pub fn stock(dialect: Dialect) -> Vec<String> {
+    whole_tables(statements(STOCK, dialect))
 }
 
 /// The statement that makes one table of results, then those that make its indexes.

@@ -13,6 +13,29 @@ pub struct PlacedResult {
     pub result: CouponResult,
 }
 
+/// The hand-over of what was stored when it was granted: there is nothing left to do. It takes grabs while the way that it stands for
+/// does.
+pub(crate) struct Stored(pub(crate) Box<dyn HandOver>);
+
+impl HandOver for Stored {
+    fn hand_over(
+        &self,
+        _: ShardId,
+        _: u64,
+        _: Vec<PlacedResult>,
+    ) -> LocalFuture<'_, Result<(), Unavailable>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn refusal(&self, shard: ShardId) -> Option<Unavailable> {
+        self.0.refusal(shard)
+    }
+
+    fn ready(&self) -> Result<(), Unavailable> {
+        self.0.ready()
+    }
+}
+
 /// The durable step after the gate.
 pub trait HandOver: Send + Sync {
     /// Hands results to their shard, in the epoch in which the gate granted them. `Ok` promises that they are stored,

@@ -52,7 +52,7 @@ fn in_folder(
         unknown_users: settings.users.unknown,
         room_index: settings.room_index,
     };
-    embedded::open(&options, strategy, clock)
+    embedded::open_decided_by(settings.grab.decided_by, &options, strategy, clock)
 }
 
 fn data_folder(set: &Path, strategy: &dyn ShardingStrategy) -> PathBuf {
@@ -73,7 +73,7 @@ fn on_servers(
         unknown_users: settings.users.unknown,
         room_index: settings.room_index,
     };
-    crate::servers::open(&options, strategy, clock)
+    crate::servers::open_decided_by(settings.grab.decided_by, &options, strategy, clock)
 }
 
 #[cfg(not(feature = "servers"))]

@@ -12,8 +12,8 @@ use crate::history::{Leaving, Moved, Movement, Version};
 use crate::ids::Ids;
 use crate::room_index;
 use crate::source::{
-    self, COPIED_LINES, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Grab, Parked, Shard, Stored,
-    Sums, TOO_EARLY, missing_keys, tables_of_results,
+    self, COPIED_LINES, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Grab, KeptStock, Parked,
+    Shard, Stored, Sums, TOO_EARLY, missing_keys, tables_of_results,
 };
 
 /// Reads main's account of its data set.
@@ -129,6 +129,7 @@ pub(super) async fn shard(
     position: i64,
 ) -> Result<Shard> {
     let leaving = if has(&tables, Moved::TABLE) { leaving(connection, number).await? } else { Vec::new() };
+    let stock = if has(&tables, KeptStock::TABLE) { stock(connection).await? } else { Vec::new() };
     let tables: Vec<TableId> = tables_of_results(tables)?;
     let outbox = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?";
     let outbox: Vec<(i64, String)> = connection.exec(outbox, (position,)).await?;
@@ -152,7 +153,15 @@ pub(super) async fn shard(
         leaving,
         counted,
         unguarded,
+        stock,
     })
+}
+
+/// The stock that a database keeps which decides grabs.
+async fn stock(connection: &mut Conn) -> Result<Vec<KeptStock>> {
+    let sql = format!("SELECT {} FROM {}", KeptStock::COLUMNS, KeptStock::TABLE);
+    let rows: Vec<(i64, i64, i64)> = connection.query(sql).await?;
+    Ok(rows.into_iter().map(|(coupon, sold, untold)| KeptStock { coupon, sold, untold }).collect())
 }
 
 /// The rows that have left their table.

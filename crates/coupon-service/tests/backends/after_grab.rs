@@ -10,8 +10,8 @@ use coupon_store::{
 };
 
 use crate::bench::{
-    Bench, PLENTY, ParityAndDay, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, only, placed,
-    queries, remaining, shard_of, until,
+    Bench, PLENTY, ParityAndDay, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, home, only, place,
+    placed, queries, remaining, shard_of, until,
 };
 
 const MINUTE: i64 = 60_000;
@@ -35,6 +35,7 @@ pub(crate) async fn granted(backend: &Backend, attempt: &Attempt) -> PlacedResul
     let decided = backend.gate.reserve(1, &[*attempt]).await.unwrap();
     let Decision::Granted(slot) = only(&decided) else { panic!("{:?}", decided.decisions) };
     let row = row(attempt, attempt.reservation(slot));
+    let row = PlacedResult { placement: place(backend, &row.result), ..row };
     let shard = row.placement.shard;
     backend.hand_over.hand_over(shard, decided.epoch, vec![row]).await.unwrap();
     backend.lifecycle.drain().await.unwrap();
@@ -80,7 +81,7 @@ pub(crate) async fn settles_at(backend: &Backend, coupon: u64, left: u32) {
 
 /// The sums that the writer keeps are those that are counted.
 async fn sums(backend: &Backend, user: u64) -> Totals {
-    let shard = shard_of(user);
+    let shard = home(backend, user);
     let counted = backend.shards.totals(shard, Visit::All).await.unwrap().value;
     until("the sums that are kept are those that are counted", async || {
         backend.shards.kept_totals(shard).await.unwrap().value == counted

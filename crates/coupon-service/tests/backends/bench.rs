@@ -21,9 +21,7 @@ use coupon_store::embedded::bulk::Bulk as EmbeddedBulk;
 use coupon_store::embedded::folder::Folder;
 use coupon_store::servers::bulk::Bulk as ServersBulk;
 use coupon_store::servers::cluster::Cluster;
-use coupon_store::settings::NoSettings;
-use coupon_store::settings::UnknownUsers;
-use coupon_store::settings::{ServersSettings, Sources};
+use coupon_store::settings::{DecidedBy, NoSettings, ServersSettings, Sources, UnknownUsers};
 use coupon_store::{
     Attempt, Backend, Decided, Decision, PageRequest, PlacedResult, Visit, embedded, servers,
 };
@@ -78,6 +76,43 @@ pub(crate) fn shard_of(user: u64) -> ShardId {
     ShardId::new((user % 2) as u16)
 }
 
+/// One shard with one table, whose database decides grabs.
+#[derive(Debug)]
+pub(crate) struct OneTable;
+
+impl ShardingStrategy for OneTable {
+    fn name(&self) -> &str {
+        "one-table"
+    }
+    fn shard_count(&self) -> NonZeroU16 {
+        NonZeroU16::MIN
+    }
+    fn place(&self, _: &RowKey) -> Result<Placement, RouteError> {
+        Ok(Placement::single(ShardId::new(0)))
+    }
+    fn plan(&self, _: &ResultQuery) -> Plan {
+        Plan::All
+    }
+}
+
+fn strategy(decided_by: DecidedBy) -> Arc<dyn ShardingStrategy> {
+    match decided_by {
+        DecidedBy::Gate => Arc::new(ParityAndDay),
+        DecidedBy::Database => Arc::new(OneTable),
+    }
+}
+
+/// The place of a row of a backend.
+pub(crate) fn place(backend: &Backend, row: &CouponResult) -> Placement {
+    backend.layouts.look(|versions| versions.place(&row.key())).unwrap()
+}
+
+/// The shard of a user's rows of today.
+pub(crate) fn home(backend: &Backend, user: u64) -> ShardId {
+    let key = RowKey { user: UserId::new(user).unwrap(), room: RoomId::new(1).unwrap(), time: now() };
+    backend.layouts.look(|versions| versions.place(&key)).unwrap().shard
+}
+
 static STACK: LazyLock<Stack> = LazyLock::new(|| {
     let options = coupon_stack::StackOptions {
         shards: NonZeroU16::new(2).unwrap(),
@@ -94,29 +129,33 @@ pub(crate) fn stack() -> &'static Stack {
 /// The place of a test's data.
 #[expect(clippy::large_enum_variant, reason = "there are two, and neither is copied")]
 pub(crate) enum Bench {
-    Embedded { dir: TempDir, clock: Clock },
-    Servers { settings: ServersSettings, clock: Clock },
+    Embedded { dir: TempDir, clock: Clock, decided_by: DecidedBy },
+    Servers { settings: ServersSettings, clock: Clock, decided_by: DecidedBy },
 }
 
 /// Both bulk loads take the same rows by the same calls.
 macro_rules! fill {
-    ($bulk:expr) => {
+    ($bulk:expr, $strategy:expr) => {
         let mut bulk = $bulk;
         bulk.users(&users()).unwrap();
         bulk.rooms(&rooms()).unwrap();
         bulk.coupons(&coupons()).unwrap();
         bulk.details(&details()).unwrap();
-        bulk.results(history()).unwrap();
+        bulk.results(history(&*$strategy)).unwrap();
         bulk.finish(&mut |_, _| {}).unwrap();
     };
 }
 
 impl Bench {
     pub(crate) fn embedded() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::create(dir.path(), &ParityAndDay.layout(), ParityAndDay.shard_count()).unwrap();
-        fill!(EmbeddedBulk::new(folder).unwrap());
-        Self::Embedded { dir, clock: Clock::starting_at(NOW.parse().unwrap()) }
+        Self::on_files(DecidedBy::Gate)
+    }
+
+    pub(crate) fn on_files(decided_by: DecidedBy) -> Self {
+        let (dir, strategy) = (tempfile::tempdir().unwrap(), strategy(decided_by));
+        let folder = Folder::create(dir.path(), &strategy.layout(), strategy.shard_count()).unwrap();
+        fill!(EmbeddedBulk::new(folder).unwrap(), strategy);
+        Self::Embedded { dir, clock: Clock::starting_at(NOW.parse().unwrap()), decided_by }
     }
 
     pub(crate) fn servers() -> Self {
@@ -124,10 +163,14 @@ impl Bench {
     }
 
     pub(crate) fn servers_with(flags: &[&str]) -> Self {
-        let settings = server_settings(flags);
-        fill!(ServersBulk::begin(&settings, &ParityAndDay, false).unwrap());
-        stored_as_of_the_past(&settings);
-        Self::Servers { settings, clock: Clock::starting_at(NOW.parse().unwrap()) }
+        Self::on_servers(DecidedBy::Gate, flags)
+    }
+
+    pub(crate) fn on_servers(decided_by: DecidedBy, flags: &[&str]) -> Self {
+        let (settings, strategy) = (server_settings(flags), strategy(decided_by));
+        fill!(ServersBulk::begin(&settings, &*strategy, false).unwrap(), strategy);
+        stored_as_of_the_past(&settings, &*strategy);
+        Self::Servers { settings, clock: Clock::starting_at(NOW.parse().unwrap()), decided_by }
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -248,8 +291,24 @@ impl Bench {
     }
 
     fn open_as(&self, unknown_users: UnknownUsers, room_index: bool) -> anyhow::Result<Backend> {
+        let (Self::Embedded { decided_by, .. } | Self::Servers { decided_by, .. }) = self;
+        self.open_on(&strategy(*decided_by), *decided_by, (unknown_users, room_index))
+    }
+
+    /// Opens it with grabs decided otherwise than it was made for.
+    pub(crate) fn decided_by(&self, other: DecidedBy) -> anyhow::Result<Backend> {
+        let (Self::Embedded { decided_by, .. } | Self::Servers { decided_by, .. }) = self;
+        self.open_on(&strategy(*decided_by), other, (UnknownUsers::Refuse, false))
+    }
+
+    fn open_on(
+        &self,
+        strategy: &Arc<dyn ShardingStrategy>,
+        decided_by: DecidedBy,
+        (unknown_users, room_index): (UnknownUsers, bool),
+    ) -> anyhow::Result<Backend> {
         match self {
-            Self::Embedded { dir, clock } => {
+            Self::Embedded { dir, clock, .. } => {
                 let options = embedded::Options {
                     data: dir.path().to_owned(),
                     readers: NonZeroUsize::MIN,
@@ -259,9 +318,9 @@ impl Bench {
                     room_index,
                     unknown_users,
                 };
-                embedded::open(&options, Arc::new(ParityAndDay), clock)
+                embedded::open_decided_by(decided_by, &options, Arc::clone(strategy), clock)
             }
-            Self::Servers { settings, clock } => {
+            Self::Servers { settings, clock, .. } => {
                 let options = servers::Options {
                     servers: settings.clone(),
                     workers: 1,
@@ -270,7 +329,7 @@ impl Bench {
                     shard_backlog: 1_000,
                     unknown_users,
                 };
-                servers::open(&options, Arc::new(ParityAndDay), clock)
+                servers::open_decided_by(decided_by, &options, Arc::clone(strategy), clock)
             }
         }
     }
@@ -278,10 +337,10 @@ impl Bench {
 
 /// The bulk load says by the system's clock up to when everything is stored, which is later than any time of the
 /// bench's.
-fn stored_as_of_the_past(settings: &ServersSettings) {
+fn stored_as_of_the_past(settings: &ServersSettings, strategy: &dyn ShardingStrategy) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        for shard in Cluster::new(settings, &ParityAndDay).unwrap().shards {
+        for shard in Cluster::new(settings, strategy).unwrap().shards {
             let mut conn = shard.connect_alone().await.unwrap();
             conn.query_drop("UPDATE shard_state SET as_of = 0").await.unwrap();
             conn.disconnect().await.unwrap();
@@ -399,7 +458,7 @@ pub(crate) async fn grab(backend: &Backend, bench: &Bench, user: u64, coupon: u6
 pub(crate) async fn held_by(backend: &Backend, user: u64) -> Vec<CouponResult> {
     let query = ResultQuery::of_user(UserId::new(user).unwrap());
     let page = PageRequest { before: None, limit: 100 };
-    let visited = backend.shards.page(shard_of(user), Visit::All, query, page).await.unwrap();
+    let visited = backend.shards.page(home(backend, user), Visit::All, query, page).await.unwrap();
     visited.value.into_iter().map(|(_, result)| result).collect()
 }
 
@@ -482,10 +541,10 @@ fn grabbed(user: u64) -> Timestamp {
     now().plus_millis(-DAY - user.cast_signed() * 60_000)
 }
 
-fn history() -> Vec<(Placement, CouponResult)> {
+fn history(strategy: &dyn ShardingStrategy) -> Vec<(Placement, CouponResult)> {
     let held = |user| {
-        let row = placed(user, ENDED, 2, ResultId::from_parts(grabbed(user), 1_020, 0).unwrap());
-        (row.placement, row.result)
+        let row = placed(user, ENDED, 2, ResultId::from_parts(grabbed(user), 1_020, 0).unwrap()).result;
+        (strategy.place(&row.key()).unwrap(), row)
     };
     (1..=30).rev().map(held).collect()
 }

@@ -12,8 +12,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::applier::LayoutStep;
 use super::catalogue::{Effect, Made, note};
 use super::gate::{MemoryGate, Past};
+use super::hand_over::WriterHandle;
 use super::mover::Turns;
-use super::{folder, layouts, take_up};
+use super::{folder, layouts, stock, take_up};
 use crate::current::Current;
 use crate::layouts::Previous;
 use crate::set_aside::{Place, SetAside};
@@ -29,6 +30,8 @@ pub(super) struct Live {
     pub(super) layouts: Arc<Layouts>,
     /// Held while all files are read: no row is between two of them.
     pub(super) turns: Turns,
+    /// The writers, where the database is in the place of the gate.
+    pub(super) stock: Option<Arc<[WriterHandle]>>,
 }
 
 impl Live {
@@ -59,6 +62,9 @@ impl Live {
     }
 
     fn offer(&self, terms: &Terms, past: Past, now: Timestamp) -> Result<(), Unavailable> {
+        if let Some(writers) = &self.stock {
+            return stock::offer(writers, terms);
+        }
         if self.gate.offer(terms, past, now) {
             self.read_holders(terms.coupon, now)?;
             self.gate.all_read(terms.coupon);

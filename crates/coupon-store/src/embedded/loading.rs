@@ -33,6 +33,7 @@ use crate::clock::Clock;
 use crate::moving::ShardMoves;
 use crate::outage::TaskOutage;
 use crate::pace::Pace;
+use crate::terms::Terms;
 
 /// A writer's cache of its file (SQLite's sign for KiB is a minus): the leaves of the indexes that random
 /// users fall into, for some hundred thousand results.
@@ -63,6 +64,8 @@ pub(super) struct Around<'a> {
     pub(super) layouts: &'a Arc<Layouts>,
     pub(super) writers: &'a Arc<[WriterHandle]>,
     pub(super) expiry_pace: &'a Arc<Pace>,
+    /// The terms of all coupons, where the database decides grabs.
+    pub(super) stock: Option<&'a [Terms]>,
 }
 
 /// A shard whose threads are at work.
@@ -155,9 +158,9 @@ impl Part {
         backlog: usize,
         messages: Receiver<Message>,
     ) -> anyhow::Result<Started> {
-        let Around { gate, clock, to_main, layouts, writers, expiry_pace } = around;
+        let Around { gate, clock, to_main, layouts, writers, expiry_pace, stock } = around;
         self.unapplied.into_iter().for_each(|entry| to_main.tell(entry));
-        let writer = Writer {
+        let mut writer = Writer {
             shard: self.shard,
             db: self.writer,
             state: Arc::clone(&self.state),
@@ -200,7 +203,11 @@ impl Part {
                 latest: self.latest.map_or(Timestamp::from_millis(0), ResultId::time),
             },
             index: self.index,
+            keeps_stock: false,
         };
+        if let Some(terms) = stock {
+            writer.count_stock(terms).with_context(|| format!("shard {} cannot decide grabs", self.shard))?;
+        }
         let thread = writer.start(messages)?;
         let readers = Readers::start(self.shard, self.readers, Arc::clone(&self.state), (*clock).clone())?;
         Ok(Started { thread, readers: (readers, self.state) })

@@ -16,7 +16,6 @@ mod catalogue;
 mod gate;
 mod growth;
 mod hand_over;
-mod holders;
 mod inbox;
 mod late;
 mod layouts;
@@ -33,6 +32,7 @@ mod settle;
 mod shards;
 mod sql;
 mod state;
+mod stock;
 mod take_up;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -40,4 +40,4 @@ mod transaction;
 mod work;
 mod writer;
 
-pub use open::{Options, open};
+pub use open::{Options, open, open_decided_by};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use coupon_core::schema::{self, Dialect};
 use coupon_core::{ResultId, ShardId, ShardingStrategy, Timestamp, Versioned};
 use rusqlite::Connection;
@@ -24,18 +24,21 @@ use super::reader::Readers;
 use super::rooms::{Carrier, FolderRooms, Source};
 use super::shards::EmbeddedShards;
 use super::state::ShardState;
+use super::stock::StockGate;
 use super::work::Message;
 use super::writer::{EXPIRE_PACE, table_window};
 use super::{layouts, moves, rooms, settle};
 use crate::clock::Clock;
+use crate::hand_over::Stored;
 use crate::ids::{IdSource, PATIENCE_MS};
 use crate::pace::Pace;
 use crate::room_index::{RoomIndex, RoomPlaces, agreed};
 use crate::set_aside::{Place, SetAside};
-use crate::settings::UnknownUsers;
-use crate::terms::AllTerms;
+use crate::settings::{DecidedBy, UnknownUsers};
+use crate::stock::{KEPT, SHARD, ensure_one_table};
+use crate::terms::{AllTerms, Terms};
 use crate::timekeeping::seconds;
-use crate::{Backend, Data, Layouts, Totals, VersionRecord, layout_records};
+use crate::{Backend, Data, Gate, HandOver, Layouts, Totals, VersionRecord, layout_records};
 
 /// The options for opening a data folder.
 #[derive(Debug, Clone)]
@@ -65,7 +68,30 @@ pub fn open(
     strategy: Arc<dyn ShardingStrategy>,
     clock: &Clock,
 ) -> anyhow::Result<Backend> {
+    open_decided_by(DecidedBy::Gate, options, strategy, clock)
+}
+
+/// The same, with grabs decided by the gate or by the database.
+///
+/// # Errors
+/// As for [`open`], and when the database is to decide and the results are not all in one table.
+pub fn open_decided_by(
+    decided_by: DecidedBy,
+    options: &Options,
+    strategy: Arc<dyn ShardingStrategy>,
+    clock: &Clock,
+) -> anyhow::Result<Backend> {
+    let keeps_stock = decided_by == DecidedBy::Database;
+    if keeps_stock {
+        ensure_one_table(&*strategy, options.shards_prepared.get())?;
+    }
     let folder = open_folder(options, &*strategy)?;
+    if keeps_stock {
+        ensure_one_table(&*strategy, folder.shards().get())?;
+    } else {
+        let kept = folder.connect_shard_reader(SHARD)?.table_exists(None, "stock")?;
+        ensure!(!kept, "cannot use {}: {KEPT}", folder.dir().display());
+    }
     agreed(options.room_index, folder.room_index())
         .with_context(|| format!("cannot use {}", folder.dir().display()))?;
     // Rows change from now on.
@@ -80,7 +106,9 @@ pub fn open(
     if options.unknown_users == UnknownUsers::Accept {
         note_unknown_users(&main)?;
     }
-    let gate = Arc::new(MemoryGate::new(&terms, clock.now()));
+    // In the place of the database's stock it has nothing to remember.
+    let remembered: &[Terms] = if keeps_stock { &[] } else { &terms };
+    let gate = Arc::new(MemoryGate::new(remembered, clock.now()));
 
     let wanted = layouts.now().tables(table_window(clock));
     let parts = load_shards(&folder, &wanted, &gate, options, clock.now())?;
@@ -94,16 +122,17 @@ pub fn open(
     let current = Arc::new(read_current(&main, &terms, options.unknown_users)?);
     let shards = (0..folder.shards().get()).map(|number| folder.shard_path(ShardId::new(number)));
     let turns = Turns::default();
+    let (handles, inboxes) = handles(&folder, &parts);
     let live = Live {
         current: Arc::clone(&current),
         gate: Arc::clone(&gate),
         shards: shards.collect(),
         layouts: Arc::clone(&layouts),
         turns: Arc::clone(&turns),
+        stock: keeps_stock.then(|| Arc::clone(&handles)),
     };
     let (to_main, applier) =
         Applier::start(folder.connect_main()?, states, clock.clone(), set_aside.clone(), live)?;
-    let (handles, inboxes) = handles(&folder, &parts);
     let (mover, archiver) = (Arc::new(MoverThread::default()), Arc::new(Archiver::default()));
     // From here on, whatever fails, the threads are ended and waited for before the folder is let go of.
     let writers = Arc::new(Writers::new(
@@ -115,6 +144,7 @@ pub fn open(
         applier,
     ));
     let expiry_pace = Arc::new(Pace::new(EXPIRE_PACE));
+    let stock = keeps_stock.then_some(&*terms);
     let around = Around {
         gate,
         clock,
@@ -122,6 +152,7 @@ pub fn open(
         layouts: &layouts,
         writers: &handles,
         expiry_pace: &expiry_pace,
+        stock,
     };
     let carrier = match folder.room_index() {
         Some(places) => Some((places, carrier(&folder, places, &parts, &handles, clock)?)),
@@ -141,7 +172,12 @@ pub fn open(
         anyhow::Ok(Box::new(rooms) as Box<dyn RoomIndex>)
     });
     let room_index = room_index.transpose()?;
-    let gate = around.gate;
+    let (gate, hand_over): (Box<dyn Gate>, Box<dyn HandOver>) = if keeps_stock {
+        let gate = StockGate { writers: Arc::clone(&handles), current: Arc::clone(&current) };
+        (Box::new(gate), Box::new(Stored(Box::new(Arc::clone(&writers)))))
+    } else {
+        (Box::new(around.gate), Box::new(Arc::clone(&writers)))
+    };
     let main_state = Arc::new(ShardState::new(Vec::new(), Totals::default(), 0, 2));
     let main_readers = connections(options.readers.get(), || folder.connect_main_reader())?;
     let main_readers = Readers::start(ShardId::new(0), main_readers, main_state, clock.clone())?;
@@ -168,9 +204,9 @@ pub fn open(
         growth: Box::new(growth),
         archiving: Some(Box::new(archiving)),
         ids: IdSource::Own { after: latest_id },
-        gate: Box::new(gate),
+        gate,
         lifecycle: Box::new(Arc::clone(&writers)),
-        hand_over: Box::new(Arc::clone(&writers)),
+        hand_over,
         own_metrics: Box::new(Arc::clone(&writers)),
         shards: Box::new(EmbeddedShards { readers, writers }),
         room_index,

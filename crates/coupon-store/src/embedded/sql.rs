@@ -11,7 +11,8 @@ use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{CachedStatement, Connection, Row, params, params_from_iter};
 
 use crate::statements::{self, Filter, Fresh, Numbers};
-use crate::{Change, PageRequest, Reservation, Summary, Totals};
+use crate::stock::{Mine, TABLE, remembered_since};
+use crate::{Attempt, Change, PageRequest, Reservation, Summary, Totals};
 
 pub(super) const SQLITE: Dialect = Dialect::Sqlite;
 
@@ -280,21 +281,36 @@ pub(super) fn reserved(
     let mut statement = db.prepare(&select)?;
     let mut rows = statement.query(rusqlite::params_from_iter(numbers))?;
     while let Some(row) = rows.next()? {
-        let slot: Option<u8> = row.get(3)?;
-        let state_time: Option<i64> = row.get(6)?;
-        each(Reserved {
-            coupon: parsed(row, 0, CouponId::new)?,
-            user: parsed(row, 1, UserId::new)?,
-            reserved: Reservation {
-                id: parsed(row, 2, ResultId::from_number)?,
-                slot: slot.unwrap_or(0),
-                hold_until: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_millis),
-                request: row.get::<_, Option<i64>>(5)?.and_then(RequestKey::from_number),
-            },
-            given_back: if slot.is_some() { None } else { state_time.map(Timestamp::from_millis) },
-        });
+        each(reserved_in(row)?);
     }
     Ok(())
+}
+
+fn reserved_in(row: &Row<'_>) -> rusqlite::Result<Reserved> {
+    let slot: Option<u8> = row.get(3)?;
+    let state_time: Option<i64> = row.get(6)?;
+    Ok(Reserved {
+        coupon: parsed(row, 0, CouponId::new)?,
+        user: parsed(row, 1, UserId::new)?,
+        reserved: Reservation {
+            id: parsed(row, 2, ResultId::from_number)?,
+            slot: slot.unwrap_or(0),
+            hold_until: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_millis),
+            request: row.get::<_, Option<i64>>(5)?.and_then(RequestKey::from_number),
+        },
+        given_back: if slot.is_some() { None } else { state_time.map(Timestamp::from_millis) },
+    })
+}
+
+/// The rows that an attempt's user has of its coupon, where a database decides grabs.
+pub(super) fn mine(db: &Connection, attempt: &Attempt) -> rusqlite::Result<Vec<Mine>> {
+    let since = remembered_since(attempt);
+    let mut select = statements::reserved(TABLE, Numbers::Bound, since);
+    select.push_str(" AND user_id = ? AND coupon_id = ?");
+    let mut statement = db.prepare_cached(&select)?;
+    let ids = [attempt.user.get(), attempt.coupon.get()].map(u64::cast_signed);
+    let rows = statement.query_map([since.millis(), ids[0], ids[1]], reserved_in)?;
+    rows.map(|row| row.map(|Reserved { reserved, given_back, .. }| (reserved, given_back))).collect()
 }
 
 /// The latest id of a table.

@@ -40,7 +40,7 @@ pub(super) struct Done {
 
 /// A transaction that is rolled back unless it is committed.
 pub(super) struct Store<'a> {
-    db: Transaction<'a>,
+    pub(super) db: Transaction<'a>,
     now: Timestamp,
     pub(super) done: Done,
 }

@@ -96,6 +96,8 @@ pub(super) struct Writer {
     pub(super) fence: Fence,
     /// What the room index is told of, where there is one.
     pub(super) index: Option<Telling>,
+    /// True where the file decides grabs: it keeps their stock.
+    pub(super) keeps_stock: bool,
 }
 
 impl Writer {
@@ -302,15 +304,18 @@ impl Writer {
         }
     }
 
-    /// Notes for main and for the room index what a transaction has done, and forgets what they have.
+    /// Notes for the stock, for main and for the room index what a transaction has done, and forgets what the latter have.
     pub(super) fn leave_word(&self, store: &mut Store<'_>, applied: i64) -> rusqlite::Result<()> {
+        if self.keeps_stock {
+            store.take_stock_back()?;
+        }
         let forget = (applied > self.forgotten).then_some(applied);
         store.write_outbox(self.shard, self.next_outbox_id, forget)?;
         store.tell_index(self.index.as_ref())
     }
 
     /// One transaction for everything: what the inbox holds, what has just arrived, and whatever else is asked.
-    fn commit_to_tables(&mut self, work: Work) {
+    pub(super) fn commit_to_tables(&mut self, work: Work) {
         let applied = self.state.applied.load(Ordering::Acquire);
         let store = || {
             let mut store = Store::begin(&self.db, self.clock.now())?;

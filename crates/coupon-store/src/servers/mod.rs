@@ -39,13 +39,14 @@ mod process;
 mod shards;
 mod sql;
 mod status;
+mod stock;
 mod tasks;
 mod tls;
 mod upgrade;
 mod values;
 mod waits;
 
-pub use open::{Options, connect, open};
+pub use open::{Options, connect, connect_decided_by, open, open_decided_by};
 
 /// Holds any bytes to what must be true of a queue's messages.
 #[cfg(feature = "fuzzing")]

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use coupon_core::{ShardingStrategy, Versioned};
 
 use super::broker::{Broker, BrokerQueues};
@@ -20,12 +20,15 @@ use super::own_metrics::ServersMetrics;
 use super::per_thread::PerThread;
 use super::process::{Part, Process};
 use super::rooms::{Rooms, ServersRooms};
-use super::seam::{Servers, ShardServer};
+use super::seam::{ConnectGate, QueueServer, Servers, ShardServer};
 use super::shards::ServersShards;
+use super::stock::{self, LocalQueues, StockGate};
 use super::tasks::{Background, RELIES};
 use crate::clock::Clock;
+use crate::hand_over::Stored;
 use crate::ids::IdSource;
-use crate::settings::{Role, ServersSettings, UnknownUsers};
+use crate::settings::{DecidedBy, Role, ServersSettings, UnknownUsers};
+use crate::stock::{KEPT, ensure_one_table};
 use crate::{Backend, Data, Gate, Growing, HandOver, Layouts, RoomIndex, VersionRecord};
 
 /// The longest that a start waits for a gate that has to be filled first: until then no request is answered at all.
@@ -60,13 +63,26 @@ pub fn open(
     strategy: Arc<dyn ShardingStrategy>,
     clock: &Clock,
 ) -> anyhow::Result<Backend> {
+    open_decided_by(DecidedBy::Gate, options, strategy, clock)
+}
+
+/// The same, with grabs decided by the gate or by the one shard's database.
+///
+/// # Errors
+/// As for [`open`], and when the database is to decide and the results are not all in one table.
+pub fn open_decided_by(
+    decided_by: DecidedBy,
+    options: &Options,
+    strategy: Arc<dyn ShardingStrategy>,
+    clock: &Clock,
+) -> anyhow::Result<Backend> {
     let (options, clock) = (options.clone(), clock.clone());
     let (tell, told) = mpsc::channel();
     let body = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let failed = tell.clone();
         runtime.block_on(async {
-            match Parts::assemble(&options, strategy, &clock).await {
+            match Parts::assemble(decided_by, &options, strategy, &clock).await {
                 Ok((parts, process)) => {
                     let _ = tell.send(Ok(parts));
                     process.run().await;
@@ -102,6 +118,7 @@ struct Parts {
 
 impl Parts {
     async fn assemble(
+        decided_by: DecidedBy,
         options: &Options,
         strategy: Arc<dyn ShardingStrategy>,
         clock: &Clock,
@@ -112,10 +129,20 @@ impl Parts {
             "setting `workers` must be at most {WORKERS_MAX} on servers, not {}: start more processes instead",
             options.workers
         );
+        ensure!(
+            decided_by == DecidedBy::Gate || settings.role == Role::All,
+            "setting `servers.role` must be all where `grab.decided_by` is database: there is no queue between processes"
+        );
         let prepared = strategy.shard_count().max(options.shards_prepared);
-        let (cluster, servers, versions) =
-            connect_all(settings, &*strategy, prepared, (options.unknown_users, options.room_index), clock)
-                .await?;
+        let (cluster, servers, versions) = connect_all(
+            decided_by,
+            settings,
+            &*strategy,
+            prepared,
+            (options.unknown_users, options.room_index),
+            clock,
+        )
+        .await?;
         let layouts = {
             let shards = u16::try_from(cluster.shards.len()).ok().and_then(NonZeroU16::new);
             let versions = versioned(&Versioned::first(strategy), &versions)?;
@@ -142,7 +169,10 @@ impl Parts {
             ids: process.ids(),
             gate: process.gate(),
             growth: process.growth(),
-            hand_over: process.hand_over(),
+            hand_over: match decided_by {
+                DecidedBy::Gate => process.hand_over(),
+                DecidedBy::Database => Box::new(Stored(process.hand_over())),
+            },
             shards: ServersShards {
                 databases: cluster.shards,
                 pools: PerThread::default(),
@@ -189,11 +219,25 @@ pub async fn connect(
     strategy: &dyn ShardingStrategy,
     clock: &Clock,
 ) -> anyhow::Result<Servers> {
-    let shards = strategy.shard_count();
-    Ok(connect_all(settings, strategy, shards, (UnknownUsers::Refuse, false), clock).await?.1)
+    connect_decided_by(DecidedBy::Gate, settings, strategy, clock).await
+}
+
+/// The same, with grabs decided by the gate or by the one shard's database.
+///
+/// # Errors
+/// As for [`open_decided_by`].
+pub async fn connect_decided_by(
+    decided_by: DecidedBy,
+    settings: &ServersSettings,
+    strategy: &dyn ShardingStrategy,
+    clock: &Clock,
+) -> anyhow::Result<Servers> {
+    let (shards, others) = (strategy.shard_count(), (UnknownUsers::Refuse, false));
+    Ok(connect_all(decided_by, settings, strategy, shards, others, clock).await?.1)
 }
 
 async fn connect_all(
+    decided_by: DecidedBy,
     settings: &ServersSettings,
     strategy: &dyn ShardingStrategy,
     shards: NonZeroU16,
@@ -201,29 +245,79 @@ async fn connect_all(
     clock: &Clock,
 ) -> anyhow::Result<(Cluster, Servers, Vec<VersionRecord>)> {
     let cluster = Cluster::with(settings, Namespace::new(&settings.namespace, strategy.name())?, shards)?;
-    let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
-    redis.check().await?;
+    let keeps_stock = decided_by == DecidedBy::Database;
+    if keeps_stock {
+        ensure_one_table(strategy, shards.get())?;
+    }
+    let around = Around::reach(decided_by, settings).await?;
     let Opened { label, cluster, versions, down } = cluster.open(&strategy.layout(), room_index).await?;
     for (shard, error) in &down {
         tracing::warn!(%shard, %error, "a shard is down; the others are served");
     }
     let dataset = label.dataset;
-    let names = cluster.names(&dataset);
     let shards = cluster.numbered().map(|(shard, database)| {
-        Box::new(ShardDatabase::new(database, shard, &dataset).telling(label.rooms)) as Box<dyn ShardServer>
+        let shard = ShardDatabase::new(database, shard, &dataset).telling(label.rooms);
+        Box::new(shard.keeping_stock(keeps_stock)) as Box<dyn ShardServer>
     });
     let shards: Vec<_> = shards.collect();
-    let count = u16::try_from(cluster.shards.len())?;
     let rooms = label.rooms.map(|places| Rooms::new(places, &dataset, &cluster.shards));
     let main = MainDatabase::new(&cluster.main, &cluster.namespace, clock);
-    let servers = Servers {
-        offered: Arc::new(Offered::load(&cluster.main, &main, unknown_users).await?),
-        queues: Box::new(BrokerQueues::new(broker, names.clone(), count)),
-        gate: Box::new(move |patience| Box::new(GateLink::new(redis.clone(), names.clone(), patience))),
-        shards,
-        main: Arc::new(main),
-        rooms,
-        dataset,
-    };
+    let offered = Arc::new(Offered::load(&cluster.main, &main, unknown_users).await?);
+    let (gate, queues) = around.of(&cluster, &dataset, &offered).await?;
+    let servers = Servers { offered, queues, gate, shards, main: Arc::new(main), rooms, dataset };
     Ok((cluster, servers, versions))
+}
+
+/// What there is around the databases.
+enum Around {
+    /// A gate before them, and a queue to each.
+    GateAndQueues(RedisServer, Broker),
+    /// Nothing: the one shard's database decides.
+    Nothing,
+}
+
+impl Around {
+    async fn reach(decided_by: DecidedBy, settings: &ServersSettings) -> anyhow::Result<Self> {
+        if decided_by == DecidedBy::Database {
+            return Ok(Self::Nothing);
+        }
+        let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
+        redis.check().await?;
+        Ok(Self::GateAndQueues(redis, broker))
+    }
+
+    /// The gate and the queues of a data set, or what stands in their place.
+    async fn of(
+        self,
+        cluster: &Cluster,
+        dataset: &str,
+        offered: &Arc<Offered>,
+    ) -> anyhow::Result<(ConnectGate, Box<dyn QueueServer>)> {
+        Ok(match self {
+            Self::GateAndQueues(redis, broker) => {
+                if let [database] = &*cluster.shards {
+                    ensure!(!stock::is_kept(database).await, "{}", KEPT);
+                }
+                let names = cluster.names(dataset);
+                let queues = BrokerQueues::new(broker, names.clone(), u16::try_from(cluster.shards.len())?);
+                let gate: ConnectGate =
+                    Box::new(move |patience| Box::new(GateLink::new(redis.clone(), names.clone(), patience)));
+                (gate, Box::new(queues))
+            }
+            Self::Nothing => {
+                let [database] = &*cluster.shards else {
+                    bail!(
+                        "setting `grab.decided_by`: a database decides grabs of one shard, and this data set has more"
+                    )
+                };
+                let database = database.clone();
+                stock::make_tables(&database).await?;
+                let (dataset, offered) = (dataset.to_owned(), Arc::clone(offered));
+                let gate: ConnectGate = Box::new(move |patience| {
+                    Box::new(StockGate::new(&database, &dataset, Arc::clone(&offered), patience))
+                });
+                (gate, Box::new(LocalQueues::new(cluster.shards.len())))
+            }
+        })
+    }
 }

@@ -27,6 +27,15 @@ pub(super) fn entries(moves: &Moves, last: i64) -> Vec<OutboxEntry> {
     (last + 1..).zip(moved.chunks(ENTRY)).map(entry).collect()
 }
 
+/// Adds rows that were stored; says how many they are.
+pub(super) fn add_stored(moves: &mut Moves, stored: Vec<(CouponId, i64)>) -> u64 {
+    let rows = stored.iter().map(|(_, rows)| rows.unsigned_abs()).sum();
+    for (coupon, rows) in stored {
+        *moves.entry((coupon, Movement::Stored)).or_default() += rows;
+    }
+    rows
+}
+
 /// The last entry, once these are written.
 pub(super) fn last_of(entries: &[OutboxEntry], before: i64) -> i64 {
     entries.last().map_or(before, |entry| entry.id)

@@ -81,7 +81,10 @@ impl ServersShards {
         let Placement { shard, .. } = placement;
         let Self { background, .. } = self;
         let places = background.rooms.as_ref().map(|rooms| rooms.places);
-        let server = ShardDatabase::new(&self.database(shard)?, shard, &background.dataset).telling(places);
+        let keeps_stock = background.databases.get(shard.index()).is_some_and(|server| server.keeps_stock());
+        let server = ShardDatabase::new(&self.database(shard)?, shard, &background.dataset)
+            .telling(places)
+            .keeping_stock(keeps_stock);
         background.change(&**self.gate(), &server, placement, &wanted).await
     }
 

@@ -129,6 +129,9 @@ pub struct EmbeddedSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrabSettings {
+    /// What decides a grab.
+    #[serde(deserialize_with = "choice")]
+    pub decided_by: DecidedBy,
     /// The most grabs one batch takes.
     pub batch_max: NonZeroUsize,
     /// The most batches of one worker that are under way at once.
@@ -140,6 +143,17 @@ pub struct GrabSettings {
     pub memory_ms: u64,
     /// The most results that wait to reach one shard's tables; beyond it that shard's grabs get 503.
     pub shard_backlog: NonZeroUsize,
+}
+
+/// What decides a grab.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecidedBy {
+    /// The gate, before the hand-over.
+    #[default]
+    Gate,
+    /// The transaction that stores the result, in the one shard's database: there is neither a gate nor a queue.
+    Database,
 }
 
 /// Queries.

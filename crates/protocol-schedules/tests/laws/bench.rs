@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use coupon_core::{
-    CouponId, CouponResult, GrabTerms, Money, RequestKey, ResultId, ResultState, RoomId, Timestamp, UserId,
+    CouponId, CouponResult, GrabTerms, Money, Placement, Plan, RequestKey, ResultId, ResultQuery,
+    ResultState, RoomId, RouteError, RowKey, ShardId, ShardingStrategy, Timestamp, UserId,
 };
 use coupon_stack::Stack;
 use coupon_store::Known;
 use coupon_store::clock::Clock;
 use coupon_store::servers;
 use coupon_store::servers::seam::{Hold, Servers, Terms};
-use coupon_store::settings::{NoSettings, Sources};
+use coupon_store::settings::{DecidedBy, NoSettings, Sources};
 use protocol_schedules::ByUser;
 use protocol_schedules::memory::{State, reach};
 use protocol_schedules::world::{ProcessId, World};
@@ -42,6 +43,34 @@ pub(crate) fn in_memory(law: impl AsyncFnOnce(&Servers)) {
 
 /// Holds real servers to a law, on a data set of its own.
 pub(crate) fn on_servers(law: impl AsyncFnOnce(&Servers)) {
+    on(DecidedBy::Gate, &ByUser::First, law);
+}
+
+/// Holds a database that decides grabs, and what is in the place of queues, to a law.
+pub(crate) fn in_a_database(law: impl AsyncFnOnce(&Servers)) {
+    on(DecidedBy::Database, &OneTable, law);
+}
+
+/// One shard with one table.
+#[derive(Debug)]
+struct OneTable;
+
+impl ShardingStrategy for OneTable {
+    fn name(&self) -> &str {
+        "one-table"
+    }
+    fn shard_count(&self) -> NonZeroU16 {
+        NonZeroU16::MIN
+    }
+    fn place(&self, _: &RowKey) -> Result<Placement, RouteError> {
+        Ok(Placement::single(ShardId::new(0)))
+    }
+    fn plan(&self, _: &ResultQuery) -> Plan {
+        Plan::All
+    }
+}
+
+fn on(decided_by: DecidedBy, strategy: &dyn ShardingStrategy, law: impl AsyncFnOnce(&Servers)) {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let mut flags = STACK.addresses().settings();
     flags.push(format!("servers.namespace=law{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
@@ -50,7 +79,8 @@ pub(crate) fn on_servers(law: impl AsyncFnOnce(&Servers)) {
     let settings = sources.read::<NoSettings>("own").unwrap().0.servers;
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let servers = servers::connect(&settings, &ByUser::First, &Clock::system()).await.unwrap();
+        let clock = Clock::system();
+        let servers = servers::connect_decided_by(decided_by, &settings, strategy, &clock).await.unwrap();
         law(&servers).await;
     });
 }

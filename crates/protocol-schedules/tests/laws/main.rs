@@ -13,6 +13,7 @@ mod moving;
 mod queue;
 mod shard;
 mod steps;
+mod stock;
 
 macro_rules! over_memory_and_servers {
     ($($module:ident :: $law:ident),* $(,)?) => {
@@ -81,4 +82,35 @@ over_memory_and_servers! {
     main_database::books_are_written_whole_or_not_at_all,
     main_database::stock_comes_back_and_what_there_is_no_room_for_is_parked_as_what_it_is,
     main_database::the_gate_s_place_stays_where_it_was_filled,
+}
+
+/// Laws of a database that decides grabs, in the place of the gate's server and the queues'.
+macro_rules! over_a_database_that_decides {
+    ($($module:ident :: $law:ident),* $(,)?) => {
+        mod database {
+            $(#[test] fn $law() { crate::bench::in_a_database(async |servers| crate::$module::$law(servers).await); })*
+        }
+    };
+}
+
+// Of the gate's laws those about marks, holders, fences and what is let go of do not apply: a grab is stored when it is granted, so
+// nothing is pending, holders are the rows, and whatever version of the layout places a row, it is in the one table. Nor do
+// the queues' about what is routed, returned or redelivered: no result passes through one. Main's are held to above.
+over_a_database_that_decides! {
+    stock::a_coupon_is_granted_once_a_user_until_none_is_left,
+    stock::terms_change_unless_those_of_a_later_version_are_there_and_what_is_sold_is_counted,
+    stock::what_is_sold_or_given_back_is_told_once_and_with_the_rows,
+    stock::a_marker_passes_through_the_queue_to_whoever_consumes_next,
+    gate::without_its_script_an_epoch_decides_nothing_and_without_the_sentinel_it_is_not_whole,
+    gate::without_its_memory_a_gate_takes_no_change,
+    gate::what_is_of_earlier_epochs_is_forgotten,
+    shard::a_transaction_is_there_whole_once_it_commits,
+    shard::a_transaction_that_is_dropped_leaves_nothing,
+    shard::transactions_take_turns,
+    steps::a_result_takes_a_step_that_its_row_allows,
+    steps::what_gave_its_stock_back_frees_its_slot_and_is_read_while_its_request_is_remembered,
+    steps::the_outbox_waits_for_the_gate,
+    steps::what_is_due_expires_and_nothing_else,
+    steps::a_step_that_is_dropped_leaves_nothing_and_others_wait_for_it,
+    steps::of_two_that_wait_for_each_other_one_meets_a_conflict,
 }

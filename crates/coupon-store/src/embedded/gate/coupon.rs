@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use coupon_core::{CouponResult, ResultId, TimeRange, Timestamp, UserId};
 
-use crate::embedded::holders::Holders;
 use crate::embedded::recent::Recent;
+use crate::holders::Holders;
 use crate::terms::Terms;
 use crate::{Attempt, Decision, Reservation, Stock};
 

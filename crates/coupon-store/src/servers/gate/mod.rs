@@ -182,7 +182,7 @@ impl Gate for ServersGate {
 
     fn ready(&self) -> Result<(), Unavailable> {
         if self.epoch.is_away() {
-            return Err(Unavailable::new("the gate", "Redis does not answer"));
+            return Err(Unavailable::new("the gate", "it does not answer"));
         }
         self.open_epoch().map(drop)
     }

@@ -45,12 +45,14 @@ pub(in crate::servers) struct ShardDatabase {
     pub(super) dataset: String,
     /// The room index that is told of its rows, if there is one.
     pub(super) rooms: Option<RoomPlaces>,
+    /// True where it decides grabs: it keeps their stock.
+    pub(super) stock: bool,
 }
 
 /// What of a row a gate knows, as [`statements::RESERVED`] names it.
-type HoldRow = (u64, u64, i64, Option<u8>, Option<i64>, Option<i64>, Option<i64>);
+pub(in crate::servers) type HoldRow = (u64, u64, i64, Option<u8>, Option<i64>, Option<i64>, Option<i64>);
 
-fn hold((coupon, user, id, slot, hold_until, request, state_time): HoldRow) -> Hold {
+pub(in crate::servers) fn hold((coupon, user, id, slot, hold_until, request, state_time): HoldRow) -> Hold {
     let given_back = if slot.is_some() { None } else { state_time.map(Timestamp::from_millis) };
     Hold {
         coupon,
@@ -70,12 +72,17 @@ fn parked((coupon, user, id): (u64, u64, i64)) -> Hold {
 
 impl ShardDatabase {
     pub(in crate::servers) fn new(database: &Database, shard: ShardId, dataset: &str) -> Self {
-        Self { database: database.clone(), shard, dataset: dataset.to_owned(), rooms: None }
+        Self { database: database.clone(), shard, dataset: dataset.to_owned(), rooms: None, stock: false }
     }
 
     /// The same, for a data set that has this room index: what stores or changes rows tells the index of them.
     pub(in crate::servers) fn telling(self, rooms: Option<RoomPlaces>) -> Self {
         Self { rooms, ..self }
+    }
+
+    /// The same, for a database that keeps the stock of grabs if that is said: what gives it back says so there.
+    pub(in crate::servers) fn keeping_stock(self, stock: bool) -> Self {
+        Self { stock, ..self }
     }
 
     async fn read<R, T>(&self, sql: String, of: fn(R) -> T) -> Result<Vec<T>, DatabaseError>
@@ -181,6 +188,10 @@ async fn ask_server(conn: &mut Conn, look: &mut Look) -> mysql_async::Result<()>
 impl ShardServer for ShardDatabase {
     fn name(&self) -> String {
         self.database.to_string()
+    }
+
+    fn keeps_stock(&self) -> bool {
+        self.stock
     }
 
     async fn storing(&self) -> Result<Box<dyn Storing>, DatabaseError> {

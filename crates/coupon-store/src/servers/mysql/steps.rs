@@ -13,7 +13,7 @@ use crate::servers::format::FORMAT;
 use crate::servers::seam::{
     Begun, Expired, OutboxEntry, Release, ShardMoves, Stepped, Stepping, StepsNote, StoringError, Waiting,
 };
-use crate::servers::{rooms, sql, values};
+use crate::servers::{rooms, sql, stock, values};
 use crate::statements::{self, Numbers};
 use crate::{Change, Totals};
 
@@ -40,7 +40,7 @@ pub(super) async fn begin_steps(shard: &ShardDatabase) -> Result<StepsOver, Data
 }
 
 /// Takes the shard's row of state until the transaction ends.
-pub(super) async fn lock_state(
+pub(in crate::servers) async fn lock_state(
     conn: &mut impl Queryable,
     dataset: &str,
 ) -> mysql_async::Result<Option<Begun>> {
@@ -197,6 +197,13 @@ impl Stepping for StepsOver {
         Ok(state)
     }
 
+    async fn untold(&mut self) -> Result<Vec<(CouponId, i64)>, StoringError> {
+        if !self.shard.stock {
+            return Ok(Vec::new());
+        }
+        stock::take_untold(&mut self.transaction).await.map_err(|error| self.failed(&error))
+    }
+
     async fn change(&mut self, table: TableId, change: &Change) -> Result<Option<Stepped>, StoringError> {
         self.try_change(table, change).await.map_err(|error| self.failed(&error))
     }
@@ -208,14 +215,17 @@ impl Stepping for StepsOver {
     async fn commit(mut self: Box<Self>, note: &StepsNote<'_>) -> Result<(), StoringError> {
         let StepsNote { now, outbox_id, sums, .. } = note;
         let told = self.shard.rooms.map(|places| rooms::entries(places, &self.stepped, self.after));
-        let noted = entries(note.entries, *now) + &releases(note.releases) + &told.unwrap_or_default();
-        let Totals { used, order_amount, given_back, .. } = sums;
+        let mut noted = entries(note.entries, *now) + &releases(note.releases) + &told.unwrap_or_default();
+        if self.shard.stock {
+            noted += &stock::take_back(note.releases.iter().map(|waiting| &waiting.release));
+        }
+        let Totals { results, used, order_amount, given_back } = sums;
         let Self { shard, mut transaction, .. } = *self;
         let commit = async {
             let cents = order_amount.cents();
             let state = format!(
-                "UPDATE shard_state SET outbox_id = GREATEST(outbox_id, {outbox_id}), used = used + {used}, \
-                 order_amount = order_amount + {cents} / 100, given_back = given_back + {given_back}, \
+                "UPDATE shard_state SET outbox_id = GREATEST(outbox_id, {outbox_id}), results = results + {results}, \
+                 used = used + {used}, order_amount = order_amount + {cents} / 100, given_back = given_back + {given_back}, \
                  commits = commits + 1 WHERE id = {FORMAT}"
             );
             transaction.query_drop(noted + &state).await?;

@@ -1,7 +1,7 @@
 //! Transactions that store rows on a shard.
 
 use async_trait::async_trait;
-use coupon_core::{CouponResult, TableId, Timestamp, schema};
+use coupon_core::{CouponId, CouponResult, TableId, Timestamp, schema};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
@@ -9,7 +9,7 @@ use super::shard::ShardDatabase;
 use super::{code, has_code, steps};
 use crate::servers::format::FORMAT;
 use crate::servers::seam::{Alike, Begun, Inserted, Note, Storing, StoringError};
-use crate::servers::{rooms, sql};
+use crate::servers::{rooms, sql, stock};
 
 /// A connection that commits nothing by itself.
 pub(super) struct StoringOver {
@@ -47,6 +47,13 @@ impl Storing for StoringOver {
         self.after = state.map_or(0, |begun| begun.commits);
         self.rows.clear();
         Ok(state)
+    }
+
+    async fn untold(&mut self) -> Result<Vec<(CouponId, i64)>, StoringError> {
+        if !self.shard.stock {
+            return Ok(Vec::new());
+        }
+        stock::take_untold(&mut self.conn).await.map_err(|error| self.failed(&error))
     }
 
     async fn insert(

@@ -171,6 +171,11 @@ pub trait ShardServer: MovingServer {
     /// Its name in an error.
     fn name(&self) -> String;
 
+    /// True where it decides grabs, and stores what it grants: whatever is acknowledged is stored.
+    fn keeps_stock(&self) -> bool {
+        false
+    }
+
     /// A connection to store results over.
     async fn storing(&self) -> Result<Box<dyn Storing>, DatabaseError>;
 
@@ -267,6 +272,11 @@ pub trait Storing: Send + Sync {
     /// Takes the shard's row of state until the transaction ends. `None` where the shard belongs to another data set.
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError>;
 
+    /// The number of rows of each coupon that grabs have stored and main was not told of: this transaction tells it.
+    async fn untold(&mut self) -> Result<Vec<(CouponId, i64)>, StoringError> {
+        Ok(Vec::new())
+    }
+
     /// Inserts rows, all or none; those that do not go in are ignored if that is said.
     async fn insert(
         &mut self,
@@ -303,6 +313,11 @@ pub trait Storing: Send + Sync {
 pub trait Stepping: Send {
     /// Takes the shard's row of state until the transaction ends. `None` where the shard belongs to another data set.
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError>;
+
+    /// The number of rows of each coupon that grabs have stored and main was not told of: this transaction tells it.
+    async fn untold(&mut self) -> Result<Vec<(CouponId, i64)>, StoringError> {
+        Ok(Vec::new())
+    }
 
     /// Takes a step of a result, if its row allows it. `None` if that user has no such result in that table.
     async fn change(&mut self, table: TableId, change: &Change) -> Result<Option<Stepped>, StoringError>;

@@ -81,6 +81,11 @@ impl Consumer {
             }
             tokio::time::sleep(RETRY).await;
         }
+        if self.background.shard(self.shard).is_ok_and(|server| server.keeps_stock()) {
+            // No grab comes any more: main is told of the last ones.
+            let told = self.try_to_store(&Work::default()).await;
+            self.storing.tried(&told);
+        }
         if let Some(connection) = self.connection.take() {
             connection.close().await;
         }

@@ -132,13 +132,15 @@ impl Taken {
         }
     }
 
-    /// Commits them, with what is to be noted of them; returns what the gate is to let go of.
+    /// Commits them, with what is to be noted of them; returns what the gate is to let go of. What was stored is told no later than
+    /// that it gave its stock back.
     async fn commit(
-        self,
-        stepping: Box<dyn Stepping>,
+        mut self,
+        mut stepping: Box<dyn Stepping>,
         Begun { outbox_id, closed, .. }: Begun,
         now: Timestamp,
     ) -> Result<Vec<Release>, StoringError> {
+        self.sums.results += outbox::add_stored(&mut self.moves, stepping.untold().await?);
         let entries = outbox::entries(&self.moves, outbox_id);
         // With the first of them: no entry after it is told before that one is.
         let first = entries.first().map_or(outbox_id, |entry| entry.id);

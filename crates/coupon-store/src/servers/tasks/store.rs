@@ -138,7 +138,10 @@ pub(super) async fn store(
     let sorted = background.sort_late(of.shard, begun.moves, &work.results).await?;
     let Sorted { here, late, gone, contradicting, passed } = sorted;
     let done = Done { gone, passed, ..Done::default() };
-    let mut store = Store { storing, now, outbox_id: begun.outbox_id, moves: Moves::new(), late, done };
+    let mut moves = Moves::new();
+    let added = outbox::add_stored(&mut moves, storing.untold().await?);
+    let done = Done { added, ..done };
+    let mut store = Store { storing, now, outbox_id: begun.outbox_id, moves, late, done };
     let closed = if failpoints::is_off(Mechanism::Epoch) { 0 } else { begun.closed };
     let (too_late, results): (Vec<&Arrived>, Vec<&Arrived>) =
         here.into_iter().partition(|arrived| arrived.epoch <= closed);

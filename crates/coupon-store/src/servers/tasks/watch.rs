@@ -100,6 +100,7 @@ pub(in crate::servers) async fn look(background: &Background, shard: ShardId) {
         return;
     };
     let (before, floor) = (status.look(), background.floors.of(shard));
+    let began = background.time.mains();
     let looked = timeout(PATIENCE, server.look(&before)).await;
     let looked =
         looked.map_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")), |looked| Ok(looked?));
@@ -111,7 +112,8 @@ pub(in crate::servers) async fn look(background: &Background, shard: ShardId) {
             }
         }
         Ok((Ok(()), mut look, tables)) => {
-            look.as_of = believed(look.as_of, background.time.mains());
+            let as_of = if server.keeps_stock() { began } else { look.as_of };
+            look.as_of = believed(as_of, background.time.mains());
             background.floors.saw_committed(shard, look.commits);
             if status.saw(look, tables) {
                 tracing::info!(%shard, "the shard is up");

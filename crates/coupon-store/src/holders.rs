@@ -8,27 +8,27 @@ use crate::{Decision, Reservation};
 
 /// What a user holds in one slot.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Holder {
-    pub(super) reserved: Reservation,
+pub(crate) struct Holder {
+    pub(crate) reserved: Reservation,
     /// True until the result is known to be stored.
-    pub(super) pending: bool,
+    pub(crate) pending: bool,
 }
 
 impl Holder {
     /// The answer to the same request, asked for again.
-    pub(super) const fn repeated(&self) -> Decision {
+    pub(crate) const fn repeated(&self) -> Decision {
         if self.pending { Decision::Pending(self.reserved) } else { Decision::Repeated(self.reserved) }
     }
 
     /// The answer to one who has no slot left, of whose slots this is the lowest.
-    pub(super) const fn refused(&self) -> Decision {
+    pub(crate) const fn refused(&self) -> Decision {
         if self.pending { Decision::Pending(self.reserved) } else { Decision::Duplicate(self.reserved.id) }
     }
 }
 
 /// All holders of a coupon. Nearly all hold one, in the first slot.
 #[derive(Debug, Default)]
-pub(super) struct Holders {
+pub(crate) struct Holders {
     first: HashMap<UserId, Holder>,
     /// Beyond the first slot.
     more: BTreeMap<(UserId, u8), Holder>,
@@ -36,18 +36,18 @@ pub(super) struct Holders {
 
 impl Holders {
     /// The number of slots that are taken.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.first.len() + self.more.len()
     }
 
     /// Everybody who holds something, some of them more than once.
-    pub(super) fn users(&self) -> impl Iterator<Item = UserId> {
+    pub(crate) fn users(&self) -> impl Iterator<Item = UserId> {
         self.first.keys().copied().chain(self.more.keys().map(|(user, _)| *user))
     }
 
     /// The lowest slot that is free or, where the user holds as many as the limit allows, what they hold in the lowest. The
     /// limit may have been another when they got what they hold: that counts in whatever slots it is.
-    pub(super) fn free_slot(&self, user: UserId, limit: u8) -> Result<u8, Holder> {
+    pub(crate) fn free_slot(&self, user: UserId, limit: u8) -> Result<u8, Holder> {
         let mut held = self.of_user(user);
         let Some(lowest) = held.next() else { return Ok(0) };
         if 1 + held.count() >= usize::from(limit) {
@@ -57,22 +57,22 @@ impl Holders {
     }
 
     /// What a user holds in a slot.
-    pub(super) fn in_slot(&self, user: UserId, slot: u8) -> Option<&Holder> {
+    pub(crate) fn in_slot(&self, user: UserId, slot: u8) -> Option<&Holder> {
         if slot == 0 { self.first.get(&user) } else { self.more.get(&(user, slot)) }
     }
 
     /// What a user holds by a request.
-    pub(super) fn by_request(&self, user: UserId, request: RequestKey) -> Option<&Holder> {
+    pub(crate) fn by_request(&self, user: UserId, request: RequestKey) -> Option<&Holder> {
         self.of_user(user).find(|held| held.reserved.request == Some(request))
     }
 
     /// What a user holds in a slot, to be changed.
-    pub(super) fn in_slot_mut(&mut self, user: UserId, slot: u8) -> Option<&mut Holder> {
+    pub(crate) fn in_slot_mut(&mut self, user: UserId, slot: u8) -> Option<&mut Holder> {
         if slot == 0 { self.first.get_mut(&user) } else { self.more.get_mut(&(user, slot)) }
     }
 
     /// Makes a user hold something in its slot; returns what was there before.
-    pub(super) fn take(&mut self, user: UserId, reserved: Reservation, pending: bool) -> Option<Holder> {
+    pub(crate) fn take(&mut self, user: UserId, reserved: Reservation, pending: bool) -> Option<Holder> {
         let holder = Holder { reserved, pending };
         match reserved.slot {
             0 => self.first.insert(user, holder),
@@ -81,7 +81,7 @@ impl Holders {
     }
 
     /// Takes away what a user holds under exactly this id.
-    pub(super) fn remove(&mut self, user: UserId, id: ResultId) -> Option<Reservation> {
+    pub(crate) fn remove(&mut self, user: UserId, id: ResultId) -> Option<Reservation> {
         let slot = self.slot_of(user, id)?;
         let held = if slot == 0 { self.first.remove(&user) } else { self.more.remove(&(user, slot)) };
         held.map(|held| held.reserved)

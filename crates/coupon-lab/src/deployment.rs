@@ -57,6 +57,8 @@ pub struct Deployment {
     pub stats: AdminStats,
     /// The plain variant whose hotspot it is to cure, if it is a cure.
     pub cure_of: Option<&'static str>,
+    /// What it is, in words, if it is what most teams run and no strategy.
+    pub baseline: Option<&'static str>,
     /// The time that its data took to seed, if that was done here.
     pub seeded: Option<Duration>,
     /// Its data, or why it cannot be audited.
@@ -123,6 +125,7 @@ impl Deployment {
             target,
             stats,
             cure_of: spec.cure_of,
+            baseline: spec.baseline.map(|baseline| baseline.about),
             seeded: Some(seeded),
             data: Ok(data),
             strategy: Some(strategy),
@@ -150,6 +153,7 @@ impl Deployment {
             target,
             stats,
             cure_of: None,
+            baseline: None,
             seeded: None,
             site,
             namespace: None,

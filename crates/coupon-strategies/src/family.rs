@@ -31,6 +31,19 @@ pub struct Family {
     pub combined: &'static [&'static str],
 }
 
+/// What most teams run: no strategy, but settings of a service on the one shard of another row.
+#[derive(Debug)]
+pub struct Baseline {
+    /// The name on command lines and in reports.
+    pub name: &'static str,
+    /// What it is, in a sentence's part for reports and help texts.
+    pub about: &'static str,
+    /// The row of the strategy that its one shard has.
+    pub family: &'static Family,
+    /// The settings, as `key=value`.
+    pub settings: &'static [&'static str],
+}
+
 /// The full names of the settings of rooms.
 #[derive(Debug, Clone, Copy)]
 pub struct RoomSettings {

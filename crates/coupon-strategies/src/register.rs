@@ -7,13 +7,15 @@ use anyhow::{Context, Result};
 use coupon_core::ShardingStrategy;
 use coupon_service::AnyProgram;
 
-use crate::{Family, Role, Variant};
+use crate::{Baseline, Family, Role, Variant};
 
-/// Strategies, and the variants that every one of them has.
+/// Strategies, the variants that every one of them has, and what they are held against.
 #[derive(Debug, Clone, Copy)]
 pub struct Register {
     /// The strategies, in the order of tables.
     pub families: &'static [Family],
+    /// What most teams run: in no comparison unless it is named.
+    pub baselines: &'static [Baseline],
     /// Variants of any strategy: settings of services, which place no rows.
     pub everywhere: &'static [Variant],
 }
@@ -50,7 +52,8 @@ impl Register {
         let shared = self.everywhere.iter().flat_map(move |variant| {
             self.sharded().map(move |family| format!("{}+{}", family.name, variant.name))
         });
-        plain.chain(own).chain(shared).collect()
+        let baselines = self.baselines.iter().map(|baseline| baseline.name.to_owned());
+        plain.chain(own).chain(shared).chain(baselines).collect()
     }
 
     /// The contestants of a comparison that names none: every strategy, and a cure for each hotspot.
@@ -97,6 +100,13 @@ impl Register {
     #[must_use]
     pub fn strategy_of_layout(self, layout: &str, shards: NonZeroU16) -> Option<Arc<dyn ShardingStrategy>> {
         self.families.iter().find_map(|family| family.strategy_of_layout(layout, shards))
+    }
+
+    /// Every baseline with what it is, for help texts.
+    #[must_use]
+    pub fn baselines_described(self) -> String {
+        let described = |baseline: &Baseline| format!("{} ({})", baseline.name, baseline.about);
+        self.baselines.iter().map(described).collect::<Vec<_>>().join(", ")
     }
 
     /// Every strategy and variant with its effect, for help texts.

@@ -5,10 +5,11 @@ use std::num::NonZeroU16;
 use hash_svc::HashSharding;
 use range_svc::{RoomRangeSharding, TimeRangeSharding};
 
-use crate::{Family, Register, Role, RoomSettings, Value, Variant};
+use crate::{Baseline, Family, Register, Role, RoomSettings, Value, Variant};
 
 /// Every strategy of this workspace, in the order of tables.
-pub static REGISTER: Register = Register { families: &FAMILIES, everywhere: &[ROOM_INDEX, CACHE] };
+pub static REGISTER: Register =
+    Register { families: &FAMILIES, baselines: &BASELINES, everywhere: &[ROOM_INDEX, CACHE] };
 
 static FAMILIES: [Family; 4] = [
     Family {
@@ -48,18 +49,47 @@ static FAMILIES: [Family; 4] = [
         variants: &[SPLIT, SPREAD],
         combined: &["split+spread"],
     },
-    Family {
-        name: "single",
-        place: "on a single shard",
-        program: &hash_svc::PROGRAM,
-        choice: None,
-        shards: Some(NonZeroU16::MIN),
-        layouts: &[HashSharding::LAYOUT],
-        rooms: None,
-        variants: &[],
-        combined: &[],
+    SINGLE,
+];
+
+const SINGLE: Family = Family {
+    name: "single",
+    place: "on a single shard",
+    program: &hash_svc::PROGRAM,
+    choice: None,
+    shards: Some(NonZeroU16::MIN),
+    layouts: &[HashSharding::LAYOUT],
+    rooms: None,
+    variants: &[],
+    combined: &[],
+};
+
+/// Connections of a pool are so many with most teams, and so many of the first one's transactions are under way at once.
+static BASELINES: [Baseline; 2] = [
+    Baseline {
+        name: "update",
+        about: "one database that decides each grab in a transaction of its own, by a conditional UPDATE, with 16 under way at \
+                once: no gate, no queue, nothing remembered",
+        family: &SINGLE,
+        settings: &[
+            DECIDED_BY_DATABASE,
+            REMEMBERS_NOTHING,
+            "grab.batch_max=1",
+            "grab.in_flight=16",
+            "servers.pool=16",
+        ],
+    },
+    Baseline {
+        name: "update-batched",
+        about: "one database that decides grabs by conditional UPDATEs, as many in a transaction as arrive during the one before: no \
+                gate, no queue, nothing remembered",
+        family: &SINGLE,
+        settings: &[DECIDED_BY_DATABASE, REMEMBERS_NOTHING],
     },
 ];
+
+const DECIDED_BY_DATABASE: &str = "grab.decided_by=database";
+const REMEMBERS_NOTHING: &str = "grab.memory_ms=0";
 
 const MODULO: Variant = Variant {
     name: "modulo",

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use coupon_core::{RoomCounts, ShardingStrategy};
 use range_svc::RoomRanges;
 
-use crate::{Family, REGISTER, Register, Role, Value, Variant};
+use crate::{Baseline, Family, REGISTER, Register, Role, Value, Variant};
 
 /// The sizes that a contestant's settings follow from.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct Spec {
     pub cure_of: Option<&'static str>,
     /// The strategy without its variants.
     pub family: &'static Family,
+    /// What most teams run, if it is that.
+    pub baseline: Option<&'static Baseline>,
     /// True when a range of it is spread over shards.
     pub is_spread: bool,
 }
@@ -95,7 +97,9 @@ impl Register {
         let known = || format!("contestant {name:?} is not known; known are {}", self.known().join(", "));
         let mut parts = name.split('+');
         let plain = parts.next().unwrap_or_default();
-        let family = self.families.iter().find(|family| family.name == plain).with_context(known)?;
+        let baseline = self.baselines.iter().find(|baseline| baseline.name == plain);
+        let family = self.families.iter().find(|family| family.name == plain);
+        let family = family.or(baseline.map(|baseline| baseline.family)).with_context(known)?;
         let shards = family.shards(fit.shards);
         let mut spec = Spec {
             name: name.to_owned(),
@@ -104,8 +108,10 @@ impl Register {
             settings: family.chosen_by().into_iter().collect(),
             cure_of: None,
             family,
+            baseline,
             is_spread: false,
         };
+        spec.settings.extend(baseline.iter().flat_map(|baseline| baseline.settings).map(ToString::to_string));
         for part in parts {
             let mut variants = family.variants.iter().chain(self.everywhere);
             let variant = variants.find(|variant| variant.name == part).with_context(known)?;
@@ -160,6 +166,20 @@ mod tests {
     #[test]
     fn a_single_has_one_shard_however_many_the_others_have() {
         assert_eq!(parse("single", FOUR).unwrap().shards.get(), 1);
+    }
+
+    #[test]
+    fn a_baseline_is_one_shard_whose_database_decides() {
+        for name in ["update", "update-batched"] {
+            let spec = parse(name, FOUR).unwrap();
+            assert_eq!((spec.shards.get(), spec.baseline.map(|baseline| baseline.name)), (1, Some(name)));
+            assert!(spec.settings.contains(&"grab.decided_by=database".to_owned()), "{spec:?}");
+            assert_eq!(
+                spec.strategy().unwrap().layout(),
+                parse("single", FOUR).unwrap().strategy().unwrap().layout()
+            );
+        }
+        assert!(parse("single", FOUR).unwrap().baseline.is_none());
     }
 
     #[test]

@@ -194,7 +194,7 @@ static ONE_MORE: [Family; 1] = [Family {
 
 #[test]
 fn a_third_strategy_is_one_row() {
-    let register = Register { families: &ONE_MORE, ..REGISTER };
+    let register = Register { families: &ONE_MORE, baselines: &[], ..REGISTER };
     assert_eq!(register.known(), ["jump", "jump+room-index", "jump+cache"]);
     assert_eq!(register.compared(), ["jump"]);
     assert_eq!(register.programs().collect::<Vec<_>>(), ["jump-svc"]);

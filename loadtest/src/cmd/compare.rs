@@ -86,9 +86,10 @@ pub struct Args {
 
 fn contestants_help() -> String {
     format!(
-        "Strategies to start, each on data of its own: {}, such as {}. By default {}, or none with --target",
+        "Strategies to start, each on data of its own: {}, such as {}; or what most teams run: {}. By default {}, or none with --target",
         REGISTER.described(),
         REGISTER.compared().pop().unwrap_or_default(),
+        REGISTER.baselines_described(),
         REGISTER.compared().join(", ")
     )
 }

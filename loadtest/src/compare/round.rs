@@ -214,6 +214,7 @@ impl Entrant {
                 "it ran already",
             ),
             cure_of: self.running.cure_of.map(str::to_owned),
+            baseline: self.running.baseline.map(str::to_owned),
             unchanged: self.growth.as_ref().and_then(|growth| growth.as_ref().err().cloned()),
             rounds: self.rounds.clone(),
             heat: self.heat.heat(),

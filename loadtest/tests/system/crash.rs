@@ -33,9 +33,10 @@ fn killed_under_load(strategy: &str) {
 }
 
 #[test]
-fn no_strategy_loses_anything_acknowledged_when_killed() {
+fn no_strategy_and_no_baseline_loses_anything_acknowledged_when_killed() {
+    let baselines = REGISTER.baselines.iter().map(|baseline| baseline.name);
     std::thread::scope(|scope| {
-        for name in REGISTER.sharded().map(|family| family.name) {
+        for name in REGISTER.sharded().map(|family| family.name).chain(baselines) {
             scope.spawn(move || killed_under_load(name));
         }
     });

@@ -1,6 +1,7 @@
 //! The whole system, put together as its users do: services as processes, load, crashes, midnight, and the audit.
 
 mod advised;
+mod baselines;
 mod common;
 mod crash;
 mod full_disk;

@@ -128,7 +128,10 @@ pub(super) fn good_for(report: &Report) -> Markup {
                     div.card {
                         h3 { (name(report, of)) }
                         @if let Some(contestant) = report.contestant(of) {
-                            p.soft { (contestant.layout) }
+                            p.soft {
+                                (contestant.layout)
+                                @if let Some(baseline) = &contestant.baseline { "; " (baseline) }
+                            }
                         }
                         p { (advice.text) }
                     }

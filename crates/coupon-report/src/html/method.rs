@@ -93,7 +93,9 @@ fn environment(report: &Report) -> Markup {
             }
             @for contestant in &report.contestants {
                 dt { (name(report, &contestant.name)) } dd {
-                    (contestant.layout) " (" (contestant.service) ", " (format::counted(contestant.rounds.len() as u64, "round")) ", seeded in "
+                    (contestant.layout)
+                    @if let Some(baseline) = &contestant.baseline { "; " (baseline) }
+                    " (" (contestant.service) ", " (format::counted(contestant.rounds.len() as u64, "round")) ", seeded in "
                     (contestant.seed_seconds.show(|seconds| format!("{} s", number(*seconds)))) ")"
                 }
             }

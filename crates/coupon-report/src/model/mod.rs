@@ -244,6 +244,9 @@ pub struct Contestant {
     pub seed_seconds: Figure,
     /// The name of the plain variant whose hotspot this one is to cure; `null` for a plain one.
     pub cure_of: Option<String>,
+    /// What it is, in words, where it is what most teams run and no strategy of this system; `null` for a strategy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
     /// The reason for which its layout was left alone in a comparison that changes the layout of contestants; `null` where it was
     /// changed, and in any other comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -28,7 +28,10 @@ pub(super) fn advice(report: &Report, single: &Contestant) -> Option<Advice> {
     let sure = judged.first().and_then(|verdict| verdict.ratio.as_ref());
     Some(Advice {
         topic: Topic::Baseline,
-        heading: "Do I need shards at all?".into(),
+        heading: match single.baseline {
+            Some(_) => format!("Do I need any of this beside {}?", single.name),
+            None => "Do I need shards at all?".into(),
+        },
         choice,
         text,
         certainty: sure.map_or_else(

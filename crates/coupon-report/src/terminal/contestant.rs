@@ -52,6 +52,7 @@ fn description(contestant: &Contestant) -> Option<String> {
     let known = [&contestant.service, &contestant.layout].into_iter().filter(|text| !text.is_empty());
     let mut known: Vec<String> = known.cloned().collect();
     known.extend(contestant.cure_of.as_ref().map(|of| format!("to cure {of}")));
+    known.extend(contestant.baseline.clone());
     let rounds = format::counted(contestant.rounds.len() as u64, "round");
     (!known.is_empty()).then(|| format!("{}; {rounds}", known.join(", ")))
 }

@@ -73,6 +73,11 @@ impl Line {
         self.operation == ROLL_BACK && self.shard.is_none() && named
     }
 
+    /// It lowers the total by results that were archived.
+    pub(super) fn archives(&self) -> bool {
+        self.operation == INITIALISE && self.operator == ARCHIVE
+    }
+
     /// Results that it says were retired.
     pub(super) fn retired(&self) -> i64 {
         let archived = self.operation == ROLL_BACK && [ARCHIVE, REBUILD].contains(&&*self.operator);

@@ -9,13 +9,15 @@ use anyhow::{Context, Result, bail, ensure};
 use coupon_core::{Placement, ShardId, TableId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
+use super::archives::Archives;
 use super::books::Line;
 use super::history::{History, Leaving, Moved, Movement, Version};
 use super::ids::Ids;
 use super::life::Life;
 use super::source::{
-    self, COPIED_LINES, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Gate, Grab, KeptStock,
-    Parked, Place, Rows, Shard, Snapshot, Spent, Stored, TOO_EARLY, Wanted, missing_keys, tables_of_results,
+    self, COPIED_LINES, COPYING, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Gate, Grab,
+    KeptStock, Parked, Place, Rows, Shard, Snapshot, Spent, Stored, TOO_EARLY, Wanted, missing_keys,
+    tables_of_results,
 };
 use super::{Label, inbox, room_index};
 
@@ -58,10 +60,7 @@ struct Files {
 fn hold_still(folder: &Path) -> Result<Snapshot> {
     for _ in 0..ATTEMPTS {
         let main = hold(&folder.join("main.sqlite"))?;
-        ensure!(
-            meta(&main, "meta", "format")?.is_none_or(|format| !EARLIER_FORMATS.contains(&&*format)),
-            TOO_EARLY
-        );
+        ensure!(!EARLIER_FORMATS.contains(&&*complete(&main)?), TOO_EARLY);
         let (before, moved) = (positions(&main)?, moved(folder, &main)?);
         let shards = shards(folder, &main)?;
         let now = open(&folder.join("main.sqlite"))?;
@@ -76,6 +75,7 @@ fn hold_still(folder: &Path) -> Result<Snapshot> {
         let earlier = source::earlier(&catalogue, changed(&main)?);
         let accepts_unknown_users = main.query_row(ChangedFrom::ACCEPTS_UNKNOWN, [], |row| row.get(0))?;
         let copied_lines = source::copied_lines(meta(&main, "meta", COPIED_LINES)?.as_deref())?;
+        let archives = Archives::of(meta(&main, "meta", Archives::FROM)?.as_deref(), archived(&main)?)?;
         let indexed = room_index::shards(meta(&main, "meta", room_index::META)?.as_deref())?;
         let said = |name: &str| anyhow::Ok(meta(&main, "meta", name)?.unwrap_or_default());
         let (dataset, layout) = (said("dataset")?, said("layout")?);
@@ -89,6 +89,7 @@ fn hold_still(folder: &Path) -> Result<Snapshot> {
             users,
             accepts_unknown_users,
             copied_lines,
+            archives,
             indexed,
             shards: told,
             rows: Box::new(Files { main, shards }),
@@ -191,10 +192,18 @@ fn grab(row: &Row<'_>) -> rusqlite::Result<Grab> {
 /// Reads the label of a data folder.
 fn label(folder: &Path) -> Result<Label> {
     let main = open(&folder.join("main.sqlite"))?;
+    complete(&main)?;
     let read = |name: &str| {
         meta(&main, "meta", name)?.with_context(|| format!("the main file does not tell its {name}"))
     };
     Ok(Label { dataset: read("dataset")?, layout: read("layout")?, shards: shard_count(&main)? })
+}
+
+/// The format of data that is complete.
+fn complete(main: &Connection) -> Result<String> {
+    let (format, copying) = (meta(main, "meta", "format")?, meta(main, "meta", COPYING)?);
+    source::ensure_complete(format.as_deref(), copying.as_deref())?;
+    Ok(format.unwrap_or_default())
 }
 
 fn shards(folder: &Path, main: &Connection) -> Result<Vec<Connection>> {
@@ -290,7 +299,7 @@ fn movement(main: &Connection) -> Result<Option<Movement>> {
         return Ok(None);
     }
     let movement = main.query_row(Movement::SELECT, [], |row| {
-        Ok(Movement { runs: row.get(0)?, done: (row.get(1)?, row.get(2)?) })
+        Ok(Movement { runs: row.get(0)?, began: row.get(1)?, done: (row.get(2)?, row.get(3)?) })
     });
     Ok(movement.optional()?)
 }
@@ -341,7 +350,10 @@ fn parked(file: &Connection) -> Result<Vec<Parked>> {
         "SELECT result_id, user_id, coupon_id, table_name, reason FROM parked_results ORDER BY result_id";
     let mut statement = file.prepare(sql)?;
     let parked = statement
-        .query_map([], |row| Ok(Parked { grab: grab(row)?, table: row.get(3)?, reason: row.get(4)? }))?;
+        // There is no gate beside a folder that could hold it.
+        .query_map([], |row| {
+            Ok(Parked { grab: grab(row)?, slot: 0, table: row.get(3)?, reason: row.get(4)? })
+        })?;
     Ok(parked.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -378,6 +390,13 @@ fn changed(main: &Connection) -> Result<Vec<ChangedFrom>> {
         })
     })?;
     Ok(changed.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The coupons that the record of changes names an archive of.
+fn archived(main: &Connection) -> Result<Vec<i64>> {
+    let mut statement = main.prepare(Archives::SELECT)?;
+    let coupons = statement.query_map([], |row| row.get(0))?;
+    Ok(coupons.collect::<rusqlite::Result<_>>()?)
 }
 
 fn users(main: &Connection) -> Result<Ids> {

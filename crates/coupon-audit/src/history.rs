@@ -31,13 +31,15 @@ impl Version {
 pub(super) struct Movement {
     /// True while it goes on.
     pub(super) runs: bool,
+    /// The time at which it began.
+    pub(super) began: i64,
     /// Rows that it has looked at, and rows that it has moved.
     pub(super) done: (i64, i64),
 }
 
 impl Movement {
     /// The columns to select for it, on any kind of database, from [`Movement::TABLE`].
-    pub(super) const SELECT: &str = "SELECT runs, rows_looked_at, rows_moved FROM moves";
+    pub(super) const SELECT: &str = "SELECT runs, began, rows_looked_at, rows_moved FROM moves";
     /// The table that it is in, which data of before lacks.
     pub(super) const TABLE: &str = "moves";
 }

@@ -10,6 +10,7 @@
 
 mod acks;
 mod answers;
+mod archives;
 mod books;
 mod catalogue;
 mod claims;

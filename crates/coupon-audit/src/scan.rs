@@ -154,7 +154,7 @@ pub(super) fn scan(
         indexed.iter_mut().for_each(|indexed| indexed.see(row));
     };
     under_way(shards, &pass, arrives, &mut seen, &mut see, report);
-    lists.check(report);
+    lists.check(movement.as_ref(), report);
     if let Some(indexed) = indexed {
         indexed.check(&mut **rows, report)?;
     }

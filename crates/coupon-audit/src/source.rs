@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use coupon_core::{Money, Placement, ResultId, ShardId, TableId, Timestamp};
 
+use super::archives::Archives;
 use super::books::Line;
 pub(super) use super::catalogue::{Catalogue, ChangedFrom, Coupon, Earlier, Terms, earlier};
 use super::history::{History, Leaving, Movement};
@@ -66,6 +67,8 @@ pub(super) struct Snapshot {
     pub(super) accepts_unknown_users: bool,
     /// The last line of the stock log that came with a copy of another data set; 0 where none did.
     pub(super) copied_lines: i64,
+    /// The coupons that main's record of changes names an archive of.
+    pub(super) archives: Archives,
     /// The number of shards that a room index is kept on, if there is one.
     pub(super) indexed: Option<u16>,
     /// Every shard, in order.
@@ -102,6 +105,24 @@ pub(super) const COPIED_LINES: &str = "copied_lines";
 pub(super) fn copied_lines(said: Option<&str>) -> Result<i64> {
     let Some(said) = said else { return Ok(0) };
     said.parse().with_context(|| format!("main's label says {COPIED_LINES} {said:?}, which is no number"))
+}
+
+/// The name under which main's label says of which data set this one is to be a copy, until it is one.
+pub(super) const COPYING: &str = "copying";
+
+/// Refuses data that is not complete, by what main's label says of its format and of a copy.
+///
+/// # Errors
+/// When it is not; the error says what was cut short.
+pub(super) fn ensure_complete(format: Option<&str>, copying: Option<&str>) -> Result<()> {
+    match (format, copying) {
+        (Some(_), _) => Ok(()),
+        (None, Some(source)) => bail!(
+            "it is to be a copy of data set {source}, and the copy is not complete: `seeder copy` is at work on it, or was cut \
+             short and goes on when it is run again"
+        ),
+        (None, None) => bail!("its data set is incomplete: filling it was cut short"),
+    }
 }
 
 /// The formats of data that lacks what is read here, until a service of today opens it.
@@ -229,6 +250,8 @@ impl Waiting {
 /// A result that was set aside.
 pub(super) struct Parked {
     pub(super) grab: Grab,
+    /// The slot in which its user holds it at the gate; the first where nothing says so.
+    pub(super) slot: u8,
     pub(super) table: String,
     pub(super) reason: String,
 }

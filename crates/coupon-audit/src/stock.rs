@@ -76,7 +76,7 @@ fn read_log(
     report: &mut AuditReport,
 ) -> Result<Unlogged> {
     let moved = snapshot.has_moved();
-    let Snapshot { catalogue, shards, rows, copied_lines: copied, .. } = snapshot;
+    let Snapshot { catalogue, shards, rows, copied_lines: copied, archives, .. } = snapshot;
     let positions: Vec<i64> = shards.iter().map(|shard| shard.position).collect();
     let told = Told { positions: &positions, copied: *copied };
     let mut unlogged: Unlogged = sold.clone();
@@ -89,7 +89,8 @@ fn read_log(
         for (shard, logged) in account.by_shard {
             *unlogged.entry((shard, id)).or_default() -= logged;
         }
-        accounts.insert(id, (account.sold_before, account.wrong));
+        let wrong = account.wrong.into_iter().chain(archives.unnamed(lines));
+        accounts.insert(id, (account.sold_before, wrong.collect()));
         lines.clear();
     };
     let mut lines: Vec<Line> = Vec::new();
@@ -370,7 +371,7 @@ fn deltas(shard: &Shard, Entry { id, deltas }: &Entry) -> Result<Vec<(i64, i64)>
 }
 
 fn parked(shard: &Shard, report: &mut AuditReport) {
-    for Parked { grab, table, reason } in &shard.parked {
+    for Parked { grab, table, reason, .. } in &shard.parked {
         let shard = shard.number;
         report.add(Kind::Parked, 1, || format!("{grab} (shard {shard}, table {table}): {reason}"));
     }

@@ -25,6 +25,7 @@ const RELEASES: &str = include_str!("../../../schema/shard/005_releases.sql");
 const STATE_COLUMNS: &str = include_str!("../../../schema/shard/006_state_columns.sql");
 const RESULTS_COLUMNS: &str = include_str!("../../../schema/shard/007_results_columns.sql");
 const MOVES: &str = include_str!("../../../schema/shard/008_moves.sql");
+const PARKED_SLOT: &str = include_str!("../../../schema/shard/009_parked_slot.sql");
 const ROOM_INDEX: &str = include_str!("../../../schema/room_index/001_room_index.sql");
 const STOCK: &str = include_str!("../../../schema/stock/001_stock.sql");
 const INBOX: &str = include_str!("../../../schema/embedded/001_inbox.sql");
@@ -84,10 +85,11 @@ pub fn servers_columns() -> Vec<Column> {
     columns(PROCESS_SHARDS)
 }
 
-/// The columns that a MySQL shard of before lacks, but for those of its tables of results.
+/// The columns that a shard of before lacks, but for those of its tables of results.
 #[must_use]
-pub fn shard_columns() -> Vec<Column> {
-    columns(STATE_COLUMNS)
+pub fn shard_columns(dialect: Dialect) -> Vec<Column> {
+    let of_servers = if dialect == Dialect::MySql { STATE_COLUMNS } else { "" };
+    [of_servers, PARKED_SLOT].into_iter().flat_map(columns).collect()
 }
 
 /// The steps that bring a table of results of before up to date, in order. Each can be taken again.
@@ -152,7 +154,10 @@ pub fn sample(dialect: Dialect) -> Vec<String> {
 #[must_use]
 pub fn shard(dialect: Dialect) -> Vec<String> {
     let inbox = if dialect == Dialect::Sqlite { INBOX } else { "" };
-    [OUTBOX, HOLDS, MOVES, inbox].into_iter().flat_map(|file| statements(file, dialect)).collect()
+    [OUTBOX, HOLDS, MOVES, PARKED_SLOT, inbox]
+        .into_iter()
+        .flat_map(|file| statements(file, dialect))
+        .collect()
 }
 
 /// The statements that make a shard's tables of a room index, each unless it is there.
@@ -417,7 +422,8 @@ mod tests {
             names(main_columns()),
             ["coupons.hold_s", "coupons.user_limit", "coupons.returnable", "coupons.taken_back"]
         );
-        assert_eq!(names(shard_columns()), ["shard_state.given_back"]);
+        assert_eq!(names(shard_columns(Dialect::MySql)), ["shard_state.given_back", "parked_results.slot"]);
+        assert_eq!(names(shard_columns(Dialect::Sqlite)), ["parked_results.slot"]);
     }
 
     #[test]

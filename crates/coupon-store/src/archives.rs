@@ -9,11 +9,16 @@
 //!
 //! The rows leave and the shard's outbox gets its entry in one transaction, as with grabs, so that a crash at any
 //! point leaves a data set whose books balance; the next archive finishes what was begun.
+//!
+//! Before the first result of a coupon goes, an archive takes the coupon out of sale for good, by a change of the catalogue
+//! as operators make them: one transaction, which takes its turn with theirs. It is made only where the coupon's end has come.
+//! Whoever moves the end before that stops the archive, and whoever wants to move it afterwards is refused.
 
 use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use coupon_core::books::{ARCHIVE, REBUILD};
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponId, Day, RESULT_ID_EPOCH, ResultId, Timestamp};
 
@@ -120,9 +125,43 @@ pub fn first_id(day: Day) -> anyhow::Result<i64> {
     Ok(first.with_context(|| format!("no result is as late as {day}"))?.number())
 }
 
+/// A coupon whose end has not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotOver {
+    /// The coupon.
+    pub coupon: CouponId,
+    /// Its end.
+    pub end: Timestamp,
+}
+
+/// The name under which main's label has the last line of the stock log that is older than the first archive which the
+/// record of changes names: what was archived by then, no change tells of.
+pub(crate) const NAMED_FROM: &str = "archives_named_from";
+
+/// The question whether results of a coupon have been archived, or are about to be. Where main had forgotten it, its books say so
+/// on the word of the rows.
+pub(crate) fn is_archived(coupon: CouponId) -> String {
+    format!(
+        "SELECT EXISTS (SELECT 1 FROM catalogue_changes WHERE coupon_id = {coupon} AND operator = '{ARCHIVE}') \
+         OR EXISTS (SELECT 1 FROM stock_logs WHERE coupon_id = {coupon} AND operation_type = 1 \
+         AND operator IN ('{ARCHIVE}', '{REBUILD}'))"
+    )
+}
+
+/// The first of these coupons whose end has not come at that moment: one that is withdrawn may be on offer again. The columns
+/// are the coupon and its end.
+pub(crate) fn not_over(coupons: &[CouponId], now: Timestamp) -> String {
+    let listed: Vec<String> = coupons.iter().map(ToString::to_string).collect();
+    format!(
+        "SELECT coupon_id, end_time FROM coupons WHERE coupon_id IN ({}) AND end_time > {} ORDER BY coupon_id LIMIT 1",
+        listed.join(","),
+        now.millis()
+    )
+}
+
 /// The reason to retire nothing: a coupon may be on offer until its end.
 #[must_use]
-pub fn still_on_offer(coupon: CouponId, end: Timestamp, before: Day) -> String {
+pub fn still_on_offer(NotOver { coupon, end }: NotOver, before: Day) -> String {
     format!(
         "coupon {coupon} is on offer until {end}, or can be again if it was withdrawn, and results of it are older than \
          {before}: they hold its stock, so nothing was retired; choose an earlier day (--before)"

@@ -85,6 +85,8 @@ pub enum Mechanism {
     RowFirst,
     /// Filling the gate from rows that take stock alone.
     LiveRows,
+    /// Filling the gate with what was over for less than a day as well, whose holders may ask again.
+    OverForADay,
     /// Announcing a version of the layout a while before it is in force.
     LayoutLead,
     /// Refusing at the gate what a process places that does not know the version of the layout in force.
@@ -120,6 +122,7 @@ impl Mechanism {
             Self::Positions => "positions",
             Self::RowFirst => "row-first",
             Self::LiveRows => "live-rows",
+            Self::OverForADay => "over-for-a-day",
             Self::LayoutLead => "layout-lead",
             Self::LayoutFence => "layout-fence",
             Self::LateRows => "late-rows",

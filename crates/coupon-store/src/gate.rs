@@ -53,6 +53,24 @@ pub struct Reservation {
     pub request: Option<RequestKey>,
 }
 
+/// What a request was granted, as far as its answer tells it: that much is known as well once the result has given its slot
+/// back, which may be another's by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// The result's id.
+    pub id: ResultId,
+    /// The moment until which it is or was held, unless the grab was final.
+    pub hold_until: Option<Timestamp>,
+}
+
+impl Grant {
+    /// The state that its row began with.
+    #[must_use]
+    pub const fn state(&self) -> ResultState {
+        if self.hold_until.is_some() { ResultState::Held } else { ResultState::Owned }
+    }
+}
+
 impl Reservation {
     /// A final grab without a named request, in the first slot.
     #[must_use]
@@ -60,17 +78,23 @@ impl Reservation {
         Self { id, slot: 0, hold_until: None, request: None }
     }
 
-    /// The reservation that became a row; one that has given its slot back counts as of the first.
+    /// The reservation that became a row. One that has given its slot back has none any more: of it the [`Grant`] counts.
     #[must_use]
     pub fn of(result: &CouponResult) -> Self {
         let CouponResult { result_id: id, slot, hold_until, request, .. } = *result;
         Self { id, slot: slot.unwrap_or(0), hold_until, request }
     }
 
+    /// What its request was granted.
+    #[must_use]
+    pub const fn grant(&self) -> Grant {
+        Grant { id: self.id, hold_until: self.hold_until }
+    }
+
     /// The state that its row begins with.
     #[must_use]
     pub const fn state(&self) -> ResultState {
-        if self.hold_until.is_some() { ResultState::Held } else { ResultState::Owned }
+        self.grant().state()
     }
 
     /// The fresh row that it becomes.
@@ -96,7 +120,7 @@ pub enum Decision {
     /// than the attempt's, the user has no slot left: once it is stored, the attempt is a duplicate.
     Pending(Reservation),
     /// The same request, asked before and stored, or released within the last hour: the same answer as the first time.
-    Repeated(Reservation),
+    Repeated(Grant),
     /// The user has no slot left; the lowest is stored under this id.
     Duplicate(ResultId),
     /// None left.

@@ -17,7 +17,11 @@ pub(crate) struct Holder {
 impl Holder {
     /// The answer to the same request, asked for again.
     pub(crate) const fn repeated(&self) -> Decision {
-        if self.pending { Decision::Pending(self.reserved) } else { Decision::Repeated(self.reserved) }
+        if self.pending {
+            Decision::Pending(self.reserved)
+        } else {
+            Decision::Repeated(self.reserved.grant())
+        }
     }
 
     /// The answer to one who has no slot left, of whose slots this is the lowest.

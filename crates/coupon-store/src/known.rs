@@ -31,8 +31,6 @@ pub struct Known {
 #[derive(Debug, Clone, Copy)]
 struct KnownCoupon {
     offered: Offered,
-    /// The time from which it cannot be grabbed; always, when it is withdrawn.
-    end: Timestamp,
     /// The time from which the gate need not have it.
     forgotten: Timestamp,
     min_purchase: Money,
@@ -49,8 +47,7 @@ impl Known {
         self.coupons.extend(changed.iter().map(|terms| {
             let Terms { coupon, room, min_purchase, grab, .. } = *terms;
             let offered = Offered { room, terms: grab };
-            let (end, forgotten) = (terms.over_from(), terms.forgotten_from());
-            (coupon, KnownCoupon { offered, end, forgotten, min_purchase })
+            (coupon, KnownCoupon { offered, forgotten: terms.forgotten_from(), min_purchase })
         }));
         self
     }
@@ -118,11 +115,6 @@ impl Known {
     #[must_use]
     pub fn min_purchase(&self, coupon: CouponId) -> Option<Money> {
         self.coupons.get(&coupon).map(|coupon| coupon.min_purchase)
-    }
-
-    /// True if a coupon cannot be grabbed at that time or any later one.
-    pub(super) fn is_over(&self, coupon: CouponId, time: Timestamp) -> bool {
-        self.coupons.get(&coupon).is_some_and(|coupon| coupon.end <= time)
     }
 
     /// True if a coupon is over for so long that the gate need not have it.

@@ -58,9 +58,11 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-pub use archives::{Archive, ArchivePace, Archiving, Retired, archive_alone, first_id, still_on_offer};
+pub use archives::{
+    Archive, ArchivePace, Archiving, NotOver, Retired, archive_alone, first_id, still_on_offer,
+};
 pub use catalogue::{Applied, Catalogue, ChangeError, CouponAndDetails, Offer, Offered};
-pub use gate::{Attempt, Decided, Decision, Gate, Reservation, Stock};
+pub use gate::{Attempt, Decided, Decision, Gate, Grant, Reservation, Stock};
 pub use growing::{Announced, Growing, GrowthError, Moving, NextLayout, VersionRecord};
 pub use hand_over::{HandOver, PlacedResult};
 pub use known::Known;

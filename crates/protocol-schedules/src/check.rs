@@ -30,6 +30,10 @@ pub(crate) struct Heard {
     pub(crate) told: Vec<Told>,
     /// Of the steps of their results: how each stands.
     pub(crate) states: Vec<(ResultId, ResultState)>,
+    /// What was not as they had been told.
+    pub(crate) otherwise: Vec<String>,
+    /// What they were too late for, though they were not.
+    pub(crate) too_late: Vec<String>,
 }
 
 /// The promises that were broken.
@@ -40,6 +44,12 @@ pub(crate) fn broken(world: &Arc<World>, plan: &Plan, terms: &[Terms], heard: &H
     let check = Check { state: &state, at_first: terms, terms: &state.main.catalogue.terms, rows };
     check.told(&heard.told, &mut broken);
     check.states(&heard.states, &mut broken);
+    check.ends(plan, &mut broken);
+    broken.extend(heard.otherwise.iter().cloned());
+    // By a clock that is wrong nobody is in time.
+    if !plan.faults.iter().any(|fault| matches!(fault.kind, Kind::Wrong(..))) {
+        broken.extend(heard.too_late.iter().cloned());
+    }
     check.rows(&mut broken);
     check.places(&mut broken);
     check.parked(plan, &mut broken);
@@ -132,6 +142,20 @@ impl Check<'_> {
             if !stands {
                 broken
                     .push(format!("the answer of a step stands: {id} was said to be {told}, and is {is:?}"));
+            }
+        }
+    }
+
+    /// Nothing is granted of a coupon that is over.
+    fn ends(&self, plan: &Plan, broken: &mut Vec<String>) {
+        let ended = self.terms.iter().filter(|terms| plan.end_of(terms.coupon.get()).is_some());
+        for Terms { coupon, end, .. } in ended {
+            let late = |row: &&&CouponResult| row.coupon_id == *coupon && row.grab_time >= *end;
+            if let Some(row) = self.rows.iter().find(late) {
+                let (id, time) = (row.result_id, row.grab_time);
+                broken.push(format!(
+                    "nothing is granted of what is over: result {id} of coupon {coupon} at {time}, which ended at {end}"
+                ));
             }
         }
     }

@@ -107,6 +107,8 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
             pause(ms).await;
             processes.set_wrong_by(process, 0);
         }
+        // It was made so.
+        Kind::Ends(_) => {}
         other => at_once(&world, other, &copies),
     }
     world.tell(|| format!("over: {}", fault.kind));

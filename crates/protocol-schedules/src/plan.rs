@@ -101,6 +101,8 @@ pub enum Kind {
     Moves(ProcessId),
     /// An operator asks a process to change a coupon.
     Changes(ProcessId, u64, Altered),
+    /// A coupon ends: its window was made so.
+    Ends(u64),
     /// A process's clock shows so many milliseconds more than it should.
     Wrong(ProcessId, i64, u64),
 }
@@ -159,6 +161,31 @@ impl Plan {
         }
         plan.faults.sort_by_key(|fault| fault.at);
         plan
+    }
+
+    /// The same, with coupons that end in the middle of it, after which the gate may lose its memory.
+    #[must_use]
+    pub fn with_ends(seed: u64) -> Self {
+        let mut plan = Self::of(seed);
+        let mut draw = Draw { random: Random::new(seed, 2), rushes: [(1_000, 2_000); 2] };
+        for coupon in 1..=OFFERS.len() as u64 {
+            let at = draw.between(1_100, 6_000);
+            if !draw.one_in(3) {
+                plan.faults.push(Fault { at, kind: Kind::Ends(coupon) });
+            }
+            if draw.one_in(4) {
+                plan.faults.push(Fault { at: at + draw.between(1, 900), kind: Kind::Forgets });
+            }
+        }
+        plan.faults.sort_by_key(|fault| fault.at);
+        promised(&mut plan.faults);
+        plan
+    }
+
+    /// The moment at which a coupon's window ends, in milliseconds, where that is within the schedule.
+    pub(crate) fn end_of(&self, coupon: u64) -> Option<u64> {
+        let ends = |fault: &&Fault| fault.kind == Kind::Ends(coupon);
+        self.faults.iter().find(ends).map(|fault| fault.at)
     }
 }
 
@@ -432,6 +459,7 @@ impl fmt::Display for Kind {
             Self::Changes(process, coupon, altered) => {
                 write!(f, "an operator asks {process} to change coupon {coupon}: {altered:?}")
             }
+            Self::Ends(coupon) => write!(f, "coupon {coupon} ends"),
             Self::EpochForgotten => f.write_str("main is put back to before the open epoch"),
             Self::Wrong(process, by, ms) => {
                 write!(f, "the clock of {process} is wrong by {by} ms for {ms} ms")

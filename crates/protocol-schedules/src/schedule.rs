@@ -12,7 +12,7 @@ use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::check::{Heard, broken};
+use crate::check::{Heard, Told, broken};
 use crate::inject::inject;
 use crate::memory::State;
 use crate::plan::{HEALED_MS, OFFERS, PROCESSES, Plan, SHARDS};
@@ -95,7 +95,7 @@ pub fn play(plan: &Plan, written: bool) -> Outcome {
 }
 
 async fn play_here(plan: &Plan, written: bool) -> Outcome {
-    let terms: Rc<[Terms]> = terms().into();
+    let terms: Rc<[Terms]> = terms(plan).into();
     let world = World::new(plan.seed, State::new(SHARDS, &terms), written);
     let processes = Rc::new(Processes::new(&world, &terms));
     let heard: Rc<RefCell<Heard>> = Rc::default();
@@ -123,13 +123,30 @@ async fn play_here(plan: &Plan, written: bool) -> Outcome {
     world.heal();
     world.tell(|| "every fault is over".to_owned());
     let settled = timeout(SETTLED, settle(&world, &processes)).await;
-    let heard = heard.borrow();
-    let mut violations = broken(&world, plan, &terms, &heard);
+    let mut violations = broken(&world, plan, &terms, &heard.borrow());
+    let answered = heard.borrow().told.len();
     if settled.is_err() {
         violations.insert(0, "everything settles: it did not within two minutes".to_owned());
+    } else {
+        let told = distinct(&heard.borrow().told);
+        let user = User { world: Arc::clone(&world), processes, terms, heard };
+        for told in &told {
+            violations.extend(user.hears_otherwise(told).await);
+        }
     }
     let (digest, events, history) = world.history();
-    Outcome { digest, events, history, broken: violations, answered: heard.told.len() }
+    Outcome { digest, events, history, broken: violations, answered }
+}
+
+/// What users were told, each once.
+fn distinct(told: &[Told]) -> Vec<Told> {
+    let mut distinct: Vec<Told> = Vec::new();
+    for told in told {
+        if !distinct.contains(told) {
+            distinct.push(*told);
+        }
+    }
+    distinct
 }
 
 /// Waits until everything that was handed over is stored, what is held has lapsed, and gate and main know of it.
@@ -155,9 +172,10 @@ async fn drain(processes: &Processes) {
 }
 
 /// The coupons on offer.
-fn terms() -> Vec<Terms> {
+fn terms(plan: &Plan) -> Vec<Terms> {
     let hours = |hours: i64| hours * 3_600_000;
     let now = World::beginning();
+    let end = |number| plan.end_of(number).and_then(|at| i64::try_from(at).ok()).unwrap_or(hours(3));
     let coupon = |(number, (total, grab)): (u64, &(u32, GrabTerms))| {
         Some(Terms {
             coupon: CouponId::new(number).ok()?,
@@ -165,7 +183,7 @@ fn terms() -> Vec<Terms> {
             total: *total,
             taken_back: 0,
             start: now.plus_millis(-hours(3)),
-            end: now.plus_millis(hours(3)),
+            end: now.plus_millis(end(number)),
             active: true,
             min_purchase: Money::default(),
             grab: *grab,

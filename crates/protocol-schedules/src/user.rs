@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::after_grab::{Action, Actor};
-use coupon_core::{RequestKey, ResultId, UserId};
+use coupon_core::{CouponResult, RequestKey, ResultId, ResultState, UserId};
 use coupon_service::pipeline::Answer;
 use coupon_store::Changed;
 use coupon_store::servers::seam::Terms;
@@ -22,6 +22,10 @@ use crate::world::{ProcessId, World};
 const CLIENT: Duration = Duration::from_secs(5);
 /// The most times that a user asks.
 const ASKS: u32 = 5;
+/// The same once everything has settled: the gate may have to be filled anew first.
+const SETTLED_ASKS: usize = 40;
+/// The most by which a process may take main's time for another than it is.
+const CLOCKS_DIFFER_MS: i64 = 500;
 /// The time between two of them.
 const PAUSE: Duration = Duration::from_millis(700);
 
@@ -40,6 +44,7 @@ impl User {
         let (mut process, mut got) = (wish.process, None);
         for _ in 0..ASKS {
             let answer = self.asks(wish, process).await;
+            self.compares(wish, got, answer);
             got = got.or(answer.and_then(granted));
             if if answer.is_some() { !wish.repeats } else { !wish.asks_again } {
                 break;
@@ -52,23 +57,69 @@ impl User {
             self.steps(wish, id, action).await;
         }
         if wish.repeats {
-            self.asks(wish, process).await;
+            let answer = self.asks(wish, process).await;
+            self.compares(wish, got, answer);
         }
+    }
+
+    /// Compares an answer to a request that has a name with what it was granted before.
+    fn compares(&self, wish: Wish, got: Option<ResultId>, answer: Option<Answer>) {
+        let named = self.of(wish.coupon).is_some_and(|terms| terms.grab.need_request());
+        if let (Some(first), Some(answer)) = (got, answer)
+            && named
+            && granted(answer) != Some(first)
+        {
+            let Wish { user, coupon, .. } = wish;
+            self.heard.borrow_mut().otherwise.push(format!(
+                "a request has one answer: user {user} was granted {first} of coupon {coupon}, and was told {answer:?} since"
+            ));
+        }
+    }
+
+    /// Asks once more for what they were told that they have, when everything has settled; until there is a clear answer.
+    /// Says what is otherwise.
+    pub(crate) async fn hears_otherwise(&self, told: &Told) -> Option<String> {
+        let Told { user, coupon, id, request } = *told;
+        let (id, terms) = (id?, self.of(coupon)?);
+        // Where requests have names, another's result was told of; without one, a result counts as long as it takes stock.
+        let live = || {
+            self.world
+                .state()
+                .shards
+                .iter()
+                .flat_map(|shard| shard.rows())
+                .any(|row| row.result_id == id && row.slot.is_some())
+        };
+        if request.is_none() && (terms.grab.need_request() || !live()) {
+            return None;
+        }
+        for number in 0..SETTLED_ASKS {
+            match self.ask(terms, UserId::new(user).ok()?, request, ProcessId(number % PROCESSES)).await {
+                None => sleep(PAUSE).await,
+                Some(Answer::Duplicate(held)) if request.is_none() && held == id => return None,
+                Some(answer) if request.is_some() && granted(answer) == Some(id) => return None,
+                Some(answer) => {
+                    return Some(format!(
+                        "a request has one answer: user {user} has {id} of coupon {coupon}, and is told {answer:?} at the end"
+                    ));
+                }
+            }
+        }
+        Some(format!(
+            "everything settles: user {user}, who has {id} of coupon {coupon}, is not told so any more"
+        ))
+    }
+
+    fn of(&self, coupon: u64) -> Option<&Terms> {
+        self.terms.iter().find(|terms| terms.coupon.get() == coupon)
     }
 
     /// Asks once; `None` without a clear answer.
     async fn asks(&self, wish: Wish, process: ProcessId) -> Option<Answer> {
-        let terms = self.terms.iter().find(|terms| terms.coupon.get() == wish.coupon)?;
+        let terms = self.of(wish.coupon)?;
         let user = UserId::new(wish.user).ok()?;
-        let running = self.processes.get(process)?;
         let request = terms.grab.need_request().then(|| request(wish));
-        self.world.tell(|| format!("user {user} asks {process} for coupon {}", terms.coupon));
-        let answer = timeout(CLIENT, running.grab(wished(terms, user, request))).await.ok().flatten();
-        let Some(Ok(answer)) = answer else {
-            self.world.tell(|| format!("user {user} has no clear answer about coupon {}", terms.coupon));
-            return None;
-        };
-        self.world.tell(|| format!("user {user} is told of coupon {}: {answer:?}", terms.coupon));
+        let answer = self.ask(terms, user, request, process).await?;
         let (id, request) = match answer {
             Answer::Duplicate(id) => (Some(id), None),
             answer => (granted(answer), request),
@@ -78,10 +129,28 @@ impl User {
         Some(answer)
     }
 
+    async fn ask(
+        &self,
+        terms: &Terms,
+        user: UserId,
+        request: Option<RequestKey>,
+        process: ProcessId,
+    ) -> Option<Answer> {
+        let running = self.processes.get(process)?;
+        self.world.tell(|| format!("user {user} asks {process} for coupon {}", terms.coupon));
+        let answer = timeout(CLIENT, running.grab(wished(terms, user, request))).await.ok().flatten();
+        let Some(Ok(answer)) = answer else {
+            self.world.tell(|| format!("user {user} has no clear answer about coupon {}", terms.coupon));
+            return None;
+        };
+        self.world.tell(|| format!("user {user} is told of coupon {}: {answer:?}", terms.coupon));
+        Some(answer)
+    }
+
     /// Takes a step of a result, until there is a clear answer.
     async fn steps(&self, wish: Wish, id: ResultId, action: Action) {
         let Ok(user) = UserId::new(wish.user) else { return };
-        let terms = self.terms.iter().find(|terms| terms.coupon.get() == wish.coupon);
+        let terms = self.of(wish.coupon);
         if terms.is_none_or(|terms| !action.is_open_to(Actor::User, terms.grab.returnable)) {
             return;
         }
@@ -93,19 +162,34 @@ impl User {
             let answer = timeout(CLIENT, answer).await.ok().flatten();
             if let Some(Ok(Changed::Now(row) | Changed::Stands(row))) = answer {
                 self.world.tell(|| format!("user {user} is told that {id} is {}", row.state));
-                self.heard.borrow_mut().states.push((id, row.state));
+                let mut heard = self.heard.borrow_mut();
+                heard.states.push((id, row.state));
+                if action == Action::Confirm && self.was_in_time(&row) {
+                    heard.too_late.push(format!(
+                        "a hold is confirmed until its moment, whatever ended: {id} is {}, and was held until {:?}",
+                        row.state, row.hold_until
+                    ));
+                }
                 return;
             }
             sleep(PAUSE).await;
             process = other(process);
         }
     }
+
+    /// Judges whether a hold that is not confirmed would have had to be: its moment has not come yet.
+    fn was_in_time(&self, row: &CouponResult) -> bool {
+        let refused = matches!(row.state, ResultState::Held | ResultState::Expired);
+        let soon = self.world.clock.now().plus_millis(CLOCKS_DIFFER_MS);
+        refused && row.hold_until.is_some_and(|until| soon < until)
+    }
 }
 
 /// The result that a user was given.
 fn granted(answer: Answer) -> Option<ResultId> {
     match answer {
-        Answer::Granted(reserved) | Answer::Repeated(reserved) => Some(reserved.id),
+        Answer::Granted(reserved) => Some(reserved.id),
+        Answer::Repeated(grant) => Some(grant.id),
         Answer::Duplicate(_) | Answer::OutOfStock | Answer::InvalidTime => None,
     }
 }

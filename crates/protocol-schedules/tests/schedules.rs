@@ -70,6 +70,17 @@ fn a_clock_that_is_set_ahead_while_a_gate_is_filled_has_no_request_forgotten() {
     }
 }
 
+/// A worker took a coupon that was just over, and that the gate had lost, for one that was over for long when the gate was filled:
+/// whoever had been granted it was told that it is not on offer.
+#[test]
+fn a_coupon_that_the_gate_loses_after_its_end_is_told_of_once_the_gate_is_filled_anew() {
+    let wishes = [Wish { then: Some((Action::Confirm, 50)), ..wish(1_000, 3, 4) }];
+    for lost_at in [1_600, 3_000] {
+        let faults = [(1_500, Kind::Ends(4)), (lost_at, Kind::ForgetsCoupon(4))];
+        holds(54, &wishes, &faults.map(|(at, kind)| Fault { at, kind }));
+    }
+}
+
 /// Plays a plan that breaks no promise; returns how many grabs got a clear answer.
 fn plays(seed: u64, plan: &Plan) -> usize {
     let outcome = play(plan, false);
@@ -151,6 +162,32 @@ fn no_grab_is_decided_by_what_was_before_a_change_that_was_answered() {
     assert!(answered > 1_000, "users hear next to nothing: {answered}");
 }
 
+/// Coupons end in the middle of everything else. Whoever was granted one hears so whenever they ask, and confirms it until the
+/// hold's own moment.
+#[test]
+fn every_promise_holds_while_coupons_end() {
+    let mut answered = 0;
+    for seed in 0..100 {
+        answered += plays(seed, &Plan::with_ends(seed));
+    }
+    assert!(answered > 1_000, "users hear next to nothing: {answered}");
+}
+
+/// The coupon's end, and then the loss of the gate, come between the grab and what is done with it.
+#[test]
+fn what_is_held_when_its_coupon_ends_is_confirmed_and_its_request_is_answered_alike() {
+    for then in [Action::Confirm, Action::Release] {
+        for lost_after in [1, 40, 300] {
+            let wishes = [Wish { repeats: true, then: Some((then, 0)), ..wish(1_000, 3, 4) }];
+            let faults = [
+                Fault { at: 1_200, kind: Kind::Ends(4) },
+                Fault { at: 1_200 + lost_after, kind: Kind::Forgets },
+            ];
+            holds(11, &wishes, &faults);
+        }
+    }
+}
+
 const fn other(process: ProcessId) -> ProcessId {
     ProcessId(1 - process.0)
 }
@@ -194,6 +231,15 @@ mod mutants {
         });
         leave_out(None);
         assert!(found.is_some());
+    }
+
+    /// Random plans have no coupon that ends.
+    #[test]
+    fn a_gate_that_is_filled_without_what_is_over_is_found() {
+        leave_out(Some(Mechanism::OverForADay));
+        let missed = (0..1_000).all(|seed| play(&Plan::with_ends(seed), false).broken.is_empty());
+        leave_out(None);
+        assert!(!missed);
     }
 
     #[test]

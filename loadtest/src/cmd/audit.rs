@@ -69,7 +69,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         (Some(folder), _) => {
             args.servers.refuse("is for data on servers, not for --data")?;
             let data = Data::Folder(folder.clone());
-            data.label().with_context(|| format!("--data: {} is no data folder", folder.display()))?;
+            data.label()
+                .with_context(|| format!("--data: {} is no data set to be audited", folder.display()))?;
             data.audit(&scope)?
         }
         (None, Some(url)) => {

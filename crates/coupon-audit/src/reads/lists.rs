@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use coupon_core::Timestamp;
 
-use super::{Asked, Contents, LIMIT, Read};
+use super::{Asked, Contents, LIMIT, MOVING, Read};
+use crate::history::Movement;
 use crate::life::Life;
 use crate::source::{Grab, Spent, Stored, Sums, UNTOLD};
 use crate::{AuditReport, Kind};
@@ -36,6 +37,8 @@ struct Answered<'a> {
     /// Rows that have expired since it was asked for, or about then: in all, and by shard.
     expired: (i64, HashMap<u16, i64>),
     last: Option<i64>,
+    /// True if rows have been moved between shards since it was told.
+    moved: bool,
     /// The other faults found in it.
     wrong: Vec<String>,
 }
@@ -68,9 +71,12 @@ impl<'a> Lists<'a> {
         }
     }
 
-    /// Adds to the report the answers that differ from what is stored.
-    pub(crate) fn check(self, report: &mut AuditReport) {
-        for answer in self.answers {
+    /// Adds to the report the answers that differ from what is stored; rows may be moved, or may have been.
+    pub(crate) fn check(self, movement: Option<&Movement>, report: &mut AuditReport) {
+        for mut answer in self.answers {
+            if movement.is_some_and(|movement| movement.began >= since(answer.read)) {
+                answer.forgets_shards(report);
+            }
             let path = answer.read.asked.path();
             let path = path.strip_suffix(&format!("limit={LIMIT}")).unwrap_or(&path);
             if let Contents::Nothing(why) = &answer.read.contents {
@@ -106,7 +112,7 @@ impl<'a> Answered<'a> {
             Contents::Count { .. } | Contents::Sums { .. } | Contents::Kept | Contents::Nothing(_) => {}
         }
         let (sums, shards, expired) = (Sums::default(), HashMap::new(), (0, HashMap::new()));
-        Self { read, rows, lowest, missing: None, sums, shards, expired, last: None, wrong }
+        Self { read, rows, lowest, missing: None, sums, shards, expired, last: None, moved: false, wrong }
     }
 
     fn see(&mut self, row: &Stored, shard: u16) {
@@ -136,6 +142,14 @@ impl<'a> Answered<'a> {
         }
     }
 
+    /// Judges no sum of a shard: rows have moved to others since it was told.
+    fn forgets_shards(&mut self, report: &mut AuditReport) {
+        if matches!(self.read.contents, Contents::Sums { .. }) {
+            report.not_checked.insert(Kind::Misread, MOVING.to_owned());
+            self.moved = true;
+        }
+    }
+
     /// All that is wrong with it: how much, and a description.
     fn all_wrong(mut self) -> Vec<(u64, String)> {
         let unstored = self.rows.values().filter(|(_, found)| !found).map(|(row, _)| row.grab);
@@ -155,8 +169,8 @@ impl<'a> Answered<'a> {
                     let expired = self.expired.1.get(shard).copied().unwrap_or_default();
                     (self.shards.get(shard).copied().unwrap_or_default(), expired)
                 };
-                let shards =
-                    shards.iter().map(|(shard, told)| (format!("shard {shard}"), *told, of_shard(shard)));
+                let shards = shards.iter().filter(|_| !self.moved);
+                let shards = shards.map(|(shard, told)| (format!("shard {shard}"), *told, of_shard(shard)));
                 let differing: Vec<String> = [("all".to_owned(), *all, (self.sums, self.expired.0))]
                     .into_iter()
                     .chain(shards)

@@ -10,7 +10,7 @@ use redis::Connection;
 
 use super::gate::Gate;
 use crate::scan::Holders;
-use crate::source::Snapshot;
+use crate::source::{Parked, Snapshot};
 
 /// The fields of a coupon's hash beside its holders and surpluses: total, start and end.
 pub(super) const META: [&str; 3] = ["t", "s", "e"];
@@ -90,9 +90,9 @@ pub(super) type Accounted = BTreeMap<Slot, Vec<Hold>>;
 
 /// The results of a coupon that are stored or parked.
 pub(super) fn accounted(snapshot: &Snapshot, holders: &Holders, coupon: i64) -> Accounted {
-    let parked = snapshot.shards.iter().flat_map(|shard| &shard.parked).map(|parked| parked.grab);
-    let parked =
-        parked.filter(|grab| grab.coupon == coupon).map(|grab| ((grab.user, 0), grab.id, true, None));
+    let parked = snapshot.shards.iter().flat_map(|shard| &shard.parked);
+    let parked = parked.filter(|parked| parked.grab.coupon == coupon);
+    let parked = parked.map(|Parked { grab, slot, .. }| ((grab.user, *slot), grab.id, true, None));
     let live = holders.get(&coupon).into_iter().flatten();
     let stored = live.filter_map(|held| Some(((held.user, held.slot?), held.id, false, held.ends_s)));
     let mut all = Accounted::new();

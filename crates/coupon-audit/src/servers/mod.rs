@@ -18,6 +18,7 @@ use mysql_async::prelude::Queryable as _;
 use tokio::runtime::Runtime;
 
 use super::Label;
+use super::archives::Archives;
 use super::history::{History, Moved, Movement, Version};
 use super::ids::Ids;
 use super::source::{self, Catalogue, Earlier, Place, Shard, Snapshot};
@@ -50,6 +51,7 @@ struct Held {
     users: Ids,
     accepts_unknown_users: bool,
     copied_lines: i64,
+    archives: Archives,
     indexed: Option<u16>,
     shards: Vec<Shard>,
     main: Conn,
@@ -118,6 +120,7 @@ impl Servers {
                     users,
                     accepts_unknown_users,
                     copied_lines,
+                    archives,
                     indexed,
                     shards,
                     main,
@@ -135,6 +138,7 @@ impl Servers {
                     users,
                     accepts_unknown_users,
                     copied_lines,
+                    archives,
                     indexed,
                     shards,
                     rows,
@@ -181,6 +185,7 @@ impl Servers {
         let earlier = source::earlier(&catalogue, read::changed(&mut main).await?);
         let accepts_unknown_users = read::accepts_unknown_users(&mut main).await?;
         let copied_lines = read::copied_lines(&mut main).await?;
+        let archives = read::archives(&mut main).await?;
         let indexed = read::indexed(&mut main).await?;
         Ok(Some(Held {
             label,
@@ -191,6 +196,7 @@ impl Servers {
             users,
             accepts_unknown_users,
             copied_lines,
+            archives,
             indexed,
             shards,
             main,

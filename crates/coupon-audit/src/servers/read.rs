@@ -8,22 +8,23 @@ use mysql_async::{Conn, Row, from_row_opt};
 use super::rows::{CENTS, get, stored};
 use super::{Positions, Recorded};
 use crate::Label;
+use crate::archives::Archives;
 use crate::history::{Leaving, Moved, Movement, Version};
 use crate::ids::Ids;
 use crate::room_index;
 use crate::source::{
-    self, COPIED_LINES, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Grab, KeptStock, Parked,
-    Shard, Stored, Sums, TOO_EARLY, missing_keys, tables_of_results,
+    self, COPIED_LINES, COPYING, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Grab, KeptStock,
+    Parked, Shard, Stored, Sums, TOO_EARLY, missing_keys, tables_of_results,
 };
 
 /// Reads main's account of its data set.
 pub(super) async fn label(main: &mut Conn) -> Result<Label> {
     let meta: Vec<(String, String)> = main.query("SELECT name, value FROM meta").await?;
+    let found = |wanted: &str| meta.iter().find(|(name, _)| name == wanted).map(|(_, value)| &**value);
+    source::ensure_complete(found("format"), found(COPYING))?;
     let said = |wanted: &str| {
-        let value = meta.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
-        value.with_context(|| format!("it does not tell its {wanted}"))
+        found(wanted).map(str::to_owned).with_context(|| format!("it does not tell its {wanted}"))
     };
-    said("format").context("its data set is incomplete: filling it was cut short")?;
     let shards = said("shards")?;
     let shards = shards.parse().with_context(|| format!("{shards:?} is no number of shards"))?;
     Ok(Label { dataset: said("dataset")?, layout: said("layout")?, shards })
@@ -50,6 +51,13 @@ pub(super) async fn copied_lines(main: &mut Conn) -> Result<i64> {
     let said: Option<String> =
         main.exec_first("SELECT value FROM meta WHERE name = ?", (COPIED_LINES,)).await?;
     source::copied_lines(said.as_deref())
+}
+
+/// The coupons that the record of changes names an archive of.
+pub(super) async fn archives(main: &mut Conn) -> Result<Archives> {
+    let from: Option<String> =
+        main.exec_first("SELECT value FROM meta WHERE name = ?", (Archives::FROM,)).await?;
+    Archives::of(from.as_deref(), main.query::<i64, _>(Archives::SELECT).await?)
 }
 
 /// The number of shards that a room index is kept on, if there is one.
@@ -133,14 +141,10 @@ pub(super) async fn shard(
     let tables: Vec<TableId> = tables_of_results(tables)?;
     let outbox = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?";
     let outbox: Vec<(i64, String)> = connection.exec(outbox, (position,)).await?;
-    let parked =
-        "SELECT result_id, user_id, coupon_id, table_name, reason FROM parked_results ORDER BY result_id";
-    let parked: Vec<(i64, i64, i64, String, String)> = connection.query(parked).await?;
+    let parked = parked(connection).await?;
     let holds: Vec<(i64, i64)> = connection.query("SELECT hold_until, result_id FROM holds").await?;
     let (counted, last) = state(connection).await?;
     let unguarded = unguarded(connection, &tables).await?;
-    let as_parked =
-        |(id, user, coupon, table, reason)| Parked { grab: Grab { id, user, coupon }, table, reason };
     Ok(Shard {
         number,
         tables,
@@ -148,7 +152,7 @@ pub(super) async fn shard(
         position,
         outbox: outbox.into_iter().map(|(id, deltas)| Entry { id, deltas }).collect(),
         last,
-        parked: parked.into_iter().map(as_parked).collect(),
+        parked,
         holds,
         leaving,
         counted,
@@ -162,6 +166,25 @@ async fn stock(connection: &mut Conn) -> Result<Vec<KeptStock>> {
     let sql = format!("SELECT {} FROM {}", KeptStock::COLUMNS, KeptStock::TABLE);
     let rows: Vec<(i64, i64, i64)> = connection.query(sql).await?;
     Ok(rows.into_iter().map(|(coupon, sold, untold)| KeptStock { coupon, sold, untold }).collect())
+}
+
+/// The results that were set aside. Data that no service of today has opened yet does not say in which slots.
+async fn parked(shard: &mut Conn) -> Result<Vec<Parked>> {
+    let has_slot = "SELECT COUNT(*) > 0 FROM information_schema.columns \
+                    WHERE table_schema = DATABASE() AND table_name = 'parked_results' AND column_name = 'slot'";
+    let has_slot: Option<bool> = shard.query_first(has_slot).await?;
+    let slot = if has_slot == Some(true) { "COALESCE(slot, 0)" } else { "0" };
+    let sql = format!(
+        "SELECT result_id, user_id, coupon_id, {slot}, table_name, reason FROM parked_results ORDER BY result_id"
+    );
+    let rows: Vec<(i64, i64, i64, u8, String, String)> = shard.query(sql).await?;
+    let parked = |(id, user, coupon, slot, table, reason)| Parked {
+        grab: Grab { id, user, coupon },
+        slot,
+        table,
+        reason,
+    };
+    Ok(rows.into_iter().map(parked).collect())
 }
 
 /// The rows that have left their table.
@@ -185,8 +208,8 @@ pub(super) async fn movement(main: &mut Conn) -> Result<Option<Movement>> {
     if !has(&tables(main).await?, Movement::TABLE) {
         return Ok(None);
     }
-    let movement: Option<(bool, i64, i64)> = main.query_first(Movement::SELECT).await?;
-    Ok(movement.map(|(runs, looked_at, moved)| Movement { runs, done: (looked_at, moved) }))
+    let movement: Option<(bool, i64, i64, i64)> = main.query_first(Movement::SELECT).await?;
+    Ok(movement.map(|(runs, began, looked_at, moved)| Movement { runs, began, done: (looked_at, moved) }))
 }
 
 /// The versions of the layout; none in data of before.

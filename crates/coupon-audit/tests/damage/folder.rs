@@ -133,6 +133,21 @@ fn a_folder_of_an_earlier_version_is_refused_by_name() {
 }
 
 #[test]
+fn a_folder_that_was_not_filled_to_its_end_is_refused_with_what_was_cut_short() {
+    let folder = Folder::sound();
+    folder.main("DELETE FROM meta WHERE name = 'format'");
+    let refused = || format!("{:#}", folder.data().audit(&Scope::default()).unwrap_err());
+    assert!(refused().contains("filling it was cut short"), "{}", refused());
+    folder.main("INSERT INTO meta VALUES ('copying', 'd7')");
+    assert!(
+        refused().contains("a copy of data set d7") && refused().contains("not complete"),
+        "{}",
+        refused()
+    );
+    assert!(folder.data().label().is_err());
+}
+
+#[test]
 fn a_folder_that_holds_no_data_is_an_error() {
     let dir = TempDir::new().unwrap();
     assert!(Data::Folder(dir.path().to_owned()).audit(&Scope::default()).is_err());

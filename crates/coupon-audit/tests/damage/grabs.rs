@@ -182,12 +182,16 @@ fn a_row_dated_otherwise_than_its_id_is_misplaced<S: Store>() {
 }
 
 fn a_parked_result_is_found_and_accounts_for_its_hold<S: Store>() {
-    let store = S::sound();
-    store.shard(0, "INSERT INTO parked_results VALUES (77, 5, 2, 1, 'coupon_results', 'conflict', 0)");
-    store.hold(5, 2, 77);
-    let (kind, count, text) = store.only();
-    assert_eq!((kind, count), (Kind::Parked, 1));
-    assert!(text.contains("result 77 of user 5, coupon 2") && text.contains("conflict"), "{text}");
+    // Where nobody noted the slot, it is the first.
+    for (slot, noted) in [(0, "0"), (1, "1"), (0, "NULL")] {
+        let store = S::sound();
+        let row = format!("(77, 5, 2, 1, 'coupon_results', 'conflict', 0, {noted})");
+        store.shard(0, &format!("INSERT INTO parked_results VALUES {row}"));
+        store.hold_in(5, 2, slot, 77);
+        let (kind, count, text) = store.only();
+        assert_eq!((kind, count), (Kind::Parked, 1));
+        assert!(text.contains("result 77 of user 5, coupon 2") && text.contains("conflict"), "{text}");
+    }
 }
 
 fn a_table_without_its_unique_index_is_found<S: Store>() {

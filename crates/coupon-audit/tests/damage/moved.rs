@@ -37,7 +37,7 @@ fn with_versions<S: Store>(store: &S, versions: &[Version]) {
 }
 
 /// Says that rows are, or were, moved.
-fn moving<S: Store>(store: &S, runs: bool) {
+pub(crate) fn moving<S: Store>(store: &S, runs: bool) {
     store.main(
         "CREATE TABLE IF NOT EXISTS moves (id SMALLINT NOT NULL PRIMARY KEY, to_version INT NOT NULL,
              began BIGINT NOT NULL, operator VARCHAR(64) NOT NULL, runs SMALLINT NOT NULL,

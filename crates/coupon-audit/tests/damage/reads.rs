@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use coupon_audit::{Kind, Scope, fetch};
+use coupon_audit::{AuditReport, Kind, Scope, fetch};
 use coupon_core::ResultId;
 
-use crate::store::{Store, TODAY, YESTERDAY, id, on_every_store, shard_of};
+use crate::moved::moving;
+use crate::store::{Store, TODAY, YESTERDAY, end, id, on_every_store, shard_of};
 
 /// A service's view of a result.
 fn view(result: i64, user: u64, coupon: u64) -> serde_json::Value {
@@ -48,6 +49,12 @@ fn answers() -> BTreeMap<&'static str, serde_json::Value> {
 
 /// The audit's findings about read endpoints that answer so.
 fn told_by<S: Store>(store: &mut S, answers: &BTreeMap<&str, serde_json::Value>) -> String {
+    let report = report_of(store, answers);
+    report.findings.get(&Kind::Misread).map(|found| found.examples.join("\n")).unwrap_or_default()
+}
+
+/// The audit's report, where read endpoints answer so and nothing else is wrong.
+fn report_of<S: Store>(store: &mut S, answers: &BTreeMap<&str, serde_json::Value>) -> AuditReport {
     let asked = store.data().sample(store.claims()).unwrap();
     let reads = fetch(&asked, |path| {
         if let Some(result) = path.strip_prefix("/api/result/") {
@@ -64,7 +71,7 @@ fn told_by<S: Store>(store: &mut S, answers: &BTreeMap<&str, serde_json::Value>)
     .unwrap();
     let report = store.data().audit(&Scope { reads: Some(&reads), ..store.scope(None) }).unwrap();
     assert!(report.findings.keys().all(|kind| *kind == Kind::Misread), "{report}");
-    report.findings.get(&Kind::Misread).map(|found| found.examples.join("\n")).unwrap_or_default()
+    report
 }
 
 fn a_read_endpoint_that_tells_otherwise_than_is_stored_is_found<S: Store>() {
@@ -107,6 +114,38 @@ fn a_read_endpoint_that_tells_otherwise_than_is_stored_is_found<S: Store>() {
     }
 }
 
+fn sums_that_are_told_while_rows_move_are_not_judged_and_lists_are<S: Store>() {
+    let mut store = S::sound();
+    moving(&store, true);
+    let mut damaged = answers();
+    for path in ["/api/room/1/stats", "/api/statistics/global"] {
+        let sums = damaged.get_mut(path).unwrap();
+        sums["results"] = 9.into();
+        sums["plan"] = serde_json::json!({ "moving": true });
+    }
+    let report = report_of(&mut store, &damaged);
+    assert!(report.findings.is_empty(), "{report}");
+    assert!(report.not_checked[&Kind::Misread].contains("rows are being moved"), "{report}");
+    damaged.get_mut("/api/room/1/orders").unwrap()["items"].as_array_mut().unwrap().pop();
+    assert!(told_by(&mut store, &damaged).contains("is stored, and not in it"));
+}
+
+fn sums_of_shards_are_not_judged_if_rows_have_begun_to_move_since_and_those_of_all_are<S: Store>() {
+    let mut store = S::sound();
+    moving(&store, true);
+    let mut damaged = answers();
+    damaged.get_mut("/api/statistics/global").unwrap()["shards"][0]["results"] = 9.into();
+    assert!(told_by(&mut store, &damaged).contains("shard 0: 9 results"), "it has moved for long");
+    store.main(&format!("UPDATE moves SET began = {}", end()));
+    let report = report_of(&mut store, &damaged);
+    assert!(report.findings.is_empty(), "{report}");
+    assert!(report.not_checked[&Kind::Misread].contains("rows are being moved"), "{report}");
+    damaged.get_mut("/api/statistics/global").unwrap()["results"] = 9.into();
+    assert!(told_by(&mut store, &damaged).contains("all: 9 results"));
+}
+
 on_every_store! {
+    sums_that_are_told_while_rows_move_are_not_judged_and_lists_are,
+    sums_of_shards_are_not_judged_if_rows_have_begun_to_move_since_and_those_of_all_are,
     a_read_endpoint_that_tells_otherwise_than_is_stored_is_found,
 }

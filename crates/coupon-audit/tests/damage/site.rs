@@ -144,7 +144,7 @@ impl Site {
         self.main(&format!("INSERT INTO gate_state (id, epoch, open_epoch) VALUES (1, {EPOCH}, {EPOCH})"));
         for shard in 0..2 {
             let (server, name) = (&self.addresses.shards[shard], format!("shard_{shard}"));
-            self.make(server, &name, &schema::shard_migrations(), &schema::shard_columns());
+            self.make(server, &name, &schema::shard_migrations(), &schema::shard_columns(Dialect::MySql));
             self.shard(
                 shard,
                 &format!("INSERT INTO shard_meta (name, value) VALUES ('dataset', '{DATASET}'), ('shard', '{shard}')"),

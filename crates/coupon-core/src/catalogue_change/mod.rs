@@ -12,7 +12,7 @@ use std::fmt;
 pub use coupon::{CouponPatch, CouponRow, CouponWrite, NewCoupon};
 pub use record::{ChangeRecord, OnOffer, Operator, Value};
 
-use crate::{CouponId, LiveRoom, RoomId, RoomStatus, Timestamp, User, UserId, UserLevel};
+use crate::{CouponId, Day, LiveRoom, RoomId, RoomStatus, Timestamp, User, UserId, UserLevel};
 
 /// The most users that one change adds.
 pub const USERS_MAX: usize = 10_000;
@@ -101,13 +101,13 @@ impl Refused {
         }
     }
 
-    /// The refusal of a coupon to be on offer again, or to be made again, whose results have been archived: whoever held one
-    /// would be granted another.
+    /// The refusal of a coupon to be on offer again, or to be made again, whose results have been archived, or are about to
+    /// be: whoever held one would be granted another.
     #[must_use]
     pub fn archived(coupon: CouponId) -> Self {
         Self::Conflict(format!(
-            "coupon {coupon}: results of it have been archived, and with them who held it; it stays over, and another sale \
-             needs another coupon"
+            "coupon {coupon}: results of it have been archived, or an archive of them has begun, and with them goes who held \
+             it; it stays over, and another sale needs another coupon"
         ))
     }
 }
@@ -190,6 +190,12 @@ impl NewRoom {
 #[must_use]
 pub fn room_ended(room: RoomId) -> String {
     format!("room {room} ended")
+}
+
+/// The words for the archive of so many results of a coupon in the record of changes.
+#[must_use]
+pub fn results_archived(rows: i64, before: Day) -> String {
+    format!("{rows} results of before {before} are archived: total_stock falls by as many")
 }
 
 /// A user to be added.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use coupon_core::{CouponId, FailReason, GrabTerms, RequestKey, ResultId, RoomId, Timestamp, UserId};
-use coupon_store::{Offer, Offered, Reservation};
+use coupon_store::{Grant, Offer, Offered, Reservation};
 use serde::{Deserialize, Serialize};
 
 use super::body::Received;
@@ -122,10 +122,10 @@ struct Decided {
 
 impl Decided {
     fn new(grab: Grab, answer: Answer) -> Self {
-        let (reason, result_id, reserved) = match answer {
-            Answer::Granted(reserved) | Answer::Repeated(reserved) => {
-                (None, Some(reserved.id), Some(reserved))
-            }
+        let granted = |grant: Grant| (None, Some(grant.id), Some(grant));
+        let (reason, result_id, grant) = match answer {
+            Answer::Granted(reserved) => granted(reserved.grant()),
+            Answer::Repeated(grant) => granted(grant),
             Answer::Duplicate(id) => (Some(FailReason::Duplicate), Some(id), None),
             Answer::OutOfStock => (Some(FailReason::OutOfStock), None, None),
             Answer::InvalidTime => (Some(FailReason::InvalidTime), None, None),
@@ -134,12 +134,12 @@ impl Decided {
             user_id: grab.user,
             coupon_id: grab.coupon,
             room_id: grab.room,
-            grab_status: u8::from(reserved.is_some()),
+            grab_status: u8::from(grant.is_some()),
             fail_reason: reason.map(FailReason::as_str),
             result_id,
             grab_time: result_id.map(ResultId::time),
-            state: reserved.map(|reserved| reserved.state().as_str()),
-            hold_until: reserved.and_then(|reserved| reserved.hold_until),
+            state: grant.map(|grant| grant.state().as_str()),
+            hold_until: grant.and_then(|grant| grant.hold_until),
         }
     }
 }
@@ -251,7 +251,7 @@ mod tests {
         for (answer, status, reason, state) in [
             (Answer::Granted(owned), 1, None, Some("owned")),
             (Answer::Granted(held), 1, None, Some("held")),
-            (Answer::Repeated(held), 1, None, Some("held")),
+            (Answer::Repeated(held.grant()), 1, None, Some("held")),
             (Answer::Duplicate(id), 0, Some("duplicate"), None),
             (Answer::OutOfStock, 0, Some("out_of_stock"), None),
             (Answer::InvalidTime, 0, Some("invalid_time"), None),

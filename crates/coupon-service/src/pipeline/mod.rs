@@ -28,7 +28,7 @@ pub use counters::{GrabCounters, Outcome};
 
 use coupon_store::failpoints::{self, Point};
 use coupon_store::ids::IdGenerator;
-use coupon_store::{Attempt, Backend, Decided, Decision, PlacedResult, Reservation, Unavailable};
+use coupon_store::{Attempt, Backend, Decided, Decision, Grant, PlacedResult, Reservation, Unavailable};
 
 use crate::telemetry::traces::{Traced, traced};
 use hot::HotWorker;
@@ -89,7 +89,7 @@ pub enum Answer {
     /// Stored.
     Granted(Reservation),
     /// This very request was granted and stored before, whatever became of the result since.
-    Repeated(Reservation),
+    Repeated(Grant),
     /// The user has as many as one may; the first of them is stored under this id.
     Duplicate(ResultId),
     /// None left.

@@ -26,7 +26,7 @@ impl Next {
             }
             // It answers another request, and leaves no room for this one.
             Decision::Pending(reserved) => Self::HandOver(reserved, Answer::Duplicate(reserved.id)),
-            Decision::Repeated(reserved) => Self::Answer(Ok(Answer::Repeated(reserved))),
+            Decision::Repeated(grant) => Self::Answer(Ok(Answer::Repeated(grant))),
             Decision::Duplicate(id) => Self::Answer(Ok(Answer::Duplicate(id))),
             Decision::OutOfStock => Self::Answer(Ok(Answer::OutOfStock)),
             Decision::InvalidTime => Self::Answer(Ok(Answer::InvalidTime)),

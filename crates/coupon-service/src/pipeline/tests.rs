@@ -186,7 +186,7 @@ fn a_request_asked_for_again_is_told_what_it_was_told_first_and_another_is_anoth
         let Ok(Answer::Granted(first)) = pipeline.grab(asking(1, 2, 60, "a")).await else { panic!() };
         assert_eq!((first.slot, first.state()), (0, ResultState::Held));
         assert_eq!(first.hold_until, Some(first.id.time().plus_millis(60_000)));
-        assert_eq!(pipeline.grab(asking(1, 2, 60, "a")).await, Ok(Answer::Repeated(first)));
+        assert_eq!(pipeline.grab(asking(1, 2, 60, "a")).await, Ok(Answer::Repeated(first.grant())));
         let Ok(Answer::Granted(second)) = pipeline.grab(asking(1, 2, 60, "b")).await else { panic!() };
         assert_eq!((second.slot, second.id > first.id), (1, true));
         assert_eq!(pipeline.grab(asking(1, 2, 60, "c")).await, Ok(Answer::Duplicate(first.id)));

@@ -251,7 +251,7 @@ pub(crate) async fn a_user_who_released_may_grab_again_also_in_one_batch_with_ot
         [
             Decision::Granted(0),
             Decision::Pending(second.reservation(0)),
-            Decision::Repeated(first.reservation(0)),
+            Decision::Repeated(first.reservation(0).grant()),
             Decision::Granted(0),
         ]
     );
@@ -280,7 +280,7 @@ pub(crate) async fn a_user_has_as_many_live_results_as_the_limit_says(bench: &Be
     assert_eq!(decide(&backend, &[wish("d")]).await, [Decision::Duplicate(first)]);
     assert_eq!(
         decide(&backend, &[wish("b")]).await,
-        [Decision::Repeated(Reservation::of(&rows[1].result))],
+        [Decision::Repeated(Reservation::of(&rows[1].result).grant())],
         "the same request is the same result"
     );
     changed(&backend, &rows[1], Action::Release, bench.clock().now()).await;
@@ -317,10 +317,9 @@ pub(crate) async fn a_service_that_starts_again_knows_slots_holds_and_requests(b
     assert_eq!(
         decide(&backend, &[again("kept"), again("gone"), again("late"), again("new")]).await,
         [
-            Decision::Repeated(Reservation::of(&kept.result)),
-            // The slot that it had is not remembered beyond the process: it is nobody's.
-            Decision::Repeated(Reservation { slot: 0, ..Reservation::of(&gone.result) }),
-            Decision::Repeated(late.reservation(1)),
+            Decision::Repeated(Reservation::of(&kept.result).grant()),
+            Decision::Repeated(Reservation::of(&gone.result).grant()),
+            Decision::Repeated(late.reservation(1).grant()),
             Decision::Duplicate(kept.result.result_id),
         ]
     );
@@ -461,7 +460,7 @@ pub(crate) async fn a_result_that_was_given_back_is_not_taken_up_from_the_inbox(
     let backend = bench.open();
     assert_eq!(sold(&backend, SCARCE).await, 0);
     settles_at(&backend, SCARCE, 2).await;
-    let repeated = Decision::Repeated(Reservation::of(&row.result));
+    let repeated = Decision::Repeated(Reservation::of(&row.result).grant());
     assert_eq!(decide(&backend, &[holding(&backend, bench, 1, SCARCE, "a")]).await, [repeated]);
     assert_eq!(backend.shards.report(shard_of(1)).await.unwrap().parked, 0);
     backend.lifecycle.close();

@@ -88,7 +88,7 @@ fn a_release_whose_gate_has_lost_its_memory_leaks_nothing_and_sells_nothing_twic
         assert!(filled_after(&backend, before).await > before);
         settles_at(&backend, SCARCE, 1).await;
         let again = holding(&backend, bench, 1, SCARCE, "a");
-        let repeated = Decision::Repeated(Reservation::of(&first.result));
+        let repeated = Decision::Repeated(Reservation::of(&first.result).grant());
         assert_eq!(decide(&backend, &[again]).await, [repeated], "the filling knows of the request");
         assert_eq!(grab(&backend, bench, 5, SCARCE).await, Decision::Granted(0));
         assert_eq!(grab(&backend, bench, 7, SCARCE).await, Decision::OutOfStock);

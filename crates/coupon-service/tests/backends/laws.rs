@@ -6,11 +6,11 @@ use coupon_core::{
     UseStatus, UserId,
 };
 use coupon_store::{
-    Attempt, Change, Changed, Decision, Offer, Offered, PageRequest, PlacedResult, Reservation, Stock,
-    Summary, Totals, Visit,
+    Attempt, Backend, Change, Changed, Decision, Offer, Offered, PageRequest, PlacedResult, Reservation,
+    Stock, Summary, Totals, Visit,
 };
 
-use super::after_grab::changed;
+use super::after_grab::{self, changed, granted};
 use crate::bench::{
     Bench, EARLY, ENDED, INACTIVE, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, placed,
     queries, remaining, shard_of, until,
@@ -146,6 +146,33 @@ pub(crate) async fn a_result_that_contradicts_what_is_stored_is_parked_and_keeps
     assert_eq!((report.parked, report.rows), (1, 17));
     assert_eq!(held_by(&backend, 1).await.iter().filter(|held| held.coupon_id.get() == SCARCE).count(), 1);
     assert_eq!((remaining(&backend, SCARCE).await, remaining(&backend, PLENTY).await), (1, 999));
+    backend.lifecycle.close();
+}
+
+pub(crate) async fn a_parked_result_keeps_its_stock_in_the_slot_that_it_was_granted_also_after_a_start(
+    bench: &Bench,
+) {
+    let backend = bench.open();
+    let wish = |backend: &Backend, limit| Attempt { limit, ..attempt(backend, bench, 1, PLENTY) };
+    let first = granted(&backend, &wish(&backend, 2)).await.result.result_id;
+    let second = wish(&backend, 2);
+    let decided = backend.gate.reserve(1, &[second]).await.unwrap();
+    assert_eq!(decided.decisions, [Decision::Granted(1)]);
+    // Another user's result has its id, which only a mistake can bring about.
+    let mistaken = placed(3, PLENTY, 1, second.id);
+    let row = after_grab::row(&second, second.reservation(1));
+    let _ = backend.hand_over.hand_over(shard_of(1), decided.epoch, vec![mistaken]).await;
+    let _ = backend.hand_over.hand_over(shard_of(1), decided.epoch, vec![row]).await;
+    backend.lifecycle.drain().await.unwrap();
+    assert_eq!(backend.shards.report(shard_of(1)).await.unwrap().parked, 1);
+    backend.lifecycle.close();
+    drop(backend);
+    let backend = bench.open();
+    until("the gate decides", async || backend.gate.ready().is_ok()).await;
+    let stock = backend.gate.stock(coupon_id(PLENTY)).await.unwrap().unwrap();
+    assert_eq!(stock.sold, 3, "two are stored, and one is parked");
+    let asked = [wish(&backend, 2), wish(&backend, 3)];
+    assert_eq!(decide(&backend, &asked).await, [Decision::Duplicate(first), Decision::Granted(2)]);
     backend.lifecycle.close();
 }
 

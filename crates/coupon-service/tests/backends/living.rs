@@ -217,6 +217,19 @@ pub(crate) async fn a_coupon_whose_results_were_archived_stays_over(bench: &Benc
     backend.lifecycle.close();
 }
 
+pub(crate) async fn a_coupon_of_which_an_archive_has_begun_stays_over(bench: &Bench) {
+    let begun = format!(
+        "INSERT INTO catalogue_changes (version, change_time, operator, what, coupon_id) VALUES (1000, 0, 'archive', '', {ENDED})"
+    );
+    bench.edit_main(&begun).await;
+    let backend = bench.open();
+    let ahead = CouponPatch { end_time: Some(hours(1)), ..CouponPatch::default() };
+    let ahead = CatalogueChange::ChangeCoupon(coupon_id(ENDED), ahead);
+    let refused = try_change(&backend, ahead).await.unwrap_err().to_string();
+    assert!(refused.contains(&format!("coupon {ENDED}")) && refused.contains("has begun"), "{refused}");
+    backend.lifecycle.close();
+}
+
 pub(crate) async fn a_coupon_that_is_made_can_be_grabbed_and_is_made_once(bench: &Bench) {
     let backend = bench.open();
     let make = |coupon| CatalogueChange::CreateCoupon(coupon);

@@ -134,7 +134,7 @@ fn a_folder_of_an_earlier_version_is_taken_up() {
         let main = rusqlite::Connection::open(dir.join("main.sqlite")).unwrap();
         main.query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0)).unwrap()
     };
-    assert_eq!(format(dir.path()), "4", "so that an earlier version refuses it");
+    assert_eq!(format(dir.path()), "5", "so that an earlier version refuses it");
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn databases_of_an_earlier_version_are_taken_up() {
             assert_eq!(versions.len(), 1, "{versions:?}");
             assert_eq!((versions[0].number, &*versions[0].layout), (1, &*Recorded.layout()));
             assert_taken_up(&backend).await;
-            assert_eq!(format_of(&options).await, "5", "so that an earlier version refuses it");
+            assert_eq!(format_of(&options).await, "6", "so that an earlier version refuses it");
         }
         assert_eq!(places_of(&options).await, [(0, 0), (1, 1)], "they stay there when servers are added");
         on_database(&options, "shard_1", &["SELECT slot, request FROM retired_coupon_results"]).await;
@@ -358,8 +358,8 @@ fn databases_that_an_earlier_version_is_at_work_on_are_refused() {
         let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
         assert_taken_up(&backend).await;
         // A later version's data is refused by its format.
-        on_database(&options, "main", &["UPDATE meta SET value = '6' WHERE name = 'format'"]).await;
+        on_database(&options, "main", &["UPDATE meta SET value = '7' WHERE name = 'format'"]).await;
         let refused = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap_err();
-        assert!(format!("{refused:#}").contains("format 6"), "{refused:#}");
+        assert!(format!("{refused:#}").contains("format 7"), "{refused:#}");
     });
 }

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use coupon_core::books::{self, Changes, Moved};
 use coupon_core::catalogue_change::{CatalogueChange, Operator};
-use coupon_core::{CouponId, Day, ShardId, Timestamp};
+use coupon_core::{CouponId, Day, ShardId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use super::archive::end_for_good;
 use super::books::{apply, position};
-use super::catalogue::{Made, first_not_over, make};
+use super::catalogue::{Made, make};
 use super::live::Live;
 use super::state::{ShardState, lock};
 use crate::clock::Clock;
@@ -23,7 +24,7 @@ use crate::layouts::Previous;
 use crate::measure::Applied as Measured;
 use crate::outage::TaskOutage;
 use crate::set_aside::{Place, SetAside};
-use crate::{Applied, ChangeError, Moving, Unavailable, VersionRecord};
+use crate::{Applied, ChangeError, Moving, NotOver, Unavailable, VersionRecord};
 
 /// The time for which entries gather before they are applied: not every commit needs a transaction in main.
 const GATHER: Duration = Duration::from_millis(200);
@@ -70,17 +71,14 @@ pub(super) enum LayoutStep {
 
 /// A step of an archive.
 pub(super) enum ArchiveStep {
-    /// Results of these coupons, of the days before one, are about to go, since this operator asked for it. A line among the changes
-    /// says so, and from now on no coupon that is over comes to be on offer again.
-    Begin(Vec<CouponId>, Day, Operator),
+    /// So many results of these coupons, of the days before one, are about to go, since this operator asked for it. Lines among the
+    /// changes say so, and from now on no coupon that is over comes to be on offer again.
+    Begin(BTreeMap<CouponId, i64>, Day, Operator),
     /// It has ended.
     End,
 }
 
-/// A coupon whose end has not come: nothing of it is archived.
-pub(super) type NotOver = Option<(CouponId, Timestamp)>;
-
-type ArchiveReply = oneshot::Sender<Result<NotOver, Unavailable>>;
+type ArchiveReply = oneshot::Sender<Result<Option<NotOver>, Unavailable>>;
 
 type LayoutReply = oneshot::Sender<Result<Option<Previous>, Unavailable>>;
 
@@ -137,7 +135,7 @@ impl ToMain {
     }
 
     /// Has main go by a step of an archive, on a thread that may be blocked. Where a coupon is not over, nothing is done.
-    pub(super) fn archive_blocking(&self, step: ArchiveStep) -> Result<NotOver, Unavailable> {
+    pub(super) fn archive_blocking(&self, step: ArchiveStep) -> Result<Option<NotOver>, Unavailable> {
         let (reply, answer) = oneshot::channel();
         self.send(Note::Archive(Box::new((step, reply))))?;
         answer.blocking_recv().map_err(|_| stopped())?
@@ -363,13 +361,13 @@ impl Applier {
     }
 
     /// Goes by a step of an archive. Changes take their turn with it: what is over stays over from its beginning to its end.
-    fn archive(&mut self, step: &ArchiveStep) -> Result<NotOver, Unavailable> {
+    fn archive(&mut self, step: &ArchiveStep) -> Result<Option<NotOver>, Unavailable> {
         let ArchiveStep::Begin(coupons, before, operator) = step else {
             self.archiving = None;
             return Ok(None);
         };
         let now = self.clock.now();
-        let not_over = first_not_over(&self.db, coupons, now)
+        let not_over = end_for_good(&self.db, coupons, *before, now)
             .map_err(|error| Unavailable::new("the main database", error))?;
         if not_over.is_none() {
             let what = format!("results of the days before {before} are archived");

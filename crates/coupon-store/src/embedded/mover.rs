@@ -107,7 +107,7 @@ impl MoverThread {
         if state.closed {
             return Err(std::io::Error::other("it is stopping"));
         }
-        let (pace, progress) = (Pace::new(begun.rate), Progress::default());
+        let (pace, progress) = (Pace::new(begun.rate), Progress::after(begun.looked_at));
         let movement = Arc::new(Movement { begun, pace, progress });
         let job = Job { files, layouts, to_main, movement: Arc::clone(&movement) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

@@ -74,6 +74,7 @@ pub(super) fn park(
         table.to_string(),
         reason,
         now.millis(),
+        result.slot,
     ])?;
     Ok(parked == 1)
 }

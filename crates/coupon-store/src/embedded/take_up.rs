@@ -11,6 +11,7 @@ use super::inbox::{self, Inbox};
 use super::moves;
 use super::sql::{self, Reserved};
 use crate::gate::REMEMBERED_MS;
+use crate::statements::PARKED;
 use crate::{PlacedResult, Reservation};
 
 /// The results of a shard's file, wherever in it they are.
@@ -121,16 +122,17 @@ fn one(gate: &MemoryGate, coupon: CouponId, user: UserId, reserved: Reservation)
 }
 
 /// Parked results hold their stock, until a person decides.
-fn restore_parked(gate: &MemoryGate, (coupon, user, id): (CouponId, UserId, ResultId)) -> ResultId {
-    gate.restore_parked(coupon, user, id);
-    id
+fn restore_parked(gate: &MemoryGate, (coupon, user, parked): (CouponId, UserId, Reservation)) -> ResultId {
+    gate.restore_parked(coupon, user, parked);
+    parked.id
 }
 
-fn parked(db: &Connection) -> rusqlite::Result<Vec<(CouponId, UserId, ResultId)>> {
-    let mut statement = db.prepare("SELECT coupon_id, user_id, result_id FROM parked_results")?;
+fn parked(db: &Connection) -> rusqlite::Result<Vec<(CouponId, UserId, Reservation)>> {
+    let mut statement = db.prepare(PARKED)?;
     let rows = statement.query_map([], |row| {
         let (coupon, user) = (sql::parsed(row, 0, CouponId::new)?, sql::parsed(row, 1, UserId::new)?);
-        Ok((coupon, user, sql::parsed(row, 2, ResultId::from_number)?))
+        let id = sql::parsed(row, 2, ResultId::from_number)?;
+        Ok((coupon, user, Reservation { slot: row.get(3)?, ..Reservation::plain(id) }))
     })?;
     rows.collect()
 }

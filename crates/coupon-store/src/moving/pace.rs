@@ -84,7 +84,10 @@ impl Pace {
 /// How far a mover has come.
 #[derive(Debug)]
 pub(crate) struct Progress {
+    /// The rows that were looked at: the most that any look at everything has come to.
     pub(crate) looked_at: AtomicU64,
+    /// Those of the present look.
+    this_look: AtomicU64,
     pub(crate) moved: AtomicU64,
     /// The reason why it does not go on everywhere, in words.
     trouble: Mutex<Option<String>>,
@@ -93,15 +96,30 @@ pub(crate) struct Progress {
 
 impl Default for Progress {
     fn default() -> Self {
-        let (looked_at, moved) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { looked_at, moved, trouble: Mutex::default(), rate: Rate::new() }
+        Self::after(0)
     }
 }
 
 impl Progress {
-    /// Everything is looked at once more.
+    /// A movement that goes on after so many rows were looked at.
+    pub(crate) fn after(looked_at: u64) -> Self {
+        Self {
+            looked_at: AtomicU64::new(looked_at),
+            this_look: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
+            trouble: Mutex::default(),
+            rate: Rate::new(),
+        }
+    }
+
+    /// Everything is looked at once more. The number goes on where this look comes further than those before.
     pub(crate) fn begin(&self) {
-        self.looked_at.store(0, Ordering::Relaxed);
+        self.this_look.store(0, Ordering::Relaxed);
+    }
+
+    /// True until the present look has come to the first row.
+    pub(crate) fn is_at_the_beginning(&self) -> bool {
+        self.this_look.load(Ordering::Relaxed) == 0
     }
 
     /// The reason why it does not go on everywhere, in words, if there is one.
@@ -125,7 +143,9 @@ impl Progress {
     }
 
     pub(super) fn looked_at(&self, rows: usize) {
-        self.looked_at.fetch_add(rows as u64, Ordering::Relaxed);
+        let rows = rows as u64;
+        let reached = self.this_look.fetch_add(rows, Ordering::Relaxed) + rows;
+        self.looked_at.fetch_max(reached, Ordering::Relaxed);
     }
 
     pub(super) fn moved(&self, rows: usize) {
@@ -159,6 +179,22 @@ mod tests {
         let began = Instant::now();
         tokio::join!(slow, faster);
         assert!(began.elapsed() <= Duration::from_millis(300), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn what_was_looked_at_grows_however_often_everything_is_looked_at() {
+        let progress = Progress::after(10);
+        let shown = |progress: &Progress| progress.looked_at.load(Ordering::Relaxed);
+        let mut seen = Vec::new();
+        for looks in [&[8, 7][..], &[9], &[9, 9]] {
+            progress.begin();
+            assert!(progress.is_at_the_beginning());
+            for rows in looks {
+                progress.looked_at(*rows);
+                seen.push(shown(&progress));
+            }
+        }
+        assert_eq!(seen, [10, 15, 15, 15, 18]);
     }
 
     #[tokio::test(flavor = "current_thread", start_paused = true)]

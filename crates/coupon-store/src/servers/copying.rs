@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail, ensure};
 use coupon_core::Timestamp;
+use coupon_core::schema::{self, Dialect};
 use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable as _;
 
 use super::cluster::{Cluster, Making};
+use super::columns;
 use super::format::{FORMAT, take_over};
 use super::wipe;
 use crate::carried::COPYING;
@@ -47,10 +49,13 @@ impl Cluster {
             label.layout
         );
         let recorded = self.recorded().await?;
-        for (shard, _) in recorded.numbered() {
+        // An earlier version may have begun it: its shards lack columns, and its rows of state have other keys.
+        for (shard, database) in recorded.numbered() {
             recorded.check_shard(shard, &label.dataset).await?;
+            let mut conn = database.connect_alone().await?;
+            let lacking = schema::shard_columns(Dialect::MySql);
+            columns::add(&mut conn, &lacking).await.map_err(|error| database.error(&error))?;
         }
-        // An earlier version may have begun it, and gave its rows of state other keys.
         let states = recorded.numbered().map(|(_, shard)| (shard, "shard_state"));
         for (database, table) in states.chain([(main, "gate_state")]) {
             let mut conn = database.connect_alone().await?;

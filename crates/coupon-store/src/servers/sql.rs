@@ -361,9 +361,9 @@ pub(super) async fn park(
     reason: &str,
     now: Timestamp,
 ) -> mysql_async::Result<()> {
-    let CouponResult { result_id, user_id, coupon_id, room_id, .. } = result;
+    let CouponResult { result_id, user_id, coupon_id, room_id, slot, .. } = result;
     let ids = (result_id.number(), user_id.get(), coupon_id.get(), room_id.get());
-    let row = (ids.0, ids.1, ids.2, ids.3, table.to_string(), reason, now.millis());
+    let row = (ids.0, ids.1, ids.2, ids.3, table.to_string(), reason, now.millis(), slot);
     conn.exec_drop(statements::park(MYSQL), row).await
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coupon_core::{CouponId, RequestKey, ResultId, Timestamp, UserId, VersionNumber};
 use coupon_store::servers::seam::{Fence, Held, Hold, Mark, Release, Remembers, Terms, Unchecked, Versions};
-use coupon_store::{Attempt, Decision, Reservation};
+use coupon_store::{Attempt, Decision, Grant, Reservation};
 
 /// The time for which a request is remembered after its result gave its stock back.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
@@ -40,7 +40,7 @@ pub struct EpochMemory {
     /// The version of the catalogue that they are of.
     fenced_at: u64,
     /// Requests whose results gave their stock back: what they got, and until when that is remembered.
-    answers: BTreeMap<(CouponId, UserId, RequestKey), (Reservation, Timestamp)>,
+    answers: BTreeMap<(CouponId, UserId, RequestKey), (Grant, Timestamp)>,
     /// The rows that are to be looked at again.
     pub unchecked: Vec<Unchecked>,
 }
@@ -209,12 +209,7 @@ impl EpochMemory {
     pub(super) fn remember(&mut self, hold: &Hold, left: Duration, now: Timestamp) {
         let (Ok(coupon), Ok(user)) = (CouponId::new(hold.coupon), UserId::new(hold.user)) else { return };
         let (Some(request), Some(reserved)) = (hold.request, reservation(hold, false)) else { return };
-        self.remember_until((coupon, user, request), reserved, after(now, left));
-    }
-
-    /// An answer has no slot any more.
-    fn remember_until(&mut self, asked: (CouponId, UserId, RequestKey), got: Reservation, until: Timestamp) {
-        self.answers.insert(asked, (Reservation { slot: 0, ..got }, until));
+        self.answers.insert((coupon, user, request), (reserved.grant(), after(now, left)));
     }
 
     /// Lets go of a result, where exactly it is held.
@@ -229,7 +224,7 @@ impl EpochMemory {
         memory.holders.remove(&(user.get(), slot));
         self.pending.remove(&Mark { user, coupon, slot, id });
         if let Some(request) = request {
-            self.remember_until((coupon, user, request), held.reserved, after(now, REMEMBERED));
+            self.answers.insert((coupon, user, request), (held.reserved.grant(), after(now, REMEMBERED)));
         }
     }
 
@@ -282,7 +277,7 @@ impl EpochMemory {
                 return Decision::Granted(*slot);
             }
             if request.is_some() && held.reserved.request == request {
-                return held_as(held, Decision::Repeated);
+                return held_as(held, |held| Decision::Repeated(held.grant()));
             }
         }
         let before = request.and_then(|request| self.answers.get(&(of, user, request)));

@@ -125,10 +125,13 @@ fn hold(row: &CouponResult) -> Hold {
     }
 }
 
-/// Of a result that is parked its id is known, and whose it is.
+/// Of a result that is parked its id is known, whose it is, and its slot.
 fn parked(row: &CouponResult) -> Hold {
-    let CouponResult { result_id, user_id, coupon_id, room_id, .. } = *row;
-    hold(&CouponResult::granted(result_id, user_id, coupon_id, room_id))
+    let CouponResult { result_id, user_id, coupon_id, room_id, slot, .. } = *row;
+    hold(&CouponResult {
+        slot: slot.or(Some(0)),
+        ..CouponResult::granted(result_id, user_id, coupon_id, room_id)
+    })
 }
 
 /// A process's way to a shard.

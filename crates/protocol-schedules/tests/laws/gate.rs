@@ -123,6 +123,18 @@ pub(crate) async fn a_parked_hold_is_told_from_others_and_gives_way_to_a_stored_
     assert_eq!(held, [Some(Held::Result(plain(6))), Some(Held::Parked(id(7).number()))]);
 }
 
+pub(crate) async fn a_parked_hold_takes_stock_in_its_own_slot_beside_a_stored_one(servers: &Servers) {
+    let (gate, epoch) = filled(servers).await;
+    gate.hold(&epoch, &[hold(1, 5)]).await.unwrap();
+    gate.hold_parked(&epoch, &[Hold { slot: 1, ..hold(1, 6) }, hold(1, 7)]).await.unwrap();
+    let held = gate.held(&epoch, &[mark(1, 0), Mark { slot: 1, ..mark(1, 0) }]).await.unwrap();
+    assert_eq!(held, [Some(Held::Result(plain(5))), Some(Held::Parked(id(6).number()))]);
+    assert_eq!(decide(&*gate, &epoch, &[attempt(2, 1, 9)]).await, [Decision::OutOfStock]);
+    // A user may have as many as before: what is parked counts among them.
+    let more = Attempt { limit: 2, ..attempt(1, 1, 9) };
+    assert_eq!(decide(&*gate, &epoch, &[more]).await, [Decision::Duplicate(id(5))]);
+}
+
 pub(crate) async fn terms_change_unless_those_of_a_later_version_are_there(servers: &Servers) {
     let (gate, epoch) = filled(servers).await;
     let ended = Terms { active: false, ..terms(1, 1) };

@@ -52,7 +52,8 @@ pub(crate) async fn a_user_gets_as_many_as_they_may_and_a_request_gets_one_answe
     let held = gate.held(&epoch, &[mark(1, 3)]).await.unwrap();
     assert_eq!(held, [Some(Held::Result(reserved(3, 1)))]);
     gate.unmark(&epoch, &marks).await.unwrap();
-    let expected = [Decision::Granted(1), Decision::Repeated(reserved(3, 1)), Decision::Duplicate(id(1))];
+    let expected =
+        [Decision::Granted(1), Decision::Repeated(reserved(3, 1).grant()), Decision::Duplicate(id(1))];
     assert_eq!(decide(&*gate, &epoch, &[of(3, 3), of(6, 3), of(7, 7)]).await, expected);
     let holders = gate.holders(&epoch, coupon(1)).await.unwrap();
     assert_eq!((holders.users, holders.holds), (vec![user(1)], 2));
@@ -89,7 +90,7 @@ async fn changes_of_limit(gate: &dyn GateServer, epoch: &Epoch) {
     let plain = |by, after_ms| Attempt::plain(user(by), coupon(1), id(after_ms));
     let stored = Decision::Duplicate(id(3));
     let lowered = [again, of(1, 14)];
-    assert_eq!(decide(gate, epoch, &lowered).await, [Decision::Repeated(reserved(3, 2)), stored]);
+    assert_eq!(decide(gate, epoch, &lowered).await, [Decision::Repeated(reserved(3, 2).grant()), stored]);
     let final_ones = [plain(1, 15), plain(2, 16), plain(2, 17)];
     let second = Decision::Pending(Reservation::plain(id(16)));
     assert_eq!(decide(gate, epoch, &final_ones).await, [stored, Decision::Granted(0), second]);
@@ -112,7 +113,7 @@ pub(crate) async fn what_is_let_go_of_is_free_and_its_request_keeps_its_answer(s
     assert_eq!(sold(&*gate, &epoch).await, 1);
     assert_eq!(gate.pending(&epoch).await, Ok(vec![Mark::of(&result(1, 1))]), "its mark goes with it");
     let again = [attempt(1, 3, request(2)), attempt(2, 4, request(4)), attempt(1, 5, request(5))];
-    let expected = [Decision::Repeated(reserved(2, 0)), Decision::Granted(0), Decision::OutOfStock];
+    let expected = [Decision::Repeated(reserved(2, 0).grant()), Decision::Granted(0), Decision::OutOfStock];
     assert_eq!(decide(&*gate, &epoch, &again).await, expected);
     gate.let_go(&epoch, &[release(2, id(4), 0, Some(request(4)))]).await.unwrap();
     let mut holders = gate.holders(&epoch, coupon(1)).await.unwrap();
@@ -143,7 +144,7 @@ pub(crate) async fn a_request_that_was_answered_before_a_filling_is_remembered(s
     let answered = Hold { slot: 0, given_back: Some(noon()), ..hold_of(&row) };
     gate.remember(&epoch, &[(answered, HOUR)]).await.unwrap();
     let asked = [attempt(1, 5, request(1)), attempt(2, 6, request(1)), attempt(1, 7, request(7))];
-    let expected = [Decision::Repeated(reserved(1, 0)), Decision::Granted(0), Decision::Granted(0)];
+    let expected = [Decision::Repeated(reserved(1, 0).grant()), Decision::Granted(0), Decision::Granted(0)];
     assert_eq!(decide(&*gate, &epoch, &asked).await, expected);
     assert_eq!(sold(&*gate, &epoch).await, 2);
 }

@@ -165,3 +165,16 @@ fn a_source_that_sold_on_after_the_copy_was_cut_short_is_not_mixed_into_it() {
     let error = format!("{:#}", from.copy_to(&to).unwrap_err());
     assert!(error.contains("is not what it was") && error.contains("--anew"), "{error}");
 }
+
+#[test]
+fn a_copy_that_is_not_complete_is_nothing_to_be_audited_and_says_so() {
+    let from = Here::folder("hash", 4);
+    from.seed(PAST);
+    for to in Here::both("copy_audited", "range-time", 3) {
+        assert!(!cut_after(20, &from, &to));
+        let error = format!("{:#}", to.try_audit().unwrap_err());
+        assert!(error.contains("is to be a copy of data set") && error.contains("not complete"), "{error}");
+        from.copy_to(&to).unwrap();
+        to.assert_sound(PAST);
+    }
+}

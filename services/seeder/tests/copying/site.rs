@@ -172,11 +172,16 @@ impl Here {
 
     /// What the auditor says of it.
     pub(crate) fn audit(&self) -> AuditReport {
+        self.try_audit().unwrap()
+    }
+
+    /// The same where it may be nothing to be audited.
+    pub(crate) fn try_audit(&self) -> Result<AuditReport> {
         let data = match &self.kind {
             Kind::Folder(_) => Data::Folder(self.folder_path()),
             Kind::Servers(place) => audited(&place.settings, &place.settings.namespace).unwrap(),
         };
-        data.audit(&Scope { drained: true, ..Scope::default() }).unwrap()
+        data.audit(&Scope { drained: true, ..Scope::default() })
     }
 
     /// The auditor finds nothing in it, and as many rows.

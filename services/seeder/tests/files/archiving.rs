@@ -131,6 +131,41 @@ fn what_is_held_or_answers_its_request_stays_and_what_gave_its_stock_back_goes_w
     }
 }
 
+#[test]
+fn an_archive_is_a_line_of_the_record_of_changes_for_each_coupon_whose_total_falls() {
+    let dir = tempfile::tempdir().unwrap();
+    seed(dir.path(), "hash", &small(2_000));
+    let main = main_db(dir.path());
+    let totals = || -> std::collections::BTreeMap<i64, i64> {
+        let mut coupons = main.prepare("SELECT coupon_id, total_stock FROM coupons").unwrap();
+        let rows = coupons.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let before = totals();
+    archive(dir.path(), "2026-11-20").unwrap();
+    let fallen: Vec<(i64, String)> = totals()
+        .into_iter()
+        .filter_map(|(coupon, total)| Some((coupon, before[&coupon] - total)).filter(|(_, by)| *by > 0))
+        .map(|(coupon, by)| {
+            (coupon, format!("{by} results of before 2026-11-20 are archived: total_stock falls by as many"))
+        })
+        .collect();
+    assert!(!fallen.is_empty());
+    let sql = "SELECT coupon_id, what FROM catalogue_changes WHERE operator = 'archive' ORDER BY coupon_id";
+    let mut lines = main.prepare(sql).unwrap();
+    let lines = lines.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let lines: Vec<(i64, String)> = lines.map(Result::unwrap).collect();
+    assert_eq!(lines, fallen);
+    assert_eq!(number(&main, "SELECT version FROM catalogue_state"), fallen.len() as i64);
+    let audit = || coupon_audit::Data::Folder(dir.path().to_owned()).audit(&Default::default()).unwrap();
+    assert_eq!(audit().violations(), 0, "{}", audit());
+    // One of which the record does not tell.
+    main.execute("DELETE FROM catalogue_changes WHERE version = 1", []).unwrap();
+    let found = audit();
+    assert_eq!(found.violations(), 1, "{found}");
+    assert!(found.to_string().contains("names no archive of it"), "{found}");
+}
+
 /// A crash between the shard's commit and main's leaves the outbox entry there, not yet applied.
 #[test]
 fn an_archive_that_was_cut_short_is_finished_by_the_next_one() {
@@ -179,6 +214,7 @@ fn results_of_a_coupon_on_offer_or_only_withdrawn_are_kept_and_nothing_changes()
         let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
         assert!(error.contains("coupon 501") && error.contains("--before"), "{error}");
         assert_eq!(rows(dir.path(), 4).len(), 2_000);
+        assert_eq!(number(&main_db(dir.path()), "SELECT COUNT(*) FROM catalogue_changes"), 0);
     }
     assert_books_balance(dir.path(), &rows(dir.path(), 4));
 }
@@ -187,7 +223,9 @@ fn results_of_a_coupon_on_offer_or_only_withdrawn_are_kept_and_nothing_changes()
 fn parked_results_must_be_resolved_first() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(100));
-    shard_db(dir.path(), 2).execute("INSERT INTO parked_results VALUES (1, 1, 1, 1, '', '', 0)", []).unwrap();
+    shard_db(dir.path(), 2)
+        .execute("INSERT INTO parked_results VALUES (1, 1, 1, 1, '', '', 0, 0)", [])
+        .unwrap();
     let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
     assert!(error.contains("shard 2") && error.contains("parked"), "{error}");
 }

@@ -68,7 +68,7 @@ fn results_of_a_coupon_on_offer_or_only_withdrawn_are_kept_and_nothing_changes()
 fn parked_results_must_be_resolved_first() {
     let place = Place::new("parked");
     place.seed("hash", &small(100), false);
-    place.run(Some(2), "INSERT INTO parked_results VALUES (1, 1, 1, 1, '', '', 0)");
+    place.run(Some(2), "INSERT INTO parked_results VALUES (1, 1, 1, 1, '', '', 0, 0)");
     let error = archive(&place, "2026-11-22").unwrap_err().to_string();
     assert!(error.contains("shard 2") && error.contains("parked"), "{error}");
     assert_eq!(place.rows(), 100);

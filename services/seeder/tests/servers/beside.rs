@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
 
+use coupon_audit::{AuditReport, Kind, Scope};
 use coupon_core::{Day, Timestamp};
-use coupon_seeding::{SeedOptions, Silent};
+use coupon_seeding::{SeedOptions, Silent, audited};
 use coupon_store::clock::Clock;
 use coupon_strategies::REGISTER;
 
@@ -138,4 +141,93 @@ fn grabs_go_on_while_old_days_are_retired_and_none_is_lost() {
         assert_eq!(place.rows(), i64::try_from(told.len()).unwrap(), "{name}: all that was old has gone");
         place.assert_books_balance();
     }
+}
+
+/// Waits until a question to main counts something.
+fn until_some(place: &Place, question: &str) {
+    let began = Instant::now();
+    while place.number(None, question) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "{question}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+/// A place with a coupon that is over and has results, a service, and the path of the coupon.
+fn with_one_that_is_over(namespace: &str) -> (Place, Service, i64) {
+    let place = seeded(namespace, "hash");
+    let service = start(&place, "hash", "all");
+    let coupon = *place.counts().keys().next().unwrap();
+    (place, service, coupon)
+}
+
+#[test]
+fn an_end_that_an_operator_moves_just_before_an_archive_stops_it_before_anything_goes() {
+    let (place, service, coupon) = with_one_that_is_over("moved_first");
+    // An operator's change has the catalogue; the archive has counted, and waits for it.
+    let make =
+        "INSERT INTO catalogue_state (id, version) VALUES (1, 0) ON DUPLICATE KEY UPDATE version = version";
+    let mut changing = place.begin(None, make);
+    let archived = scope(|scope| {
+        let archiving = scope.spawn(|| archive(&place, |today| today));
+        let waits = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'INSERT INTO catalogue_state%'";
+        until_some(&place, waits);
+        let tomorrow = Clock::system().now().plus_millis(86_400_000).millis();
+        changing.run(&format!("UPDATE coupons SET end_time = {tomorrow} WHERE coupon_id = {coupon}"));
+        changing.run("UPDATE catalogue_state SET version = version + 1");
+        changing.run(&format!(
+            "INSERT INTO catalogue_changes (version, change_time, operator, what, coupon_id) \
+             SELECT version, 0, 'ann', 'end_time', {coupon} FROM catalogue_state"
+        ));
+        changing.run("COMMIT");
+        archiving.join().unwrap()
+    });
+    let error = archived.unwrap_err().to_string();
+    assert!(error.contains(&format!("coupon {coupon} is on offer")), "{error}");
+    assert_eq!(place.rows(), 3_000, "nothing was retired");
+    let named = "SELECT COUNT(*) FROM catalogue_changes WHERE operator = 'archive'";
+    assert_eq!(place.number(None, named), 0, "no coupon is over for good");
+    service.drain();
+    place.assert_books_balance();
+}
+
+#[test]
+fn an_end_stays_where_it_is_once_an_archive_has_begun_and_operators_see_why_totals_fall() {
+    let (place, service, coupon) = with_one_that_is_over("moved_later");
+    // The archive has begun, and waits before the first result goes.
+    let oldest =
+        format!("SELECT result_id FROM {} ORDER BY result_id LIMIT 1 FOR UPDATE", place.tables(0)[0]);
+    let mut holding = place.begin(Some(0), &oldest);
+    let tomorrow = Clock::system().now().plus_millis(86_400_000);
+    let (status, told) = scope(|scope| {
+        let archiving = scope.spawn(|| archive(&place, |today| today));
+        let named = format!(
+            "SELECT COUNT(*) FROM catalogue_changes WHERE operator = 'archive' AND coupon_id = {coupon}"
+        );
+        until_some(&place, &named);
+        assert_eq!(place.rows(), 3_000);
+        let path = format!("/admin/coupons/{coupon}");
+        let moved = service.ask("PATCH", &path, &format!(r#"{{"end_time":"{tomorrow}"}}"#));
+        holding.run("COMMIT");
+        archiving.join().unwrap().unwrap();
+        moved
+    });
+    assert_eq!(status, 409, "{told}");
+    assert!(told["detail"].as_str().unwrap().contains("an archive of them has begun"), "{told}");
+    service.drain();
+    assert_eq!(place.rows(), 0);
+    place.assert_books_balance();
+    let (_, changes) = service.ask("GET", "/admin/changes?limit=1000", "");
+    let changes = changes["items"].as_array().unwrap();
+    let line = changes.iter().find(|change| change["coupon_id"] == coupon).unwrap();
+    assert_eq!(line["operator"], "archive", "{line}");
+    assert!(line["what"].as_str().unwrap().contains("are archived: total_stock falls"), "{line}");
+    let audit = || -> AuditReport {
+        let data = audited(&place.settings, &place.settings.namespace).unwrap();
+        data.audit(&Scope::default()).unwrap()
+    };
+    assert_eq!(audit().violations(), 0, "{}", audit());
+    place.run(None, &format!("DELETE FROM catalogue_changes WHERE coupon_id = {coupon}"));
+    let found = audit();
+    assert_eq!((found.count(Kind::Miscounted), found.violations()), (1, 1), "{found}");
+    assert!(found.to_string().contains("names no archive of it"), "{found}");
 }

@@ -75,18 +75,34 @@ impl Place {
         shard: Option<usize>,
         sql: &str,
     ) -> mysql_async::Result<Vec<Vec<Option<String>>>> {
-        let namespace = &self.settings.namespace;
-        let (url, database) = match shard {
-            None => (&self.settings.main, format!("{namespace}_main")),
-            Some(shard) => (&self.settings.shards[shard], format!("{namespace}_shard_{shard}")),
-        };
+        let (opts, database) = self.database(shard);
         block_on(async {
-            let mut conn = Conn::new(Opts::from_url(url.expose()).unwrap()).await.unwrap();
+            let mut conn = Conn::new(opts).await.unwrap();
             conn.query_drop(format!("USE {database}")).await?;
             let rows: Vec<Row> = conn.query(sql).await?;
             conn.disconnect().await?;
             Ok(rows.into_iter().map(|row| row.unwrap().into_iter().map(text).collect()).collect())
         })
+    }
+
+    /// The server of main, or of a shard, and the name of the database.
+    fn database(&self, shard: Option<usize>) -> (Opts, String) {
+        let namespace = &self.settings.namespace;
+        let (url, database) = match shard {
+            None => (&self.settings.main, format!("{namespace}_main")),
+            Some(shard) => (&self.settings.shards[shard], format!("{namespace}_shard_{shard}")),
+        };
+        (Opts::from_url(url.expose()).unwrap(), database)
+    }
+
+    /// Begins a transaction by a statement, and keeps what that locks until it is committed, or the answer is dropped.
+    pub(crate) fn begin(&self, shard: Option<usize>, sql: &str) -> Locked {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (opts, database) = self.database(shard);
+        let conn = runtime.block_on(Conn::new(opts)).unwrap();
+        let mut locked = Locked { conn: Some(conn), runtime };
+        [&format!("USE {database}"), "START TRANSACTION", sql].into_iter().for_each(|sql| locked.run(sql));
+        locked
     }
 
     /// Takes a lock of main's server, for as long as the answer lives.
@@ -212,10 +228,19 @@ impl Place {
     }
 }
 
-/// A lock of main's server.
+/// A connection that has something locked.
 pub(crate) struct Locked {
     conn: Option<Conn>,
     runtime: Runtime,
+}
+
+impl Locked {
+    /// Runs a statement over its connection.
+    pub(crate) fn run(&mut self, sql: &str) {
+        if let Some(conn) = &mut self.conn {
+            self.runtime.block_on(conn.query_drop(sql)).unwrap();
+        }
+    }
 }
 
 impl Drop for Locked {

@@ -3,10 +3,11 @@
 //! Services do the same all the time; main's row for a shard makes everybody take turns, and says what is done.
 
 use anyhow::{Context, Result};
-use coupon_core::{CouponId, Timestamp};
+use coupon_core::{CouponId, Day, Timestamp};
+use coupon_store::NotOver;
 use coupon_store::servers::books::settle;
 use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::mysql::{Database, DatabaseError};
+use coupon_store::servers::mysql::{Database, DatabaseError, end_for_good, first_not_over};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
@@ -29,34 +30,27 @@ impl Books {
         Ok(Self { main: cluster.main.clone(), lock, dataset: dataset.to_owned() })
     }
 
-    /// A connection for whatever waits for others, or has them wait; while this program still has the books.
-    async fn connect(&mut self) -> Result<Conn, DatabaseError> {
-        self.keep().await?;
-        self.main.connect().await
-    }
-
     /// Makes sure that this program still has the books.
     async fn keep(&mut self) -> Result<(), DatabaseError> {
         self.lock.ping().await.map_err(|error| self.main.error(&error))
     }
 
-    /// The first of the coupons whose end has not come, and its end: one that is withdrawn may be on offer again.
-    pub(super) async fn first_on_offer(
+    /// The first of these coupons that is not over.
+    pub(super) async fn first_not_over(&mut self, going: &Counts, now: Timestamp) -> Result<Option<NotOver>> {
+        self.keep().await?;
+        let coupons: Vec<CouponId> = going.keys().copied().collect();
+        Ok(first_not_over(&self.main, &coupons, now).await?)
+    }
+
+    /// Takes coupons out of sale for good, unless one of them is not over: then it is returned, and nothing is changed.
+    pub(super) async fn end_for_good(
         &mut self,
-        counts: &Counts,
+        going: &Counts,
+        before: Day,
         now: Timestamp,
-    ) -> Result<Option<(CouponId, Timestamp)>> {
-        let sql = "SELECT end_time FROM coupons WHERE coupon_id = ? AND end_time > ?";
-        let mut conn = self.connect().await?;
-        for coupon in counts.keys() {
-            let wanted = (coupon.get(), now.millis());
-            let end: Option<i64> =
-                conn.exec_first(sql, wanted).await.map_err(|error| self.main.error(&error))?;
-            if let Some(end) = end {
-                return Ok(Some((*coupon, Timestamp::from_millis(end))));
-            }
-        }
-        Ok(None)
+    ) -> Result<Option<NotOver>> {
+        self.keep().await?;
+        Ok(end_for_good(&self.main, going, before, now).await?)
     }
 
     /// Applies what a shard's outbox still has to tell, each entry exactly once.

@@ -7,7 +7,7 @@
 mod books;
 mod shard;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
@@ -36,15 +36,26 @@ struct Offers<'a> {
     books: &'a mut Books,
     before: Day,
     now: Timestamp,
+    /// The coupons that this archive has taken out of sale for good.
+    ended: BTreeSet<CouponId>,
 }
 
 impl Offers<'_> {
-    /// Refuses to let rows go that hold the stock of a coupon on offer.
+    /// Refuses to let rows go that hold the stock of a coupon on offer; from now on, none of these coupons comes to be so again.
     async fn ensure_over(&mut self, counts: &Counts) -> Result<()> {
-        match self.books.first_on_offer(counts, self.now).await? {
-            Some((coupon, end)) => bail!(still_on_offer(coupon, end, self.before)),
-            None => Ok(()),
+        let fresh = counts.iter().filter(|(coupon, _)| !self.ended.contains(coupon));
+        let fresh: Counts = fresh.map(|(coupon, rows)| (*coupon, *rows)).collect();
+        let not_over = if fresh.is_empty() {
+            // Nobody is refused who edits main by hand.
+            self.books.first_not_over(counts, self.now).await?
+        } else {
+            self.books.end_for_good(&fresh, self.before, self.now).await?
+        };
+        if let Some(not_over) = not_over {
+            bail!(still_on_offer(not_over, self.before));
         }
+        self.ended.extend(fresh.into_keys());
+        Ok(())
     }
 }
 
@@ -85,9 +96,14 @@ async fn retire(
     progress: &mut dyn Progress,
 ) -> Result<ArchiveReport> {
     let shards = open_shards(cluster, now).await?;
+    // What an earlier archive left to be told is not of this one.
     for shard in &shards {
-        shard.finish_dropping(&mut Offers { books: &mut books, before, now }).await?;
         books.settle(shard).await?;
+    }
+    let mut offers = Offers { books: &mut books, before, now, ended: BTreeSet::new() };
+    for shard in &shards {
+        shard.finish_dropping(&mut offers).await?;
+        offers.books.settle(shard).await?;
     }
     let mut report = ArchiveReport::default();
 
@@ -102,14 +118,13 @@ async fn retire(
     report.count_took = counting.elapsed();
     report.coupons = counts.len() as u64;
     // Before anything goes; and again for all that goes, since services may store more of it meanwhile.
-    Offers { books: &mut books, before, now }.ensure_over(&counts).await?;
+    offers.ensure_over(&counts).await?;
 
     progress.stage("retired", counts.values().sum::<i64>().cast_unsigned());
     for shard in &shards {
-        let retired =
-            retire_from(shard, &mut Offers { books: &mut books, before, now }, &mut report, progress).await;
+        let retired = retire_from(shard, &mut offers, &mut report, progress).await;
         // The rows that have gone are applied even if something else was not let go.
-        books.settle(shard).await?;
+        offers.books.settle(shard).await?;
         retired?;
     }
     progress.done();

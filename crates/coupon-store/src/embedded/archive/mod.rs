@@ -1,5 +1,6 @@
 //! Retires old results of files, on a thread beside the writers, which alone change their files: grabs go on meanwhile.
 
+mod change;
 mod part;
 mod steps;
 
@@ -13,6 +14,7 @@ use rusqlite::Connection;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
+pub(super) use self::change::end_for_good;
 pub(super) use self::part::Part;
 use self::part::{Going, live};
 use self::steps::{Gone, refused};
@@ -260,7 +262,9 @@ impl Job {
                     let sums = going.sums(db, table)?;
                     archive.rows += sums.iter().map(|(_, sums)| sums.results).sum::<u64>();
                     archive.retired.held += going.held(db, table)?;
-                    going.over.extend(live(&sums).map(|(coupon, _)| coupon));
+                    for (coupon, rows) in live(&sums) {
+                        *going.over.entry(coupon).or_default() += rows;
+                    }
                 }
                 Ok(())
             })?;
@@ -272,11 +276,9 @@ impl Job {
 
     /// Has main take note, and refuses to let rows go that hold the stock of a coupon which is on offer, or could be.
     fn begin(&self, going: &Going) -> Result<(), ChangeError> {
-        let mut coupons: Vec<CouponId> = going.over.iter().copied().collect();
-        coupons.sort_unstable();
-        let begin = ArchiveStep::Begin(coupons, going.before, self.operator.clone());
+        let begin = ArchiveStep::Begin(going.over.clone(), going.before, self.operator.clone());
         match self.site.shared.to_main.archive_blocking(begin)? {
-            Some((coupon, end)) => refused(still_on_offer(coupon, end, going.before)),
+            Some(not_over) => refused(still_on_offer(not_over, going.before)),
             None => Ok(()),
         }
     }

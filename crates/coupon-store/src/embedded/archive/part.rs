@@ -1,6 +1,6 @@
 //! What an archive takes out of one table in one transaction.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use coupon_core::{CouponId, Day, TableId, Timestamp};
 use rusqlite::Connection;
@@ -24,14 +24,14 @@ pub(super) struct Going {
     pub(super) batch: u32,
     /// The most rows of a table that is dropped whole.
     pub(super) whole: u32,
-    /// The coupons that are over. Rows of no other go that take stock.
-    pub(super) over: HashSet<CouponId>,
+    /// The coupons that are over, with the number of rows that take stock. Rows of no other coupon go that take any.
+    pub(super) over: BTreeMap<CouponId, i64>,
 }
 
 impl Going {
     pub(super) fn new(before: Day, at: Timestamp, (batch, whole): (u32, u32)) -> anyhow::Result<Self> {
         let (first_kept, settled) = (first_id(before)?, settled(at));
-        Ok(Self { before, first_kept, at, settled, batch, whole, over: HashSet::new() })
+        Ok(Self { before, first_kept, at, settled, batch, whole, over: BTreeMap::new() })
     }
 
     /// The tables of a file that may hold rows which go.

@@ -52,7 +52,7 @@ impl Writer {
         // Nobody else writes: it is as this says until the transaction is through.
         let next = Part::next_of(&self.db, table, going).map_err(|error| self.does_not_archive(&error))?;
         let Some(part) = next else { return Ok(Gone::default()) };
-        if let Some((coupon, _)) = part.live().find(|(coupon, _)| !going.over.contains(coupon)) {
+        if let Some((coupon, _)) = part.live().find(|(coupon, _)| !going.over.contains_key(coupon)) {
             return refused(format!("results of coupon {coupon} came late: archive again"));
         }
         if part.whole {

@@ -1,5 +1,6 @@
 //! A change of the catalogue in the main database's file: one transaction.
 
+use coupon_core::books::ARCHIVE;
 use coupon_core::catalogue_change::{
     self, CatalogueChange, ChangeRecord, CouponPatch, CouponRow, CouponWrite, NewCoupon, NewRoom, NewUser,
     OnOffer, Operator, Refused, Thing, Value,
@@ -9,6 +10,7 @@ use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, TransactionBehavior, params};
 
 use super::{rows, terms_of};
+use crate::archives::is_archived;
 use crate::embedded::books;
 use crate::embedded::bulk::bindings;
 use crate::embedded::gate::Past;
@@ -251,9 +253,7 @@ impl Changing<'_> {
             );
             return Err(Refused::Conflict(why).into());
         }
-        let sql = "SELECT EXISTS (SELECT 1 FROM stock_logs WHERE coupon_id = ?1 AND operator = ?2)";
-        let archived = (id.get(), coupon_core::books::ARCHIVE);
-        let archived: bool = self.db.prepare_cached(sql)?.query_row(archived, |row| row.get(0))?;
+        let archived: bool = self.db.query_row(&is_archived(id), [], |row| row.get(0))?;
         if archived { Err(Refused::archived(id).into()) } else { Ok(()) }
     }
 
@@ -278,23 +278,6 @@ impl Changing<'_> {
     }
 }
 
-/// The first of these coupons whose end has not come, and its end: one that is withdrawn may be on offer again.
-pub(in crate::embedded) fn first_not_over(
-    db: &Connection,
-    coupons: &[CouponId],
-    now: Timestamp,
-) -> rusqlite::Result<Option<(CouponId, Timestamp)>> {
-    let mut select =
-        db.prepare_cached("SELECT end_time FROM coupons WHERE coupon_id = ?1 AND end_time > ?2")?;
-    for coupon in coupons {
-        let end = select.query_row(params![coupon.get(), now.millis()], |row| row.get(0)).optional()?;
-        if let Some(end) = end {
-            return Ok(Some((*coupon, Timestamp::from_millis(end))));
-        }
-    }
-    Ok(None)
-}
-
 /// Writes the line of a change that is of no coupon, room or user, within a transaction; returns its version.
 pub(in crate::embedded) fn note(
     db: &Connection,
@@ -303,6 +286,17 @@ pub(in crate::embedded) fn note(
     now: Timestamp,
 ) -> rusqlite::Result<u64> {
     record(db, &Record { what: what.to_owned(), ..Record::default() }, operator, now)
+}
+
+/// Writes the line of an archive of results of a coupon, within a transaction.
+pub(in crate::embedded) fn note_archive(
+    db: &Connection,
+    coupon: CouponId,
+    what: String,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let line = Record { what, coupon: Some(coupon), ..Record::default() };
+    record(db, &line, ARCHIVE, now).map(drop)
 }
 
 /// Writes the line of a change, and returns its version, which is the next.

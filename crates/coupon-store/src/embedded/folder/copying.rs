@@ -9,7 +9,7 @@ use coupon_core::ShardId;
 use rusqlite::Connection;
 
 use super::meta::{MetaTable, check_shard};
-use super::{FORMAT, Folder, FolderError, claim, files};
+use super::{FORMAT, Folder, FolderError, claim, files, update};
 use crate::carried::COPYING;
 
 impl Folder {
@@ -48,7 +48,10 @@ impl Folder {
             }
         }
         let (dataset, layouts) = (found.dataset, [layout.to_owned(), layout.to_owned()]);
-        Ok(Self { dir: dir.to_owned(), dataset, layouts, shards, rooms: None, _lock: lock })
+        let folder = Self { dir: dir.to_owned(), dataset, layouts, shards, rooms: None, _lock: lock };
+        // An earlier version may have begun it.
+        update::add_columns(&folder)?;
+        Ok(folder)
     }
 
     /// Removes what a copy has made here that was cut short, and nothing else.

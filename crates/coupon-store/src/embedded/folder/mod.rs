@@ -27,7 +27,7 @@ use crate::carried::COPYING;
 use crate::room_index::{self, Making, RoomPlaces};
 
 /// The version of the files' layout that this code writes, and the last it can read.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 /// The oldest version that it brings up to date when it opens a folder.
 const OLDEST: u32 = 1;
 

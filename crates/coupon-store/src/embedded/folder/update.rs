@@ -26,6 +26,15 @@ pub(super) fn run(folder: &Folder) -> Result<(), FolderError> {
     Ok(())
 }
 
+/// Adds the columns that a shard lacks which a version of before has made.
+pub(super) fn add_columns(folder: &Folder) -> Result<(), FolderError> {
+    for shard in (0..folder.shards().get()).map(ShardId::new) {
+        let path = folder.shard_path(shard);
+        update(&path, || add(&folder.connect_shard(shard)?, &schema::shard_columns(Dialect::Sqlite)))?;
+    }
+    Ok(())
+}
+
 /// Makes the layout that a data set began with the first version, unless it is.
 pub(super) fn first_layout(folder: &Folder) -> Result<(), FolderError> {
     let first = layout_records::first(folder.layout(), Clock::system().now());
@@ -48,6 +57,7 @@ fn main(db: &mut Connection) -> rusqlite::Result<()> {
 
 fn shard(db: &mut Connection, shard: ShardId) -> rusqlite::Result<()> {
     schema::shard_updates().iter().try_for_each(|sql| db.execute_batch(sql))?;
+    add(db, &schema::shard_columns(Dialect::Sqlite))?;
     let tables = sql::tables(db)?;
     let all = tables.len();
     for (number, table) in (1..).zip(tables) {

@@ -71,8 +71,8 @@ impl CouponGate {
             if let Some(holder) = self.holders.by_request(user, request) {
                 return holder.repeated();
             }
-            if let Some(reserved) = self.recent.answer(user, request, time) {
-                return Decision::Repeated(reserved);
+            if let Some(grant) = self.recent.answer(user, request, time) {
+                return Decision::Repeated(grant);
             }
         }
         let slot = match self.holders.free_slot(user, attempt.limit) {
@@ -92,10 +92,10 @@ impl CouponGate {
     /// Forgets a result that gave its stock back, but not its request.
     pub(super) fn let_go(&mut self, result: &CouponResult, now: Timestamp) {
         match (self.holders.remove(result.user_id, result.result_id), &mut self.reading) {
-            (Some(reserved), _) => self.recent.note(result.user_id, reserved, now),
+            (Some(reserved), _) => self.recent.note(result.user_id, &reserved, now),
             (None, Some(gone)) => {
                 gone.insert(result.result_id);
-                self.recent.note(result.user_id, Reservation::of(result), now);
+                self.recent.note(result.user_id, &Reservation::of(result), now);
             }
             (None, None) => drop(self.surplus.remove(&result.result_id)),
         }

@@ -5,7 +5,7 @@ mod coupon;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use coupon_core::{CouponId, CouponResult, ResultId, Timestamp, UserId, VersionNumber};
+use coupon_core::{CouponId, CouponResult, Timestamp, UserId, VersionNumber};
 
 use self::coupon::CouponGate;
 use crate::terms::Terms;
@@ -101,11 +101,11 @@ impl MemoryGate {
         alone.unwrap_or(true)
     }
 
-    /// Takes up a result that was parked: it holds its stock, unless its user holds another one that is stored.
-    pub(super) fn restore_parked(&self, coupon: CouponId, user: UserId, id: ResultId) {
+    /// Takes up a result that was parked: it holds its stock, unless its user holds another one in its slot that is stored.
+    pub(super) fn restore_parked(&self, coupon: CouponId, user: UserId, parked: Reservation) {
         self.with(coupon, |gate| {
-            if gate.holders.in_slot(user, 0).is_none() {
-                gate.holders.take(user, Reservation::plain(id), true);
+            if gate.holders.in_slot(user, parked.slot).is_none() {
+                gate.holders.take(user, parked, true);
             }
         });
     }
@@ -118,7 +118,7 @@ impl MemoryGate {
         reserved: Reservation,
         time: Timestamp,
     ) {
-        self.with(coupon, |gate| gate.recent.note(user, reserved, time));
+        self.with(coupon, |gate| gate.recent.note(user, &reserved, time));
     }
 
     /// Forgets a result that gave its stock back, once that is committed.

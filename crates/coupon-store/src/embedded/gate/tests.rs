@@ -73,7 +73,7 @@ fn whoever_was_granted_what_is_withdrawn_or_was_over_at_the_start_hears_so_again
         assert!(gate.restore(one.coupon, one.user, Reservation::plain(one.id)));
         assert!(gate.restore(two.coupon, two.user, named));
         assert_eq!(gate.read().decide(&attempt(1, NOON, 2)), Decision::Duplicate(one.id));
-        assert_eq!(gate.read().decide(&two), Decision::Repeated(named));
+        assert_eq!(gate.read().decide(&two), Decision::Repeated(named.grant()));
         assert_eq!(gate.read().decide(&attempt(3, NOON, 3)), Decision::InvalidTime);
     }
 }
@@ -136,9 +136,9 @@ fn a_request_gets_its_first_answer_again_also_once_its_stock_is_given_back() {
     assert_eq!(gate.read().decide(&first), Decision::Granted(0));
     assert_eq!(gate.read().decide(&again(1)), Decision::Pending(first.reservation(0)));
     gate.settle([&stored(&first)]);
-    assert_eq!(gate.read().decide(&again(2)), Decision::Repeated(first.reservation(0)));
+    assert_eq!(gate.read().decide(&again(2)), Decision::Repeated(first.reservation(0).grant()));
     gate.let_go(&stored(&first), at(NOON));
-    assert_eq!(gate.read().decide(&again(3)), Decision::Repeated(first.reservation(0)));
+    assert_eq!(gate.read().decide(&again(3)), Decision::Repeated(first.reservation(0).grant()));
     // Another request is another grab, and an hour later so is this one.
     assert_eq!(gate.read().decide(&asking(attempt(1, NOON, 4), 1, "b")), Decision::Granted(0));
     let later = asking(attempt(1, "2026-11-22T13:00:00Z", 5), 1, "a");

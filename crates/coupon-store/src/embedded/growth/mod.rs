@@ -59,7 +59,7 @@ impl FileGrowth {
     pub(super) fn resume(&self, moving: Option<Moving>) -> std::io::Result<()> {
         let Some(moving) = moving.filter(|moving| moving.runs) else { return Ok(()) };
         tracing::info!(version = moving.to, "rows go on moving to where this version of the layout says");
-        let begun = Moving { rows: self.0.rows(), looked_at: 0, ..moving };
+        let begun = Moving { rows: self.0.rows(), ..moving };
         self.0.start_mover(begun, None).map(drop)
     }
 

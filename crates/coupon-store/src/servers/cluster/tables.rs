@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use anyhow::Context as _;
-use coupon_core::schema::{self, Migration};
+use coupon_core::schema::{self, Dialect, Migration};
 use refinery::Runner;
 
 use super::Cluster;
@@ -49,7 +49,7 @@ impl Cluster {
         self.migrate(database, &schema::shard_migrations()).await?;
         let mut conn = database.connect_alone().await?;
         let update = async {
-            columns::add(&mut conn, &schema::shard_columns()).await?;
+            columns::add(&mut conn, &schema::shard_columns(Dialect::MySql)).await?;
             columns::update_results(&mut conn).await
         };
         Ok(update.await.map_err(|error| database.error(&error))?)

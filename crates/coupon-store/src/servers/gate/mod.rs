@@ -87,12 +87,13 @@ impl ServersGate {
         if !order.is_empty() {
             let in_order: Vec<&Attempt> = order.iter().filter_map(|(at, _)| attempts.get(*at)).collect();
             let decided = self.heard(self.server().decide(&epoch, knows, &in_order).await)?;
-            for ((at, is_over), mut decision) in order.into_iter().zip(decided) {
-                if decision == Decision::NotLoaded && is_over {
+            for ((at, is_forgotten), mut decision) in order.into_iter().zip(decided) {
+                if decision == Decision::NotLoaded && is_forgotten {
                     // It was over for long when the gate was filled, and nobody has moved its end since.
                     decision = Decision::InvalidTime;
                 } else if decision == Decision::NotLoaded {
-                    // The coupon is on offer: a gate that does not hold it has lost it, or is about to have it.
+                    // The coupon is on offer, or whoever was granted it may ask again: a gate that does not hold it has lost it,
+                    // or is about to have it.
                     self.epoch.suspect();
                 }
                 if let Some(place) = decisions.get_mut(at) {
@@ -104,22 +105,20 @@ impl ServersGate {
     }
 
     /// The attempts that need the gate, each coupon's together, in the order in which they came, and for each whether its
-    /// coupon is over, as far as is known. Those for coupons that are over for long need none; of others the gate knows what
-    /// was granted before they were.
+    /// coupon has been over for long, as far as is known. Those for such coupons need none; of others the gate knows what
+    /// was granted before they were over.
     /// Where the process has not heard from main for long, the gate alone knows what is over.
     fn order(&self, attempts: &[Attempt]) -> Vec<(usize, bool)> {
         let offered = &self.background.offered;
         let knows = offered.is_current();
         let mut order: Vec<(CouponId, usize, bool)> = offered.look(|known| {
-            let forgotten =
-                |attempt: &Attempt| knows && known.is_forgotten(attempt.coupon, attempt.id.time());
-            let asked = attempts.iter().enumerate().filter(|(_, attempt)| !forgotten(attempt));
-            asked
-                .map(|(at, attempt)| (attempt.coupon, at, known.is_over(attempt.coupon, attempt.id.time())))
-                .collect()
+            let forgotten = |attempt: &Attempt| known.is_forgotten(attempt.coupon, attempt.id.time());
+            let all = attempts.iter().enumerate();
+            let all = all.map(|(at, attempt)| (attempt.coupon, at, forgotten(attempt)));
+            all.filter(|(.., forgotten)| !(knows && *forgotten)).collect()
         });
         order.sort_unstable();
-        order.into_iter().map(|(_, at, is_over)| (at, is_over)).collect()
+        order.into_iter().map(|(_, at, is_forgotten)| (at, is_forgotten)).collect()
     }
 
     async fn read_holders(&self, coupon: CouponId) -> Option<(u64, Vec<UserId>)> {

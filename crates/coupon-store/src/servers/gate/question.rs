@@ -102,7 +102,7 @@ impl Iterator for Answers<'_> {
             'n' => Ok(Decision::NotLoaded),
             'v' => Ok(Decision::OtherLayout),
             'p' => self.held().map(Decision::Pending),
-            'r' => self.held().map(Decision::Repeated),
+            'r' => self.held().map(|held| Decision::Repeated(held.grant())),
             'd' => self.held_id().map(Decision::Duplicate),
             other => Err(strange(&other)),
         })
@@ -111,7 +111,7 @@ impl Iterator for Answers<'_> {
 
 #[cfg(test)]
 mod tests {
-    use coupon_core::{RequestKey, Timestamp};
+    use coupon_core::Timestamp;
 
     use super::*;
 
@@ -125,7 +125,6 @@ mod tests {
         let id = |number| ResultId::from_number(number).unwrap();
         let decisions = read(&["gdsptxnvGpr", "12", "13", "2", "14:9:-@1", "15:-:5"], 11).unwrap();
         let held = Reservation { hold_until: Some(Timestamp::from_millis(9)), ..Reservation::plain(id(14)) };
-        let repeated = Reservation { request: RequestKey::from_number(5), ..Reservation::plain(id(15)) };
         assert_eq!(
             decisions,
             [
@@ -139,7 +138,7 @@ mod tests {
                 Decision::OtherLayout,
                 Decision::Granted(2),
                 Decision::Pending(Reservation { slot: 1, ..held }),
-                Decision::Repeated(repeated),
+                Decision::Repeated(Reservation::plain(id(15)).grant()),
             ]
         );
     }

@@ -323,6 +323,7 @@ impl GateServer for GateLink {
     async fn hold_parked(&self, epoch: &Epoch, holds: &[Hold]) -> Result<(), GateError> {
         for some in holds.chunks(CHUNK) {
             let mut pipeline = Pipeline::with_capacity(some.len());
+            self.note_slots(&mut pipeline, epoch, some)?;
             for Hold { coupon, user, id, slot, .. } in some {
                 let key = self.holders_key(epoch, *coupon)?;
                 let field = text::field(*user, *slot);

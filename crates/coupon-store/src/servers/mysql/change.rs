@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::catalogue::{lock_version, reach};
 use super::{DatabaseError, MainDatabase, PATIENCE, books};
 use crate::ChangeError;
+use crate::archives::is_archived;
 use crate::servers::bulk::rows::{Columns, insert};
 use crate::servers::seam::{Edit, Made};
 use crate::servers::values::{self, COUPON, DETAILS, STOCK};
@@ -279,12 +280,10 @@ impl<'a> Making<'a> {
         Ok(Some(Entry::of_write(write)))
     }
 
-    /// Refuses a coupon of which results have been archived: the log says so.
+    /// Refuses a coupon of which results have been archived, or are about to be.
     async fn not_archived(&mut self, coupon: CouponId) -> Result<(), Stopped> {
-        let sql = "SELECT 1 FROM stock_logs WHERE coupon_id = ? AND operator = ? LIMIT 1";
-        let archived = (coupon.get(), coupon_core::books::ARCHIVE);
-        let archived: Option<i64> = self.transaction.exec_first(sql, archived).await?;
-        archived.map_or(Ok(()), |_| Err(Refused::archived(coupon).into()))
+        let archived: Option<bool> = self.transaction.query_first(is_archived(coupon)).await?;
+        if archived == Some(true) { Err(Refused::archived(coupon).into()) } else { Ok(()) }
     }
 
     /// A coupon's row and its wide half, held until the end of the transaction.

@@ -1,5 +1,6 @@
 //! One database on one MySQL or MariaDB server, as this process reaches it.
 
+mod archiving;
 mod books;
 mod catalogue;
 mod change;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, DriverError, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts};
 
+pub use self::archiving::{end_for_good, first_not_over};
 pub(super) use self::books::{FORGET, begin_books};
 pub(super) use self::catalogue::NOTE_PUT_BACK;
 pub(super) use self::layouts::BOOKS_LOCK;

@@ -65,9 +65,9 @@ pub(in crate::servers) fn hold((coupon, user, id, slot, hold_until, request, sta
     }
 }
 
-/// A result that is parked: whatever it was granted on, it is in the first slot.
-fn parked((coupon, user, id): (u64, u64, i64)) -> Hold {
-    hold((coupon, user, id, Some(0), None, None, None))
+/// A result that is parked.
+fn parked((coupon, user, id, slot): (u64, u64, i64, u8)) -> Hold {
+    hold((coupon, user, id, Some(slot), None, None, None))
 }
 
 impl ShardDatabase {
@@ -275,7 +275,7 @@ impl ShardServer for ShardDatabase {
     }
 
     async fn parked(&self) -> Result<Vec<Hold>, DatabaseError> {
-        self.read("SELECT coupon_id, user_id, result_id FROM parked_results".to_owned(), parked).await
+        self.read(statements::PARKED.to_owned(), parked).await
     }
 
     async fn rows_after(

@@ -65,9 +65,12 @@ impl<'a> Filling<'a> {
         // A coupon that was over for longer is not in the gate, and so is not granted. Should its end be moved, it is
         // added with its holders.
         let now = self.now;
-        let matters =
-            |terms: &Terms| terms.forgotten_from() > now || self.coupons.contains_key(&terms.coupon);
-        let offered: Vec<Terms> = terms.into_iter().filter(matters).collect();
+        let all_that_is_over = failpoints::is_off(Mechanism::OverForADay);
+        let forgotten = |terms: &Terms| {
+            let from = if all_that_is_over { terms.over_from() } else { terms.forgotten_from() };
+            from <= now && !self.coupons.contains_key(&terms.coupon)
+        };
+        let offered: Vec<Terms> = terms.into_iter().filter(|terms| !forgotten(terms)).collect();
         let new =
             offered.iter().map(|terms| terms.coupon).filter(|coupon| !self.coupons.contains_key(coupon));
         self.read = new.collect();

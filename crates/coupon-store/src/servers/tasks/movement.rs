@@ -59,7 +59,7 @@ struct Running {
 impl Running {
     fn now(&self) -> Moving {
         let looked_at = self.progress.looked_at.load(Ordering::Relaxed);
-        let before = self.begun.trouble.clone().filter(|_| looked_at == 0);
+        let before = self.begun.trouble.clone().filter(|_| self.progress.is_at_the_beginning());
         Moving {
             moved: self.begun.moved + self.progress.moved.load(Ordering::Relaxed),
             looked_at,
@@ -152,10 +152,9 @@ impl RowMover {
         }
         let running = Running {
             pace: Pace::new(moving.rate),
-            progress: Progress::default(),
-            begun: Moving { rows: background.rows(), looked_at: 0, ..moving },
+            progress: Progress::after(moving.looked_at),
+            begun: Moving { rows: background.rows(), ..moving },
         };
-        // From the beginning of what this process looks at.
         lock.note(&running.now()).await?;
         let Running { pace, progress, .. } = &running;
         let shards = Shards::new(background);

@@ -1,0 +1,99 @@
+//! An archive's change of the catalogue in MySQL.
+
+use std::collections::BTreeMap;
+
+use coupon_core::books::ARCHIVE;
+use coupon_core::catalogue_change::results_archived;
+use coupon_core::{CouponId, Day, Timestamp};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Transaction, TxOpts, Value};
+
+use super::catalogue::{lock_version, reach};
+use super::{Database, DatabaseError, PATIENCE};
+use crate::NotOver;
+use crate::archives::{NAMED_FROM, not_over};
+use crate::clock::Clock;
+use crate::servers::mains_time;
+
+/// The number of coupons that are recorded by one statement.
+const LINES: usize = 500;
+
+/// The first of these coupons whose end has not come at that moment.
+///
+/// # Errors
+/// When main cannot be asked.
+pub async fn first_not_over(
+    main: &Database,
+    coupons: &[CouponId],
+    now: Timestamp,
+) -> Result<Option<NotOver>, DatabaseError> {
+    let mut conn = main.connect().await?;
+    main.patiently(PATIENCE, first(&mut conn, coupons, now)).await
+}
+
+/// Takes coupons out of sale for good, of which so many results of before a day are about to be archived: their ends cannot be
+/// moved any more. Where one is not over, by main's time as well, nothing is changed, and that one is returned.
+///
+/// # Errors
+/// When main cannot be asked.
+pub async fn end_for_good(
+    main: &Database,
+    going: &BTreeMap<CouponId, i64>,
+    before: Day,
+    now: Timestamp,
+) -> Result<Option<NotOver>, DatabaseError> {
+    let mut conn = main.connect().await?;
+    let ended = async {
+        let transaction = conn.start_transaction(TxOpts::default()).await?;
+        end_all(transaction, going, before, now).await
+    };
+    main.patiently(PATIENCE, ended).await
+}
+
+async fn end_all(
+    mut transaction: Transaction<'_>,
+    going: &BTreeMap<CouponId, i64>,
+    before: Day,
+    now: Timestamp,
+) -> mysql_async::Result<Option<NotOver>> {
+    let version = lock_version(&mut transaction).await?;
+    let time = format!("SELECT {}", mains_time::expression(&Clock::system()));
+    let mains = transaction.query_first(time).await?.map_or(now, Timestamp::from_millis);
+    let coupons: Vec<CouponId> = going.keys().copied().collect();
+    if let Some(not_over) = first(&mut transaction, &coupons, now.min(mains)).await? {
+        transaction.rollback().await?;
+        return Ok(Some(not_over));
+    }
+    let named_from =
+        "INSERT IGNORE INTO meta (name, value) SELECT ?, COALESCE(MAX(log_id), 0) FROM stock_logs";
+    transaction.exec_drop(named_from, (NAMED_FROM,)).await?;
+    let lines: Vec<(u64, (&CouponId, &i64))> = (version + 1..).zip(going).collect();
+    for some in lines.chunks(LINES) {
+        let sql = format!(
+            "INSERT INTO catalogue_changes (version, change_time, operator, what, coupon_id) VALUES {}",
+            vec!["(?, ?, ?, ?, ?)"; some.len()].join(",")
+        );
+        let values = some.iter().flat_map(|(version, (coupon, rows))| -> [Value; 5] {
+            let what = results_archived(**rows, before);
+            [(*version).into(), mains.millis().into(), ARCHIVE.into(), what.into(), coupon.get().into()]
+        });
+        transaction.exec_drop(sql, values.collect::<Vec<Value>>()).await?;
+    }
+    reach(&mut transaction, version + lines.len() as u64).await?;
+    transaction.commit().await?;
+    Ok(None)
+}
+
+async fn first(
+    conn: &mut impl Queryable,
+    coupons: &[CouponId],
+    now: Timestamp,
+) -> mysql_async::Result<Option<NotOver>> {
+    if coupons.is_empty() {
+        return Ok(None);
+    }
+    let first: Option<(u64, i64)> = conn.query_first(not_over(coupons, now)).await?;
+    Ok(first.and_then(|(coupon, end)| {
+        Some(NotOver { coupon: CouponId::new(coupon).ok()?, end: Timestamp::from_millis(end) })
+    }))
+}

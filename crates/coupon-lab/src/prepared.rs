@@ -49,7 +49,7 @@ impl Prepared {
     pub fn in_folder(spec: &Spec, seed: &SeedOptions, folder: PathBuf) -> Result<Self> {
         let strategy = spec.strategy()?;
         coupon_seeding::seed(&folder, &*strategy, &its(seed, spec), false, &mut coupon_seeding::Silent)?;
-        let mut arguments = arguments(spec);
+        let mut arguments = arguments(spec, "servers");
         arguments.extend(["--data".to_owned(), folder.to_string_lossy().into_owned()]);
         // The environment, which the service shares, may say otherwise.
         arguments.extend(["--set", "backend=embedded"].map(str::to_owned));
@@ -69,7 +69,7 @@ impl Prepared {
         let strategy = spec.strategy()?;
         site.seed(&namespace, &*strategy, &its(seed, spec))?;
         let environment = site.environment(&namespace);
-        let (data, arguments) = (site.data(&namespace)?, arguments(spec));
+        let (data, arguments) = (site.data(&namespace)?, arguments(spec, "embedded"));
         Ok(Self { data, strategy, namespace: Some(namespace), arguments, environment })
     }
 
@@ -86,7 +86,10 @@ fn its(seed: &SeedOptions, spec: &Spec) -> SeedOptions {
     SeedOptions { room_index, ..seed.clone() }
 }
 
-fn arguments(spec: &Spec) -> Vec<String> {
-    let settings = spec.settings.iter().flat_map(|setting| ["--set".to_owned(), setting.clone()]);
+/// The command line of a contestant's settings, without those of the section that only the other backend reads: a service
+/// refuses these.
+fn arguments(spec: &Spec, other: &str) -> Vec<String> {
+    let own = spec.settings.iter().filter(|setting| setting.split('.').next() != Some(other));
+    let settings = own.flat_map(|setting| ["--set".to_owned(), setting.clone()]);
     ["--shards".to_owned(), spec.shards.to_string()].into_iter().chain(settings).collect()
 }

@@ -110,7 +110,7 @@ pub(crate) fn free_slot(attempt: &Attempt, mine: &[Mine]) -> Result<u8, Decision
         let answered =
             |(reserved, given_back): &&Mine| given_back.is_some() && reserved.request == Some(request);
         if let Some((reserved, _)) = mine.iter().find(answered) {
-            return Err(Decision::Repeated(*reserved));
+            return Err(Decision::Repeated(reserved.grant()));
         }
     }
     holders.free_slot(attempt.user, attempt.limit).map_err(|lowest: Holder| lowest.refused())
@@ -140,8 +140,8 @@ mod tests {
         let free = |limit, request| free_slot(&attempt(limit, request), &mine);
         assert_eq!(free(3, None), Ok(1));
         assert_eq!(free(2, None), Err(Decision::Duplicate(reserved(7, 0, "a").id)));
-        assert_eq!(free(1, Some("b")), Err(Decision::Repeated(reserved(8, 2, "b"))));
-        assert_eq!(free(3, Some("c")), Err(Decision::Repeated(reserved(6, 0, "c"))));
+        assert_eq!(free(1, Some("b")), Err(Decision::Repeated(reserved(8, 2, "b").grant())));
+        assert_eq!(free(3, Some("c")), Err(Decision::Repeated(reserved(6, 0, "c").grant())));
         assert_eq!(free_slot(&attempt(1, Some("d")), &[]), Ok(0));
     }
 

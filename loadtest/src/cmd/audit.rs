@@ -32,7 +32,7 @@ pub struct Args {
     target: Option<String>,
     /// `servers` audits a data set on servers whose service may be running or not; the gate is left out, since nothing
     /// says that it was drained
-    #[arg(long, value_name = "servers", value_parser = ["servers"])]
+    #[arg(long, value_name = "KIND", value_parser = ["servers"])]
     backend: Option<String>,
     /// With --backend servers: the strategy that the data was made for, or --namespace
     #[arg(long, value_name = "NAME", requires = "backend", conflicts_with = "namespace")]

@@ -23,7 +23,7 @@ fn bars(card: usize) -> String {
 fn a_run_is_watched_to_its_report() {
     let (server, browser) = (Server::start(), Browser::start());
     let page = browser.open(&server.url);
-    page.wait("document.querySelectorAll('#names input').length === 15");
+    page.wait("document.querySelectorAll('#names input').length === 17");
     for (field, text) in [("users", "5000"), ("seconds", "8"), ("rate", "150")] {
         page.fill(field, text);
     }
@@ -76,7 +76,7 @@ fn a_run_is_watched_to_its_report() {
 fn what_is_wrong_is_said_beside_its_field_and_a_grab_is_explained() {
     let (server, browser) = (Server::start(), Browser::start());
     let page = browser.open(&server.url);
-    page.wait("document.querySelectorAll('#names input').length === 15");
+    page.wait("document.querySelectorAll('#names input').length === 17");
     page.fill("rate", "NaN");
     page.fill("users", "0");
     page.press_enter();

@@ -16,11 +16,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use coupon_cli::{Pages, heard, plain, screen};
 use coupon_core::{ShardingStrategy, shards_in};
-use coupon_seeding::{now, on_stderr};
-use coupon_store::settings::{BackendKind, Sources, shown};
+use coupon_store::settings::{Sources, shown};
 use coupon_strategies::REGISTER;
 
 use self::archiving::Retirement;

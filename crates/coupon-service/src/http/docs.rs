@@ -256,7 +256,7 @@ mod tests {
     fn every_path_is_described_with_its_errors() {
         let api: serde_json::Value = serde_json::from_str(&Api::openapi().to_json().unwrap()).unwrap();
         assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));
-        assert_eq!(api["paths"].as_object().unwrap().len(), 32);
+        assert_eq!(api["paths"].as_object().unwrap().len(), 33);
         let grab = &api["paths"]["/api/coupon/grab"]["post"]["responses"];
         for status in ["200", "400", "401", "403", "404", "408", "413", "415", "422", "429", "503"] {
             assert!(grab[status].is_object(), "{status}");

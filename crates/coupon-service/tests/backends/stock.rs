@@ -21,7 +21,7 @@ pub(crate) async fn a_grab_is_stored_by_the_transaction_that_grants_it(bench: &B
     let row = placed(7, PLENTY, 1, attempt.id).result;
     let (shard, placement) = (home(&backend, 7), place(&backend, &row));
     let found = backend.shards.find(shard, Visit::All, attempt.id).await.unwrap();
-    assert_eq!(found.value, Some((placement.table, row)), "nobody has handed it over");
+    assert_eq!(found.value, Some((placement.table, row)), "it was not handed over");
     backend.lifecycle.drain().await.unwrap();
     assert_eq!(remaining(&backend, PLENTY).await, 999);
     assert_eq!(backend.gate.stock(coupon_id(PLENTY)).await.unwrap(), Some(Stock { total: 1_000, sold: 1 }));
@@ -47,7 +47,11 @@ pub(crate) async fn who_asks_again_hears_what_is_stored_also_in_one_batch(bench:
     let other = Attempt { request: Some(RequestKey::of("b")), ..again };
     assert_eq!(
         decide(&backend, &[named, again, other]).await,
-        [Decision::Granted(0), Decision::Repeated(named.reservation(0)), Decision::Duplicate(named.id),]
+        [
+            Decision::Granted(0),
+            Decision::Repeated(named.reservation(0).grant()),
+            Decision::Duplicate(named.id),
+        ]
     );
     assert_eq!(sold(&backend, PLENTY).await, 2);
     backend.lifecycle.close();
@@ -108,7 +112,7 @@ pub(crate) async fn stock_that_comes_back_can_be_sold_at_once(bench: &Bench) {
     let released = changed(&backend, &first, Action::Release, bench.clock().now()).await;
     assert_eq!((released.state, sold(&backend, SCARCE).await), (ResultState::Released, 1));
     let again = holding(&backend, bench, 1, SCARCE, "a");
-    let told = Decision::Repeated(Reservation::of(&released));
+    let told = Decision::Repeated(Reservation::of(&released).grant());
     assert_eq!(decide(&backend, &[again]).await, [told], "the request has its answer still");
     assert_eq!(grab(&backend, bench, 3, SCARCE).await, Decision::Granted(0));
     settles_at(&backend, SCARCE, 0).await;

@@ -20,7 +20,7 @@ use super::own_metrics::ServersMetrics;
 use super::per_thread::PerThread;
 use super::process::{Part, Process};
 use super::rooms::{Rooms, ServersRooms};
-use super::seam::{ConnectGate, QueueServer, Servers, ShardServer};
+use super::seam::{ConnectGate, GateServer, QueueServer, Servers, ShardServer};
 use super::shards::ServersShards;
 use super::stock::{self, LocalQueues, StockGate};
 use super::tasks::{Background, RELIES};
@@ -249,7 +249,7 @@ async fn connect_all(
     if keeps_stock {
         ensure_one_table(strategy, shards.get())?;
     }
-    let around = Around::reach(decided_by, settings).await?;
+    let around = reach(decided_by, settings).await?;
     let Opened { label, cluster, versions, down } = cluster.open(&strategy.layout(), room_index).await?;
     for (shard, error) in &down {
         tracing::warn!(%shard, %error, "a shard is down; the others are served");
@@ -263,61 +263,48 @@ async fn connect_all(
     let rooms = label.rooms.map(|places| Rooms::new(places, &dataset, &cluster.shards));
     let main = MainDatabase::new(&cluster.main, &cluster.namespace, clock);
     let offered = Arc::new(Offered::load(&cluster.main, &main, unknown_users).await?);
-    let (gate, queues) = around.of(&cluster, &dataset, &offered).await?;
+    let (gate, queues) = gate_and_queues(around, &cluster, &dataset, &offered).await?;
     let servers = Servers { offered, queues, gate, shards, main: Arc::new(main), rooms, dataset };
     Ok((cluster, servers, versions))
 }
 
-/// What there is around the databases.
-enum Around {
-    /// A gate before them, and a queue to each.
-    GateAndQueues(RedisServer, Broker),
-    /// Nothing: the one shard's database decides.
-    Nothing,
+/// The servers of gate and queues, where there are any.
+type Around = Option<(RedisServer, Broker)>;
+
+async fn reach(decided_by: DecidedBy, settings: &ServersSettings) -> anyhow::Result<Around> {
+    if decided_by == DecidedBy::Database {
+        return Ok(None);
+    }
+    let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
+    redis.check().await?;
+    Ok(Some((redis, broker)))
 }
 
-impl Around {
-    async fn reach(decided_by: DecidedBy, settings: &ServersSettings) -> anyhow::Result<Self> {
-        if decided_by == DecidedBy::Database {
-            return Ok(Self::Nothing);
+/// The gate and the queues of a data set or, where the one shard's database decides, what stands in their place.
+async fn gate_and_queues(
+    around: Around,
+    cluster: &Cluster,
+    dataset: &str,
+    offered: &Arc<Offered>,
+) -> anyhow::Result<(ConnectGate, Box<dyn QueueServer>)> {
+    if let Some((redis, broker)) = around {
+        if let [database] = &*cluster.shards {
+            ensure!(!stock::is_kept(database).await, "{KEPT}");
         }
-        let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
-        redis.check().await?;
-        Ok(Self::GateAndQueues(redis, broker))
+        let names = cluster.names(dataset);
+        let queues = BrokerQueues::new(broker, names.clone(), u16::try_from(cluster.shards.len())?);
+        let gate = move |patience| {
+            Box::new(GateLink::new(redis.clone(), names.clone(), patience)) as Box<dyn GateServer>
+        };
+        return Ok((Box::new(gate), Box::new(queues)));
     }
-
-    /// The gate and the queues of a data set, or what stands in their place.
-    async fn of(
-        self,
-        cluster: &Cluster,
-        dataset: &str,
-        offered: &Arc<Offered>,
-    ) -> anyhow::Result<(ConnectGate, Box<dyn QueueServer>)> {
-        Ok(match self {
-            Self::GateAndQueues(redis, broker) => {
-                if let [database] = &*cluster.shards {
-                    ensure!(!stock::is_kept(database).await, "{}", KEPT);
-                }
-                let names = cluster.names(dataset);
-                let queues = BrokerQueues::new(broker, names.clone(), u16::try_from(cluster.shards.len())?);
-                let gate: ConnectGate =
-                    Box::new(move |patience| Box::new(GateLink::new(redis.clone(), names.clone(), patience)));
-                (gate, Box::new(queues))
-            }
-            Self::Nothing => {
-                let [database] = &*cluster.shards else {
-                    bail!(
-                        "setting `grab.decided_by`: a database decides grabs of one shard, and this data set has more"
-                    )
-                };
-                let database = database.clone();
-                stock::make_tables(&database).await?;
-                let (dataset, offered) = (dataset.to_owned(), Arc::clone(offered));
-                let gate: ConnectGate = Box::new(move |patience| {
-                    Box::new(StockGate::new(&database, &dataset, Arc::clone(&offered), patience))
-                });
-                (gate, Box::new(LocalQueues::new(cluster.shards.len())))
-            }
-        })
-    }
+    let [database] = &*cluster.shards else {
+        bail!("setting `grab.decided_by`: a database decides grabs of one shard, and this data set has more")
+    };
+    stock::make_tables(database).await?;
+    let (database, dataset, offered) = (database.clone(), dataset.to_owned(), Arc::clone(offered));
+    let gate = move |patience| {
+        Box::new(StockGate::new(&database, &dataset, Arc::clone(&offered), patience)) as Box<dyn GateServer>
+    };
+    Ok((Box::new(gate), Box::new(LocalQueues::new(cluster.shards.len()))))
 }

@@ -101,7 +101,7 @@ over_a_database_that_decides! {
     stock::a_coupon_is_granted_once_a_user_until_none_is_left,
     stock::terms_change_unless_those_of_a_later_version_are_there_and_what_is_sold_is_counted,
     stock::what_is_sold_or_given_back_is_told_once_and_with_the_rows,
-    stock::a_marker_passes_through_the_queue_to_whoever_consumes_next,
+    stock::a_marker_passes_through_the_queue_to_its_next_consumer,
     gate::without_its_script_an_epoch_decides_nothing_and_without_the_sentinel_it_is_not_whole,
     gate::without_its_memory_a_gate_takes_no_change,
     gate::what_is_of_earlier_epochs_is_forgotten,

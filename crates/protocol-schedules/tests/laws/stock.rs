@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coupon_core::after_grab::Action;
 use coupon_core::{CouponResult, ShardId};
-use coupon_store::servers::seam::{GateServer, Publish as _, Release, Route, Servers, Terms, Waiting};
+use coupon_store::servers::seam::{Epoch, GateServer, Release, Route, Servers, StepsNote, Terms, Waiting};
 use coupon_store::{Attempt, Decision, Stock};
 use tokio::time::timeout;
 
@@ -17,7 +17,7 @@ fn attempt(by: u64, after_ms: i64) -> Attempt {
     Attempt::plain(user(by), coupon(1), id(after_ms))
 }
 
-async fn sold(gate: &dyn GateServer, epoch: &coupon_store::servers::seam::Epoch) -> Option<Stock> {
+async fn sold(gate: &dyn GateServer, epoch: &Epoch) -> Option<Stock> {
     gate.stock(epoch, coupon(1)).await.unwrap()
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn terms_change_unless_those_of_a_later_version_are_there_and_w
     assert_eq!(sold(&*gate, &epoch).await, Some(Stock { total: 2, sold: 0 }));
     gate.change_terms(&epoch, 5, &[&ended]).await.unwrap();
     assert_eq!(decide(&*gate, &epoch, &[attempt(2, 2)]).await, [Decision::InvalidTime]);
-    let next = coupon_store::servers::seam::Epoch::new(&servers.dataset, 2);
+    let next = Epoch::new(&servers.dataset, 2);
     gate.begin(&next).await.unwrap();
     gate.offer(&next, 1, &[&terms(1, 2)]).await.unwrap();
     assert_eq!(sold(&*gate, &next).await, Some(Stock { total: 2, sold: 1 }));
@@ -61,7 +61,7 @@ pub(crate) async fn terms_change_unless_those_of_a_later_version_are_there_and_w
 pub(crate) async fn what_is_sold_or_given_back_is_told_once_and_with_the_rows(servers: &Servers) {
     let (gate, epoch) = filled(servers).await;
     decide(&*gate, &epoch, &[attempt(1, 1), attempt(2, 2)]).await;
-    // A transaction that is dropped has told nobody.
+    // A transaction that is dropped has told main nothing.
     assert_eq!(begun(servers).await.untold().await.unwrap(), [(coupon(1), 2)]);
     let mut storing = begun(servers).await;
     assert_eq!(storing.untold().await.unwrap(), [(coupon(1), 2)]);
@@ -74,12 +74,12 @@ pub(crate) async fn what_is_sold_or_given_back_is_told_once_and_with_the_rows(se
     let begun = steps.begin().await.unwrap().unwrap();
     let release = Release::of(&returned.before);
     let waiting = [Waiting { outbox_id: begun.outbox_id, release, closed: begun.closed }];
-    steps.commit(&coupon_store::servers::seam::StepsNote { releases: &waiting, ..nothing() }).await.unwrap();
+    steps.commit(&StepsNote { releases: &waiting, ..nothing() }).await.unwrap();
     assert_eq!(sold(&*gate, &epoch).await, Some(Stock { total: 2, sold: 1 }));
     assert_eq!(decide(&*gate, &epoch, &[attempt(3, 9)]).await, [Decision::Granted(0)]);
 }
 
-pub(crate) async fn a_marker_passes_through_the_queue_to_whoever_consumes_next(servers: &Servers) {
+pub(crate) async fn a_marker_passes_through_the_queue_to_its_next_consumer(servers: &Servers) {
     let shard = ShardId::new(0);
     let publisher = servers.queues.publisher(Duration::from_secs(1));
     publisher.publish(Route::Queue(shard), b"one".to_vec()).await.unwrap();

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use coupon_core::catalogue_change::Operator;
-use coupon_core::{CouponId, Day, ShardId};
+use coupon_core::{Day, ShardId};
 use rusqlite::Connection;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -183,10 +183,10 @@ impl Job {
         let Retired { rows_dropped, rows_deleted, .. } = self.archive.retired;
         match &done {
             Ok(()) => {
-                tracing::info!(%before, rows = rows_dropped + rows_deleted, "old results have been archived")
+                tracing::info!(%before, rows = rows_dropped + rows_deleted, "old results have been archived");
             }
             Err(error) => {
-                tracing::warn!(%before, %error, "an archive ended before its end; another one goes on")
+                tracing::warn!(%before, %error, "an archive ended before its end; another one goes on");
             }
         }
         self.archive.runs = false;

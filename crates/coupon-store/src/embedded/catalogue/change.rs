@@ -177,6 +177,7 @@ impl Changing<'_> {
     fn change_coupon(&self, id: CouponId, patch: &CouponPatch) -> Outcome {
         let there = self.coupon(id)?.ok_or(Refused::Unknown(Thing::Coupon(id)))?;
         if patch.reopens(&there, self.now) {
+            self.not_being_archived(id)?;
             self.not_archived(id)?;
         }
         let write = patch.write(&there, self.now)?;
@@ -243,16 +244,18 @@ impl Changing<'_> {
         }
     }
 
-    /// Refuses a coupon of which results have been archived: the log says so. While an archive is under way that is not known of
-    /// any.
+    /// Refuses a coupon while an archive is under way: results of it may be among those that go.
+    fn not_being_archived(&self, id: CouponId) -> Result<(), Stopped> {
+        let Some(before) = self.archiving else { return Ok(()) };
+        let why = format!(
+            "coupon {id}: results of the days before {before} are being archived, of this coupon too perhaps; ask again once that \
+             has ended"
+        );
+        Err(Refused::Conflict(why).into())
+    }
+
+    /// Refuses a coupon of which results have been archived, or are about to be: main says so.
     fn not_archived(&self, id: CouponId) -> Result<(), Stopped> {
-        if let Some(before) = self.archiving {
-            let why = format!(
-                "coupon {id}: results of the days before {before} are being archived, of this coupon too perhaps; ask again \
-                 once that has ended"
-            );
-            return Err(Refused::Conflict(why).into());
-        }
         let archived: bool = self.db.query_row(&is_archived(id), [], |row| row.get(0))?;
         if archived { Err(Refused::archived(id).into()) } else { Ok(()) }
     }

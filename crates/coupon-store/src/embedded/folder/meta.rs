@@ -103,7 +103,7 @@ impl<'a> MetaTable<'a> {
     }
 
     /// The first layout, and the latest; `None` in a data set of before.
-    fn layouts(&self) -> Result<Option<[String; 2]>, FolderError> {
+    pub(super) fn layouts(&self) -> Result<Option<[String; 2]>, FolderError> {
         let read = || {
             if !self.db.table_exists(None, "layouts")? {
                 return Ok(None);

@@ -22,7 +22,7 @@ use rusqlite::{Connection, OpenFlags};
 pub(super) use self::connection::connect_reader;
 use self::connection::{connect, make, query_only};
 pub use self::error::{FolderError, Holder};
-use self::meta::{MainMeta, check_is_empty, check_shard};
+use self::meta::{MainMeta, MetaTable, check_is_empty, check_shard};
 use crate::carried::COPYING;
 use crate::room_index::{self, Making, RoomPlaces};
 

@@ -1,7 +1,7 @@
 //! The gate in memory.
 
 use super::*;
-use coupon_core::{GrabTerms, Money, RequestKey, RoomId};
+use coupon_core::{GrabTerms, Money, RequestKey, ResultId, RoomId};
 
 fn coupon(total: u32) -> Terms {
     let (start, end) = (at("2026-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"));

@@ -1,7 +1,7 @@
 //! Makes a folder's room index, and takes it away: where no service has the folder.
 
 use anyhow::Context as _;
-use coupon_core::{CouponResult, Placement, ShardId, Timestamp};
+use coupon_core::{CouponResult, Placement, ShardId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{Delivery, drop_tables, make_tables, take_in};
@@ -10,7 +10,7 @@ use crate::embedded::folder::Folder;
 use crate::embedded::moves::{self, LEAVING};
 use crate::embedded::shards::sum_totals;
 use crate::embedded::sql;
-use crate::room_index::{self, Making, RoomPlaces};
+use crate::room_index::{Making, RoomPlaces};
 
 /// The rows that are read from a table at a time.
 const CHUNK: usize = 8_192;

@@ -1,5 +1,5 @@
-//! Queues within this process, where results need none. Markers and signs of life pass through them, so that a shard's consumer
-//! tells main of what grabs have stored, and whoever waits for that is told.
+//! Queues within this process, where results need none. Markers and signs of life pass through them: for each a shard's consumer
+//! makes a transaction, in which it tells main what grabs have stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,8 +96,7 @@ impl Publish for LocalQueues {
     }
 }
 
-/// The one who has a queue's messages. Those that it is given and does not store are lost: whoever waits for a marker sends
-/// another.
+/// The one consumer of a queue. Messages that it is given and does not store are lost: the sender of a marker sends another.
 struct Consuming {
     receiver: OwnedMutexGuard<UnboundedReceiver<Vec<u8>>>,
     tag: u64,

@@ -223,7 +223,7 @@ async fn rows_of_users(
     let mut mine: HashMap<(UserId, CouponId), Vec<Mine>> = HashMap::new();
     for Hold { coupon, user, id, slot, hold_until, request, given_back } in rows.into_iter().map(hold_in) {
         let ids = (UserId::new(user), CouponId::new(coupon), ResultId::from_number(id));
-        // A row of nobody's is no one's who asks.
+        // No grab has made a row without ids of ours.
         let (Ok(user), Ok(coupon), Ok(id)) = ids else { continue };
         let reserved = Reservation { id, slot, hold_until, request };
         mine.entry((user, coupon)).or_default().push((reserved, given_back));

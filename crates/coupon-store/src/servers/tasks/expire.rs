@@ -53,7 +53,7 @@ impl Sweeper {
         }
     }
 
-    /// Lets everything expire that is due. Says how long to wait for the next.
+    /// Lets some of what is due expire. Says how long to wait for the next.
     async fn round(&self) -> anyhow::Result<Duration> {
         let background = &self.background;
         // A clock that shows another time than main's proves nothing.
@@ -61,29 +61,26 @@ impl Sweeper {
             return Ok(LOOK);
         }
         let server = background.shard(self.shard)?;
-        while !background.signals.stopping() {
-            let now = background.time.mains();
-            let Some(due) = server.next_due().await? else { return Ok(LOOK) };
-            if due > now {
-                return Ok(until(due, now));
-            }
-            sleep_until(self.pace.next(Instant::now()).into()).await;
-            // A clock that was just set ahead would end what is held for longer: what is due is so by main's own word.
-            let now = now.min(background.main.time().await?);
-            if due > now {
-                return Ok(until(due, now));
-            }
-            let of = Of { dataset: &background.dataset, shard: self.shard, floors: &background.floors };
-            let at = At { server, of };
-            let began = Instant::now();
-            let (_, releases) = expire(at, now, MOST).await?;
-            background.counts.expired(releases.len());
-            // Another task tells the gate: one that does not answer must not hold up what is due.
-            background.signals.gave_back(self.shard);
-            // Whatever else is asked of a busy shard comes as far as this.
-            sleep(began.elapsed().min(LOOK)).await;
+        let now = background.time.mains();
+        let Some(due) = server.next_due().await? else { return Ok(LOOK) };
+        if due > now {
+            return Ok(until(due, now));
         }
-        Ok(LOOK)
+        sleep_until(self.pace.next(Instant::now()).into()).await;
+        // A clock that was just set ahead would end what is held for longer: what is due is so by main's own word.
+        let now = now.min(background.main.time().await?);
+        if due > now {
+            return Ok(until(due, now));
+        }
+        let of = Of { dataset: &background.dataset, shard: self.shard, floors: &background.floors };
+        let at = At { server, of };
+        let began = Instant::now();
+        let (_, releases) = expire(at, now, MOST).await?;
+        background.counts.expired(releases.len());
+        // Another task tells the gate: one that does not answer must not hold up what is due.
+        background.signals.gave_back(self.shard);
+        // Whatever else is asked of a busy shard comes as far as this.
+        Ok(began.elapsed().min(LOOK))
     }
 }
 

@@ -19,7 +19,7 @@ use super::Background;
 use super::layout::MENDED;
 use super::moving::Shards;
 use crate::measure::Rate;
-use crate::moving::{Ended, Mover, Pace, Progress};
+use crate::moving::{Ended, Mover, MovingShards as _, Pace, Progress, deliver};
 use crate::outage::TaskOutage;
 use crate::servers::mysql::DatabaseError;
 use crate::servers::seam::{MoveOrder, MoverLock};
@@ -112,18 +112,40 @@ impl RowMover {
         }
     }
 
-    /// Moves rows, if that is to be and nobody else does.
+    /// Moves rows, if that is to be and nobody else does. What has left its shard arrives also where a movement was stopped.
     async fn round(&self) -> anyhow::Result<()> {
         let main = &self.background.main;
-        if self.background.layouts.look(|versions| versions.versions().len() == 1)
-            || self.going_on().await?.is_none()
-        {
+        if self.background.layouts.look(|versions| versions.versions().len() == 1) {
+            return Ok(());
+        }
+        let Some(moving) = main.movement().await? else { return Ok(()) };
+        if !moving.runs && !self.any_leaves().await {
             return Ok(());
         }
         let Some(mut lock) = main.lock_mover().await? else { return Ok(()) };
-        let moved = self.move_rows(&mut *lock).await;
+        let moved = if moving.runs { self.move_rows(&mut *lock).await } else { self.deliver().await };
         lock.end().await;
         moved
+    }
+
+    /// True if rows have left a shard that answers, and have not arrived.
+    async fn any_leaves(&self) -> bool {
+        let shards = Shards::new(&self.background);
+        for shard in self.background.shards() {
+            if matches!(shards.leaving(shard).await, Ok(Some(_))) {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn deliver(&self) -> anyhow::Result<()> {
+        let shards = Shards::new(&self.background);
+        for shard in self.background.shards() {
+            let turn = shards.turn().await?;
+            deliver(&shards, &turn, shard).await?;
+        }
+        Ok(())
     }
 
     /// The movement that is to go on.

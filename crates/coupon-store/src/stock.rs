@@ -25,8 +25,8 @@ pub(crate) const TABLE: TableId = TableId::Single;
 pub(crate) const SELL: &str = "UPDATE stock SET sold = sold + ?, untold = untold + ? \
      WHERE coupon_id = ? AND sold + ? <= total AND start_time <= ? AND end_time > ? AND epoch = ?";
 
-/// Takes back one that was sold of a coupon, which is its number.
-pub(crate) const TAKE_BACK: &str = "UPDATE stock SET sold = sold - 1 WHERE coupon_id = ?";
+/// Takes back so many that were sold of a coupon. Its numbers are how many, and the coupon.
+pub(crate) const TAKE_BACK: &str = "UPDATE stock SET sold = sold - ? WHERE coupon_id = ?";
 
 /// A coupon's row, by its number.
 pub(crate) const OF_COUPON: &str =

@@ -1,14 +1,16 @@
 //! Laws of grabs that the one shard's database decides, in the transaction that stores the result.
 
 use coupon_core::after_grab::Action;
-use coupon_core::{RequestKey, ResultState};
+use coupon_core::catalogue_change::Operator;
+use coupon_core::{RequestKey, ResultState, ShardId};
 use coupon_store::settings::DecidedBy;
-use coupon_store::{Attempt, Decision, Reservation, Stock, Visit};
+use coupon_store::{ArchivePace, Attempt, Decision, Reservation, Stock, Visit};
 use futures_util::{StreamExt as _, stream};
 
 use super::after_grab::{changed, granted, holding, settles_at, sold};
 use crate::bench::{
-    Bench, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, home, place, placed, remaining,
+    Bench, ENDED, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, eventually, grab, held_by,
+    home, place, placed, remaining, run,
 };
 
 /// Grabs that are under way at once.
@@ -151,6 +153,24 @@ pub(crate) async fn a_gate_takes_no_data_set_whose_database_keeps_its_stock(benc
     drop(backend);
     let refused = bench.decided_by(DecidedBy::Gate).map(drop).unwrap_err();
     assert!(format!("{refused:#}").contains("grab.decided_by"), "{refused:#}");
+}
+
+/// What an archive retires is not sold any more: the audit counts rows.
+#[test]
+fn what_an_archive_retires_is_taken_off_the_stock() {
+    run(&Bench::on_files(DecidedBy::Database), async |bench| {
+        let backend = bench.open();
+        assert_eq!(sold(&backend, ENDED).await, 30);
+        let (archiving, operator) = (backend.archiving.as_deref().unwrap(), Operator::new("ann").unwrap());
+        archiving.start(bench.clock().now().day(), operator, ArchivePace::Alone).await.unwrap();
+        let archive = eventually("it has come to its end", async || {
+            archiving.last().filter(|archive| !archive.runs).ok_or("it runs")
+        });
+        assert_eq!(archive.await.trouble, None);
+        assert_eq!(backend.shards.report(ShardId::new(0)).await.unwrap().rows, 0);
+        assert_eq!(sold(&backend, ENDED).await, 0);
+        backend.lifecycle.close();
+    });
 }
 
 /// A data set of the gate's, of more than one table.

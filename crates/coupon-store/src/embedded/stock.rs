@@ -10,6 +10,7 @@ use coupon_core::schema::{self, Dialect};
 use coupon_core::{CouponId, Placement, RoomId, UserId, VersionNumber};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::archive::Part;
 use super::hand_over::{WriterHandle, on, on_blocking};
 use super::sql;
 use super::transaction::Store;
@@ -165,10 +166,17 @@ impl Store<'_> {
 
     /// Takes back the stock of what gave it back in this transaction.
     pub(super) fn take_stock_back(&self) -> rusqlite::Result<()> {
-        self.done.given_back.iter().try_for_each(|result| {
-            let coupon = result.coupon_id.get().cast_signed();
-            self.db.prepare_cached(stock::TAKE_BACK)?.execute([coupon]).map(drop)
-        })
+        self.done.given_back.iter().try_for_each(|result| self.take_back(result.coupon_id, 1))
+    }
+
+    /// Takes off what an archive retires: it is not sold any more, as main is told.
+    pub(super) fn take_off_retired(&self, part: &Part) -> rusqlite::Result<()> {
+        part.live().try_for_each(|(coupon, rows)| self.take_back(coupon, rows))
+    }
+
+    fn take_back(&self, coupon: CouponId, rows: i64) -> rusqlite::Result<()> {
+        let numbers = [rows, coupon.get().cast_signed()];
+        self.db.prepare_cached(stock::TAKE_BACK)?.execute(numbers).map(drop)
     }
 }
 

@@ -62,6 +62,11 @@ impl Going {
         let deltas: Vec<Moved> =
             self.counts.iter().map(|(coupon, rows)| Moved::retired(*coupon, *rows)).collect();
         transaction.exec_drop(entry, (serde_json::to_string(&deltas)?, now().millis())).await?;
+        // Where the database decides grabs, it counts what is sold by rows.
+        if transaction.query_first::<String, _>("SHOW TABLES LIKE 'stock'").await?.is_some() {
+            let off = self.counts.iter().map(|(coupon, rows)| (*rows, coupon.get()));
+            transaction.exec_batch("UPDATE stock SET sold = sold - ? WHERE coupon_id = ?", off).await?;
+        }
         Ok(())
     }
 }

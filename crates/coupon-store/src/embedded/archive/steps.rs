@@ -64,6 +64,9 @@ impl Writer {
         let retire = || {
             let mut store = Store::begin(&self.db, self.clock.now())?;
             store.retire(&part)?;
+            if self.keeps_stock {
+                store.take_off_retired(&part)?;
+            }
             self.leave_word(&mut store, applied)?;
             store.commit()
         };

@@ -9,6 +9,7 @@ use coupon_core::{Placement, ShardId, ShardingStrategy, TableId, TimeRange, Time
 
 use crate::gate::REMEMBERED_MS;
 use crate::holders::{Holder, Holders};
+use crate::statements::{self, Numbers};
 use crate::{Attempt, Decision, Reservation, Stock};
 
 /// The refusal of a data set whose stock would not be kept any more.
@@ -34,7 +35,7 @@ pub(crate) const OF_COUPON: &str =
 
 /// Counts what takes stock, by coupon: all of it, or that of coupons which a condition names.
 pub(crate) fn counted(condition: &str) -> String {
-    let live = crate::statements::LIVE;
+    let live = statements::LIVE;
     format!(
         "SELECT coupon_id, COUNT(*) FROM (SELECT coupon_id FROM {TABLE} WHERE {live} \
          UNION ALL SELECT coupon_id FROM parked_results) taken {condition} GROUP BY coupon_id"
@@ -97,21 +98,26 @@ pub(crate) const fn remembered_since(attempt: &Attempt) -> Timestamp {
     attempt.id.time().plus_millis(-REMEMBERED_MS)
 }
 
+/// What users have of coupons, in the order of [`statements::RESERVED`], by a condition on both ids that it has twice: parked
+/// results, which take their slots too, and then rows, which count where both are in one slot.
+pub(crate) fn mine(numbers: Numbers, since: Timestamp, condition: &str) -> String {
+    let reserved = statements::reserved(TABLE, numbers, since);
+    format!(
+        "SELECT coupon_id, user_id, result_id, COALESCE(slot, 0), NULL, NULL, NULL FROM parked_results WHERE {condition} \
+         UNION ALL {reserved} AND {condition}"
+    )
+}
+
 /// The slot of an attempt, by the rows that its user has of the coupon; or what is decided already.
 pub(crate) fn free_slot(attempt: &Attempt, mine: &[Mine]) -> Result<u8, Decision> {
     let mut holders = Holders::default();
     for (reserved, _) in mine.iter().filter(|(_, given_back)| given_back.is_none()) {
         holders.take(attempt.user, *reserved, false);
     }
-    if let Some(request) = attempt.request {
-        if let Some(holder) = holders.by_request(attempt.user, request) {
-            return Err(holder.repeated());
-        }
-        let answered =
-            |(reserved, given_back): &&Mine| given_back.is_some() && reserved.request == Some(request);
-        if let Some((reserved, _)) = mine.iter().find(answered) {
-            return Err(Decision::Repeated(reserved.grant()));
-        }
+    let answered = |(reserved, _): &&Mine| attempt.request.is_some() && reserved.request == attempt.request;
+    let first_what_is_held = |(_, given_back): &&Mine| given_back.is_some();
+    if let Some((reserved, _)) = mine.iter().filter(answered).min_by_key(first_what_is_held) {
+        return Err(Decision::Repeated(reserved.grant()));
     }
     holders.free_slot(attempt.user, attempt.limit).map_err(|lowest: Holder| lowest.refused())
 }
@@ -143,6 +149,12 @@ mod tests {
         assert_eq!(free(1, Some("b")), Err(Decision::Repeated(reserved(8, 2, "b").grant())));
         assert_eq!(free(3, Some("c")), Err(Decision::Repeated(reserved(6, 0, "c").grant())));
         assert_eq!(free_slot(&attempt(1, Some("d")), &[]), Ok(0));
+        let parked = (Reservation { request: None, ..reserved(9, 0, "") }, None);
+        assert_eq!(free_slot(&attempt(1, None), &[parked]), Err(Decision::Duplicate(parked.0.id)));
+        let both = [parked, mine[0]];
+        let again = free_slot(&attempt(2, Some("a")), &both);
+        assert_eq!(again, Err(Decision::Repeated(mine[0].0.grant())), "the row in its slot has the answer");
+        assert_eq!(free_slot(&attempt(1, None), &both), Err(Decision::Duplicate(mine[0].0.id)));
     }
 
     #[test]

@@ -156,6 +156,7 @@ on_files! {
 where_the_database_decides! {
     a_grab_is_stored_by_the_transaction_that_grants_it,
     who_asks_again_hears_what_is_stored_also_in_one_batch,
+    who_has_a_parked_result_has_no_slot_left,
     of_several_in_one_batch_as_many_are_granted_as_are_left,
     many_who_grab_at_once_get_what_there_is_and_each_user_one,
     stock_that_comes_back_can_be_sold_at_once,

@@ -1,16 +1,20 @@
 //! Laws of grabs that the one shard's database decides, in the transaction that stores the result.
 
+use std::slice;
+
 use coupon_core::after_grab::Action;
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{RequestKey, ResultState, ShardId};
+use coupon_store::servers::cluster::Cluster;
 use coupon_store::settings::DecidedBy;
 use coupon_store::{ArchivePace, Attempt, Decision, Reservation, Stock, Visit};
 use futures_util::{StreamExt as _, stream};
+use mysql_async::prelude::Queryable as _;
 
 use super::after_grab::{changed, granted, holding, settles_at, sold};
 use crate::bench::{
-    Bench, ENDED, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, eventually, grab, held_by,
-    home, place, placed, remaining, run,
+    Bench, ENDED, OneTable, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, eventually, grab, held_by,
+    home, place, placed, remaining, run, until,
 };
 
 /// Grabs that are under way at once.
@@ -153,6 +157,56 @@ pub(crate) async fn a_gate_takes_no_data_set_whose_database_keeps_its_stock(benc
     drop(backend);
     let refused = bench.decided_by(DecidedBy::Gate).map(drop).unwrap_err();
     assert!(format!("{refused:#}").contains("grab.decided_by"), "{refused:#}");
+}
+
+/// The request is answered, and its result given back, while an attempt waits for the coupon that has found no answer.
+#[test]
+fn a_request_is_granted_once_though_its_answer_comes_between() {
+    run(&Bench::on_servers(DecidedBy::Database, &[]), async |bench| {
+        let backend = bench.open();
+        let first = granted(&backend, &holding(&backend, bench, 1, PLENTY, "a")).await;
+        let released = changed(&backend, &first, Action::Release, bench.clock().now()).await;
+        let shard = Cluster::new(bench.settings(), &OneTable).unwrap().shards.remove(0);
+        let mut other = shard.connect_alone().await.unwrap();
+        let key = RequestKey::of("a").number();
+        other.query_drop("UPDATE coupon_results SET request = NULL WHERE user_id = 1").await.unwrap();
+        other.query_drop("BEGIN").await.unwrap();
+        let lock = format!("SELECT sold FROM stock WHERE coupon_id = {PLENTY} FOR UPDATE");
+        assert_eq!(other.query_first::<i64, _>(lock).await.unwrap(), Some(0));
+        let again = holding(&backend, bench, 1, PLENTY, "a");
+        let answered = async {
+            let mut looking = shard.connect_alone().await.unwrap();
+            let waiting = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' \
+                           AND trx_query LIKE 'UPDATE stock%'";
+            until("it waits for the coupon", async || {
+                looking.query_first::<i64, _>(waiting).await.unwrap().unwrap() > 0
+            })
+            .await;
+            let answer = format!("UPDATE coupon_results SET request = {key} WHERE user_id = 1");
+            other.query_drop(answer).await.unwrap();
+            other.query_drop("COMMIT").await.unwrap();
+            looking.disconnect().await.unwrap();
+        };
+        let (decided, ()) = futures_util::join!(decide(&backend, slice::from_ref(&again)), answered);
+        assert_eq!(decided, [Decision::Repeated(Reservation::of(&released).grant())]);
+        assert_eq!(sold(&backend, PLENTY).await, 0);
+        other.disconnect().await.unwrap();
+        backend.lifecycle.close();
+    });
+}
+
+pub(crate) async fn who_has_a_parked_result_has_no_slot_left(bench: &Bench) {
+    let backend = bench.open();
+    let parked = attempt(&backend, bench, 1, PLENTY);
+    let sql = format!(
+        "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time) \
+         VALUES ({}, 1, {PLENTY}, 1, 'coupon_results', '', 0)",
+        parked.id
+    );
+    bench.damage_shard(ShardId::new(0), &sql).await;
+    assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Duplicate(parked.id));
+    assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted(0));
+    backend.lifecycle.close();
 }
 
 /// What an archive retires is not sold any more: the audit counts rows.

@@ -11,7 +11,7 @@ use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{CachedStatement, Connection, Row, params, params_from_iter};
 
 use crate::statements::{self, Filter, Fresh, Numbers};
-use crate::stock::{Mine, TABLE, remembered_since};
+use crate::stock::{self, Mine, remembered_since};
 use crate::{Attempt, Change, PageRequest, Reservation, Summary, Totals};
 
 pub(super) const SQLITE: Dialect = Dialect::Sqlite;
@@ -306,11 +306,10 @@ fn reserved_in(row: &Row<'_>) -> rusqlite::Result<Reserved> {
 /// The rows that an attempt's user has of its coupon, where a database decides grabs.
 pub(super) fn mine(db: &Connection, attempt: &Attempt) -> rusqlite::Result<Vec<Mine>> {
     let since = remembered_since(attempt);
-    let mut select = statements::reserved(TABLE, Numbers::Bound, since);
-    select.push_str(" AND user_id = ? AND coupon_id = ?");
-    let mut statement = db.prepare_cached(&select)?;
-    let ids = [attempt.user.get(), attempt.coupon.get()].map(u64::cast_signed);
-    let rows = statement.query_map([since.millis(), ids[0], ids[1]], reserved_in)?;
+    let mut statement =
+        db.prepare_cached(&stock::mine(Numbers::Bound, since, "user_id = ? AND coupon_id = ?"))?;
+    let [user, coupon] = [attempt.user.get(), attempt.coupon.get()].map(u64::cast_signed);
+    let rows = statement.query_map([user, coupon, since.millis(), user, coupon], reserved_in)?;
     rows.map(|row| row.map(|Reserved { reserved, given_back, .. }| (reserved, given_back))).collect()
 }
 

@@ -77,6 +77,9 @@ impl StockGate {
                 Failed::Forgot => GateError::Forgot,
                 Failed::Database(error) => GateError::Away { why: self.database.error(&error).to_string() },
                 Failed::Away(why) => GateError::Away { why },
+                Failed::Overtaken => {
+                    GateError::Away { why: format!("{}: others were always first", self.database) }
+                }
             }),
             Err(_) => Err(GateError::Away { why: format!("{} did not answer in time", self.database) }),
         }

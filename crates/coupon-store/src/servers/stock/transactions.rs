@@ -1,7 +1,8 @@
 //! The transactions in which a database decides grabs, and puts coupons on offer.
 //!
 //! One takes as many grabs as a batch has: it reads the rows that their users have, sells each coupon by one conditional UPDATE (of
-//! as many as are asked for or, where there are fewer, as are left), and stores what was granted by one INSERT.
+//! as many as are asked for or, where there are fewer, as are left), and stores what was granted by one INSERT. Where attempts name a request, their users' rows are read again
+//! once the coupon's row is locked: the request may have been answered meanwhile.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +14,7 @@ use super::{StockGate, read_epoch};
 use crate::servers::mysql::{DatabaseError, HoldRow, code, has_code, hold_in, lock_state};
 use crate::servers::seam::{Hold, Release};
 use crate::servers::sql;
-use crate::statements::{self, Numbers};
+use crate::statements::Numbers;
 use crate::stock::{self, Mine, StockRow, TABLE, free_slot, remembered_since};
 use crate::terms::Terms;
 use crate::{Attempt, Decision, Reservation};
@@ -28,6 +29,8 @@ pub(super) enum Failed {
     /// The stock is of another epoch.
     Forgot,
     Database(mysql_async::Error),
+    /// Another attempt of the same user was decided meanwhile.
+    Overtaken,
     Away(String),
 }
 
@@ -47,7 +50,11 @@ impl Failed {
     /// True if another transaction was in its way, and is not any more.
     fn met_another(&self) -> bool {
         let of = [code::DUPLICATE, code::DEADLOCK];
-        matches!(self, Self::Database(error) if of.into_iter().any(|code| has_code(error, code)))
+        match self {
+            Self::Overtaken => true,
+            Self::Database(error) => of.into_iter().any(|code| has_code(error, code)),
+            Self::Forgot | Self::Away(_) => false,
+        }
     }
 }
 
@@ -90,6 +97,7 @@ impl StockGate {
             sell(&mut transaction, epoch, of_coupon, decisions).await?;
             rest = others;
         }
+        ensure_first(&mut transaction, attempts, &decisions).await?;
         let results =
             attempts.iter().zip(&decisions).zip(&rooms).filter_map(|((attempt, decision), room)| {
                 let Decision::Granted(slot) = *decision else { return None };
@@ -181,7 +189,8 @@ async fn sell(
         if enough {
             break;
         }
-        let Some(row) = row(conn, coupon).await? else {
+        // Locked, which it is already where it is there: a plain read would have the transaction see from then on what there is now.
+        let Some(row) = read_row(conn, coupon, " FOR UPDATE").await? else {
             open.into_iter().for_each(|(_, decision)| *decision = Decision::NotLoaded);
             return Ok(());
         };
@@ -204,11 +213,38 @@ async fn sell(
 }
 
 pub(super) async fn row(conn: &mut impl Queryable, coupon: u64) -> mysql_async::Result<Option<StockRow>> {
-    let row: Option<(i64, i64, i64, i64, u64)> = conn.exec_first(stock::OF_COUPON, (coupon,)).await?;
+    read_row(conn, coupon, "").await
+}
+
+async fn read_row(
+    conn: &mut impl Queryable,
+    coupon: u64,
+    lock: &str,
+) -> mysql_async::Result<Option<StockRow>> {
+    let sql = format!("{}{lock}", stock::OF_COUPON);
+    let row: Option<(i64, i64, i64, i64, u64)> = conn.exec_first(sql, (coupon,)).await?;
     Ok(row.map(|(total, sold, start, end, epoch)| StockRow { total, sold, start, end, epoch }))
 }
 
-/// The rows that users have of the coupons that they ask for.
+/// Makes sure that the requests which attempts name have no answer but theirs. Whoever grants one of a coupon has the row of its
+/// stock, so that what others have granted, and users have given back since, is seen from now on.
+async fn ensure_first(
+    conn: &mut impl Queryable,
+    attempts: &[&Attempt],
+    decisions: &[Decision],
+) -> Result<(), Failed> {
+    let granted = attempts.iter().copied().zip(decisions).filter(|(_, decision)| is_granted(decision));
+    let (named, granted): (Vec<&Attempt>, Vec<&Decision>) =
+        granted.filter(|(attempt, _)| attempt.request.is_some()).unzip();
+    let mine = rows_of_users(conn, &named).await?;
+    let stands = |(attempt, granted): (&&Attempt, &&Decision)| {
+        let mine = mine.get(&(attempt.user, attempt.coupon)).map_or(&[][..], Vec::as_slice);
+        free_slot(attempt, mine).is_ok_and(|slot| **granted == Decision::Granted(slot))
+    };
+    if named.iter().zip(&granted).all(stands) { Ok(()) } else { Err(Failed::Overtaken) }
+}
+
+/// The rows that users have of the coupons that they ask for, and what is parked of them.
 async fn rows_of_users(
     conn: &mut impl Queryable,
     attempts: &[&Attempt],
@@ -217,9 +253,8 @@ async fn rows_of_users(
     let wanted: Vec<String> =
         attempts.iter().map(|attempt| format!("({},{})", attempt.user, attempt.coupon)).collect();
     let Some(since) = since else { return Ok(HashMap::new()) };
-    let reserved = statements::reserved(TABLE, Numbers::Written, since);
-    let sql = format!("{reserved} AND (user_id, coupon_id) IN ({})", wanted.join(","));
-    let rows: Vec<HoldRow> = conn.query(sql).await?;
+    let condition = format!("(user_id, coupon_id) IN ({})", wanted.join(","));
+    let rows: Vec<HoldRow> = conn.query(stock::mine(Numbers::Written, since, &condition)).await?;
     let mut mine: HashMap<(UserId, CouponId), Vec<Mine>> = HashMap::new();
     for Hold { coupon, user, id, slot, hold_until, request, given_back } in rows.into_iter().map(hold_in) {
         let ids = (UserId::new(user), CouponId::new(coupon), ResultId::from_number(id));

@@ -16,6 +16,10 @@ use crate::{Attempt, Decision, Reservation, Stock};
 pub(crate) const KEPT: &str = "setting `grab.decided_by` must be database here: this data set's database keeps the stock of grabs, and \
      what a gate granted beside it would be sold twice";
 
+/// The refusal of a data set that a gate has granted results of.
+pub(crate) const HAD_A_GATE: &str = "setting `grab.decided_by` must be gate here: what this data set's gate granted may still wait in \
+     queues, where no database that decides looks; `seeder copy` makes a data set of it that a database can decide";
+
 /// The shard of all results.
 pub(crate) const SHARD: ShardId = ShardId::new(0);
 /// The table of all results.

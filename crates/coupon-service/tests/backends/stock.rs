@@ -159,6 +159,42 @@ pub(crate) async fn a_gate_takes_no_data_set_whose_database_keeps_its_stock(benc
     assert!(format!("{refused:#}").contains("grab.decided_by"), "{refused:#}");
 }
 
+/// What waits in its queues no database that decides looks for.
+#[test]
+fn a_data_set_of_which_a_gate_has_granted_results_is_refused_where_the_database_decides() {
+    run(&Bench::on_servers(DecidedBy::Database, &[]), async |bench| {
+        let backend = bench.decided_by(DecidedBy::Gate).unwrap();
+        granted(&backend, &attempt(&backend, bench, 1, SCARCE)).await;
+        backend.lifecycle.close();
+        drop(backend);
+        let refused = format!("{:#}", bench.try_open().map(drop).unwrap_err());
+        assert!(refused.contains("grab.decided_by") && refused.contains("seeder copy"), "{refused}");
+        // Main is put back to before its first epoch: the shard has heard of one.
+        bench.edit_main("UPDATE gate_state SET epoch = 0, open_epoch = 0").await;
+        let refused = format!("{:#}", bench.try_open().map(drop).unwrap_err());
+        assert!(refused.contains("grab.decided_by"), "{refused}");
+        drop(bench.decided_by(DecidedBy::Gate).unwrap());
+    });
+}
+
+/// Main alone may forget it, and so may the shard.
+#[test]
+fn a_database_that_keeps_stock_is_known_by_what_main_has_of_it_and_by_what_the_shard_has() {
+    run(&Bench::on_servers(DecidedBy::Database, &[]), async |bench| {
+        drop(bench.open());
+        let refused = || format!("{:#}", bench.decided_by(DecidedBy::Gate).map(drop).unwrap_err());
+        bench
+            .damage_shard(ShardId::new(0), "UPDATE shard_meta SET name = 'hidden' WHERE name = 'stock'")
+            .await;
+        assert!(refused().contains("grab.decided_by"));
+        bench
+            .damage_shard(ShardId::new(0), "UPDATE shard_meta SET name = 'stock' WHERE name = 'hidden'")
+            .await;
+        bench.edit_main("UPDATE gate_state SET open_epoch = 0").await;
+        assert!(refused().contains("grab.decided_by"));
+    });
+}
+
 /// The request is answered, and its result given back, while an attempt waits for the coupon that has found no answer.
 #[test]
 fn a_request_is_granted_once_though_its_answer_comes_between() {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use coupon_core::{ShardingStrategy, Versioned};
+use coupon_core::{ShardId, ShardingStrategy, Versioned};
 
 use super::broker::{Broker, BrokerQueues};
 use super::catalogue::{Offered, ServersCatalogue};
@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::hand_over::Stored;
 use crate::ids::IdSource;
 use crate::settings::{DecidedBy, Role, ServersSettings, UnknownUsers};
-use crate::stock::{KEPT, ensure_one_table};
+use crate::stock::{SHARD, ensure_one_table};
 use crate::{Backend, Data, Gate, Growing, HandOver, Layouts, RoomIndex, VersionRecord};
 
 /// The longest that a start waits for a gate that has to be filled first: until then no request is answered at all.
@@ -250,11 +250,17 @@ async fn connect_all(
         ensure_one_table(strategy, shards.get())?;
     }
     let around = reach(decided_by, settings).await?;
+    // Before anything of it is changed.
+    let main_agrees = stock::ensure_main_agrees(&cluster.main, decided_by).await?;
     let Opened { label, cluster, versions, down } = cluster.open(&strategy.layout(), room_index).await?;
     for (shard, error) in &down {
         tracing::warn!(%shard, %error, "a shard is down; the others are served");
     }
     let dataset = label.dataset;
+    let up = |shard: ShardId| !down.iter().any(|(down, _)| *down == shard);
+    if let Some(database) = cluster.shards.first().filter(|_| !main_agrees && up(SHARD)) {
+        stock::ensure_shard_agrees(database, &dataset, decided_by).await?;
+    }
     let shards = cluster.numbered().map(|(shard, database)| {
         let shard = ShardDatabase::new(database, shard, &dataset).telling(label.rooms);
         Box::new(shard.keeping_stock(keeps_stock)) as Box<dyn ShardServer>
@@ -288,9 +294,6 @@ async fn gate_and_queues(
     offered: &Arc<Offered>,
 ) -> anyhow::Result<(ConnectGate, Box<dyn QueueServer>)> {
     if let Some((redis, broker)) = around {
-        if let [database] = &*cluster.shards {
-            ensure!(!stock::is_kept(database).await, "{KEPT}");
-        }
         let names = cluster.names(dataset);
         let queues = BrokerQueues::new(broker, names.clone(), u16::try_from(cluster.shards.len())?);
         let gate = move |patience| {
@@ -301,7 +304,7 @@ async fn gate_and_queues(
     let [database] = &*cluster.shards else {
         bail!("setting `grab.decided_by`: a database decides grabs of one shard, and this data set has more")
     };
-    stock::make_tables(database).await?;
+    stock::prepare(database).await?;
     let (database, dataset, offered) = (database.clone(), dataset.to_owned(), Arc::clone(offered));
     let gate = move |patience| {
         Box::new(StockGate::new(&database, &dataset, Arc::clone(&offered), patience)) as Box<dyn GateServer>

@@ -7,6 +7,7 @@ use coupon_core::books::{Delta, Posting, Stock};
 use coupon_core::{CouponId, ShardId, Timestamp};
 
 use super::{CatalogueServer, DatabaseError, LayoutServer};
+use crate::servers::stock::ADDRESS;
 
 /// Main's record of the gate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,10 +50,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// Says whether a process whose gate is at this address may fill it there.
+    /// Says whether a process whose gate is at this address may fill it there. None moves to the shard's database or from there:
+    /// results of the one are on ways that the other does not know.
     #[must_use]
     pub fn allows(&self, address: &str) -> bool {
-        self.address == address || self.age_ms > FRESH_MS
+        let is_stock = |address: &str| address == ADDRESS;
+        self.is_at(address) || (self.age_ms > FRESH_MS && !is_stock(&self.address) && !is_stock(address))
     }
 
     /// Says whether the gate would stay where it is.
@@ -209,6 +212,9 @@ mod tests {
         assert!(place(0).allows("one:6379"), "whatever is there now has lost its memory");
         assert!(!place(FRESH_MS).allows("other:6379"));
         assert!(place(FRESH_MS + 1).allows("other:6379"));
+        assert!(!place(FRESH_MS + 1).allows(ADDRESS), "grabs would be decided by another");
+        let stock = Place { address: ADDRESS.to_owned(), age_ms: FRESH_MS + 1 };
+        assert!(stock.allows(ADDRESS) && !stock.allows("one:6379"));
         assert!(!place(-5_000).allows("other:6379"), "a clock of main's that was put back proves nothing");
     }
 

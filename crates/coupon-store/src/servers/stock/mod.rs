@@ -3,6 +3,7 @@
 //! What is sold is counted when an epoch is filled, by the transaction that puts coupons on offer, and kept from then on by every
 //! transaction that stores results or gives their stock back. So nothing is pending, and no holder has to be written or let go of.
 
+mod kept;
 mod queues;
 mod transactions;
 
@@ -17,6 +18,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use tokio::time::timeout;
 
+pub(super) use kept::{ensure_main_agrees, ensure_shard_agrees, opened_by};
 pub(super) use queues::LocalQueues;
 pub(super) use transactions::{take_back, take_untold};
 
@@ -31,6 +33,8 @@ use crate::terms::Terms;
 use crate::{Attempt, Decision, Stock};
 use transactions::{Failed, row};
 
+/// The address of the stock, whichever way a process reaches it: a data set has one.
+pub(super) const ADDRESS: &str = "the database of shard 0";
 /// The longest that it may take to count what is sold: all rows are read.
 const COUNTING: Duration = Duration::from_secs(60);
 /// The name under which the shard has the epoch that its stock is of.
@@ -39,31 +43,26 @@ const EPOCH: &str = "stock";
 /// The way to the database that decides, of one thread.
 pub(super) struct StockGate {
     database: Database,
-    address: String,
     dataset: String,
     offered: Arc<Offered>,
     patience: Duration,
 }
 
-/// Makes the tables of results and of stock, unless they are there.
-pub(super) async fn make_tables(database: &Database) -> Result<(), DatabaseError> {
+/// Makes the tables of results and of stock, unless they are there, and has the shard say that it keeps the stock, before an epoch
+/// of it is announced.
+pub(super) async fn prepare(database: &Database) -> Result<(), DatabaseError> {
     let mut conn = database.connect().await?;
-    for sql in schema::stock(Dialect::MySql).into_iter().chain([schema::results_table(TABLE)]) {
+    let tables = schema::stock(Dialect::MySql).into_iter().chain([schema::results_table(TABLE)]);
+    let mark = format!("INSERT IGNORE INTO shard_meta (name, value) VALUES ('{EPOCH}', 0)");
+    for sql in tables.chain([mark]) {
         conn.query_drop(sql).await.map_err(|error| database.error(&error))?;
     }
     Ok(())
 }
 
-/// True if it is known that a database keeps the stock of grabs.
-pub(super) async fn is_kept(database: &Database) -> bool {
-    let Ok(mut conn) = database.connect().await else { return false };
-    matches!(read_epoch(&mut conn).await, Ok(Some(_)))
-}
-
 impl StockGate {
     pub(super) fn new(database: &Database, dataset: &str, offered: Arc<Offered>, patience: Duration) -> Self {
-        let address = format!("the stock at {}", database.host());
-        Self { database: database.with_own_pool(), address, dataset: dataset.to_owned(), offered, patience }
+        Self { database: database.with_own_pool(), dataset: dataset.to_owned(), offered, patience }
     }
 
     /// Waits for an answer of the database's for so long.
@@ -101,7 +100,7 @@ async fn read_epoch(conn: &mut impl Queryable) -> mysql_async::Result<Option<u64
 #[async_trait]
 impl GateServer for StockGate {
     fn address(&self) -> &str {
-        &self.address
+        ADDRESS
     }
 
     async fn decide(

@@ -92,7 +92,7 @@ impl Gatekeeper {
             Ok(true) => {
                 self.tell_where_it_is().await?;
                 if suspected {
-                    self.mend_queues(state).await.context("RabbitMQ")?;
+                    self.mend_queues(state).await.context("the queues")?;
                 }
                 background.gate.epoch.set(Some(epoch));
             }
@@ -105,7 +105,8 @@ impl Gatekeeper {
                 if suspected {
                     background.gate.epoch.suspect();
                 }
-                return Err(error).context("Redis");
+                return Err(error)
+                    .with_context(|| format!("the gate at {}", background.gate.server.address()));
             }
         }
         Ok(())
@@ -136,7 +137,7 @@ impl Gatekeeper {
         Ok(state)
     }
 
-    /// Says whether Redis remembers the epoch and, if that was doubted, every coupon that was put on offer, by versions of the
+    /// Says whether the gate remembers the epoch and, if that was doubted, every coupon that was put on offer, by versions of the
     /// catalogue that main knows.
     async fn remembers(&self, epoch: &Epoch, thoroughly: bool) -> anyhow::Result<bool> {
         if !is_whole(&self.background, epoch).await? {
@@ -166,25 +167,25 @@ impl Gatekeeper {
     }
 
     /// Makes sure that a gate may be filled here before any process is cut off from the one there is: that none is
-    /// well served by another Redis, and that this one can be written.
+    /// well served elsewhere, and that this one can be written.
     async fn may_fill(&self, lock: &mut dyn GateLock) -> anyhow::Result<()> {
         let (background, here) = (&self.background, self.background.gate.server.address());
         if let Some(place) = lock.place().await? {
             ensure!(
                 place.allows(here),
-                "the gate is in Redis at {}, where another process finds it; this process is set to Redis at {here} \
-                 (setting `servers.redis`), which knows nothing of it",
+                "the gate is at {}, where another process finds it; this process is set to {here} (settings \
+                 `servers.redis`, `grab.decided_by`), which knows nothing of it",
                 place.address
             );
             if !place.is_at(here) {
                 tracing::warn!(
                     from = place.address,
                     to = here,
-                    "the gate moves to another Redis: no process has found it lately where it was"
+                    "the gate moves: no process has found it lately where it was"
                 );
             }
         }
-        background.gate.server.probe().await.context("Redis cannot be written")
+        background.gate.server.probe().await.with_context(|| format!("the gate at {here} cannot be written"))
     }
 
     /// Fills the gate anew, unless another process is at it.
@@ -241,7 +242,7 @@ impl Gatekeeper {
         background.counts.gate_fills.fetch_add(1, Ordering::Relaxed);
         // What is left behind by mistake takes room, and no part in anything.
         if let Err(error) = background.gate.server.forget_before(number).await {
-            tracing::warn!(%error, "keys of earlier epochs are left in Redis");
+            tracing::warn!(%error, "what the gate had of earlier epochs is left there");
         }
         Ok(())
     }
@@ -259,7 +260,7 @@ impl Gatekeeper {
         for _ in 0..ROUNDS {
             ensure!(
                 is_whole(background, epoch).await?,
-                "Redis has lost its memory again while it was being filled"
+                "the gate has lost its memory again while it was being filled"
             );
             match lock.open(epoch.number, filling.version()).await? {
                 Opening::Open => return Ok(()),

@@ -12,8 +12,9 @@ use super::cluster::{Cluster, outbox_position};
 use super::gate::{Link, RESPONSE, RedisServer};
 use super::mysql::Database;
 use super::seam::QueueServer as _;
+use super::stock;
 use crate::carried::Waits;
-use crate::settings::ServersSettings;
+use crate::settings::{DecidedBy, ServersSettings};
 
 /// The longest that a queue may take to show a message that it counts.
 const SHOWN: Duration = Duration::from_secs(10);
@@ -47,18 +48,28 @@ pub(super) async fn waits(
         waits.extend(Waits::parked_results(shard, parked));
     }
     waits.extend(Waits::parked_deltas(count(&cluster.main, "SELECT COUNT(*) FROM parked_deltas").await?));
-    let epoch = count(&cluster.main, "SELECT COALESCE(MAX(open_epoch), 0) FROM gate_state").await?;
-    // Before a gate was ever opened, nothing was handed over.
-    if epoch > 0 {
-        waits.extend(in_queues(cluster, settings, dataset).await?);
-        let pending = pending(cluster, settings, dataset, epoch).await?;
-        let what = "reservations that are not known to be stored";
-        waits.extend((pending > 0).then_some(Waits {
-            shard: None,
-            count: pending,
-            what,
-            for_a_person: false,
-        }));
+    match stock::opened_by(&cluster.main).await? {
+        // Before a gate was ever opened, nothing was handed over.
+        None => {}
+        Some((DecidedBy::Gate, epoch)) => {
+            waits.extend(in_queues(cluster, settings, dataset).await?);
+            let pending = pending(cluster, settings, dataset, epoch).await?;
+            let what = "reservations that are not known to be stored";
+            waits.extend((pending > 0).then_some(Waits {
+                shard: None,
+                count: pending,
+                what,
+                for_a_person: false,
+            }));
+        }
+        // There is neither queue nor Redis: what was granted is stored.
+        Some((DecidedBy::Database, _)) => {
+            for (shard, database) in cluster.numbered() {
+                let sql = "SELECT CAST(COALESCE(SUM(untold), 0) AS UNSIGNED) FROM stock";
+                let untold = count(database, sql).await?;
+                waits.extend(Waits::of_shard(shard, untold, "results that main was not told of"));
+            }
+        }
     }
     Ok(waits)
 }

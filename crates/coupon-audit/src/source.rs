@@ -251,6 +251,10 @@ impl Waiting {
 pub(super) struct Parked {
     pub(super) grab: Grab,
     /// The slot in which its user holds it at the gate; the first where nothing says so.
+    #[cfg_attr(
+        not(feature = "servers"),
+        expect(dead_code, reason = "it is held against the gate of servers")
+    )]
     pub(super) slot: u8,
     pub(super) table: String,
     pub(super) reason: String,

@@ -68,16 +68,20 @@ fn advised(folder: &Path) -> Advised {
     let words = command.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect();
     let advice: serde_json::Value =
         serde_json::from_slice(&std::fs::read(folder.join("advice.json")).unwrap()).unwrap();
-    let found =
-        advice["alternatives"].as_array().unwrap().iter().find(|found| found["name"] == name).unwrap();
-    let effective_shards = found["replayed"]["rows"]["effective_shards"].as_f64().unwrap();
+    let mut alternatives = advice.pointer("/alternatives").unwrap().as_array().unwrap().iter();
+    let named = |found: &&serde_json::Value| found.pointer("/name").is_some_and(|said| *said == name);
+    let found = alternatives.find(named).unwrap();
+    let effective_shards = found.pointer("/replayed/rows/effective_shards").unwrap().as_f64().unwrap();
     Advised { name, words, effective_shards }
 }
 
 /// The effective shards of the trace's rows on the service that the printed command starts.
 fn measured(advised: &Advised, recording: &Recording, folder: &Path) -> f64 {
     let (program, flags) = advised.words.split_first().unwrap();
-    let value = |pair: &[String], flag: &str| (pair[0] == flag).then(|| pair[1].clone());
+    let value = |pair: &[String], flag: &str| match pair {
+        [key, value] if key == flag => Some(value.clone()),
+        _ => None,
+    };
     let pairs = || flags.chunks(2);
     let shards: u16 = pairs().find_map(|pair| value(pair, "--shards")).unwrap().parse().unwrap();
     let family = advised.name.split('+').next().unwrap();

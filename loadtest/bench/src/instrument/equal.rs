@@ -79,10 +79,12 @@ fn claims() -> Vec<Claim> {
     ]
 }
 
+/// Measures one row.
+type Part = fn(&Context) -> Result<Measurement>;
+
 fn run(context: &mut Context) -> Result<Findings> {
     let context = &*context;
-    let parts: [(&str, fn(&Context) -> Result<Measurement>); 3] =
-        [(LEADERS, leaders), (LIMITED, limited), (FAILING, failing)];
+    let parts: [(&str, Part); 3] = [(LEADERS, leaders), (LIMITED, limited), (FAILING, failing)];
     // What one cannot do leaves the figures of the others.
     let measured = parts.map(|(id, part)| {
         part(context).unwrap_or_else(|error| Measurement::failed(id, format!("{error:#}")))

@@ -3,10 +3,10 @@
 //! Processes take turns by the shard's row of state, so any number of them may do so at once.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use coupon_core::{ShardId, Timestamp};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Background;
 use super::steps::{At, expire};
@@ -66,7 +66,7 @@ impl Sweeper {
         if due > now {
             return Ok(until(due, now));
         }
-        sleep_until(self.pace.next(Instant::now()).into()).await;
+        sleep_until(self.pace.next(Instant::now().into_std()).into()).await;
         // A clock that was just set ahead would end what is held for longer: what is due is so by main's own word.
         let now = now.min(background.main.time().await?);
         if due > now {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,25 +19,16 @@ use indicatif::HumanCount;
 
 use crate::Progress;
 
-/// The rows and tables retired, and the time it took.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ArchiveReport {
-    /// Tables dropped whole.
-    pub tables_dropped: u64,
-    /// Rows that were in them.
-    pub rows_dropped: u64,
-    /// The time that took.
-    pub drop_took: Duration,
-    /// Rows deleted one by one.
-    pub rows_deleted: u64,
-    /// The time that took.
-    pub delete_took: Duration,
-    /// The time to count what would be retired, coupon by coupon, whichever way it then goes.
-    pub count_took: Duration,
-    /// Coupons that had results retired.
-    pub coupons: u64,
-    /// Rows that would have gone, but are held, or answer their request still.
-    pub held: u64,
+/// What an archive retired, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArchiveReport(pub Retired);
+
+impl Deref for ArchiveReport {
+    type Target = Retired;
+
+    fn deref(&self) -> &Retired {
+        &self.0
+    }
 }
 
 /// Retires the results of all days before `before` from a folder that no service has. `of_layout` makes the strategy of its layout
@@ -84,15 +76,7 @@ pub fn archive(
     backend.lifecycle.close();
     let archived = archived?;
     progress.done();
-    Ok(archived.retired.into())
-}
-
-impl From<Retired> for ArchiveReport {
-    fn from(retired: Retired) -> Self {
-        let Retired { tables_dropped, rows_dropped, drop_took, rows_deleted, delete_took, .. } = retired;
-        let Retired { count_took, coupons, held, .. } = retired;
-        Self { tables_dropped, rows_dropped, drop_took, rows_deleted, delete_took, count_took, coupons, held }
-    }
+    Ok(ArchiveReport(archived.retired))
 }
 
 impl fmt::Display for ArchiveReport {

@@ -10,6 +10,7 @@ use coupon_core::catalogue_change::Operator;
 use coupon_loadgen::http::{Target, get_json, post_json};
 use coupon_seeding::{ArchiveReport, archive, archive_servers, now, on_stderr};
 use coupon_service::api::{ArchiveRequest, ArchiveView, LastArchive};
+use coupon_store::Retired;
 use coupon_store::clock::Clock;
 use coupon_store::settings::BackendKind;
 
@@ -82,7 +83,7 @@ fn at_service(target: &Target, before: Day) -> Result<ArchiveReport> {
 }
 
 fn report(archive: &ArchiveView) -> ArchiveReport {
-    ArchiveReport {
+    ArchiveReport(Retired {
         tables_dropped: archive.tables_dropped,
         rows_dropped: archive.rows_dropped,
         drop_took: Duration::from_millis(archive.drop_ms),
@@ -91,7 +92,7 @@ fn report(archive: &ArchiveView) -> ArchiveReport {
         count_took: Duration::from_millis(archive.count_ms),
         coupons: archive.coupons,
         held: archive.held,
-    }
+    })
 }
 
 fn day(text: &str) -> Result<Day, String> {

@@ -16,7 +16,7 @@ use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::markers::settle_queues;
 use coupon_store::servers::rooms;
 use coupon_store::settings::ServersSettings;
-use coupon_store::{first_id, still_on_offer};
+use coupon_store::{Retired, first_id, still_on_offer};
 use mysql_async::Error;
 
 use self::books::Books;
@@ -82,9 +82,9 @@ pub fn archive_servers(
         let books = Books::open(&cluster, &dataset).await?;
         // What is on its way to tables that are about to go is counted with what they hold.
         settle_queues(&cluster, settings, &dataset).await?;
-        let report = retire(&cluster, books, before, now, progress).await?;
+        let retired = retire(&cluster, books, before, now, progress).await?;
         rooms::retire(&cluster, &dataset, first_id(before)?, now).await?;
-        Ok(report)
+        Ok(ArchiveReport(retired))
     })
 }
 
@@ -94,7 +94,7 @@ async fn retire(
     before: Day,
     now: Timestamp,
     progress: &mut dyn Progress,
-) -> Result<ArchiveReport> {
+) -> Result<Retired> {
     let shards = open_shards(cluster, now).await?;
     // What an earlier archive left to be told is not of this one.
     for shard in &shards {
@@ -105,30 +105,30 @@ async fn retire(
         shard.finish_dropping(&mut offers).await?;
         offers.books.settle(shard).await?;
     }
-    let mut report = ArchiveReport::default();
+    let mut retired = Retired::default();
 
     let counting = Instant::now();
     let mut counts = Counts::new();
     for shard in &shards {
         shard.count(before, &mut counts).await?;
         for table in shard.old_tables(before).await? {
-            report.held += shard.held(table, before).await?;
+            retired.held += shard.held(table, before).await?;
         }
     }
-    report.count_took = counting.elapsed();
-    report.coupons = counts.len() as u64;
+    retired.count_took = counting.elapsed();
+    retired.coupons = counts.len() as u64;
     // Before anything goes; and again for all that goes, since services may store more of it meanwhile.
     offers.ensure_over(&counts).await?;
 
     progress.stage("retired", counts.values().sum::<i64>().cast_unsigned());
     for shard in &shards {
-        let retired = retire_from(shard, &mut offers, &mut report, progress).await;
+        let done = retire_from(shard, &mut offers, &mut retired, progress).await;
         // The rows that have gone are applied even if something else was not let go.
         offers.books.settle(shard).await?;
-        retired?;
+        done?;
     }
     progress.done();
-    Ok(report)
+    Ok(retired)
 }
 
 async fn open_shards(cluster: &Cluster, now: Timestamp) -> Result<Vec<Shard>> {
@@ -147,7 +147,7 @@ async fn open_shards(cluster: &Cluster, now: Timestamp) -> Result<Vec<Shard>> {
 async fn retire_from(
     shard: &Shard,
     offers: &mut Offers<'_>,
-    report: &mut ArchiveReport,
+    retired: &mut Retired,
     progress: &mut dyn Progress,
 ) -> Result<()> {
     let before = offers.before;
@@ -156,21 +156,21 @@ async fn retire_from(
         // What is held stays.
         if table.day().is_some() && shard.held(table, before).await? == 0 {
             let rows = shard.drop_table(table, offers).await?;
-            report.tables_dropped += 1;
-            report.rows_dropped += rows;
-            report.drop_took += began.elapsed();
-            progress.reached(report.rows_dropped + report.rows_deleted);
+            retired.tables_dropped += 1;
+            retired.rows_dropped += rows;
+            retired.drop_took += began.elapsed();
+            progress.reached(retired.rows_dropped + retired.rows_deleted);
             continue;
         }
         loop {
             let rows = shard.delete_batch(table, before, offers).await?;
-            report.rows_deleted += rows;
-            progress.reached(report.rows_dropped + report.rows_deleted);
+            retired.rows_deleted += rows;
+            progress.reached(retired.rows_dropped + retired.rows_deleted);
             if rows == 0 {
                 break;
             }
         }
-        report.delete_took += began.elapsed();
+        retired.delete_took += began.elapsed();
     }
     Ok(())
 }

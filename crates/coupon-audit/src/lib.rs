@@ -18,7 +18,6 @@ mod findings;
 mod folder;
 mod history;
 mod ids;
-mod inbox;
 mod ledger;
 mod life;
 mod placement;

@@ -10,6 +10,7 @@ mod verify;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,10 +19,8 @@ use mysql_async::prelude::Queryable as _;
 use tokio::runtime::Runtime;
 
 use super::Label;
-use super::archives::Archives;
-use super::history::{History, Moved, Movement, Version};
-use super::ids::Ids;
-use super::source::{self, Catalogue, Earlier, Place, Shard, Snapshot};
+use super::history::{History, Moved, Movement};
+use super::source::{self, Catalogue, Place, Shard, Snapshot};
 pub use connect::Addresses;
 use connect::Database;
 use gate::Gate;
@@ -39,24 +38,6 @@ pub struct Servers {
     addresses: Addresses,
     namespace: Namespace,
     main: Database,
-}
-
-/// Every database, each inside a read transaction.
-struct Held {
-    label: Label,
-    versions: Vec<Version>,
-    movement: Option<Movement>,
-    catalogue: Catalogue,
-    earlier: Earlier,
-    users: Ids,
-    accepts_unknown_users: bool,
-    copied_lines: i64,
-    archives: Archives,
-    indexed: Option<u16>,
-    shards: Vec<Shard>,
-    main: Conn,
-    connections: Vec<Conn>,
-    gate: Gate,
 }
 
 impl Servers {
@@ -108,42 +89,10 @@ impl Servers {
     /// the outbox positions in main: if they are the same before and after the shards were held, no entry moved from a
     /// shard to main in between, and all tell of the same moment.
     fn hold(&self, together: bool) -> Result<(Snapshot, Gate)> {
-        let runtime = runtime()?;
+        let runtime = Rc::new(runtime()?);
         for _ in 0..ATTEMPTS {
-            if let Some(held) = runtime.block_on(self.try_to_hold(together))? {
-                let Held {
-                    label,
-                    versions,
-                    movement,
-                    catalogue,
-                    earlier,
-                    users,
-                    accepts_unknown_users,
-                    copied_lines,
-                    archives,
-                    indexed,
-                    shards,
-                    main,
-                    connections,
-                    gate,
-                } = held;
-                let Label { dataset, layout, .. } = label;
-                let rows = Box::new(Databases { main, connections, runtime });
-                let snapshot = Snapshot {
-                    dataset,
-                    history: History::of(versions, layout),
-                    movement,
-                    catalogue,
-                    earlier,
-                    users,
-                    accepts_unknown_users,
-                    copied_lines,
-                    archives,
-                    indexed,
-                    shards,
-                    rows,
-                };
-                return Ok((snapshot, gate));
+            if let Some(held) = runtime.block_on(self.try_to_hold(together, &runtime))? {
+                return Ok(held);
             }
             std::thread::sleep(PAUSE);
         }
@@ -151,7 +100,11 @@ impl Servers {
     }
 
     /// Nothing, when something moved meanwhile.
-    async fn try_to_hold(&self, together: bool) -> Result<Option<Held>> {
+    async fn try_to_hold(
+        &self,
+        together: bool,
+        runtime: &Rc<Runtime>,
+    ) -> Result<Option<(Snapshot, Gate)>> {
         let mut main = self.main.connect().await?;
         hold_one(&mut main).await.with_context(|| self.main.to_string())?;
         let label = read::label(&mut main).await.with_context(|| self.main.to_string())?;
@@ -181,28 +134,23 @@ impl Servers {
             return Ok(None);
         }
         let gate = Gate::read(&mut main, &self.namespace, &label.dataset).await?;
-        let (catalogue, users) = (read::catalogue(&mut main).await?, read::users(&mut main).await?);
+        let catalogue = read::catalogue(&mut main).await?;
         let earlier = source::earlier(&catalogue, read::changed(&mut main).await?);
-        let accepts_unknown_users = read::accepts_unknown_users(&mut main).await?;
-        let copied_lines = read::copied_lines(&mut main).await?;
-        let archives = read::archives(&mut main).await?;
-        let indexed = read::indexed(&mut main).await?;
-        Ok(Some(Held {
-            label,
-            versions,
+        let snapshot = Snapshot {
+            dataset: label.dataset,
+            history: History::of(versions, label.layout),
             movement,
             catalogue,
             earlier,
-            users,
-            accepts_unknown_users,
-            copied_lines,
-            archives,
-            indexed,
+            users: read::users(&mut main).await?,
+            accepts_unknown_users: read::accepts_unknown_users(&mut main).await?,
+            copied_lines: read::copied_lines(&mut main).await?,
+            archives: read::archives(&mut main).await?,
+            indexed: read::indexed(&mut main).await?,
             shards,
-            main,
-            connections,
-            gate,
-        }))
+            rows: Box::new(Databases { main, connections, runtime: Rc::clone(runtime) }),
+        };
+        Ok(Some((snapshot, gate)))
     }
 
     /// How far rows have moved from each shard and to it; nothing while no rows are moved. They tie the databases together as

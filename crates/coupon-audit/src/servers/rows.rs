@@ -1,5 +1,7 @@
 //! The tables of shards on servers, row by row.
 
+use std::rc::Rc;
+
 use anyhow::{Context, Result};
 use coupon_core::{Placement, ShardId};
 use mysql_async::prelude::{FromValue, Queryable as _};
@@ -16,7 +18,7 @@ pub(super) struct Databases {
     // Dropped in this order: connections close while the runtime that they belong to is still there.
     pub(super) main: Conn,
     pub(super) connections: Vec<Conn>,
-    pub(super) runtime: Runtime,
+    pub(super) runtime: Rc<Runtime>,
 }
 
 impl Databases {

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use coupon_core::TableId;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::life::Life;
-use super::source::{Grab, Waiting};
+use crate::life::Life;
+use crate::source::{Grab, Waiting};
 
 /// Reads the results that wait there. One handed over again after it reached its table is no second one.
 pub(super) fn read(connection: &Connection, tables: &[TableId]) -> Result<Vec<Waiting>> {

@@ -4,7 +4,7 @@
 
 mod api;
 mod backends;
-#[path = "backends/bench.rs"]
+#[path = "backends/bench/mod.rs"]
 mod bench;
 #[path = "api/client.rs"]
 mod client;

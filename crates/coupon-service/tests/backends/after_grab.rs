@@ -5,90 +5,12 @@ use coupon_core::{
     CouponResult, Money, Placement, RequestKey, ResultId, ResultState, RowKey, ShardingStrategy, TableId,
     Timestamp, UserId,
 };
-use coupon_store::{
-    Attempt, Backend, Change, Changed, Decision, PlacedResult, Reservation, Stock, Totals, Visit,
-};
+use coupon_store::{Attempt, Backend, Changed, Decision, PlacedResult, Reservation, Totals, Visit};
 
 use crate::bench::{
-    Bench, PLENTY, ParityAndDay, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, home, only, place,
-    placed, queries, remaining, shard_of, until,
+    Bench, MINUTE, PLENTY, ParityAndDay, SCARCE, USERS, attempt, change, changed, coupon_id, decide, grab,
+    granted, held_by, holding, placed, queries, row, settles_at, shard_of, sold, sums, until,
 };
-
-const MINUTE: i64 = 60_000;
-
-/// An attempt that is held for a minute.
-pub(crate) fn holding(backend: &Backend, bench: &Bench, user: u64, coupon: u64, request: &str) -> Attempt {
-    let plain = attempt(backend, bench, user, coupon);
-    let hold_until = Some(plain.id.time().plus_millis(MINUTE));
-    Attempt { hold_until, request: Some(RequestKey::of(request)), ..plain }
-}
-
-/// What the gate granted, as the pipeline hands it over: a coupon of room 1.
-pub(crate) fn row(attempt: &Attempt, reserved: Reservation) -> PlacedResult {
-    let room = coupon_core::RoomId::new(1).unwrap();
-    let result = reserved.result(attempt.user, attempt.coupon, room);
-    PlacedResult { placement: ParityAndDay.place(&result.key()).unwrap(), result }
-}
-
-/// A whole grab, stored in its table.
-pub(crate) async fn granted(backend: &Backend, attempt: &Attempt) -> PlacedResult {
-    let decided = backend.gate.reserve(1, &[*attempt]).await.unwrap();
-    let Decision::Granted(slot) = only(&decided) else { panic!("{:?}", decided.decisions) };
-    let row = row(attempt, attempt.reservation(slot));
-    let row = PlacedResult { placement: place(backend, &row.result), ..row };
-    let shard = row.placement.shard;
-    backend.hand_over.hand_over(shard, decided.epoch, vec![row]).await.unwrap();
-    backend.lifecycle.drain().await.unwrap();
-    row
-}
-
-pub(crate) async fn change(
-    backend: &Backend,
-    row: &PlacedResult,
-    action: Action,
-    time: Timestamp,
-) -> Changed {
-    let CouponResult { user_id: user, result_id: id, .. } = row.result;
-    backend.shards.change(row.placement, Change { user, id, action, time }).await.unwrap()
-}
-
-/// The state that a change led to.
-pub(crate) async fn changed(
-    backend: &Backend,
-    row: &PlacedResult,
-    action: Action,
-    time: Timestamp,
-) -> CouponResult {
-    match change(backend, row, action, time).await {
-        Changed::Now(now) => now,
-        other => panic!("{action:?}: {other:?}"),
-    }
-}
-
-pub(crate) async fn sold(backend: &Backend, coupon: u64) -> u32 {
-    backend.gate.stock(coupon_id(coupon)).await.unwrap().unwrap().sold
-}
-
-/// Asks until main, which is told later, says that so many are left, and the gate that as many are sold as are not.
-pub(crate) async fn settles_at(backend: &Backend, coupon: u64, left: u32) {
-    until(&format!("{left} of coupon {coupon} are left"), async || {
-        backend.lifecycle.drain().await.unwrap();
-        let Stock { total, sold } = backend.gate.stock(coupon_id(coupon)).await.unwrap().unwrap();
-        remaining(backend, coupon).await == left && total - sold == left
-    })
-    .await;
-}
-
-/// The sums that the writer keeps are those that are counted.
-async fn sums(backend: &Backend, user: u64) -> Totals {
-    let shard = home(backend, user);
-    let counted = backend.shards.totals(shard, Visit::All).await.unwrap().value;
-    until("the sums that are kept are those that are counted", async || {
-        backend.shards.kept_totals(shard).await.unwrap().value == counted
-    })
-    .await;
-    counted
-}
 
 pub(crate) async fn a_result_takes_each_step_once_and_says_so_when_asked_again(bench: &Bench) {
     let backend = bench.open();
@@ -206,7 +128,7 @@ pub(crate) async fn hundreds_of_due_holds_expire_while_grabs_go_on(bench: &Bench
     let backend = bench.open();
     let mut last = None;
     for user in 1..=USERS {
-        // A hundred each, in as many slots.
+        // Twenty each, in as many slots.
         let wishes: Vec<Attempt> = (0..20)
             .map(|n| Attempt {
                 limit: 100,
@@ -442,91 +364,5 @@ pub(crate) async fn every_way_back_is_a_line_of_the_log_and_the_lines_are_a_chai
     };
     assert_eq!((back("release"), back("return"), back("expire")), (3, 1, 1));
     assert_eq!(backend.catalogue.set_aside().0, 0);
-    backend.lifecycle.close();
-}
-
-pub(crate) async fn a_result_that_was_given_back_is_not_taken_up_from_the_inbox(bench: &Bench) {
-    let backend = bench.open();
-    let row = granted(&backend, &holding(&backend, bench, 1, SCARCE, "a")).await;
-    changed(&backend, &row, Action::Release, bench.clock().now()).await;
-    settles_at(&backend, SCARCE, 2).await;
-    backend.lifecycle.close();
-    drop(backend);
-    // As if the service had ended before it emptied the inbox, which it does slice by slice.
-    let CouponResult { result_id, hold_until, request, .. } = row.result;
-    let (until, request) = (hold_until.unwrap().millis(), request.unwrap().number());
-    let batch = format!(r#"{{"{}":[[{result_id},1,{SCARCE},1,0,{until},{request}]]}}"#, row.placement.table);
-    bench.edit_shard(row.placement.shard, &format!("INSERT INTO inbox VALUES (1, '{batch}')"));
-    let backend = bench.open();
-    assert_eq!(sold(&backend, SCARCE).await, 0);
-    settles_at(&backend, SCARCE, 2).await;
-    let repeated = Decision::Repeated(Reservation::of(&row.result).grant());
-    assert_eq!(decide(&backend, &[holding(&backend, bench, 1, SCARCE, "a")]).await, [repeated]);
-    assert_eq!(backend.shards.report(shard_of(1)).await.unwrap().parked, 0);
-    backend.lifecycle.close();
-}
-
-pub(crate) async fn a_hold_that_is_due_while_its_shard_takes_no_writes_expires_once_it_does(bench: &Bench) {
-    let backend = bench.open();
-    let held = granted(&backend, &holding(&backend, bench, 1, SCARCE, "a")).await;
-    let shard = held.placement.shard;
-    bench.edit_shard(
-        shard,
-        "CREATE TRIGGER broken BEFORE DELETE ON holds BEGIN SELECT RAISE(ABORT, 'broken'); END",
-    );
-    bench.clock().set(held.result.hold_until.unwrap());
-    until("its shard is down", async || !backend.shards.report(shard).await.unwrap().up).await;
-    // It has not expired, so its stock is kept.
-    assert_eq!(held_by(&backend, 1).await[0], held.result);
-    assert_eq!(grab(&backend, bench, 2, SCARCE).await, Decision::Granted(0));
-    assert_eq!(decide(&backend, &[attempt(&backend, bench, 4, SCARCE)]).await, [Decision::OutOfStock]);
-    bench.edit_shard(shard, "DROP TRIGGER broken");
-    settles_at(&backend, SCARCE, 1).await;
-    assert_eq!(held_by(&backend, 1).await[0].state, ResultState::Expired);
-    backend.lifecycle.close();
-}
-
-pub(crate) async fn a_busy_shard_takes_steps_beside_the_grabs_that_it_takes_in(bench: &Bench) {
-    let backend = bench.open();
-    let mut due = Vec::new();
-    for round in 0..3_u64 {
-        let held = granted(&backend, &holding(&backend, bench, 2, SCARCE, &format!("request {round}"))).await;
-        let wishes: Vec<Attempt> = (0..50)
-            .map(|n| Attempt { limit: 100, ..holding(&backend, bench, 4, PLENTY, &format!("{round}, {n}")) })
-            .collect();
-        let decided = backend.gate.reserve(1, &wishes).await.unwrap();
-        let slot = |decision: &Decision| match decision {
-            Decision::Granted(slot) => *slot,
-            other => panic!("{other:?}"),
-        };
-        let rows: Vec<PlacedResult> = wishes
-            .iter()
-            .zip(&decided.decisions)
-            .map(|(wish, decision)| row(wish, wish.reservation(slot(decision))))
-            .collect();
-        due.extend(rows.iter().filter_map(|row| row.result.hold_until));
-        // What is in its table is released while fifty more come, and one of those before it is in its table.
-        let taken_in = backend.hand_over.hand_over(shard_of(4), decided.epoch, rows.clone());
-        let now = bench.clock().now();
-        let released = changed(&backend, &held, Action::Release, now);
-        let early = changed(&backend, &rows[7], Action::Confirm, now);
-        let (taken_in, released, confirmed) = futures_util::join!(taken_in, released, early);
-        assert_eq!(
-            (taken_in, released.state, confirmed.state),
-            (Ok(()), ResultState::Released, ResultState::Owned)
-        );
-        for row in &rows[..7] {
-            changed(&backend, row, Action::Release, now).await;
-        }
-        until("its stock is free", async || sold(&backend, SCARCE).await == 0).await;
-        for row in rows.iter().skip(8) {
-            changed(&backend, row, Action::Release, now).await;
-        }
-    }
-    settles_at(&backend, PLENTY, 997).await;
-    settles_at(&backend, SCARCE, 2).await;
-    assert_eq!(sums(&backend, 2).await, Totals { results: 168, given_back: 150, ..Totals::default() });
-    bench.clock().set(due.into_iter().max().unwrap());
-    settles_at(&backend, PLENTY, 997).await;
     backend.lifecycle.close();
 }

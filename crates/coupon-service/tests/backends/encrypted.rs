@@ -7,7 +7,6 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, mpsc};
 
-use coupon_core::{Placement, Plan, ResultQuery, RouteError, RowKey, ShardId, ShardingStrategy};
 use coupon_service::app::Application;
 use coupon_stack::{Certificates, Stack, StackOptions};
 use coupon_store::clock::Clock;
@@ -18,23 +17,7 @@ use coupon_store::settings::NoSettings;
 use coupon_store::settings::{ServersSettings, Settings, Sources};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-#[derive(Debug)]
-struct OneShard;
-
-impl ShardingStrategy for OneShard {
-    fn name(&self) -> &str {
-        "one-shard"
-    }
-    fn shard_count(&self) -> NonZeroU16 {
-        NonZeroU16::MIN
-    }
-    fn place(&self, _: &RowKey) -> Result<Placement, RouteError> {
-        Ok(Placement::single(ShardId::new(0)))
-    }
-    fn plan(&self, _: &ResultQuery) -> Plan {
-        Plan::All
-    }
-}
+use crate::bench::OneTable;
 
 /// The servers, and the certificates of the authority that signed theirs and of one that did not.
 struct Site {
@@ -131,7 +114,7 @@ fn a_service_that_trusts_the_authority_takes_grabs_and_stores_them() {
     let thread = std::thread::spawn(move || {
         in_runtime(async move {
             let clock = Clock::starting_at("2026-11-22T12:00:00Z".parse().unwrap());
-            let application = Application::build("tls-svc", settings, Arc::new(OneShard), clock).unwrap();
+            let application = Application::build("tls-svc", settings, Arc::new(OneTable), clock).unwrap();
             ready.send((application.address(), application.handle())).unwrap();
             application.run().await.unwrap();
         });

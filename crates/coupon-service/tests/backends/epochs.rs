@@ -1,86 +1,19 @@
 //! Laws that hold when the gate, main or a queue forgets a part of its data.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use amqprs::BasicProperties;
-use amqprs::channel::{BasicPublishArguments, QueueDeclareArguments, QueuePurgeArguments};
+use amqprs::channel::QueuePurgeArguments;
 use coupon_core::after_grab::{Action, Actor};
-use coupon_store::servers::broker::Broker;
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::gate::RedisServer;
-use coupon_store::servers::names::Names;
-use coupon_store::settings::UnknownUsers;
-use coupon_store::settings::{Role, ServersSettings};
-use coupon_store::{Backend, Change, Decision, Visit, servers};
+use coupon_store::settings::{Role, ServerUrl, ServersSettings};
+use coupon_store::{Change, Decision, Visit};
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
 
 use crate::bench::{
-    Bench, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, grab, held_by, placed, queries,
-    remaining, run, shard_of, until, verified,
+    Bench, PLENTY, SCARCE, attempt, channel, cluster, decide, epoch_of, filled_after, forget, grab, held_by,
+    names, open_process, options, placed, process, publish_late, queries, redis_of, remaining, run, shard_of,
+    unlink, until, verified,
 };
-
-pub(crate) fn cluster(bench: &Bench) -> Cluster {
-    Cluster::new(bench.settings(), &ParityAndDay).unwrap()
-}
-
-pub(crate) fn names(bench: &Bench, backend: &Backend) -> Names {
-    cluster(bench).names(&backend.dataset)
-}
-
-pub(crate) async fn redis_of(bench: &Bench) -> deadpool_redis::Connection {
-    RedisServer::new(&bench.settings().redis).unwrap().connect().await.unwrap()
-}
-
-pub(crate) async fn unlink(bench: &Bench, key: String) {
-    let gone: u32 = redis::cmd("UNLINK").arg(&key).query_async(&mut redis_of(bench).await).await.unwrap();
-    assert_eq!(gone, 1, "{key}");
-}
-
-pub(crate) async fn epoch_of(backend: &Backend) -> u64 {
-    backend.gate.reserve(1, &[]).await.unwrap().epoch
-}
-
-pub(crate) async fn filled_after(backend: &Backend, epoch: u64) -> u64 {
-    let open = async || backend.gate.reserve(1, &[]).await.map_or(0, |decided| decided.epoch);
-    until("the gate is filled anew", async || open().await > epoch).await;
-    open().await
-}
-
-pub(crate) fn process(bench: &Bench, role: Role) -> Backend {
-    let settings = ServersSettings { role, ..bench.settings().clone() };
-    let options = servers::Options {
-        servers: settings,
-        workers: 1,
-        shards_prepared: std::num::NonZeroU16::MIN,
-        room_index: false,
-        shard_backlog: 1_000,
-        unknown_users: UnknownUsers::Refuse,
-    };
-    servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap()
-}
-
-/// Leaves a result in its queue as a publisher whose message was held up would.
-async fn publish_late(bench: &Bench, backend: &Backend, epoch: u64, user: u64) {
-    let late = attempt(backend, bench, user, SCARCE);
-    let body = format!(
-        r#"{{"dataset":"{}","epoch":{epoch},"sent":1,"rows":{{"{}":[[{},{user},{SCARCE},1]]}}}}"#,
-        backend.dataset,
-        placed(user, SCARCE, 1, late.id).placement.table,
-        late.id,
-    );
-    let queue = names(bench, backend).queue(shard_of(user));
-    let connection = Broker::new(&bench.settings().rabbitmq).unwrap().connection().await.unwrap();
-    let channel = connection.open_channel(None).await.unwrap();
-    let to = BasicPublishArguments::new("", &queue);
-    channel.basic_publish(BasicProperties::default(), body.into_bytes(), to).await.unwrap();
-    // Whatever it answers to later on this channel, it has taken the message before.
-    let mut declared = QueueDeclareArguments::durable_client_named(&queue);
-    channel.queue_declare(declared.passive(true).finish()).await.unwrap();
-    channel.close().await.unwrap();
-    connection.close().await.unwrap();
-}
 
 #[test]
 fn an_epoch_is_never_given_out_twice_though_main_was_put_back() {
@@ -122,7 +55,7 @@ fn a_process_that_starts_beside_a_main_that_was_put_back_opens_no_epoch_of_befor
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         let before = epoch_of(&backend).await;
-        unlink(bench, names(bench, &backend).holders(before, coupon_id(SCARCE))).await;
+        forget(bench, &backend, before, SCARCE).await;
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 1, SCARCE)]).await, [Decision::NotLoaded]);
         let last = filled_after(&backend, before).await;
         backend.lifecycle.close();
@@ -220,7 +153,7 @@ fn parking_takes_no_grant_away() {
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         let before = epoch_of(&backend).await;
-        unlink(bench, names(bench, &backend).holders(before, coupon_id(SCARCE))).await;
+        forget(bench, &backend, before, SCARCE).await;
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 1, SCARCE)]).await, [Decision::NotLoaded]);
         filled_after(&backend, before).await;
         // The user has another one by the time the late result is parked.
@@ -245,8 +178,7 @@ fn drained_means_that_what_a_queue_has_lost_is_stored_too() {
         assert_eq!(grab(&api, bench, 1, PLENTY).await, Decision::Granted(0));
         // As a policy on the queue, or a person, would drop it.
         let queue = names(bench, &api).queue(shard_of(1));
-        let connection = Broker::new(&bench.settings().rabbitmq).unwrap().connection().await.unwrap();
-        let channel = connection.open_channel(None).await.unwrap();
+        let (connection, channel) = channel(bench).await;
         let dropped = channel.queue_purge(QueuePurgeArguments::new(&queue)).await.unwrap();
         assert!(dropped.is_some_and(|messages| messages >= 1), "{dropped:?}");
         channel.close().await.unwrap();
@@ -325,19 +257,9 @@ fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well
         // Another database of the same server has the same scripts, but no keys, and here another address.
         let url = bench.settings().redis.expose().replace("127.0.0.1", "localhost");
         let url = format!("{}/1", url.trim_end_matches('/'));
-        let settings = ServersSettings {
-            redis: coupon_store::settings::ServerUrl::new(url),
-            ..bench.settings().clone()
-        };
-        let options = servers::Options {
-            servers: settings,
-            workers: 1,
-            shards_prepared: std::num::NonZeroU16::MIN,
-            room_index: false,
-            shard_backlog: 1_000,
-            unknown_users: UnknownUsers::Refuse,
-        };
-        let strange = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
+        let settings = ServersSettings { redis: ServerUrl::new(url), ..bench.settings().clone() };
+        let options = options(&settings);
+        let strange = open_process(bench, &options).unwrap();
         assert!(strange.gate.ready().is_err(), "it takes no grabs");
         assert_eq!(epoch_of(&backend).await, before);
         assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
@@ -348,7 +270,7 @@ fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well
         // Once it has been absent there for long, the gate moves, and has what is stored.
         let mut main = cluster(bench).main.connect_alone().await.unwrap();
         main.query_drop("UPDATE gate_record SET seen = 0").await.unwrap();
-        let moved = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
+        let moved = open_process(bench, &options).unwrap();
         assert!(filled_after(&moved, before).await > before);
         let again = attempt(&moved, bench, 1, SCARCE);
         assert!(matches!(decide(&moved, &[again]).await[0], Decision::Duplicate(_)));

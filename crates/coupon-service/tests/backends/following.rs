@@ -8,10 +8,9 @@ use coupon_store::servers::seam::Servers;
 use coupon_store::settings::Role;
 use coupon_store::{Applied, Backend, Decision, Offer, Stock, servers};
 
-use super::epochs::{epoch_of, filled_after, names, process, unlink};
 use crate::bench::{
-    Bench, ENDED, NOW, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, eventually, grab, held_by,
-    remaining, run, until,
+    Bench, ENDED, NOW, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, epoch_of, eventually,
+    filled_after, grab, held_by, names, process, remaining, run, unlink, until,
 };
 
 const HOUR: i64 = 3_600_000;

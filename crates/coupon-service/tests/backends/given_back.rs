@@ -6,11 +6,9 @@ use coupon_store::{Backend, Change, Changed, Decision, PlacedResult, Reservation
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
 
-use super::after_grab::{changed, granted, holding, row, settles_at, sold};
-use super::epochs::{cluster, epoch_of, filled_after, names, redis_of, unlink};
 use crate::bench::{
-    Bench, PLENTY, SCARCE, attempt, coupon_id, decide, eventually, grab, held_by, remaining, run, shard_of,
-    until, verified,
+    Bench, PLENTY, SCARCE, attempt, changed, cluster, decide, epoch_of, filled_after, grab, granted, held_by,
+    holding, names, redis_of, row, run, settles_at, shard_of, sold, unlink, until, verified,
 };
 
 /// One statement on the shard that a user's results are on.

@@ -10,10 +10,9 @@ use coupon_store::{
     Stock, Summary, Totals, Visit,
 };
 
-use super::after_grab::{self, changed, granted};
 use crate::bench::{
-    Bench, EARLY, ENDED, INACTIVE, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, placed,
-    queries, remaining, shard_of, until,
+    Bench, EARLY, ENDED, INACTIVE, PLENTY, SCARCE, USERS, attempt, changed, coupon_id, decide, grab, granted,
+    held_by, placed, queries, remaining, row, shard_of, until,
 };
 
 pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
@@ -160,7 +159,7 @@ pub(crate) async fn a_parked_result_keeps_its_stock_in_the_slot_that_it_was_gran
     assert_eq!(decided.decisions, [Decision::Granted(1)]);
     // Another user's result has its id, which only a mistake can bring about.
     let mistaken = placed(3, PLENTY, 1, second.id);
-    let row = after_grab::row(&second, second.reservation(1));
+    let row = row(&second, second.reservation(1));
     let _ = backend.hand_over.hand_over(shard_of(1), decided.epoch, vec![mistaken]).await;
     let _ = backend.hand_over.hand_over(shard_of(1), decided.epoch, vec![row]).await;
     backend.lifecycle.drain().await.unwrap();

@@ -15,11 +15,13 @@ mod inbox;
 mod laws;
 mod living;
 mod operators;
+mod queues;
 mod raced;
 mod recorded;
 mod room_index;
 mod schema;
 mod servers;
+mod starting;
 mod stock;
 mod used;
 
@@ -68,6 +70,11 @@ use edited::{
     a_coupon_that_was_moved_keeps_the_room_of_its_results, a_stock_below_zero_concerns_its_coupon_alone,
 };
 use hot::what_is_hot_is_told_by_name_and_a_grab_counts_once;
+use inbox::{
+    a_busy_shard_takes_steps_beside_the_grabs_that_it_takes_in,
+    a_hold_that_is_due_while_its_shard_takes_no_writes_expires_once_it_does,
+    a_result_that_was_given_back_is_not_taken_up_from_the_inbox,
+};
 use laws::*;
 use living::*;
 use operators::*;

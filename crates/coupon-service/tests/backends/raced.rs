@@ -10,8 +10,7 @@ use coupon_store::{
 };
 use futures_util::{StreamExt as _, stream};
 
-use super::after_grab::{row, settles_at, sold};
-use crate::bench::{Bench, PLENTY, coupon_id, held_by, run, shard_of, until, verified};
+use crate::bench::{Bench, PLENTY, coupon_id, held_by, row, run, settles_at, sold, until, verified};
 
 /// Rounds, and the holds of each, which are all due at one moment.
 const ROUNDS: u64 = 10;

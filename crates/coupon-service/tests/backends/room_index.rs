@@ -7,8 +7,7 @@ use coupon_core::{CouponResult, Money, ResultQuery, ResultState, RoomId, ShardId
 use coupon_service::queries::Queries;
 use coupon_store::{Backend, PageRequest, PlacedResult, Visit};
 
-use super::after_grab::{change, granted, holding};
-use crate::bench::{Bench, PLENTY, attempt, grab, queries};
+use crate::bench::{Bench, PLENTY, attempt, change, grab, granted, holding, queries};
 
 fn room(id: u64) -> RoomId {
     RoomId::new(id).unwrap()

@@ -11,10 +11,9 @@ use coupon_store::{ArchivePace, Attempt, Decision, Reservation, Stock, Visit};
 use futures_util::{StreamExt as _, stream};
 use mysql_async::prelude::Queryable as _;
 
-use super::after_grab::{changed, granted, holding, settles_at, sold};
 use crate::bench::{
-    Bench, ENDED, OneTable, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, eventually, grab, held_by,
-    home, place, placed, remaining, run, until,
+    Bench, OneTable, PLENTY, SCARCE, USERS, attempt, changed, coupon_id, decide, grab, granted, held_by,
+    holding, home, place, placed, remaining, run, settles_at, sold,
 };
 
 /// Grabs that are under way at once.

@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
-#[path = "../backends/bench.rs"]
+#[path = "../backends/bench/mod.rs"]
 mod bench;
 
 mod autocommit;
@@ -22,19 +22,18 @@ mod ready;
 mod served;
 mod told;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coupon_stack::Server;
 use coupon_store::servers::gate::RedisServer;
-use coupon_store::settings::UnknownUsers;
 use coupon_store::settings::{ServerUrl, ServersSettings};
 use coupon_store::{Backend, Decision, Unavailable, Visit, servers};
 use deadpool_redis::redis;
 
 use bench::{
-    Bench, PLENTY, ParityAndDay, SCARCE, USERS, attempt, coupon_id, decide, eventually, grab, held_by, only,
-    placed, remaining, run, shard_of, stack, until,
+    Bench, PLENTY, SCARCE, attempt, coupon_id, decide, epoch_of, eventually, grab, held_by, only, placed,
+    redis_of, remaining, run, shard_of, stack, until,
 };
 
 /// Lets a test that takes a server away have them all to itself.
@@ -87,7 +86,7 @@ fn a_gate_that_comes_back_without_its_memory_is_filled_from_the_shards() {
         assert_eq!(grab_at_last(&backend, bench, 1, SCARCE).await, Decision::Duplicate(first.id));
         drained(&backend).await;
         assert_eq!(remaining(&backend, SCARCE).await, 0);
-        assert!(backend.gate.reserve(1, &[]).await.unwrap().epoch > before.epoch);
+        assert!(epoch_of(&backend).await > before.epoch);
         backend.lifecycle.close();
     });
 }
@@ -97,13 +96,13 @@ fn a_gate_that_comes_back_with_its_file_is_not_trusted_either() {
     let _alone = alone();
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
-        let before = backend.gate.reserve(1, &[]).await.unwrap().epoch;
+        let before = epoch_of(&backend).await;
         assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
         stack().kill(Server::Redis).unwrap();
         stack().restart(Server::Redis).unwrap();
         assert_eq!(grab_at_last(&backend, bench, 2, SCARCE).await, Decision::Granted(0));
         assert_eq!(grab_at_last(&backend, bench, 3, SCARCE).await, Decision::OutOfStock);
-        assert!(backend.gate.reserve(1, &[]).await.unwrap().epoch > before);
+        assert!(epoch_of(&backend).await > before);
         backend.lifecycle.close();
     });
 }
@@ -208,7 +207,7 @@ fn a_main_that_hangs_leaves_no_question_unanswered_and_no_epoch_is_spent_on_a_sh
         drained(&backend).await;
         assert_eq!(remaining(&backend, PLENTY).await, 999);
 
-        let before = backend.gate.reserve(1, &[]).await.unwrap().epoch;
+        let before = epoch_of(&backend).await;
         stack().kill(Server::Shard(1)).unwrap();
         stack().kill(Server::Redis).unwrap();
         stack().restart(Server::Redis).unwrap();
@@ -221,7 +220,7 @@ fn a_main_that_hangs_leaves_no_question_unanswered_and_no_epoch_is_spent_on_a_sh
         assert!(backend.gate.ready().is_err());
         stack().restart(Server::Shard(1)).unwrap();
         assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted(0));
-        assert_eq!(backend.gate.reserve(1, &[]).await.unwrap().epoch, before + 1);
+        assert_eq!(epoch_of(&backend).await, before + 1);
         backend.lifecycle.close();
     });
 }
@@ -249,9 +248,8 @@ fn a_redis_that_may_forget_stops_the_start() {
     let _alone = alone();
     let bench = Bench::servers();
     let set = async |policy: &str| {
-        let redis = coupon_store::servers::gate::RedisServer::new(&bench.settings().redis).unwrap();
-        let mut connection = redis.connect().await.unwrap();
-        let mut command = deadpool_redis::redis::cmd("CONFIG");
+        let mut connection = redis_of(&bench).await;
+        let mut command = redis::cmd("CONFIG");
         command.arg("SET").arg("maxmemory-policy").arg(policy);
         command.exec_async(&mut connection).await.unwrap();
     };
@@ -297,30 +295,15 @@ fn a_redis_that_is_a_replica_or_in_cluster_mode_stops_the_start() {
 /// The reason why a process that is set to this Redis does not start.
 fn refusal(bench: &Bench, redis: String) -> String {
     let settings = ServersSettings { redis: ServerUrl::new(redis), ..bench.settings().clone() };
-    let options = servers::Options {
-        servers: settings,
-        workers: 1,
-        shards_prepared: std::num::NonZeroU16::MIN,
-        room_index: false,
-        shard_backlog: 1_000,
-        unknown_users: UnknownUsers::Refuse,
-    };
-    format!("{:#}", servers::open(&options, Arc::new(ParityAndDay), bench.clock()).err().unwrap())
+    format!("{:#}", open_process(bench, &options(&settings)).err().unwrap())
 }
 
 #[test]
 fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
     let _alone = alone();
     run(&Bench::servers(), async |bench| {
-        let options = servers::Options {
-            servers: bench.settings().clone(),
-            workers: 1,
-            shards_prepared: std::num::NonZeroU16::MIN,
-            room_index: false,
-            shard_backlog: 20,
-            unknown_users: UnknownUsers::Refuse,
-        };
-        let backend = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
+        let options = servers::Options { shard_backlog: 20, ..options(bench.settings()) };
+        let backend = open_process(bench, &options).unwrap();
         let odd = shard_of(1);
         stack().pause(Server::Shard(odd.number())).unwrap();
         for user in (1..USERS).step_by(2) {
@@ -341,15 +324,8 @@ fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
 fn a_queue_that_fills_up_by_large_batches_is_seen_before_any_of_them_is_stored() {
     let _alone = alone();
     run(&Bench::servers(), async |bench| {
-        let options = servers::Options {
-            servers: bench.settings().clone(),
-            workers: 1,
-            shards_prepared: std::num::NonZeroU16::MIN,
-            room_index: false,
-            shard_backlog: 100,
-            unknown_users: UnknownUsers::Refuse,
-        };
-        let backend = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
+        let options = servers::Options { shard_backlog: 100, ..options(bench.settings()) };
+        let backend = open_process(bench, &options).unwrap();
         let odd = shard_of(1);
         stack().pause(Server::Shard(odd.number())).unwrap();
         let batch: Vec<_> = (0..15).map(|at| attempt(&backend, bench, 2 * at + 1, PLENTY)).collect();

@@ -1,28 +1,18 @@
 //! Policies of RabbitMQ's that drop what a queue has confirmed.
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
 
-use coupon_store::settings::UnknownUsers;
 use coupon_store::settings::{Role, ServersSettings};
-use coupon_store::{Backend, Decision, servers};
+use coupon_store::{Backend, Decision};
 
 use crate::alone;
-use crate::bench::{Bench, PLENTY, ParityAndDay, grab, held_by, remaining, run, stack};
+use crate::bench::{Bench, PLENTY, grab, held_by, open_process, options, remaining, run, stack};
 use crate::told::{listen, saying, since_then};
 
 fn open(bench: &Bench, role: Role) -> Backend {
     let settings =
         ServersSettings { role, reconcile_ms: NonZeroU64::new(200).unwrap(), ..bench.settings().clone() };
-    let options = servers::Options {
-        servers: settings,
-        workers: 1,
-        shards_prepared: std::num::NonZeroU16::MIN,
-        room_index: false,
-        shard_backlog: 1_000,
-        unknown_users: UnknownUsers::Refuse,
-    };
-    servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap()
+    open_process(bench, &options(&settings)).unwrap()
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod bench;
 mod client;
 #[path = "api/fixture.rs"]
 mod fixture;
+#[path = "api/running.rs"]
+mod running;
 #[path = "backends/served.rs"]
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod served;

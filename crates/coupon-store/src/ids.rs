@@ -1,5 +1,6 @@
-//! Result ids: each worker makes its own, in order, without asking anyone.
+//! Result ids: each worker makes its own, in order, without asking anyone. Names of data sets, leases and markers.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -271,6 +272,13 @@ impl IdGenerator {
         leased.look_again();
         Err(refused.into())
     }
+}
+
+/// A name that is unique among those made at the same time: of a data set, a lease or a marker.
+pub(crate) fn random_name() -> String {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    format!("{:016x}", hasher.finish())
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ fn without_a_token_the_admin_paths_refuse_what_comes_through_a_proxy_or_from_ano
             let answer = api.send(bytes.as_bytes());
             assert_eq!(answer.problem(403).kind, "/problems/loopback-only", "{path} {headers}");
         }
-        let port = api.address.port();
+        let port = api.address().port();
         for host in ["127.0.0.1", "localhost", "[::1]"] {
             let headers = format!("Host: {host}:{port}\r\nOrigin: http://{host}:{port}\r\n");
             let bytes = format!("{method} {path} HTTP/1.1\r\n{headers}Content-Length: 0\r\n\r\n");

@@ -4,25 +4,20 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 
-use actix_web::dev::ServerHandle;
 use coupon_core::{
     Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, GrabTerms, Growth, LiveRoom,
     Money, Placement, Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId,
     ShardingStrategy, Timestamp, User, UserId, UserLevel,
 };
 use coupon_service::api::{GrabRequest, GrabResponse, StockView};
-use coupon_service::app::Application;
 use coupon_store::clock::Clock;
 use coupon_store::embedded::bulk::Bulk;
 use coupon_store::embedded::folder::Folder;
-use coupon_store::settings::NoSettings;
-use coupon_store::settings::Sources;
 use tempfile::TempDir;
 
 use crate::client::{self, Answer, Connection};
+use crate::running::Running;
 
 pub(crate) const NOW: &str = "2026-11-22T12:00:00.000Z";
 pub(crate) const USERS: u64 = 40;
@@ -93,11 +88,10 @@ fn home(user: UserId, shards: NonZeroU16) -> Placement {
 
 /// A running service. Dropping it stops it.
 pub(crate) struct Api {
-    pub(crate) address: SocketAddr,
+    // Dropped in this order: the service ends before its folder goes.
+    running: Running,
     pub(crate) clock: Clock,
     dir: TempDir,
-    handle: ServerHandle,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Api {
@@ -111,35 +105,22 @@ impl Api {
         fill(&dir);
         let flags = flags.iter().map(|flag| (*flag).to_owned());
         let data = format!("embedded.data={:?}", dir.path());
-        let sources = Sources {
-            service_defaults: "listen = \"127.0.0.1:0\"".to_owned(),
-            flags: flags.chain([data, "workers=2".to_owned()]).collect(),
-            ..Sources::default()
-        };
-        let (settings, NoSettings {}) = sources.read("own").unwrap();
+        let flags = flags.chain([data, "workers=2".to_owned()]).collect();
         let clock = Clock::starting_at(NOW.parse().unwrap());
-        let (ready, started) = mpsc::channel();
-        let its_clock = clock.clone();
-        let thread = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let application =
-                    Application::build("test-svc", settings, Arc::new(BY_USER), its_clock).unwrap();
-                ready.send((application.address(), application.handle())).unwrap();
-                application.run().await.unwrap();
-            });
-        });
-        let (address, handle) = started.recv().unwrap();
-        Self { address, clock, dir, handle, thread: Some(thread) }
+        let running = Running::start(BY_USER, flags, clock.clone());
+        Self { running, clock, dir }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.running.address
     }
 
     pub(crate) fn connect(&self) -> Connection {
-        Connection::open(self.address)
+        Connection::open(self.address())
     }
 
     pub(crate) fn send(&self, request: &[u8]) -> Answer {
-        let mut connection = self.connect();
-        connection.send(request);
-        connection.receive(request.starts_with(b"HEAD "))
+        self.running.send(request)
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -205,16 +186,6 @@ impl Api {
         let database = rusqlite::Connection::open(file).unwrap();
         database.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
         database.execute_batch(sql).unwrap();
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        drop(self.handle.stop(false));
-        let ended = self.thread.take().map(JoinHandle::join);
-        if !std::thread::panicking() {
-            ended.unwrap().unwrap();
-        }
     }
 }
 

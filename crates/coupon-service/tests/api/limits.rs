@@ -16,7 +16,7 @@ fn grab(user: u64) -> Vec<u8> {
 }
 
 fn connect(api: &Api) -> TcpStream {
-    let stream = TcpStream::connect(api.address).unwrap();
+    let stream = TcpStream::connect(api.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream
 }

@@ -1,27 +1,16 @@
 //! A whole service over a bench's data: what its clients see, whatever it stands on.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use actix_web::dev::ServerHandle;
-use coupon_service::app::Application;
-use coupon_store::settings::NoSettings;
-use coupon_store::settings::Sources;
-
 use crate::bench::{Bench, ParityAndDay};
-use crate::client::{Answer, Connection, post, request};
+use crate::client::{Answer, post, request};
+use crate::running::Running;
 
 /// "At once", on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 
-/// A running service. Dropping it stops it.
-pub(crate) struct Served {
-    address: SocketAddr,
-    handle: ServerHandle,
-    thread: Option<JoinHandle<()>>,
-}
+/// A service on a bench.
+pub(crate) struct Served(Running);
 
 impl Served {
     /// A process over the bench's data, in its time, with more settings as flags spell them.
@@ -29,27 +18,11 @@ impl Served {
         let mut all = bench.flags();
         all.extend(["workers=1".to_owned(), "shards=2".to_owned()]);
         all.extend(flags.iter().map(|flag| (*flag).to_owned()));
-        let service_defaults = "listen = \"127.0.0.1:0\"".to_owned();
-        let sources = Sources { service_defaults, flags: all, ..Sources::default() };
-        let (settings, NoSettings {}) = sources.read("own").unwrap();
-        let clock = bench.clock().clone();
-        let (ready, started) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let service =
-                    Application::build("test-svc", settings, Arc::new(ParityAndDay), clock).unwrap();
-                ready.send((service.address(), service.handle())).unwrap();
-                service.run().await.unwrap();
-            });
-        });
-        let (address, handle) = started.recv().unwrap();
-        Self { address, handle, thread: Some(thread) }
+        Self(Running::start(ParityAndDay, all, bench.clock().clone()))
     }
 
     pub(crate) fn send(&self, bytes: &[u8]) -> Answer {
-        let mut connection = Connection::open(self.address);
-        connection.send(bytes);
-        connection.receive(false)
+        self.0.send(bytes)
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -89,16 +62,6 @@ impl Served {
             }
             assert!(Instant::now() < deadline, "{} {}", answer.status, answer.text());
             std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        drop(self.handle.stop(false));
-        let ended = self.thread.take().map(JoinHandle::join);
-        if !std::thread::panicking() {
-            ended.unwrap().unwrap();
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The access log.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::io;
 
 use coupon_service::telemetry::subscriber;
 use coupon_store::settings::NoSettings;
@@ -10,19 +9,7 @@ use tracing::Level;
 
 use crate::client::request;
 use crate::fixture::Api;
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::lines::Lines;
 
 #[test]
 fn the_access_log_says_which_request_it_was_and_how_it_was_answered() {
@@ -36,7 +23,7 @@ fn the_access_log_says_which_request_it_was_and_how_it_was_answered() {
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let header = format!("traceparent: 00-{trace}-00f067aa0ba902b7-01\r\n");
     Api::start().send(&request("GET", "/api/coupon/999999999/stock", &header, b""));
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = lines.take();
     let events = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let mine: Vec<_> = events.filter(|event| event["request_id"] == trace).collect();
     let [event] = &mine[..] else { panic!("{text}") };

@@ -11,8 +11,11 @@ mod exposition;
 #[path = "../api/fixture.rs"]
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod fixture;
+mod lines;
 mod logs;
 mod queries;
+#[path = "../api/running.rs"]
+mod running;
 mod servers;
 mod traces;
 

@@ -1,22 +1,16 @@
 //! The same of the servers' backend.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroU16;
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 
-use actix_web::dev::ServerHandle;
 use coupon_core::{Placement, Plan, ResultQuery, RouteError, RowKey, ShardId, ShardingStrategy};
-use coupon_service::app::Application;
 use coupon_stack::{Stack, StackOptions};
 use coupon_store::clock::Clock;
-use coupon_store::settings::NoSettings;
-use coupon_store::settings::Sources;
 
-use crate::client::{Answer, Connection, post, request};
+use crate::client::{post, request};
 use crate::document::agrees;
 use crate::exposition::{Family, check, parse};
+use crate::running::Running;
 
 const SHARDS: NonZeroU16 = NonZeroU16::new(2).unwrap();
 
@@ -38,66 +32,28 @@ impl ShardingStrategy for ByParity {
     }
 }
 
-/// A service on servers. Dropping it stops it.
-struct Running {
-    address: SocketAddr,
-    handle: ServerHandle,
-    thread: Option<JoinHandle<()>>,
+fn started(stack: &Stack, role: &str) -> Running {
+    let mut flags = stack.addresses().settings();
+    flags.extend(["shards=2".to_owned(), format!("servers.role={role}")]);
+    Running::start(ByParity, flags, Clock::system())
 }
 
-impl Running {
-    fn start(stack: &Stack, role: &str) -> Self {
-        let mut flags = stack.addresses().settings();
-        flags.extend(["shards=2".to_owned(), format!("servers.role={role}")]);
-        let service_defaults = "listen = \"127.0.0.1:0\"".to_owned();
-        let sources = Sources { service_defaults, flags, ..Sources::default() };
-        let (settings, NoSettings {}) = sources.read("own").unwrap();
-        let (ready, started) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let application =
-                    Application::build("test-svc", settings, Arc::new(ByParity), Clock::system()).unwrap();
-                ready.send((application.address(), application.handle())).unwrap();
-                application.run().await.unwrap();
-            });
-        });
-        let (address, handle) = started.recv().unwrap();
-        Self { address, handle, thread: Some(thread) }
-    }
-
-    fn send(&self, bytes: &[u8]) -> Answer {
-        let mut connection = Connection::open(self.address);
-        connection.send(bytes);
-        connection.receive(false)
-    }
-
-    fn metrics(&self) -> BTreeMap<String, Family> {
-        parse(&self.send(&request("GET", "/metrics", "", b"")).text())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.handle.stop(false));
-        let ended = self.thread.take().map(JoinHandle::join);
-        if !std::thread::panicking() {
-            ended.unwrap().unwrap();
-        }
-    }
+fn metrics(service: &Running) -> BTreeMap<String, Family> {
+    parse(&service.send(&request("GET", "/metrics", "", b"")).text())
 }
 
 #[test]
 fn the_servers_backend_has_the_metrics_that_are_written_down_each_process_those_of_its_role() {
     let stack = Stack::start(&StackOptions { shards: SHARDS, ..StackOptions::default() }).unwrap();
     let all = {
-        let service = Running::start(&stack, "all");
+        let service = started(&stack, "all");
         for user in 1..=4 {
             let grab = format!(r#"{{"user_id":{user},"coupon_id":1}}"#);
             assert_eq!(service.send(&post("/api/coupon/grab", &grab)).status, 200);
         }
         assert_eq!(service.send(&request("POST", "/admin/drain", "", b"")).status, 200);
         assert_eq!(service.send(&request("GET", "/api/orders/recent", "", b"")).status, 200);
-        service.metrics()
+        metrics(&service)
     };
     check(&all);
     agrees(&all, "servers");
@@ -125,7 +81,7 @@ fn roles_differ(stack: &Stack) {
     let takes = ["coupon_published_total", "coupon_confirm_seconds"];
     let stores = ["coupon_consume_seconds", "coupon_main_apply_seconds", "coupon_reconciled_total"];
     for (role, has, lacks) in [("api", &takes[..], &stores[..]), ("consumer", &stores[..], &takes[..])] {
-        let metrics = Running::start(stack, role).metrics();
+        let metrics = metrics(&started(stack, role));
         check(&metrics);
         assert!(has.iter().all(|name| metrics.contains_key(*name)), "{role}");
         assert!(!lacks.iter().any(|name| metrics.contains_key(*name)), "{role}");

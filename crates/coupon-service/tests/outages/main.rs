@@ -13,10 +13,14 @@ mod catalogue;
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod client;
 mod holds;
+#[path = "../observability/lines.rs"]
+mod lines;
 mod policies;
 mod proxy;
 mod read_only;
 mod ready;
+#[path = "../api/running.rs"]
+mod running;
 #[path = "../backends/served.rs"]
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod served;

@@ -1,7 +1,6 @@
 //! The log lines of an outage that lasts.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use coupon_service::telemetry::subscriber;
@@ -11,21 +10,8 @@ use coupon_store::settings::{LogFormat, LogSettings};
 use serde_json::Value;
 
 use crate::bench::{Bench, PLENTY, grab, run, stack};
+use crate::lines::Lines;
 use crate::{alone, drained};
-
-/// The lines that this process has logged.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Begins to keep what is logged, once for the process: tasks run on threads of their own.
 pub(crate) fn listen() {
@@ -46,8 +32,7 @@ fn lines() -> &'static Lines {
 
 /// The lines logged since the last call.
 pub(crate) fn since_then() -> Vec<Value> {
-    let bytes = std::mem::take(&mut *lines().0.lock().unwrap());
-    String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    lines().take().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The lines that begin so.

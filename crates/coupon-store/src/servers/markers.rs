@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use super::broker::{Broker, BrokerQueues, Marker, Message};
 use super::cluster::Cluster;
 use super::mysql::ShardDatabase;
-use super::names::random;
 use super::seam::{Publish, QueueServer as _, Route, ShardServer};
 use crate::Unavailable;
 use crate::clock::Clock;
+use crate::ids::random_name;
 use crate::settings::ServersSettings;
 
 /// The longest that a marker may take through a shard's queue and into its database.
@@ -68,7 +68,7 @@ impl Markers<'_> {
     }
 
     async fn send(&self, closes: u64, now: Timestamp) -> Result<String, Unavailable> {
-        let id = format!("{:016x}{:016x}", random(), random());
+        let id = random_name() + &random_name();
         let marker = Some(Marker { id: id.clone(), closes });
         let message = Message::marker(self.dataset, now, marker);
         let sent = self.publisher.publish(Route::Queue(self.shard), message.encode()).await;

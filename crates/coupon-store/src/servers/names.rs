@@ -3,8 +3,6 @@
 //! A namespace keeps strategies apart on the same servers. Below it, keys and queues carry the data set's id, so that
 //! those of a data set that was replaced are never taken for the new one's.
 
-use std::hash::{BuildHasher as _, Hasher as _};
-
 use coupon_core::{CouponId, RequestKey, ShardId, UserId};
 
 use crate::failpoints::{self, Mechanism};
@@ -148,13 +146,6 @@ impl Names {
     pub fn epoch_of(&self, key: &str) -> Option<u64> {
         key.strip_prefix(&self.prefix)?.strip_prefix('.')?.split('.').next()?.parse().ok()
     }
-}
-
-/// A number that is unique among those made at the same time: names what one process made, a lease or a marker.
-pub(super) fn random() -> u64 {
-    let mut hasher = std::hash::RandomState::new().build_hasher();
-    hasher.write_u32(std::process::id());
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use super::counts::Counts;
 use super::gate::{EpochCell, RESPONSE, ServersGate};
 use super::growth::ServersGrowth;
 use super::hand_over::Queues;
-use super::names::random;
 use super::per_thread::PerThread;
 use super::seam::{Living, Servers};
 use super::status::ShardStatus;
@@ -20,7 +19,7 @@ use super::tasks::{
     agree_at_start, look,
 };
 use crate::clock::Clock;
-use crate::ids::IdSource;
+use crate::ids::{IdSource, random_name};
 use crate::settings::{Role, ServersSettings};
 use crate::{Applied, Change, ChangeError, Changed, Gate, Growing, HandOver, Layouts, Unavailable};
 
@@ -241,5 +240,5 @@ fn this_process(shards: u16) -> Living {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy();
     let name = format!("process {} on {host}", std::process::id());
-    Living { holder: format!("{:016x}", random()), name, shards }
+    Living { holder: random_name(), name, shards }
 }

@@ -13,7 +13,7 @@ use crate::fixture::Api;
 
 /// Everything that comes back until the server hangs up.
 fn answer(api: &Api, bytes: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(api.address).unwrap();
+    let mut stream = TcpStream::connect(api.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     // The server may hang up in the middle.
     let _ = stream.write_all(bytes);

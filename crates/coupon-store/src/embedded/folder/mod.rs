@@ -11,7 +11,6 @@ mod meta;
 mod update;
 
 use std::fs::File;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +23,7 @@ use self::connection::{connect, make, query_only};
 pub use self::error::{FolderError, Holder};
 use self::meta::{MainMeta, MetaTable, check_is_empty, check_shard};
 use crate::carried::COPYING;
+use crate::ids::random_name;
 use crate::room_index::{self, Making, RoomPlaces};
 
 /// The version of the files' layout that this code writes, and the last it can read.
@@ -312,7 +312,7 @@ impl Folder {
         lock: File,
         copy_of: Option<&str>,
     ) -> Result<Self, FolderError> {
-        let (dataset, layouts) = (new_dataset(), [layout.to_owned(), layout.to_owned()]);
+        let (dataset, layouts) = (random_name(), [layout.to_owned(), layout.to_owned()]);
         let folder = Self { dir: dir.to_owned(), dataset, layouts, shards, rooms: None, _lock: lock };
         let shard_count = shards.to_string();
         let mut rows = vec![("dataset", &*folder.dataset), ("layout", layout), ("shards", &*shard_count)];
@@ -331,12 +331,6 @@ fn claim(dir: &Path) -> Result<File, FolderError> {
         return Err(FolderError::Foreign { dir: dir.to_owned(), file });
     }
     files::lock(dir)
-}
-
-fn new_dataset() -> String {
-    let mut hasher = RandomState::new().build_hasher();
-    hasher.write_u32(std::process::id());
-    format!("{:016x}", hasher.finish())
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! The tables of a data set: made, and brought up to date.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use anyhow::Context as _;
 use coupon_core::schema::{self, Dialect, Migration};
 use refinery::Runner;
 
 use super::Cluster;
+use crate::ids::random_name;
 use crate::servers::columns;
 use crate::servers::mysql::Database;
 
@@ -16,7 +15,7 @@ const HISTORY: &str = "schema_history";
 impl Cluster {
     /// Makes every database and table of a new data set, and writes into each shard which data set it belongs to.
     pub(in crate::servers) async fn make_tables(&self) -> anyhow::Result<String> {
-        let dataset = new_dataset();
+        let dataset = random_name();
         self.main.create().await?;
         self.update_main_tables().await?;
         for (shard, database) in self.numbered() {
@@ -71,10 +70,4 @@ impl Cluster {
             .with_context(|| format!("{database}: cannot bring its tables up to date"))?;
         Ok(())
     }
-}
-
-fn new_dataset() -> String {
-    let mut hasher = RandomState::new().build_hasher();
-    hasher.write_u32(std::process::id());
-    format!("{:016x}", hasher.finish())
 }

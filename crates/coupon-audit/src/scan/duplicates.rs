@@ -7,7 +7,11 @@ use crate::source::Snapshot;
 use crate::{AuditReport, Kind};
 
 /// Finds results that are stored more than once.
-pub(super) fn twice_stored(snapshot: &mut Snapshot, mut ids: Vec<i64>, report: &mut AuditReport) -> Result<()> {
+pub(super) fn twice_stored(
+    snapshot: &mut Snapshot,
+    mut ids: Vec<i64>,
+    report: &mut AuditReport,
+) -> Result<()> {
     ids.sort_unstable();
     for same in ids.chunk_by(|a, b| a == b).filter(|same| same.len() > 1) {
         let Some(&id) = same.first() else { continue };
@@ -20,7 +24,11 @@ pub(super) fn twice_stored(snapshot: &mut Snapshot, mut ids: Vec<i64>, report: &
 }
 
 /// Finds users who hold a coupon twice in one slot; leaves each coupon's holders sorted.
-pub(super) fn twice_held(snapshot: &mut Snapshot, holders: &mut Holders, report: &mut AuditReport) -> Result<()> {
+pub(super) fn twice_held(
+    snapshot: &mut Snapshot,
+    holders: &mut Holders,
+    report: &mut AuditReport,
+) -> Result<()> {
     for (&coupon, users) in holders {
         users.sort_unstable();
         let in_one_slot = users.chunk_by(|one, next| (one.user, one.slot) == (next.user, next.slot));

@@ -100,11 +100,7 @@ impl Servers {
     }
 
     /// Nothing, when something moved meanwhile.
-    async fn try_to_hold(
-        &self,
-        together: bool,
-        runtime: &Rc<Runtime>,
-    ) -> Result<Option<(Snapshot, Gate)>> {
+    async fn try_to_hold(&self, together: bool, runtime: &Rc<Runtime>) -> Result<Option<(Snapshot, Gate)>> {
         let mut main = self.main.connect().await?;
         hold_one(&mut main).await.with_context(|| self.main.to_string())?;
         let label = read::label(&mut main).await.with_context(|| self.main.to_string())?;

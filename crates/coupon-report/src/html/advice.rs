@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::counts::{Counts, LEFT, RIGHT};
 use super::page;
 use super::svg::{data, drawing, panel, px};
+use super::table::scrolling;
 
 /// The most that a map is high.
 const HEIGHT: f64 = 216.0;
@@ -128,7 +129,7 @@ fn shown(heading: &str, table: &Table) -> Markup {
     let class = |column: usize| (!table.is_right(column)).then_some("words");
     let mut rows = table.rows().iter();
     html! {
-        div.scroll tabindex="0" role="region" aria-label=(heading) {
+        (scrolling(heading, &html! {
             table {
                 @if let Some(head) = rows.next() {
                     thead { tr { @for (at, cell) in head.iter().enumerate() { th scope="col" class=[class(at)] { (cell) } } } }
@@ -143,7 +144,7 @@ fn shown(heading: &str, table: &Table) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 

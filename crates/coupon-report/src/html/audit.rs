@@ -4,6 +4,7 @@ use coupon_measure::format::count;
 use maud::{Markup, html};
 
 use super::marks::name;
+use super::table::{heads, scrolling};
 use crate::Report;
 use crate::model::{AuditResult, Contestant};
 
@@ -20,10 +21,10 @@ pub(super) fn section(report: &Report) -> Markup {
             h2 { "Audit" }
             p.key { "Once everything had drained, what clients were told was held against what the shards hold. "
                 "All columns after “stored” must be 0. An unclear grab may be stored or not: both are right." }
-            div.scroll tabindex="0" role="region" aria-label="Audit by contestant" {
+            (scrolling("Audit by contestant", &html! {
                 table {
                     thead { tr {
-                        @for column in ["contestant", "acknowledged", "refused", "unclear", "stored"] { th scope="col" { (column) } }
+                        (heads(["contestant", "acknowledged", "refused", "unclear", "stored"]))
                         @for (kind, meaning, _) in sums.violations() { th scope="col" title=(meaning) { (kind) } }
                     } }
                     tbody {
@@ -33,7 +34,7 @@ pub(super) fn section(report: &Report) -> Markup {
                         (audit_row(&html! { "all" }, sums))
                     }
                 }
-            }
+            }))
             @for (kind, meaning, violation) in sums.violations().iter().filter(|(_, _, found)| found.count > 0) {
                 p.bad { strong { (kind) } " (" (meaning) "), for example: " (violation.examples.join("; ")) }
             }

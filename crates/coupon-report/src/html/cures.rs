@@ -4,6 +4,7 @@ use coupon_measure::format::{self, number, plain};
 use maud::{Markup, html};
 
 use super::marks::name;
+use super::table::scrolling;
 use crate::Report;
 use crate::endpoints;
 use crate::model::{Advice, Call, Contestant, Metric, Topic, Verdict};
@@ -43,7 +44,7 @@ fn table(report: &Report, cure: &Contestant, of: &Contestant, advice: &Advice) -
             h3 { (name(report, &cure.name)) " instead of " (name(report, &of.name)) }
             p.soft { (cure.layout) }
             @if advice.choice.is_empty() { p.bad { "It was not shown to spread the writes better." } }
-            div.scroll tabindex="0" role="region" aria-label={ "Price of " (cure.name) } {
+            (scrolling(&format!("Price of {}", cure.name), &html! {
                 table.price {
                     thead { tr {
                         th scope="col" { "what differs" }
@@ -52,7 +53,7 @@ fn table(report: &Report, cure: &Contestant, of: &Contestant, advice: &Advice) -
                     } }
                     tbody { @for verdict in rows { (row(verdict, cure, of)) } }
                 }
-            }
+            }))
             p.soft { (advice.certainty) }
         }
     }

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::marks::name;
+use super::table::{heads, named_row, scrolling};
 use crate::Report;
 use crate::growth::{HEADS, Told, told};
 use crate::model::Contestant;
@@ -46,15 +47,13 @@ fn facts(told: &Told, contestant: &str) -> Markup {
     html! {
         dl { @for (word, fact) in &told.facts { dt { (word) } dd { (fact) } } }
         @if let Some(wrong) = &told.wrong { p.bad { "Not as predicted: " (wrong) "." } }
-        div.scroll tabindex="0" role="region" aria-label={ "The change of " (contestant) } {
+        (scrolling(&format!("The change of {contestant}"), &html! {
             table {
-                thead { tr { @for head in HEADS { th scope="col" { (head) } } } }
+                thead { tr { (heads(HEADS)) } }
                 tbody { @for row in &told.rows {
-                    tr { @for (at, cell) in row.iter().enumerate() {
-                        @if at == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
-                    } }
+                    (named_row(row))
                 } }
             }
-        }
+        }))
     }
 }

@@ -5,6 +5,7 @@ use coupon_measure::stats::{ERROR, MIN_ROUNDS, RELEVANT_DIFFERENCE, TARGET_LEVEL
 use maud::{Markup, html};
 
 use super::marks::name;
+use super::table::{heads, scrolling};
 use crate::Report;
 use crate::by_shard;
 use crate::model::{Contestant, Figure, LEAST_MS, Metric, Reading, Round};
@@ -118,13 +119,11 @@ fn median(figures: &[&Figure], show: impl Fn(f64) -> String) -> Markup {
 fn by_shard(report: &Report) -> Markup {
     let columns = by_shard::columns(report);
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Work by shard" {
+        (scrolling("Work by shard", &html! {
             table {
                 caption { "A round's work, median over rounds" }
                 thead { tr {
-                    @for column in ["contestant", "shard"].into_iter().chain(columns.iter().map(|column| column.title)) {
-                        th scope="col" { (column) }
-                    }
+                    (heads(["contestant", "shard"].into_iter().chain(columns.iter().map(|column| column.title))))
                 } }
                 tbody {
                     @for contestant in &report.contestants {
@@ -138,7 +137,7 @@ fn by_shard(report: &Report) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 
@@ -153,13 +152,11 @@ fn cell(reading: &Reading<String>) -> Markup {
 fn queues(report: &Report) -> Markup {
     let of = by_shard::of_rounds;
     html! {
-        div.scroll tabindex="0" role="region" aria-label="From acknowledgement to storage" {
+        (scrolling("From acknowledgement to storage", &html! {
             table {
                 caption { "Grabs are acknowledged at a durable queue and stored later; median over rounds" }
                 thead { tr {
-                    @for column in ["contestant", "granted/s", "stored/s", "waiting at the end", "s to store them"] {
-                        th scope="col" { (column) }
-                    }
+                    (heads(["contestant", "granted/s", "stored/s", "waiting at the end", "s to store them"]))
                 } }
                 tbody {
                     @for contestant in &report.contestants {
@@ -173,14 +170,14 @@ fn queues(report: &Report) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 
 /// The effect of each place, and how often each contestant had it.
 fn positions(report: &Report) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="The order of turns" {
+        (scrolling("The order of turns", &html! {
             table {
                 caption { "Mean time a request by place in a round ÷ at any place, and how often each contestant had it" }
                 thead { tr {
@@ -195,7 +192,7 @@ fn positions(report: &Report) -> Markup {
                     }
                 } }
             }
-        }
+        }))
     }
 }
 
@@ -204,13 +201,11 @@ fn generator(report: &Report) -> Markup {
         median(&contestant.rounds.iter().map(figure).collect::<Vec<_>>(), number)
     };
     html! {
-        div.scroll tabindex="0" role="region" aria-label="The load generator" {
+        (scrolling("The load generator", &html! {
             table {
                 caption { "What it cost and whether it kept its schedule, median over rounds" }
                 thead { tr {
-                    @for column in ["contestant", "CPU s a round", "late (p99), ms", "waited for a connection, all rounds", "never sent, all rounds"] {
-                        th scope="col" { (column) }
-                    }
+                    (heads(["contestant", "CPU s a round", "late (p99), ms", "waited for a connection, all rounds", "never sent, all rounds"]))
                 } }
                 tbody {
                     @for contestant in &report.contestants {
@@ -224,6 +219,6 @@ fn generator(report: &Report) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }

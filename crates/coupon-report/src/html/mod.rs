@@ -19,6 +19,7 @@ mod scatter;
 mod shapes;
 mod spread;
 mod svg;
+mod table;
 mod wide;
 mod work_map;
 mod writes;

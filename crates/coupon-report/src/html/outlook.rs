@@ -6,6 +6,7 @@ use coupon_measure::format::{self, count, percent, plain};
 use maud::{Markup, html};
 
 use super::marks::name;
+use super::table::{heads, scrolling};
 use crate::Report;
 use crate::endpoints;
 use crate::model::{Outlook, OutlookCase, Reading};
@@ -38,11 +39,11 @@ fn known(report: &Report, outlook: &Outlook) -> Markup {
              visits, asked of rows of " (format::counted(outlook.days.into(), "day")) ". With a few hundred rows a shard \
              the hottest of 1,024 is hotter by chance alone than it would be with more."
         }
-        div.scroll tabindex="0" role="region" aria-label="With more shards" {
+        (scrolling("With more shards", &html! {
             table {
                 thead { tr {
                     th scope="col" { "contestant" }
-                    @for column in ["shards", "worth", "hottest takes", "without a row"] { th scope="col" { (column) } }
+                    (heads(["shards", "worth", "hottest takes", "without a row"]))
                     th.words scope="col" { "shards a read visits" }
                 } }
                 @for contestant in contestants {
@@ -53,7 +54,7 @@ fn known(report: &Report, outlook: &Outlook) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 

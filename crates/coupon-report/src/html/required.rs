@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::marks::name;
+use super::table::{heads, scrolling};
 use crate::Report;
 
 /// A table of them; nothing when none was set.
@@ -11,9 +12,9 @@ pub(super) fn section(report: &Report) -> Markup {
         @if !report.requirements.is_empty() {
             section id="required" {
                 h2 { "Required" }
-                div.scroll tabindex="0" role="region" aria-label="Required" {
+                (scrolling("Required", &html! {
                     table.words {
-                        thead { tr { @for column in ["limit", "", "contestant", "figure"] { th scope="col" { (column) } } } }
+                        thead { tr { (heads(["limit", "", "contestant", "figure"])) } }
                         tbody {
                             @for requirement in &report.requirements {
                                 tr {
@@ -25,7 +26,7 @@ pub(super) fn section(report: &Report) -> Markup {
                             }
                         }
                     }
-                }
+                }))
             }
         }
     }

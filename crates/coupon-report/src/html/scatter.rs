@@ -4,6 +4,7 @@ use coupon_measure::format::{self, number, plain};
 use maud::{Markup, html};
 
 use super::marks::name;
+use super::table::{heads, scrolling};
 use crate::Report;
 use crate::endpoints;
 use crate::model::{Call, Contestant, Metric, Quantile};
@@ -24,7 +25,7 @@ pub(super) fn section(report: &Report) -> Markup {
                  shards asks them at the same time and waits for the slowest, and each of them works for it."
             }
             @if keys.is_empty() { p { "n/a: no answer named its plan" } } @else {
-                div.scroll tabindex="0" role="region" aria-label="Fan-out by endpoint" {
+                (scrolling("Fan-out by endpoint", &html! {
                     table {
                         thead { tr {
                             th scope="col" { "endpoint" }
@@ -40,7 +41,7 @@ pub(super) fn section(report: &Report) -> Markup {
                             (calls(report, &keys))
                         }
                     }
-                }
+                }))
             }
             (cost(report, &keys))
         }
@@ -106,16 +107,14 @@ fn cost(report: &Report, keys: &[String]) -> Markup {
                     "; without a network between service and shards (--shard-rtt) a scatter looks cheaper than it would be."
                 }
             }
-            div.scroll tabindex="0" role="region" aria-label="What a scatter costs" {
+            (scrolling("What a scatter costs", &html! {
                 table {
                     thead { tr {
-                        @for column in ["read", "fewest shards", "p50, ms", "most shards", "p50, ms", "most ÷ fewest"] {
-                            th scope="col" { (column) }
-                        }
+                        (heads(["read", "fewest shards", "p50, ms", "most shards", "p50, ms", "most ÷ fewest"]))
                     } }
                     tbody { @for cost in &costs { (cost_row(report, cost)) } }
                 }
-            }
+            }))
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Every chart is drawn [`WIDTH`] units wide and shown at about that many pixels, several side by side on a wide
 //! screen and one below the other on a phone: text keeps its size on both.
 
+use super::table::{heads, named_row, scrolling};
 use coupon_measure::format::number;
 use maud::{Markup, html};
 
@@ -146,20 +147,16 @@ pub(super) fn folded(summary: &str, columns: &[&str], rows: &[Vec<String>]) -> M
     html! {
         details.data {
             summary { (summary) }
-            div.scroll tabindex="0" role="region" aria-label=(summary) {
+            (scrolling(summary, &html! {
                 table {
-                    thead { tr { @for column in columns { th scope="col" { (column) } } } }
+                    thead { tr { (heads(columns)) } }
                     tbody {
                         @for row in rows {
-                            tr {
-                                @for (at, cell) in row.iter().enumerate() {
-                                    @if at == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
-                                }
-                            }
+                            (named_row(row))
                         }
                     }
                 }
-            }
+            }))
         }
     }
 }

@@ -4,6 +4,7 @@ use coupon_measure::format;
 use coupon_measure::stats::Estimate;
 use maud::{Markup, html};
 
+use super::table::{heads, scrolling};
 use crate::Report;
 use crate::model::Reading;
 use crate::model::{Layouts, Pair, Vertical};
@@ -31,16 +32,14 @@ fn known(found: &Vertical) -> Markup {
              the main database, so no shard has a part in it."
         }
         ul.meaning { @for pair in &found.pairs { li { (pair.meaning) } } }
-        div.scroll tabindex="0" role="region" aria-label="Vertical partitioning" {
+        (scrolling("Vertical partitioning", &html! {
             table {
                 thead { tr {
-                    @for column in ["read", "two tables, answers/s", "one table, answers/s", "two ÷ one", "p50 ms, two", "p50 ms, one"] {
-                        th scope="col" { (column) }
-                    }
+                    (heads(["read", "two tables, answers/s", "one table, answers/s", "two ÷ one", "p50 ms, two", "p50 ms, one"]))
                 } }
                 tbody { @for pair in &found.pairs { (rows(pair)) } }
             }
-        }
+        }))
     }
 }
 

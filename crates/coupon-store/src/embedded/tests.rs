@@ -295,26 +295,31 @@ async fn rows_that_were_retired_take_their_stock_along_at_the_next_start() {
     backend.lifecycle.close();
 }
 
-#[tokio::test(flavor = "current_thread")]
-async fn a_change_that_the_gate_could_not_be_brought_to_is_finished_without_being_asked_for_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let backend = opened(dir.path());
-    let id = CouponId::new(900_001).unwrap();
-    let over = NewCoupon {
-        coupon_id: id,
+/// A coupon that was over for long, of which there were so many.
+pub(crate) fn over_for_long(total_stock: u32) -> NewCoupon {
+    NewCoupon {
+        coupon_id: CouponId::new(900_001).unwrap(),
         room_id: RoomId::new(1).unwrap(),
         coupon_name: "Over for long".to_owned(),
         coupon_type: CouponKind::NoThreshold,
         discount_amount: Some(Money::from_cents(1_000)),
         discount_rate: None,
         min_purchase: Money::default(),
-        total_stock: 5,
+        total_stock,
         start_time: "2020-01-01T00:00:00Z".parse().unwrap(),
         end_time: "2020-01-02T00:00:00Z".parse().unwrap(),
         status: CouponStatus::Active,
         terms: GrabTerms::default(),
         details: None,
-    };
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_change_that_the_gate_could_not_be_brought_to_is_finished_without_being_asked_for_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = opened(dir.path());
+    let over = over_for_long(5);
+    let id = over.coupon_id;
     let ask = |change| backend.catalogue.change(change, Operator::new("tests").unwrap());
     ask(CatalogueChange::CreateCoupon(over)).await.unwrap();
     // A shard whose file cannot be opened: its holders are not known.

@@ -8,6 +8,7 @@ mod layouts;
 mod main;
 mod moving;
 mod queue;
+mod session;
 mod shard;
 mod stepping;
 mod storing;

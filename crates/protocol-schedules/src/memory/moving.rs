@@ -13,6 +13,7 @@ use coupon_store::servers::seam::{
 use coupon_store::{PlacedResult, Totals};
 use tokio::sync::OwnedMutexGuard;
 
+use super::session::Session;
 use super::shard::{Shard, ShardMemory};
 use super::storing::{alike, held};
 use crate::world::{Lost, World};
@@ -27,28 +28,19 @@ struct Staged {
 
 /// A connection with its transaction, if one is under way. That locks the row of state, and then all rows that any step changes.
 struct Moving {
-    shard: Shard,
-    cuts: u64,
+    session: Session,
     state: Option<OwnedMutexGuard<()>>,
     rows: Option<OwnedMutexGuard<()>>,
     staged: Staged,
 }
 
 impl Moving {
-    fn failed(&self, lost: Lost) -> StoringError {
-        StoringError::Failed(self.shard.failed(lost))
-    }
-
     async fn ask<T>(
         &mut self,
         ask: impl FnOnce(&mut ShardMemory, &mut Staged) -> T,
     ) -> Result<T, StoringError> {
-        let Self { shard, staged, .. } = self;
-        let asked = shard.ask(|memory| ask(memory, staged)).await;
-        if self.shard.line.world.cuts(self.shard.line.server) != self.cuts {
-            return Err(self.failed(Lost::Refused));
-        }
-        asked.map_err(StoringError::Failed)
+        let Self { session, staged, .. } = self;
+        session.ask(|memory| ask(memory, staged)).await
     }
 }
 
@@ -63,9 +55,8 @@ fn found(memory: &ShardMemory, table: TableId, id: ResultId) -> Option<CouponRes
 impl MovingServer for Shard {
     async fn moving(&self) -> Result<Box<dyn MovingRows>, StoringError> {
         self.ask(|_| ()).await.map_err(StoringError::Failed)?;
-        let cuts = self.line.world.cuts(self.line.server);
-        let (shard, staged) = (self.clone(), Staged::default());
-        Ok(Box::new(Moving { shard, cuts, state: None, rows: None, staged }))
+        let (session, staged) = (Session::open(self), Staged::default());
+        Ok(Box::new(Moving { session, state: None, rows: None, staged }))
     }
 
     async fn scan(&self, table: TableId, slice: Slice) -> Result<Vec<Key>, DatabaseError> {
@@ -131,7 +122,7 @@ impl MovingRows for Moving {
         let rows = self.ask(|memory, _| Arc::clone(&memory.stepping)).await?;
         // A step that has rows waits for the row of state: of the two this one is given up.
         let Ok(rows) = rows.try_lock_owned() else {
-            return Err(StoringError::Conflict(self.shard.failed(Lost::Refused)));
+            return Err(StoringError::Conflict(self.session.shard.failed(Lost::Refused)));
         };
         self.rows = Some(rows);
         let Departure { table, rows: ids, .. } = departure.clone();
@@ -164,7 +155,7 @@ impl MovingRows for Moving {
             }
             Some(Inserted::All)
         });
-        put.await?.ok_or_else(|| StoringError::NoTable(self.shard.failed(Lost::Refused)))
+        put.await?.ok_or_else(|| StoringError::NoTable(self.session.shard.failed(Lost::Refused)))
     }
 
     async fn alike(&mut self, table: TableId, rows: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
@@ -187,26 +178,16 @@ impl MovingRows for Moving {
     }
 
     async fn commit(&mut self, note: &MoveNote) -> Result<(), StoringError> {
-        let Self { shard, cuts, state, rows, staged } = self;
-        let (note, cuts, state, rows, staged) = (*note, *cuts, state.take(), rows.take(), take(staged));
-        let (number, server) = (shard.shard, shard.line.server);
-        let committed = shard.line.order(move |world| {
-            // A transaction ends with its connection.
-            let whole = world.cuts(server) == cuts;
-            if whole {
-                tell(world, number, &staged, &note);
-                if let Some(memory) = world.state().shards.get_mut(number.index()) {
-                    write(memory, staged, &note);
-                }
+        let Self { session, state, rows, staged } = self;
+        let (shard, note, locks, staged) =
+            (session.shard.shard, *note, (state.take(), rows.take()), take(staged));
+        let written = move |world: &World| {
+            tell(world, shard, &staged, &note);
+            if let Some(memory) = world.state().shards.get_mut(shard.index()) {
+                write(memory, staged, &note);
             }
-            drop((state, rows));
-            whole
-        });
-        match committed.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(StoringError::Failed(shard.failed(Lost::Unheard))),
-            Err(lost) => Err(StoringError::Failed(shard.failed(lost))),
-        }
+        };
+        session.commit(locks, written).await
     }
 }
 

@@ -166,8 +166,7 @@ impl ShardServer for Shard {
 
     async fn storing(&self) -> Result<Box<dyn Storing>, DatabaseError> {
         self.ask(|_| ()).await?;
-        let cuts = self.line.world.cuts(self.line.server);
-        Ok(Box::new(Connection::new(self, cuts)))
+        Ok(Box::new(Connection::new(self)))
     }
 
     async fn tables(&self) -> Result<Vec<TableId>, DatabaseError> {
@@ -282,8 +281,7 @@ impl ShardServer for Shard {
 
     async fn stepping(&self) -> Result<Box<dyn Stepping>, StoringError> {
         self.ask(|_| ()).await.map_err(StoringError::Failed)?;
-        let cuts = self.line.world.cuts(self.line.server);
-        Ok(Box::new(Steps::new(self, cuts)))
+        Ok(Box::new(Steps::new(self)))
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, DatabaseError> {

@@ -12,6 +12,7 @@ use coupon_store::servers::seam::{
 use coupon_store::{Change, Totals};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::session::Session;
 use super::shard::{Shard, ShardMemory, waits_at};
 use crate::world::{Lost, World};
 
@@ -20,8 +21,7 @@ use crate::world::{Lost, World};
 /// In MySQL it locks the rows that it changes; here it locks all of the shard's that any step changes, which lasts as
 /// long.
 pub(super) struct Steps {
-    shard: Shard,
-    cuts: u64,
+    session: Session,
     state: Option<OwnedMutexGuard<()>>,
     rows: Option<OwnedMutexGuard<()>>,
     staged: Staged,
@@ -74,21 +74,13 @@ fn stepped(change: &Change, row: &CouponResult) -> CouponResult {
 }
 
 impl Steps {
-    pub(super) fn new(shard: &Shard, cuts: u64) -> Self {
-        Self { shard: shard.clone(), cuts, state: None, rows: None, staged: Staged::default() }
-    }
-
-    fn failed(&self, lost: Lost) -> StoringError {
-        StoringError::Failed(self.shard.failed(lost))
+    pub(super) fn new(shard: &Shard) -> Self {
+        Self { session: Session::open(shard), state: None, rows: None, staged: Staged::default() }
     }
 
     async fn ask<T>(&mut self, ask: impl FnOnce(&ShardMemory, &mut Staged) -> T) -> Result<T, StoringError> {
-        let Self { shard, staged, .. } = self;
-        let asked = shard.ask(|memory| ask(memory, staged)).await;
-        if self.shard.line.world.cuts(self.shard.line.server) != self.cuts {
-            return Err(self.failed(Lost::Refused));
-        }
-        asked.map_err(StoringError::Failed)
+        let Self { session, staged, .. } = self;
+        session.ask(|memory| ask(memory, staged)).await
     }
 
     /// Takes the rows until the transaction ends.
@@ -123,7 +115,7 @@ impl Steps {
             return Ok(free);
         }
         if theirs.load(Ordering::Relaxed) {
-            return Err(StoringError::Conflict(self.shard.failed(Lost::Refused)));
+            return Err(StoringError::Conflict(self.session.shard.failed(Lost::Refused)));
         }
         let _waits = Waits::new(mine);
         Ok(lock.lock_owned().await)
@@ -191,26 +183,16 @@ impl Stepping for Steps {
 
     async fn commit(self: Box<Self>, note: &StepsNote<'_>) -> Result<(), StoringError> {
         let noted = Noted::of(note);
-        let Self { shard, cuts, state, rows, staged } = *self;
-        let (number, server) = (shard.shard, shard.line.server);
-        let committed = shard.line.order(move |world| {
-            // A transaction ends with its connection.
-            let whole = world.cuts(server) == cuts;
-            if whole {
-                tell(world, number, &staged);
-                if let Some(memory) = world.state().shards.get_mut(number.index()) {
-                    staged.write(memory);
-                    noted.write(memory);
-                }
+        let Self { session, state, rows, staged } = *self;
+        let shard = session.shard.shard;
+        let written = move |world: &World| {
+            tell(world, shard, &staged);
+            if let Some(memory) = world.state().shards.get_mut(shard.index()) {
+                staged.write(memory);
+                noted.write(memory);
             }
-            drop((state, rows));
-            whole
-        });
-        match committed.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(StoringError::Failed(shard.failed(Lost::Unheard))),
-            Err(lost) => Err(StoringError::Failed(shard.failed(lost))),
-        }
+        };
+        session.commit((state, rows), written).await
     }
 }
 

@@ -8,6 +8,7 @@ use coupon_core::{CouponResult, ResultState, ShardId, TableId, Timestamp};
 use coupon_store::servers::seam::{Alike, Begun, Inserted, Marker, Note, OutboxEntry, Storing, StoringError};
 use tokio::sync::OwnedMutexGuard;
 
+use super::session::Session;
 use super::shard::{ParkedRow, Shard, ShardMemory};
 use crate::check::oversold;
 use crate::world::{Lost, World};
@@ -22,32 +23,22 @@ struct Staged {
 
 /// A connection on which transactions follow each other.
 pub(super) struct Connection {
-    shard: Shard,
-    cuts: u64,
+    session: Session,
     row: Option<OwnedMutexGuard<()>>,
     staged: Staged,
 }
 
 impl Connection {
-    pub(super) fn new(shard: &Shard, cuts: u64) -> Self {
-        Self { shard: shard.clone(), cuts, row: None, staged: Staged::default() }
-    }
-
-    fn failed(&self, lost: Lost) -> StoringError {
-        StoringError::Failed(self.shard.failed(lost))
+    pub(super) fn new(shard: &Shard) -> Self {
+        Self { session: Session::open(shard), row: None, staged: Staged::default() }
     }
 
     async fn ask<T>(
         &mut self,
         ask: impl FnOnce(&mut ShardMemory, &mut Staged) -> T,
     ) -> Result<T, StoringError> {
-        let Self { shard, staged, .. } = self;
-        let (index, line) = (shard.shard.index(), &shard.line);
-        let asked = line.ask(|state| state.shards.get_mut(index).map(|memory| ask(memory, staged))).await;
-        if self.shard.line.world.cuts(self.shard.line.server) != self.cuts {
-            return Err(self.failed(Lost::Refused));
-        }
-        asked.and_then(|found| found.ok_or(Lost::Refused)).map_err(|lost| self.failed(lost))
+        let Self { session, staged, .. } = self;
+        session.ask(|memory| ask(memory, staged)).await
     }
 }
 
@@ -119,7 +110,7 @@ impl Storing for Connection {
             Some(Inserted::All)
         });
         let inserted = inserted.await?;
-        inserted.ok_or_else(|| StoringError::NoTable(self.shard.failed(Lost::Refused)))
+        inserted.ok_or_else(|| StoringError::NoTable(self.session.shard.failed(Lost::Refused)))
     }
 
     async fn alike(&mut self, table: TableId, results: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
@@ -147,30 +138,20 @@ impl Storing for Connection {
 
     async fn commit(&mut self, note: &Note<'_>) -> Result<(), StoringError> {
         let (Some(row), staged) = (self.row.take(), std::mem::take(&mut self.staged)) else {
-            return Err(self.failed(Lost::Refused));
+            return Err(self.session.failed(Lost::Refused));
         };
         let noted = Noted::of(note);
-        let (shard, cuts, server) = (self.shard.shard, self.cuts, self.shard.line.server);
-        let committed = self.shard.line.order(move |world| {
-            // A transaction ends with its connection.
-            let whole = world.cuts(server) == cuts;
-            if whole {
-                tell(world, shard, &staged, &noted);
-                let mut state = world.state();
-                if let Some(memory) = state.shards.get_mut(shard.index()) {
-                    noted.write(memory, staged);
-                }
-                let broken = oversold(&state).filter(|broken| !state.broken.contains(broken));
-                state.broken.extend(broken);
+        let shard = self.session.shard.shard;
+        let written = move |world: &World| {
+            tell(world, shard, &staged, &noted);
+            let mut state = world.state();
+            if let Some(memory) = state.shards.get_mut(shard.index()) {
+                noted.write(memory, staged);
             }
-            drop(row);
-            whole
-        });
-        match committed.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.failed(Lost::Unheard)),
-            Err(lost) => Err(self.failed(lost)),
-        }
+            let broken = oversold(&state).filter(|broken| !state.broken.contains(broken));
+            state.broken.extend(broken);
+        };
+        self.session.commit(row, written).await
     }
 
     async fn close(self: Box<Self>) {}

@@ -9,8 +9,8 @@ use coupon_core::GrabTerms;
 use coupon_core::after_grab::Action;
 
 use self::draw::Draw;
-pub use self::fault::{Altered, Fault, Kind};
 use self::fault::promised;
+pub use self::fault::{Altered, Fault, Kind};
 use crate::world::ProcessId;
 
 /// The processes of a schedule.

@@ -8,7 +8,7 @@ use coupon_loadgen::http::ask;
 use coupon_stack::{Server, Status};
 
 use super::databases::todays_shard;
-use super::services::{dead, one_of_each_dies};
+use super::services::{dead, one_of_each_dies, start_the_dead};
 use super::{RECOVERY, gate, repeat_users, state};
 use crate::deployment::CaseDeployment;
 use crate::load::ANSWER;
@@ -18,7 +18,7 @@ use crate::service::TestedService;
 
 /// The fail point of a process that fills a gate: totals and windows are written, and no holder is.
 const POINT: &str = "while-filling";
-/// The time that a process which was killed stays away, or that the gate is left alone once it is filled again.
+/// The time for which the gate is left alone once it is filled again.
 const AWAY: Duration = Duration::from_secs(2);
 /// The time that a shard stays down.
 const DOWN: Duration = Duration::from_secs(4);
@@ -30,12 +30,7 @@ pub(crate) fn killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     gate::emptied(deployment)?;
     one_of_each_dies(deployment, POINT)?;
     let gone = dead(deployment);
-    std::thread::sleep(AWAY);
-    deployment
-        .processes()
-        .filter(|process| !process.is_running())
-        .try_for_each(|process| process.start_again())?;
-    deployment.fault_ends();
+    start_the_dead(deployment)?;
     Proof::when(gone == deployment.services.len(), format!("{gone} processes died while they filled a gate"))
 }
 

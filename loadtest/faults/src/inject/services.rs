@@ -158,6 +158,17 @@ pub(super) fn one_of_each_dies(deployment: &CaseDeployment<'_>, point: &str) -> 
     Ok(())
 }
 
+/// Starts the processes that have died, once they have been away for a while, and ends the fault.
+pub(super) fn start_the_dead(deployment: &CaseDeployment<'_>) -> Result<()> {
+    std::thread::sleep(AWAY);
+    deployment
+        .processes()
+        .filter(|process| !process.is_running())
+        .try_for_each(|process| process.start_again())?;
+    deployment.fault_ends();
+    Ok(())
+}
+
 fn dies_where_it_stores(
     deployment: &CaseDeployment<'_>,
     point: &str,
@@ -168,12 +179,7 @@ fn dies_where_it_stores(
     one_of_each_dies(deployment, point)?;
     let gone = dead(deployment);
     and()?;
-    std::thread::sleep(AWAY);
-    deployment
-        .processes()
-        .filter(|process| !process.is_running())
-        .try_for_each(|process| process.start_again())?;
-    deployment.fault_ends();
+    start_the_dead(deployment)?;
     Proof::when(
         gone >= deployment.services.len(),
         format!("{gone} processes died where they came by {point}"),

@@ -12,11 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::after_grab::Action;
-use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, NewCoupon, Operator};
+use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator};
 use coupon_core::{
-    CouponId, CouponKind, CouponResult, CouponStatus, GrabTerms, Money, Placement, Plan, ResultId,
-    ResultQuery, ResultState, RoomId, RouteError, RowKey, ShardId, ShardingStrategy, TableId, Timestamp,
-    UserId,
+    CouponId, CouponResult, Placement, Plan, ResultId, ResultQuery, ResultState, RoomId, RouteError, RowKey,
+    ShardId, ShardingStrategy, TableId, Timestamp, UserId,
 };
 
 use crate::clock::Clock;

@@ -1,25 +1,12 @@
 //! A coupon that is offered again while its rows move.
 
 use super::*;
+use crate::embedded::tests::over_for_long;
 
 /// Offers a coupon that was over for long, and sells it all the same; returns it and its rows.
 async fn sell_what_is_over(scene: &Scene, backend: &Backend) -> (CouponId, Vec<CouponResult>) {
-    let id = CouponId::new(900_001).unwrap();
-    let over = NewCoupon {
-        coupon_id: id,
-        room_id: RoomId::new(1).unwrap(),
-        coupon_name: "Over for long".to_owned(),
-        coupon_type: CouponKind::NoThreshold,
-        discount_amount: Some(Money::from_cents(1_000)),
-        discount_rate: None,
-        min_purchase: Money::default(),
-        total_stock: 5_000,
-        start_time: "2020-01-01T00:00:00Z".parse().unwrap(),
-        end_time: "2020-01-02T00:00:00Z".parse().unwrap(),
-        status: CouponStatus::Active,
-        terms: GrabTerms::default(),
-        details: None,
-    };
+    let over = over_for_long(5_000);
+    let id = over.coupon_id;
     backend.catalogue.change(CatalogueChange::CreateCoupon(over), operator()).await.unwrap();
     let rows: Vec<CouponResult> = (1..2_000)
         .map(|user| CouponResult {

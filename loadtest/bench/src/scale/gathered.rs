@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use coupon_measure::Turns;
 use coupon_report::model::Reading;
 
+use super::service::Point;
 use crate::context::Context;
 use crate::grabs::Measured;
 use crate::model::{AllowedGrowth, Curve, Series, Spread, Text};
@@ -93,22 +94,25 @@ pub(super) fn each_round(
     Ok(())
 }
 
-/// Lets services that grab, one for each point, have their turns, and audits each at the end.
+/// Lets services that grab, one for each point by its place on the axis and its name, have their turns, and audits each at the
+/// end.
 pub(super) fn grab_in_turns(
     context: &Context,
-    mut services: Vec<Measured>,
-    found: &mut Gathered,
+    points: Vec<(f64, String, Point)>,
     turn: impl Fn(&Context, &mut Measured, usize, &mut Gathered) -> Result<()>,
-) -> Result<()> {
+) -> Result<Gathered> {
+    let mut found = Gathered::new(points.iter().map(|(x, ..)| *x));
+    let start = |(_, name, point): (_, _, Point)| point.start_for_grabs(context, name);
+    let mut services = points.into_iter().map(start).collect::<Result<Vec<_>>>()?;
     each_round(context, services.len(), |round, at| {
         let service = services.get_mut(at).context("there is one for each point")?;
         context.progress(format!("round {round}: {}", service.running.name));
-        turn(context, service, at, found)
+        turn(context, service, at, &mut found)
     })?;
     for (at, service) in services.into_iter().enumerate() {
         found.problem(at, service.finish(context)?.as_ref());
     }
-    Ok(())
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -41,14 +41,13 @@ const RECENT: Line = Line { name: "recent, all shards, p50", unit: "ms", must: A
 fn run(context: &mut Context) -> Result<Findings> {
     let context = &*context;
     let results = if context.quick { QUICK } else { RESULTS };
-    let start = |shards| {
-        let shards = NonZeroU16::try_from(shards)?;
-        let point = Point { contestant: "hash", shards, results, days: DAYS, users: USERS };
-        point.start_for_grabs(context, format!("hash of {shards} shards"))
+    let point = |shards: u16| {
+        let of = NonZeroU16::try_from(shards)?;
+        let point = Point { contestant: "hash", shards: of, results, days: DAYS, users: USERS };
+        Ok((shards.into(), format!("hash of {shards} shards"), point))
     };
-    let services = SHARDS.into_iter().map(start).collect::<Result<Vec<_>>>()?;
-    let mut found = Gathered::new(SHARDS.map(f64::from));
-    grab_in_turns(context, services, &mut found, turn)?;
+    let points = SHARDS.into_iter().map(point).collect::<Result<_>>()?;
+    let found = grab_in_turns(context, points, turn)?;
     let lines = [GRAB, GRAB_CPU, USER, ROOM, ROOM_CPU, RECENT];
     let what = format!("hash-svc on files with {} results, by its shards", count(results));
     Ok(found.curve("scale-shards", what, "shards", &lines).into())

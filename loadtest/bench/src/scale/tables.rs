@@ -39,13 +39,11 @@ const KEPT: Line = Line { name: "kept sums, p50", unit: "ms", must: AllowedGrowt
 fn run(context: &mut Context) -> Result<Findings> {
     let context = &*context;
     let results = if context.quick { QUICK } else { RESULTS };
-    let start = |days| {
+    let point = |days| {
         let point = Point { contestant: "range-time", shards: SHARDS, results, days, users: USERS };
-        point.start_for_grabs(context, format!("range-time of {days} days"))
+        (days as f64, format!("range-time of {days} days"), point)
     };
-    let services = DAYS.into_iter().map(start).collect::<Result<Vec<_>>>()?;
-    let mut found = Gathered::new(DAYS.map(|days| days as f64));
-    grab_in_turns(context, services, &mut found, turn)?;
+    let found = grab_in_turns(context, DAYS.map(point).into(), turn)?;
     let lines = [GRAB, USER, USER_CPU, RECENT, RESULT, KEPT];
     let what = format!(
         "range-svc by time on files, four shards, {} results, by the days over which they spread",

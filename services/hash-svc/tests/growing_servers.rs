@@ -71,7 +71,8 @@ impl Load {
     /// One user grabs, however often they must ask.
     fn grab(&self) {
         let user = self.next.fetch_add(1, Ordering::Relaxed);
-        // Whoever heard nothing the first time, or that it is not decided, may have it by then.
+        let deadline = Instant::now() + 2 * PATIENCE;
+        // A user who heard nothing the first time, or that it is not decided, may have it by then.
         while !self.stops.load(Ordering::Relaxed) {
             let has = self
                 .ask(user)
@@ -80,6 +81,7 @@ impl Load {
                 self.granted.lock().unwrap().insert(user);
                 return;
             }
+            assert!(Instant::now() < deadline, "user {user} is never granted a coupon");
             thread::sleep(Duration::from_millis(50));
         }
     }

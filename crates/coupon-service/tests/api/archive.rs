@@ -100,7 +100,9 @@ fn what_is_in_the_way_of_an_archive_is_named_and_nothing_goes() {
     // Rows on their way to another shard.
     let layout: serde_json::Value = api.post("/admin/layout", r#"{"shards":3}"#).json();
     let from = layout["version"]["valid_from"].as_str().unwrap().parse().unwrap();
+    let deadline = Instant::now() + PATIENCE;
     while api.clock.now() <= from {
+        assert!(Instant::now() < deadline, "the layout is never in force");
         sleep(Duration::from_millis(20));
     }
     assert_eq!(api.post("/admin/rebalance", r#"{"rows_per_s":1}"#).status, 200);

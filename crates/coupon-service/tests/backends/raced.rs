@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use coupon_core::after_grab::Action;
 use coupon_core::{CouponResult, RequestKey, ResultId, ResultQuery, ResultState, Timestamp, UserId};
 use coupon_store::ids::IdGenerator;
-use coupon_store::{
-    Attempt, Backend, Change, Changed, Decision, PageRequest, PlacedResult, Unavailable, Visit,
-};
+use coupon_store::{Attempt, Backend, Change, Changed, Decision, PageRequest, PlacedResult, Visit};
 use futures_util::{StreamExt as _, stream};
 
-use crate::bench::{Bench, PLENTY, coupon_id, held_by, row, run, settles_at, sold, until, verified};
+use crate::bench::{Bench, PLENTY, coupon_id, eventually, held_by, row, run, settles_at, sold, until, verified};
 
 /// Rounds, and the holds of each, which are all due at one moment.
 const ROUNDS: u64 = 10;
@@ -144,20 +142,21 @@ async fn confirm_all(processes: &[Backend], rows: &[PlacedResult], due: Timestam
 /// Confirms a result, and says whether it was confirmed; who comes second is told what stands.
 async fn confirm(process: &Backend, row: &PlacedResult, time: Timestamp) -> bool {
     let change = Change { user: row.result.user_id, id: row.result.result_id, action: Action::Confirm, time };
-    loop {
+    eventually("the confirm has a clear answer", async || {
         match process.shards.change(row.placement, change).await {
             Ok(Changed::Now(now)) => {
                 assert_eq!(now.state, ResultState::Owned);
-                return true;
+                Ok(true)
             }
             Ok(Changed::Stands(stands)) => match stands.state {
                 // An answer that was not clear, and the step was taken all the same.
-                ResultState::Owned => return true,
-                ResultState::Expired => return false,
+                ResultState::Owned => Ok(true),
+                ResultState::Expired => Ok(false),
                 state => panic!("{state}"),
             },
             Ok(Changed::NotFound) => panic!("it is stored"),
-            Err(Unavailable { .. }) => tokio::task::yield_now().await,
+            Err(unavailable) => Err(unavailable),
         }
-    }
+    })
+    .await
 }

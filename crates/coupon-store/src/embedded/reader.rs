@@ -128,6 +128,7 @@ fn serve(queue: &Mutex<Receiver<Job>>, waiting: &AtomicUsize, connection: &Conne
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
 
     use super::*;
     use crate::Totals;
@@ -164,7 +165,9 @@ mod tests {
         assert!(refused.why.contains("too many"), "{refused}");
         go_on.send(()).unwrap();
         assert!(slow.await.unwrap().value);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while readers.waiting.load(Ordering::Relaxed) > 0 {
+            assert!(Instant::now() < deadline, "queries without an asker wait for ever");
             tokio::task::yield_now().await;
         }
         readers.ask(Visit::All, |_, _| Ok(((), 0))).await.unwrap();

@@ -54,7 +54,7 @@ fn old_results_are_archived_at_a_service_that_takes_grabs_meanwhile() {
                     granted.store(true, Ordering::Relaxed);
                 }
             });
-            while !granted.load(Ordering::Relaxed) {
+            while !granted.load(Ordering::Relaxed) && !grabs.is_finished() {
                 std::thread::yield_now();
             }
             let archived =

@@ -59,7 +59,7 @@ fn contradicts(life: Life, told: StepAnswer) -> Option<String> {
     (!kept).then(|| format!("its user was told that it is {what}, and it is {life}"))
 }
 
-/// A step of a result of the run that no client asked for. Nobody asks a result to expire, and operators may take one back.
+/// A step of a result of the run that no client asked for. No client asks a result to expire, and operators may take one back.
 fn unasked(life: Life, told: &[StepAnswer], before: Before) -> Option<String> {
     let asked = |one, other| told.contains(&one) || told.contains(&other);
     let what = if life.was_released() && !asked(StepAnswer::Released, StepAnswer::ReleaseUnknown) {

@@ -6,7 +6,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 
 use crate::plain;
 
-/// Asks for a yes; `None` where nobody can be asked.
+/// Asks for a yes; `None` where there is no terminal to ask at.
 ///
 /// # Errors
 /// When the terminal cannot be written or read.
@@ -18,7 +18,7 @@ pub fn yes(question: &str) -> io::Result<Option<bool>> {
     Ok(Some(means_yes(&answer)))
 }
 
-/// Asks for a secret, which is not shown as it is typed; `None` where nobody can be asked.
+/// Asks for a secret, which is not shown as it is typed; `None` where there is no terminal to ask at.
 ///
 /// # Errors
 /// When the terminal cannot be written or read.

@@ -59,7 +59,7 @@ pub enum LayoutChangeError {
 }
 
 impl LayoutChange {
-    /// The strategy after the change. Whoever has the strategy of before can read it back from its layout line.
+    /// The strategy after the change. The strategy of before reads it back from its layout line.
     ///
     /// # Errors
     /// [`LayoutChangeError`] when the strategy cannot change so, or not at all.

@@ -72,7 +72,7 @@ impl Clock {
         self.displaced_ms.load(Ordering::Relaxed) + failpoints::clock_displacement_ms()
     }
 
-    /// The time since the machine was started, including the time in which it slept: nobody sets it.
+    /// The time since the machine was started, including the time in which it slept: it is never set.
     pub(crate) fn since_boot_ms(&self) -> i64 {
         if self.runtime.is_some() {
             return self.source_millis();

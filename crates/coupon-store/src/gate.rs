@@ -129,7 +129,7 @@ pub enum Decision {
     InvalidTime,
     /// The coupon is not in the gate: never taken for "sold out".
     NotLoaded,
-    /// A version of the layout places it that whoever asks does not know: nothing is decided before they do.
+    /// A version of the layout places it that the asking process does not know: nothing is decided before it does.
     OtherLayout,
     /// Reserved before under an id that contradicts what is stored: a person must decide.
     Parked,

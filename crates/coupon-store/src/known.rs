@@ -66,7 +66,7 @@ impl Known {
         self
     }
 
-    /// These users, rooms and coupons: whoever there is may grab.
+    /// These users, rooms and coupons: every one of the users may grab.
     #[must_use]
     pub fn offering(
         users: impl IntoIterator<Item = UserId>,

@@ -9,7 +9,7 @@ use coupon_core::{ShardId, ShardingStrategy, Versioned};
 
 use crate::swapped::Swapped;
 
-/// A list of versions, behind a pointer that those alone share with it who took [`Layouts::now`]: whoever only looks shares the
+/// A list of versions, behind a pointer that those alone share with it who took [`Layouts::now`]: a reader that only looks shares the
 /// list around it.
 #[derive(Debug)]
 struct List(Arc<Versioned>);
@@ -68,7 +68,7 @@ impl Layouts {
         Self::new(Versioned::first(strategy), prepared)
     }
 
-    /// The versions now. Whoever goes from place to place by them keeps them until the last: rows begin to move once nobody
+    /// The versions now. A reader who goes from place to place by them keeps them until the last: rows begin to move once no one
     /// has those of before any more.
     #[must_use]
     pub fn now(&self) -> Arc<Versioned> {

@@ -46,7 +46,7 @@ impl<T: Send + Sync> Swapped<T> {
         look(&own.borrow().value)
     }
 
-    /// Puts another value in its place, and returns the one before. Once this has returned, whoever looks sees it.
+    /// Puts another value in its place, and returns the one before. Once this has returned, every reader sees it.
     pub(crate) fn swap(&self, value: T) -> Arc<T> {
         let mut place = self.value.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *place, Arc::new(value));

@@ -208,7 +208,7 @@ pub struct Left {
     pub redeliveries: u8,
     /// A result is given back: released by its user, or expired.
     pub give_backs: u8,
-    /// The gate forgets one hold that is stored. Whoever asks next may get what is sold already, so a scope with such a
+    /// The gate forgets one hold that is stored. The next request may get what is sold already, so a scope with such a
     /// fault has one request alone.
     pub lapses: u8,
 }

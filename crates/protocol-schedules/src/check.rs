@@ -214,7 +214,7 @@ impl Check<'_> {
         }
     }
 
-    /// What contradicts is parked, and nothing else is; so is what nobody can read.
+    /// What contradicts is parked, and nothing else is; so is what cannot be read.
     fn parked(&self, plan: &Plan, broken: &mut Vec<String>) {
         let has = |wanted: fn(&Kind) -> bool| plan.faults.iter().filter(|fault| wanted(&fault.kind)).count();
         let contradictions = has(|kind| matches!(kind, Kind::Contradiction));

@@ -15,7 +15,7 @@ use crate::process::Running;
 use crate::schedule::Processes;
 use crate::world::{Condition, Server, World};
 
-/// The bodies that nobody can read begin with this.
+/// The bodies that cannot be read begin with this.
 pub(crate) const UNREADABLE: &[u8] = b"\xffnobody can read this";
 /// A worker number that is never leased.
 const NOBODY: u16 = ResultId::WORKERS - 1;

@@ -21,7 +21,7 @@ use crate::memory::State;
 const USUAL_MS: u64 = 3;
 /// The longest that either travels while its server is slow.
 const SLOW_MS: u64 = 400;
-/// The time after which nobody waits for an answer that was lost.
+/// The time after which an answer counts as lost.
 const UNHEARD: Duration = Duration::from_secs(3);
 /// The moment at which a schedule begins: noon, so that no day ends within it.
 const BEGINNING: i64 = 1_795_348_800_000;
@@ -276,7 +276,7 @@ impl Line {
         Ok(answer)
     }
 
-    /// Gives an order. It is on its way by itself: whoever gave it may be gone when it takes effect.
+    /// Gives an order. It is on its way by itself: the process that gave it may be gone when it takes effect.
     pub async fn order<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Arc<World>) -> T + Send + 'static,
@@ -320,7 +320,7 @@ impl Line {
     }
 }
 
-/// Keeps whoever waits in the dark.
+/// Leaves the question unanswered.
 async fn forget<T>(reply: oneshot::Sender<T>) {
     sleep(UNHEARD).await;
     drop(reply);

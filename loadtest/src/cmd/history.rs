@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-/// The reports at these paths. All that cannot be read are counted in the error, so that nobody takes them away one by one.
+/// The reports at these paths. All that cannot be read are counted in the error, so that they can be taken away at once.
 fn given(paths: &[PathBuf]) -> Result<Vec<Given>> {
     let mut files = Vec::new();
     for path in paths {

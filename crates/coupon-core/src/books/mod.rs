@@ -256,7 +256,7 @@ impl Stock {
     /// The largest stock that main's columns hold.
     pub const MAX: i64 = i32::MAX as i64;
 
-    /// The stock of a coupon of which so many are left, and whose total nobody made smaller.
+    /// The stock of a coupon of which so many are left, and whose total was never made smaller.
     #[must_use]
     pub const fn of(total: i64, remaining: i64) -> Self {
         Self { total, remaining, taken_back: 0 }

@@ -5,7 +5,7 @@ use super::{Refused, check};
 use crate::books::{Stock, TotalLine, retotal};
 use crate::{Coupon, CouponDetails, CouponId, CouponKind, CouponStatus, GrabTerms, Money, RoomId, Timestamp};
 
-/// The wide half's last field where nobody said anything.
+/// The wide half's last field where none was given.
 const NO_RANGE: &str = "{}";
 
 /// A coupon to be made.

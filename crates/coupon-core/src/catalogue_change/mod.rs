@@ -102,7 +102,7 @@ impl Refused {
     }
 
     /// The refusal of a coupon to be on offer again, or to be made again, whose results have been archived, or are about to
-    /// be: whoever held one would be granted another.
+    /// be: a user who held one would be granted another.
     #[must_use]
     pub fn archived(coupon: CouponId) -> Self {
         Self::Conflict(format!(

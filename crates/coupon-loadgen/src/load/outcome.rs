@@ -262,7 +262,7 @@ pub struct GrabRecord {
     pub user_id: u64,
     /// For which coupon.
     pub coupon_id: u64,
-    /// The coupon's room, where whoever asked knew it.
+    /// The coupon's room, where the client knew it.
     pub room_id: Option<u64>,
     /// The name of the request, if it had one.
     pub request: Option<RequestName>,

@@ -7,7 +7,7 @@ use super::{Changed, Figures, How};
 use crate::diff::{Change, FAILED, LEAST_SPREAD, compared, values};
 use crate::model::{Contestant, Metric, Report};
 
-/// Orders are drawn anew for nobody: the same reports have the same changes.
+/// Orders are drawn by a fixed seed: the same reports have the same changes.
 const SEED: u64 = 1;
 
 /// Every figure that two reports would be compared by, of every contestant that any has.
@@ -75,7 +75,7 @@ const fn is_failures(metric: &Metric) -> bool {
     matches!(metric, Metric::Errors | Metric::ErrorsOf { .. })
 }
 
-/// The logarithms of the medians, in which equal ratios are equal steps. What nobody would notice is added to each, so that close
+/// The logarithms of the medians, in which equal ratios are equal steps. A difference too small to notice is added to each, so that close
 /// to nothing it makes no great step; and nothing at all is as far as any ratio goes.
 fn levels(metric: &Metric, points: &[Option<Estimate>]) -> Vec<Option<f64>> {
     let unnoticed = if is_failures(metric) { FAILED } else { metric.least_apart() };

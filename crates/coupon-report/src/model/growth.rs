@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Contestant, Figure, Quantile, Round, ScenarioRound};
 
-/// A change of the layout in the middle of a round, and the price that whoever grabbed and read paid meanwhile. Moments are seconds after
+/// A change of the layout in the middle of a round, and the price that grabs and reads paid meanwhile. Moments are seconds after
 /// the load's start.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GrowthRound {

@@ -44,7 +44,7 @@ impl DoubtKind {
         matches!(self, Self::GeneratorLimited | Self::ConnectionsLimited)
     }
 
-    /// True when it withholds all verdicts on a metric, whoever is compared.
+    /// True when it withholds all verdicts on a metric, of any two contestants.
     #[must_use]
     pub const fn withholds(self, metric: &Metric) -> bool {
         match self {
@@ -74,7 +74,7 @@ pub struct Need {
     pub places: Vec<Placed>,
     /// The metric that decided; without a difference, the first that was judged; `null` if none was.
     pub by: Option<Metric>,
-    /// The reasons why nobody can be named, or why a contestant leads in nothing.
+    /// The reasons why no contestant can be named, or why one leads in nothing.
     pub doubts: Vec<DoubtKind>,
     /// What the verdict rests on.
     pub grounds: Grounds,
@@ -107,9 +107,9 @@ pub struct Placed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// Nobody was shown to be better, somebody to be worse, and its median is no worse than that of any who is behind.
+    /// No other was shown to be better, some to be worse, and its median is no worse than that of any who is behind.
     Leads,
-    /// Nobody was shown to be better or worse.
+    /// No other was shown to be better or worse.
     Equal,
     /// Somebody was shown to be better.
     Behind,

@@ -146,7 +146,7 @@ impl ScenarioRound {
     }
 }
 
-/// A histogram of microseconds in which the requests that are missing stand as the time-out: whoever fails at once is not fast.
+/// A histogram of microseconds in which the requests that are missing stand as the time-out: a failure at once is not fast.
 fn with_failures(micros: &Histogram<u64>, requests: u64, timeout: Duration) -> Histogram<u64> {
     let mut all = micros.clone();
     let missing = requests.saturating_sub(micros.len());

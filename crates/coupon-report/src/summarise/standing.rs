@@ -16,7 +16,7 @@ pub(super) struct Standing<'a> {
     pub(super) unbeaten: Vec<(&'a str, f64)>,
     /// Those that another beats, best median first.
     pub(super) beaten: Vec<(&'a str, f64)>,
-    /// The others: nobody was shown to be better, and yet they do not lead.
+    /// The others: none was shown to be better, and yet they do not lead.
     pub(super) apart: Vec<(&'a str, f64)>,
     /// The fewest rounds behind any of the verdicts, and their lowest level; none without verdicts.
     pub(super) sure: Option<(usize, f64)>,

@@ -61,7 +61,7 @@ impl Hot {
         }
     }
 
-    /// States the rooms and coupons among it; users are nobody's business there.
+    /// States the rooms and coupons among it; users are left out there.
     pub(super) fn expose(&self, page: &mut Exposition) {
         let recents = self.recents();
         let [rooms, coupons] = [0, 1].map(|column| recents.column(column));
@@ -102,7 +102,7 @@ pub(super) struct HotWorker {
 }
 
 impl HotWorker {
-    /// Counts a batch's results for one shard, all at once. It waits for nobody: while somebody looks, they are put by for the
+    /// Counts a batch's results for one shard, all at once. It never waits: while an operator looks, they are put by for the
     /// next batch.
     pub(super) fn stored<'a>(&self, results: impl Iterator<Item = &'a CouponResult>) {
         let keys =

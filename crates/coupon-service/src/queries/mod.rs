@@ -47,7 +47,7 @@ pub struct Answered {
     pub as_of: Timestamp,
     /// True while rows are moved from where an earlier version of the layout put them: counts may be off by those under way.
     pub moving: bool,
-    /// True if the layout may be another by now than the one that was gone by: rows may be where nobody looked.
+    /// True if the layout may be another by now than the one that was gone by: rows may be in places that were not visited.
     pub outdated: bool,
 }
 
@@ -202,7 +202,7 @@ impl Queries {
     }
 
     /// Asks the shards that may hold rows which a query covers, and again where the layout changed meanwhile: rows may have been
-    /// moved then to where nobody looked. The values are those of the shards that answered, in the order of the visits.
+    /// moved then to a place that was not visited. The values are those of the shards that answered, in the order of the visits.
     async fn ask<'a, T>(
         &'a self,
         query: &ResultQuery,
@@ -301,7 +301,7 @@ struct Round<T> {
 }
 
 impl Answered {
-    /// True if rows may be missing: of shards that did not answer, or where nobody looked.
+    /// True if rows may be missing: of shards that did not answer, or in places that were not visited.
     #[must_use]
     pub fn is_partial(&self) -> bool {
         self.outdated || !self.missing.is_empty()

@@ -51,7 +51,7 @@ impl Asset {
     }
 }
 
-/// Adds to an answer what a browser must know of a page: its policy, and that it is nobody else's part.
+/// Adds to an answer what a browser must know of a page: its policy, and that no other page may frame it.
 pub fn protect(headers: &mut HeaderMap, policy: &'static str) {
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, policy),

@@ -36,7 +36,7 @@ impl Writer {
         Err(Unavailable::new(format!("shard {}", self.shard), "some of its results are not stored yet"))
     }
 
-    /// The answer to whoever handed over a result that contradicts what is stored.
+    /// The answer to the hand-over of a result that contradicts what is stored.
     pub(super) fn was_parked(&self) -> Unavailable {
         Unavailable::new(format!("shard {}", self.shard), "a result was parked")
     }

@@ -17,7 +17,7 @@ pub(crate) const MAKING: &str = "room_index_making";
 pub(crate) struct Making {
     places: RoomPlaces,
     /// The changes that all shards together had seen when it began. If there are others since, rows may have changed that it has been told
-    /// of. 0 on files, where whoever changes rows takes note of that.
+    /// of. 0 on files, where each process that changes rows takes note of that.
     changes: u64,
     /// The rows that it has been told of.
     taken: u64,

@@ -73,7 +73,7 @@ impl Offered {
         self.current.version()
     }
 
-    /// Says whether what is known can be relied on: a process that was away for long may go by terms that nobody waits for
+    /// Says whether what is known can be relied on: a process that was away for long may go by terms that no change waits for
     /// any more.
     pub(super) fn is_current(&self) -> bool {
         let heard = self.heard_ms.load(Ordering::Relaxed);

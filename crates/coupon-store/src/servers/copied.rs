@@ -35,7 +35,7 @@ impl Resting {
     /// Finds the data set of a namespace, and keeps every service from opening it, and archives and rebuilds of the books
     /// from it.
     ///
-    /// A service may have it open already, and be seen by nobody: one that is just starting, or was frozen for longer than
+    /// A service may have it open already without being seen: one that is just starting, or was frozen for longer than
     /// its leases last. [`Reader::ensure_unchanged`] notices those.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Resting {
     }
 }
 
-/// Refuses a shard of which an archive was cut short: a table of it is in nobody's sight.
+/// Refuses a shard of which an archive was cut short: a table of it is out of every reader's sight.
 async fn refuse_half_retired(database: &Database) -> anyhow::Result<()> {
     let mut conn = database.connect().await?;
     let names: Vec<String> = conn.query("SHOW TABLES").await.map_err(|error| database.error(&error))?;

@@ -80,7 +80,7 @@ async fn count(database: &Database, sql: &str) -> anyhow::Result<u64> {
     Ok(counted.unwrap_or(0))
 }
 
-/// Messages that hold results, by shard, and those that nobody could read.
+/// Messages that hold results, by shard, and those that could not be read.
 async fn in_queues(
     cluster: &Cluster,
     settings: &ServersSettings,
@@ -109,7 +109,7 @@ async fn in_queues(
     Ok(waits)
 }
 
-/// Counts the messages of a queue that hold results, or that nobody can read; others only move it. They are looked at and
+/// Counts the messages of a queue that hold results, or that cannot be read; others only move it. They are looked at and
 /// given back.
 async fn with_results(
     queues: &BrokerQueues,

@@ -140,7 +140,7 @@ impl Sources {
     }
 }
 
-/// The text of a settings file. It is read as TOML here already: later nobody knew which source a fault is in.
+/// The text of a settings file. It is read as TOML here already: later the source of a fault would not be known.
 fn text_of(file: &Path) -> Result<TomlText, SettingsError> {
     let wrong = |error: String| SettingsError::Source { from: file.display().to_string(), error };
     let text = fs::read_to_string(file)

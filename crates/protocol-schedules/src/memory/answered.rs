@@ -10,7 +10,7 @@ use coupon_store::{Attempt, Decision};
 #[derive(Debug, Clone, Default)]
 pub struct Answered {
     terms: BTreeMap<CouponId, Terms>,
-    /// The changes of each coupon that are under way, and of which nobody knows yet by which the gate decides.
+    /// The changes of each coupon that are under way, and of which it is not known yet by which the gate decides.
     under_way: BTreeMap<CouponId, u32>,
 }
 

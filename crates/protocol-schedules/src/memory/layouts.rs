@@ -17,7 +17,7 @@ impl LayoutServer for Main {
     }
 
     async fn change_layout(&self, shards: NonZeroU16) -> Result<Box<dyn ChangingLayout>, DatabaseError> {
-        // Where MySQL waits for whoever has it, this gives up.
+        // Where MySQL waits for the one that has it, this gives up.
         let lock = self.lock(Lock::Layout).await?.ok_or_else(|| self.busy())?;
         let now = self.line.world.clock.now();
         let state = self.ask(|memory| LayoutState {

@@ -74,12 +74,12 @@ impl MainMemory {
         Self { stocks: terms.iter().map(stock).collect(), catalogue, ..Self::default() }
     }
 
-    /// The turn of whoever writes the stock log.
+    /// The turn of the one that writes the stock log.
     pub(super) fn books(&self) -> Arc<Mutex<()>> {
         Arc::clone(&self.books)
     }
 
-    /// Says whether nobody gives a coupon back that they got.
+    /// Says whether no user gives a coupon back that they got.
     #[must_use]
     pub fn is_kept(&self, coupon: CouponId) -> bool {
         let grab = self.catalogue.terms.iter().find(|terms| terms.coupon == coupon).map(|terms| terms.grab);

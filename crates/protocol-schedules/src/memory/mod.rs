@@ -54,7 +54,7 @@ pub struct State {
 }
 
 impl State {
-    /// Servers of a data set with these coupons, which nobody has grabbed yet.
+    /// Servers of a data set with these coupons, of which none has been grabbed yet.
     #[must_use]
     pub fn new(shards: u16, coupons: &[Terms]) -> Self {
         Self {

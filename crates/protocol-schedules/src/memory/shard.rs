@@ -54,11 +54,11 @@ pub struct ShardMemory {
     pub(super) received: u64,
     pub(super) as_of: i64,
     pub(super) markers: BTreeMap<String, Timestamp>,
-    /// Whoever has the row of state.
+    /// The lock of the row of state.
     pub(super) row: Arc<Mutex<()>>,
-    /// Whoever has rows of results that take a step.
+    /// The lock of the rows of results that take a step.
     pub(super) stepping: Arc<Mutex<()>>,
-    /// Whoever has either of these, and waits for the other.
+    /// The transactions that have either of these and wait for the other.
     pub(super) waiting: Arc<Crosswise>,
 }
 

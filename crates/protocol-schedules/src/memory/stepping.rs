@@ -103,8 +103,8 @@ impl Steps {
         Ok(())
     }
 
-    /// Takes a lock. Who has the other one says so while they wait (`mine`); should whoever has this one wait for that
-    /// already (`theirs`), they meet a conflict.
+    /// Takes a lock. A transaction that has the other one says so while it waits (`mine`); should the one that has this wait
+    /// for that already (`theirs`), they meet a conflict.
     async fn lock(
         &self,
         lock: Arc<Mutex<()>>,

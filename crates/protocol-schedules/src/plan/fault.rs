@@ -42,7 +42,7 @@ pub enum Kind {
     Deleted(ShardId),
     /// A shard's queue loses what is in it.
     Purged(ShardId),
-    /// Something that nobody can read is put into a shard's queue.
+    /// A message that cannot be read is put into a shard's queue.
     Unreadable(ShardId),
     /// A second result of somebody who holds a coupon is put into a queue.
     Contradiction,

@@ -1,4 +1,4 @@
-//! A room index on files: what telling it costs a grab, and what it saves whoever asks for a room's orders.
+//! A room index on files: what telling it costs a grab, and what it saves a reader of a room's orders.
 
 use std::fmt;
 use std::num::NonZeroU16;

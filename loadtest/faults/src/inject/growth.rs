@@ -37,7 +37,7 @@ const STORED: Duration = Duration::from_secs(3);
 const ASKING: std::ops::RangeInclusive<u64> = 201..=240;
 const COUPON: u64 = CATALOGUE.coupons();
 
-/// Whoever moves rows is killed with some that are in no table: the first that leave, however fast they move.
+/// The process that moves rows is killed with some that are in no table: the first that leave, however fast they move.
 pub(crate) fn mover_killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     deployment.processes().try_for_each(|process| process.arm(POINT, "kill"))?;

@@ -9,7 +9,7 @@ use super::evidence::{Second, slot};
 use super::order::{Ordered, Row};
 use super::spread::{Ranges, halves, hashed};
 
-/// Writes a second that a shard takes, where nobody says: from full queues into four MySQL shards on two cores
+/// Writes a second that a shard takes, where none is given: from full queues into four MySQL shards on two cores
 /// (`consumer-rate` of docs/BENCHMARKS.md), divided by four.
 pub const SHARD_WRITES: u64 = 46_000;
 /// No more shards are tried.

@@ -26,7 +26,7 @@ use crate::storage::Storage;
 /// The way to make a strategy of the layout line of a folder.
 pub(crate) type OfLayout<'a> = dyn Fn(&str) -> Result<Arc<dyn ShardingStrategy>> + 'a;
 
-/// The longest that a shard's file is waited for: nobody else uses it.
+/// The longest that a shard's file is waited for: no other process uses it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The place where a layout is changed.

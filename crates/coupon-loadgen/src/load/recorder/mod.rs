@@ -400,7 +400,7 @@ impl Told {
     }
 }
 
-/// The step of a result in that state, for whoever asked for something before.
+/// The step of a result in that state, for a client that asked for something before.
 fn step(
     before: &Request,
     result: i64,

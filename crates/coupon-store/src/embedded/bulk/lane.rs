@@ -62,7 +62,7 @@ impl Lane {
         self.jobs.send(Job::Store(rows)).is_ok()
     }
 
-    /// Asks that what was handed over be made durable, and be told of. If the thread has given up, nobody tells.
+    /// Asks that what was handed over be made durable, and be told of. If the thread has given up, no answer comes.
     pub(super) fn settle(&self, settled: Sender<()>) {
         let _ = self.jobs.send(Job::Settle(settled));
     }

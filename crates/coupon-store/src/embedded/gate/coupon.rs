@@ -27,7 +27,7 @@ pub(super) struct CouponGate {
 }
 
 impl CouponGate {
-    /// A coupon that nobody holds, or one whose holders are still to be read.
+    /// A coupon without holders, or one whose holders are still to be read.
     pub(super) fn new(terms: &Terms, holders_known: bool) -> Self {
         Self {
             total: terms.total,
@@ -106,12 +106,12 @@ impl CouponGate {
         u32::try_from(sold).unwrap_or(u32::MAX)
     }
 
-    /// What is on offer and what is sold; `None` while nobody knows.
+    /// What is on offer and what is sold; `None` while that is not known.
     pub(super) fn stock(&self) -> Option<Stock> {
         (!self.is_reading()).then(|| Stock { total: self.total, sold: self.sold() })
     }
 
-    /// Everybody who may hear something else than "sold out"; `None` while there is some left, or nobody knows.
+    /// Everybody who may hear something else than "sold out"; `None` while there is some left, or they are not known.
     pub(super) fn holders_if_sold_out(&self) -> Option<Vec<UserId>> {
         let sold_out = !self.is_reading() && self.sold() >= self.total;
         sold_out.then(|| self.holders.users().chain(self.recent.users()).collect())

@@ -1,6 +1,6 @@
 //! A change of the catalogue in MySQL: one transaction of main.
 //!
-//! Whoever changes it locks the version first, then the log, then the coupon. Those who post to the books lock the log
+//! A change of it locks the version first, then the log, then the coupon. Those who post to the books lock the log
 //! before coupons too.
 
 use coupon_core::books::TotalLine;
@@ -239,7 +239,7 @@ impl<'a> Making<'a> {
         Ok(Some(Entry::of_write(write)))
     }
 
-    /// A coupon's results go to its first room for good. One that nobody has heard of before has none.
+    /// A coupon's results go to its first room for good. One that is new has none.
     async fn take_note_of_new(&mut self, new: &NewCoupon) -> mysql_async::Result<()> {
         let id = new.coupon_id.get();
         let sql = "INSERT IGNORE INTO coupon_rooms (coupon_id, room_id) VALUES (?, ?)";

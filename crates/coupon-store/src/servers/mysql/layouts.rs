@@ -14,7 +14,7 @@ use crate::servers::layouts;
 use crate::servers::seam::{ChangingLayout, LIVES_MS, LayoutServer, LayoutState, MoveOrder, MoverLock};
 use crate::{Moving, VersionRecord};
 
-/// The lock of whoever has all rows in hand: a mover, an archive, a rebuild of the books, or a copy.
+/// The lock of a process that has all rows in hand: a mover, an archive, a rebuild of the books, or a copy.
 pub(in crate::servers) const BOOKS_LOCK: &str = "archive";
 
 #[async_trait]
@@ -43,7 +43,7 @@ impl LayoutServer for MainDatabase {
     }
 
     async fn lock_mover(&self) -> Result<Option<Box<dyn MoverLock>>, DatabaseError> {
-        // Whoever retires results or makes the books anew takes it too.
+        // An archive and a rebuild of the books take it too.
         let locked = self.lock(self.database.connect_to_lock().await?, BOOKS_LOCK, NOW).await?;
         Ok(locked.map(|lock| Box::new(lock) as Box<dyn MoverLock>))
     }
@@ -63,7 +63,7 @@ impl MoverLock for Locked {
 
 async fn begin(conn: &mut Conn, shards: NonZeroU16, now: &str) -> mysql_async::Result<LayoutState> {
     conn.query_drop("START TRANSACTION").await?;
-    // Whoever changes the catalogue, or opens an epoch of the gate, takes this first.
+    // A change of the catalogue, and the opening of an epoch, take this first.
     let catalogue = lock_version(conn).await?;
     let time: Option<i64> = conn.query_first(format!("SELECT {now}")).await?;
     let living = format!("SELECT name FROM processes WHERE seen > {now} - {LIVES_MS}");

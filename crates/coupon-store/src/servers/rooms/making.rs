@@ -60,7 +60,7 @@ fn at_rest(
     })
 }
 
-/// Makes the index of a data set that nobody else has in hand.
+/// Makes the index of a data set that no other process has in hand.
 ///
 /// # Errors
 /// When a database cannot be used.

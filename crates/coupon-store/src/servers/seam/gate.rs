@@ -132,7 +132,7 @@ pub struct Remembers {
 /// Versions of main's catalogue, as the gate's coupons were offered by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Versions {
-    /// The first that was offered, by whoever filled the gate.
+    /// The first that was offered, by the process that filled the gate.
     pub first: u64,
     /// The latest.
     pub last: u64,

@@ -33,7 +33,7 @@ impl Fence {
     }
 }
 
-/// The layout as main has it while nobody else may change it.
+/// The layout as main has it while no other process may change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayoutState {
     /// Every version, from the first on.
@@ -58,7 +58,7 @@ pub trait LayoutServer: Send + Sync {
     /// Every version, from the first on.
     async fn layouts(&self) -> Result<Vec<VersionRecord>, DatabaseError>;
 
-    /// Takes layout and catalogue: nobody else changes either meanwhile. Asks for processes that have opened fewer shards
+    /// Takes layout and catalogue: no other process changes either meanwhile. Asks for processes that have opened fewer shards
     /// than that.
     async fn change_layout(&self, shards: NonZeroU16) -> Result<Box<dyn ChangingLayout>, DatabaseError>;
 

@@ -37,7 +37,7 @@ pub enum Until {
     Sent,
 }
 
-/// The queues' server: a queue for each shard that feeds one consumer at a time, and one for what nobody can read.
+/// The queues' server: a queue for each shard that feeds one consumer at a time, and one for messages that cannot be read.
 #[async_trait]
 pub trait QueueServer: Send + Sync {
     /// Something to give orders with.

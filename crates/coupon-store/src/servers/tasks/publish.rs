@@ -8,7 +8,7 @@ use crate::servers::gate::EpochCell;
 use crate::servers::seam::{Publish, PublishError, Route, Until};
 
 /// A way to publish that raises the gatekeeper where a message finds no queue: the queue was deleted, or the gate has been
-/// filled anew, and what this one granted was never granted. Whoever published it, a grab or a task, it is looked into.
+/// filled anew, and what this one granted was never granted. A grab or a task may have published it: it is looked into.
 pub(in crate::servers) struct Watched {
     publisher: Box<dyn Publish>,
     epoch: Arc<EpochCell>,

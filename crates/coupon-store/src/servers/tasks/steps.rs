@@ -1,12 +1,12 @@
 //! The transactions in which results take a step after their grab: one that a user asks for, and those that are due.
 //!
 //! Stock comes back in the order row, gate, main. The transaction that changes a row notes beside it what the gate is to
-//! let go of, and main takes the outbox's entry once nothing of it waits any more. Whoever has committed tells the gate at
+//! let go of, and main takes the outbox's entry once nothing of it waits any more. The process that has committed tells the gate at
 //! once; should that fail, the task that looks after what waits does it.
 //!
 //! A step that a user asks for takes its result's row first, and the shard's row of state last: consumers wait for that
 //! one. Those that are due are read from a list, so tasks that let them expire take turns by the row of state, and take
-//! it first, as does whoever moves rows. They meet a user's step only over a result that is due just now, or is just leaving
+//! it first, as does the mover of rows. They meet a user's step only over a result that is due just now, or is just leaving
 //! the shard; the database then refuses one, which tries again.
 
 use coupon_core::after_grab::Action;

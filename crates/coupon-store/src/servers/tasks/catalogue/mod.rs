@@ -1,7 +1,7 @@
 //! Follows main's catalogue: asks for its version four times a second, reads what changed, brings the gate to it, and tells
 //! main by which version this process goes.
 //!
-//! Whoever makes a change brings the gate to it; should they be gone before, any other process does so, since each has brought
+//! The process that makes a change brings the gate to it; should it be gone before, any other does so, since each has brought
 //! the gate to what it knows itself. People change main by hand as well: all of it is read every ten seconds, and what differs
 //! becomes a change of its own, which everybody then follows.
 

@@ -1,0 +1,129 @@
+//! Locks of main's, which go with their connection.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use coupon_store::servers::seam::{DatabaseError, GateLock, GateState, Opening, Place, Turn};
+
+use super::{Main, MainMemory};
+use crate::check::half_full;
+use crate::world::{Lost, World};
+
+/// What can be locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::memory) enum Lock {
+    Gate,
+    Layout,
+    Mover,
+    Reconciler,
+}
+
+impl Main {
+    pub(in crate::memory) async fn lock(&self, lock: Lock) -> Result<Option<Locked>, DatabaseError> {
+        let (main, cuts) = (self.clone(), self.cuts());
+        // Made where the lock is taken: one who does not wait for the answer lets go of it.
+        self.ask(move |memory| {
+            if memory.locks.contains_key(&lock) {
+                return None;
+            }
+            memory.owners += 1;
+            memory.locks.insert(lock, memory.owners);
+            Some(Locked { main, lock, owner: memory.owners, cuts })
+        })
+        .await
+    }
+}
+
+/// A lock, which goes with its connection.
+pub(in crate::memory) struct Locked {
+    pub(in crate::memory) main: Main,
+    lock: Lock,
+    owner: u64,
+    cuts: u64,
+}
+
+impl Locked {
+    fn has(&self, memory: &MainMemory) -> bool {
+        memory.locks.get(&self.lock) == Some(&self.owner)
+    }
+
+    /// Does something over the lock's connection, unless that was cut.
+    pub(in crate::memory) async fn order<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Arc<World>, &mut MainMemory) -> T + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        let (cuts, server) = (self.cuts, self.main.line.server);
+        let acted =
+            self.main.order(move |world, memory| (world.cuts(server) == cuts).then(|| act(world, memory)));
+        acted.await?.ok_or_else(|| self.main.failed(Lost::Refused))
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        let mut state = self.main.line.world.state();
+        if self.has(&state.main) {
+            state.main.locks.remove(&self.lock);
+        }
+    }
+}
+
+#[async_trait]
+impl Turn for Locked {
+    async fn end(self: Box<Self>) {}
+}
+
+#[async_trait]
+impl GateLock for Locked {
+    async fn state(&mut self) -> anyhow::Result<GateState> {
+        Ok(self.order(|_, memory| memory.gate).await?)
+    }
+
+    async fn place(&mut self) -> anyhow::Result<Option<Place>> {
+        let now = self.main.now();
+        let place = self.order(move |_, memory| {
+            let (address, seen) = memory.place.as_ref()?;
+            Some(Place { address: address.clone(), age_ms: now.millis() - seen.millis() })
+        });
+        Ok(place.await?)
+    }
+
+    async fn take_epoch(&mut self, epoch: u64, last: u64) -> anyhow::Result<bool> {
+        let process = self.main.line.process;
+        let taken = self.order(move |world, memory| {
+            let taken = memory.gate.epoch == last;
+            if taken {
+                memory.gate.epoch = epoch;
+                world.tell(|| format!("main: {process} takes epoch {epoch}"));
+            }
+            taken
+        });
+        Ok(taken.await?)
+    }
+
+    async fn filled_at(&mut self, address: &str) -> anyhow::Result<()> {
+        let address = address.to_owned();
+        Ok(self.order(move |world, memory| memory.place = Some((address, world.clock.now()))).await?)
+    }
+
+    async fn open(&mut self, epoch: u64, version: u64) -> anyhow::Result<Opening> {
+        let (process, cuts, server) = (self.main.line.process, self.cuts, self.main.line.server);
+        let opened = self.main.line.order(move |world| {
+            let mut state = world.state();
+            if world.cuts(server) != cuts || state.main.gate.epoch != epoch {
+                return Opening::Taken;
+            }
+            // Who changes the layout has what is asked for here until the change is in.
+            let changes = state.main.locks.contains_key(&Lock::Layout);
+            if changes || state.main.catalogue.version != version {
+                return Opening::Changed;
+            }
+            state.main.gate.open_epoch = epoch;
+            world.tell(|| format!("main: {process} opens epoch {epoch}"));
+            let broken = half_full(&state, epoch);
+            state.broken.extend(broken);
+            Opening::Open
+        });
+        opened.await.map_err(|lost| self.main.failed(lost).into())
+    }
+}

@@ -8,7 +8,7 @@ use coupon_store::servers::seam::Terms;
 
 use crate::inject::UNREADABLE;
 use crate::memory::{CouponMemory, HolderMemory, ShardMemory, Slot, State};
-use crate::plan::{Kind, Plan};
+use crate::plan::{FaultKind, Plan};
 use crate::process::places;
 use crate::world::World;
 
@@ -47,7 +47,7 @@ pub(crate) fn broken(world: &Arc<World>, plan: &Plan, terms: &[Terms], heard: &H
     check.ends(plan, &mut broken);
     broken.extend(heard.otherwise.iter().cloned());
     // By a clock that is wrong nobody is in time.
-    if !plan.faults.iter().any(|fault| matches!(fault.kind, Kind::Wrong(..))) {
+    if !plan.faults.iter().any(|fault| matches!(fault.kind, FaultKind::Wrong(..))) {
         broken.extend(heard.too_late.iter().cloned());
     }
     check.rows(&mut broken);
@@ -216,17 +216,21 @@ impl Check<'_> {
 
     /// What contradicts is parked, and nothing else is; so is what cannot be read.
     fn parked(&self, plan: &Plan, broken: &mut Vec<String>) {
-        let has = |wanted: fn(&Kind) -> bool| plan.faults.iter().filter(|fault| wanted(&fault.kind)).count();
-        let contradictions = has(|kind| matches!(kind, Kind::Contradiction));
+        let has =
+            |wanted: fn(&FaultKind) -> bool| plan.faults.iter().filter(|fault| wanted(&fault.kind)).count();
+        let contradictions = has(|kind| matches!(kind, FaultKind::Contradiction));
         let parked: Vec<_> = self.state.shards.iter().flat_map(|shard| &shard.parked).collect();
         // What was granted in an epoch that was closed before it came was not acknowledged.
         let contradicted = parked.iter().filter(|(_, parked)| !parked.reason.contains("closed")).count();
         if contradicted > contradictions {
             broken.push(format!("contradictions alone are parked: {contradicted}, of {contradictions}"));
         }
-        let unreadable = has(|kind| matches!(kind, Kind::Unreadable(_)));
+        let unreadable = has(|kind| matches!(kind, FaultKind::Unreadable(_)));
         let queues = &self.state.queues;
-        let lost = plan.faults.iter().any(|fault| matches!(fault.kind, Kind::Deleted(_) | Kind::Purged(_)));
+        let lost = plan
+            .faults
+            .iter()
+            .any(|fault| matches!(fault.kind, FaultKind::Deleted(_) | FaultKind::Purged(_)));
         let kept = queues.parked.iter().filter(|body| body.as_slice() == UNREADABLE).count();
         if kept < unreadable && !lost {
             broken.push(format!("what nobody can read is parked: {kept} of {unreadable} are"));

@@ -10,7 +10,7 @@ use coupon_store::servers::seam::GateState;
 use tokio::time::sleep;
 
 use crate::memory::{GateMemory, MainMemory, ShardMemory, State};
-use crate::plan::{Altered, Fault, Kind};
+use crate::plan::{Altered, Fault, FaultKind};
 use crate::process::Running;
 use crate::schedule::Processes;
 use crate::world::{Condition, Server, World};
@@ -53,19 +53,19 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
     };
     world.tell(|| format!("FAULT {}", fault.kind));
     match fault.kind {
-        Kind::Crash(process, ms) => {
+        FaultKind::Crash(process, ms) => {
             processes.kill(process);
             pause(ms).await;
             world.tell(|| format!("{process} is started again"));
             processes.start(process);
         }
-        Kind::Turns(process) => {
+        FaultKind::Turns(process) => {
             if let Some(running) = processes.get(process) {
                 let turned = running.turn().await;
                 world.tell(|| format!("another layout by {process}: {turned:?}"));
             }
         }
-        Kind::Moves(process) => {
+        FaultKind::Moves(process) => {
             for _ in 0..TRIES {
                 let Some(running) = processes.get(process) else { return };
                 let moves = running.moves().await;
@@ -76,39 +76,39 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
                 pause(AGAIN_MS).await;
             }
         }
-        Kind::Changes(process, coupon, altered) => {
+        FaultKind::Changes(process, coupon, altered) => {
             if let (Some(running), Ok(coupon)) = (processes.get(process), CouponId::new(coupon)) {
                 change(&world, &running, coupon, altered).await;
             }
         }
-        Kind::Freeze(process, ms) => {
+        FaultKind::Freeze(process, ms) => {
             world.freeze(process);
             pause(ms).await;
             world.thaw(process);
         }
-        Kind::Down(server, ms) => {
+        FaultKind::Down(server, ms) => {
             set(&world, server, Condition { down: true, ..Condition::default() });
             pause(ms).await;
             set(&world, server, Condition::default());
         }
-        Kind::Slow(server, ms) => {
+        FaultKind::Slow(server, ms) => {
             set(&world, server, Condition { slow: true, ..Condition::default() });
             pause(ms).await;
             set(&world, server, Condition::default());
         }
-        Kind::Loses(server, ms, loses) => {
+        FaultKind::Loses(server, ms, loses) => {
             set(&world, server, Condition { loses, ..Condition::default() });
             pause(ms).await;
             set(&world, server, Condition::default());
         }
-        Kind::Stale(shard, ms) => stale(&world, shard, &copies, ms).await,
-        Kind::Wrong(process, by, ms) => {
+        FaultKind::Stale(shard, ms) => stale(&world, shard, &copies, ms).await,
+        FaultKind::Wrong(process, by, ms) => {
             processes.set_wrong_by(process, by);
             pause(ms).await;
             processes.set_wrong_by(process, 0);
         }
         // It was made so.
-        Kind::Ends(_) => {}
+        FaultKind::Ends(_) => {}
         other => at_once(&world, other, &copies),
     }
     world.tell(|| format!("over: {}", fault.kind));
@@ -142,7 +142,7 @@ async fn change(world: &World, running: &Running, coupon: CouponId, altered: Alt
 /// nothing that every process has seen.
 async fn trailing(world: &World, processes: &Processes, fault: Fault) -> Option<Copies> {
     const TRAILS_MS: u64 = 400;
-    let Kind::Stale(shard, _) = fault.kind else {
+    let FaultKind::Stale(shard, _) = fault.kind else {
         sleep(Duration::from_millis(fault.at.saturating_sub(TRAILS_MS))).await;
         let copies = Copies::of(world);
         pause(TRAILS_MS.min(fault.at)).await;
@@ -181,15 +181,15 @@ fn cut(world: &World, server: Server) {
 }
 
 /// Faults that are done at once.
-fn at_once(world: &World, kind: Kind, copies: &Copies) {
+fn at_once(world: &World, kind: FaultKind, copies: &Copies) {
     match kind {
-        Kind::Forgets => world.state().gate.forget(),
-        Kind::ForgetsMarks => {
+        FaultKind::Forgets => world.state().gate.forget(),
+        FaultKind::ForgetsMarks => {
             for memory in world.state().gate.epochs.values_mut() {
                 memory.forget_marks();
             }
         }
-        Kind::ForgetsCoupon(coupon) => {
+        FaultKind::ForgetsCoupon(coupon) => {
             let mut state = world.state();
             let State { gate, lost_coupons, .. } = &mut *state;
             for (epoch, memory) in &mut gate.epochs {
@@ -197,26 +197,26 @@ fn at_once(world: &World, kind: Kind, copies: &Copies) {
                 lost_coupons.extend(lost.map(|(id, _)| (*epoch, id)));
             }
         }
-        Kind::PutBack => {
+        FaultKind::PutBack => {
             let mut gate = copies.gate.clone();
             // No copy has a script.
             gate.scripts.clear();
             world.state().gate = gate;
         }
-        Kind::Cut(server) => cut(world, server),
-        Kind::Deleted(shard) => {
+        FaultKind::Cut(server) => cut(world, server),
+        FaultKind::Deleted(shard) => {
             let messages = world.state().queues.delete(shard);
             world.tell(|| format!("{messages} messages went with it"));
         }
-        Kind::Purged(shard) => {
+        FaultKind::Purged(shard) => {
             let messages = world.state().queues.purge(shard);
             world.tell(|| format!("{messages} messages went"));
         }
-        Kind::Unreadable(shard) => {
+        FaultKind::Unreadable(shard) => {
             world.state().queues.put(shard, UNREADABLE.to_vec());
         }
-        Kind::Contradiction => contradict(world),
-        Kind::EpochForgotten => {
+        FaultKind::Contradiction => contradict(world),
+        FaultKind::EpochForgotten => {
             let open = world.state().main.gate.open_epoch;
             let before = copies.main.gate;
             let forgotten = if before.epoch < open { before } else { earlier(open) };

@@ -16,9 +16,9 @@ mod shrink;
 mod user;
 pub mod world;
 
-pub use plan::{Altered, Fault, Kind, Plan, Wish};
+pub use plan::{Altered, Fault, FaultKind, Plan, Wish};
 pub use process::ByUser;
-pub use schedule::{Outcome, play};
+pub use schedule::{Played, play};
 pub use search::{Found, Searched, search};
 pub use shrink::shrink;
 

@@ -27,7 +27,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// What came of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Played {
     /// The digest of its history.
     pub digest: u64,
     /// The events of its history.
@@ -87,14 +87,14 @@ impl Processes {
 /// # Panics
 /// When the system gives no runtime.
 #[must_use]
-pub fn play(plan: &Plan, written: bool) -> Outcome {
+pub fn play(plan: &Plan, written: bool) -> Played {
     #[expect(clippy::expect_used, reason = "without a runtime there is nothing to play on")]
     let runtime =
         Builder::new_current_thread().enable_time().start_paused(true).build().expect("there is a runtime");
     LocalSet::new().block_on(&runtime, play_here(plan, written))
 }
 
-async fn play_here(plan: &Plan, written: bool) -> Outcome {
+async fn play_here(plan: &Plan, written: bool) -> Played {
     let terms: Rc<[Terms]> = terms(plan).into();
     let world = World::new(plan.seed, State::new(SHARDS, &terms), written);
     let processes = Rc::new(Processes::new(&world, &terms));
@@ -135,7 +135,7 @@ async fn play_here(plan: &Plan, written: bool) -> Outcome {
         }
     }
     let (digest, events, history) = world.history();
-    Outcome { digest, events, history, broken: violations, answered }
+    Played { digest, events, history, broken: violations, answered }
 }
 
 /// What users were told, each once.

@@ -3,7 +3,7 @@
 use coupon_core::ShardId;
 use coupon_core::after_grab::Action;
 use protocol_schedules::world::{ProcessId, Server};
-use protocol_schedules::{Fault, Kind, Plan, Wish, play, search};
+use protocol_schedules::{Fault, FaultKind, Plan, Wish, play, search};
 
 #[test]
 fn every_promise_holds_in_every_schedule() {
@@ -38,7 +38,7 @@ fn holds(seed: u64, wishes: &[Wish], faults: &[Fault]) {
 fn a_queue_that_is_deleted_is_made_again_though_nobody_grabs() {
     let wishes = [2, 4].map(|user| Wish { process: ProcessId(0), ..wish(1_000, user, 3) });
     for after_ms in [1, 5, 500] {
-        holds(7, &wishes, &[Fault { at: 1_000 + after_ms, kind: Kind::Deleted(ShardId::new(0)) }]);
+        holds(7, &wishes, &[Fault { at: 1_000 + after_ms, kind: FaultKind::Deleted(ShardId::new(0)) }]);
     }
 }
 
@@ -47,7 +47,7 @@ fn a_queue_that_is_deleted_is_made_again_though_nobody_grabs() {
 fn a_stale_copy_gives_way_to_the_full_one_though_another_comes_meanwhile() {
     let wishes = [(1_100, 2, 3), (1_250, 4, 3), (1_600, 6, 3), (2_500, 8, 5)];
     let wishes = wishes.map(|(at, user, coupon)| wish(at, user, coupon));
-    let stale = |at| Fault { at, kind: Kind::Stale(ShardId::new(0), 900) };
+    let stale = |at| Fault { at, kind: FaultKind::Stale(ShardId::new(0), 900) };
     holds(7, &wishes, &[stale(2_300), stale(2_700)]);
 }
 
@@ -56,7 +56,7 @@ fn a_stale_copy_gives_way_to_the_full_one_though_another_comes_meanwhile() {
 fn rows_of_a_stale_copy_are_not_told_to_the_gate() {
     let wishes = [wish(1_154, 6, 5), wish(1_154, 8, 3), wish(1_237, 8, 4)];
     for at in (2_180..2_400).step_by(20) {
-        holds(3_363, &wishes, &[Fault { at, kind: Kind::Stale(ShardId::new(0), 988) }]);
+        holds(3_363, &wishes, &[Fault { at, kind: FaultKind::Stale(ShardId::new(0), 988) }]);
     }
 }
 
@@ -65,8 +65,8 @@ fn rows_of_a_stale_copy_are_not_told_to_the_gate() {
 fn a_clock_that_is_set_ahead_while_a_gate_is_filled_has_no_request_forgotten() {
     let wishes = [Wish { repeats: true, then: Some((Action::Release, 262)), ..wish(2_095, 5, 5) }];
     for at in (4_800..5_400).step_by(20) {
-        let wrong = Kind::Wrong(ProcessId(1), 3_600_000, 624);
-        holds(3_707, &wishes, &[Fault { at: 4_791, kind: Kind::Forgets }, Fault { at, kind: wrong }]);
+        let wrong = FaultKind::Wrong(ProcessId(1), 3_600_000, 624);
+        holds(3_707, &wishes, &[Fault { at: 4_791, kind: FaultKind::Forgets }, Fault { at, kind: wrong }]);
     }
 }
 
@@ -76,7 +76,7 @@ fn a_clock_that_is_set_ahead_while_a_gate_is_filled_has_no_request_forgotten() {
 fn a_coupon_that_the_gate_loses_after_its_end_is_told_of_once_the_gate_is_filled_anew() {
     let wishes = [Wish { then: Some((Action::Confirm, 50)), ..wish(1_000, 3, 4) }];
     for lost_at in [1_600, 3_000] {
-        let faults = [(1_500, Kind::Ends(4)), (lost_at, Kind::ForgetsCoupon(4))];
+        let faults = [(1_500, FaultKind::Ends(4)), (lost_at, FaultKind::ForgetsCoupon(4))];
         holds(54, &wishes, &faults.map(|(at, kind)| Fault { at, kind }));
     }
 }
@@ -95,13 +95,13 @@ fn plays(seed: u64, plan: &Plan) -> usize {
 fn turning(seed: u64) -> Plan {
     let mut plan = Plan::of(seed);
     let (at, process) = (900 + 25 * (seed % 40), ProcessId(usize::from(seed.is_multiple_of(2))));
-    plan.faults.push(Fault { at, kind: Kind::Turns(process) });
+    plan.faults.push(Fault { at, kind: FaultKind::Turns(process) });
     let beside = at + 1 + seed % 30;
     match seed % 4 {
-        0 => plan.faults.push(Fault { at: beside, kind: Kind::Crash(process, 3_500) }),
-        1 => plan.faults.push(Fault { at: beside, kind: Kind::Freeze(process, 4_000) }),
-        2 => plan.faults.push(Fault { at: at - 5, kind: Kind::Freeze(other(process), 5_000) }),
-        _ => plan.faults.push(Fault { at: at + 1, kind: Kind::Loses(Server::Main, 400, 60) }),
+        0 => plan.faults.push(Fault { at: beside, kind: FaultKind::Crash(process, 3_500) }),
+        1 => plan.faults.push(Fault { at: beside, kind: FaultKind::Freeze(process, 4_000) }),
+        2 => plan.faults.push(Fault { at: at - 5, kind: FaultKind::Freeze(other(process), 5_000) }),
+        _ => plan.faults.push(Fault { at: at + 1, kind: FaultKind::Loses(Server::Main, 400, 60) }),
     }
     plan.faults.sort_by_key(|fault| fault.at);
     plan
@@ -113,16 +113,16 @@ fn moving(seed: u64) -> Plan {
     let mut plan = Plan::of(seed);
     let (at, process) = (900 + 10 * (seed % 40), ProcessId(usize::from(seed.is_multiple_of(2))));
     let moves = at + 2_600;
-    plan.faults.push(Fault { at, kind: Kind::Turns(process) });
-    plan.faults.push(Fault { at: moves, kind: Kind::Moves(process) });
+    plan.faults.push(Fault { at, kind: FaultKind::Turns(process) });
+    plan.faults.push(Fault { at: moves, kind: FaultKind::Moves(process) });
     let beside = moves + 20 * (seed % 70);
     let faults = match seed % 6 {
-        0 => vec![Kind::Crash(process, 900), Kind::Crash(other(process), 2_000)],
-        1 => vec![Kind::Freeze(process, 3_000)],
-        2 => vec![Kind::Freeze(other(process), 3_000)],
-        3 => vec![Kind::Forgets],
-        4 => vec![Kind::Cut(Server::Main), Kind::Forgets],
-        _ => vec![Kind::Loses(Server::Main, 1_500, 40)],
+        0 => vec![FaultKind::Crash(process, 900), FaultKind::Crash(other(process), 2_000)],
+        1 => vec![FaultKind::Freeze(process, 3_000)],
+        2 => vec![FaultKind::Freeze(other(process), 3_000)],
+        3 => vec![FaultKind::Forgets],
+        4 => vec![FaultKind::Cut(Server::Main), FaultKind::Forgets],
+        _ => vec![FaultKind::Loses(Server::Main, 1_500, 40)],
     };
     plan.faults.extend(faults.into_iter().map(|kind| Fault { at: beside, kind }));
     plan.faults.sort_by_key(|fault| fault.at);
@@ -180,8 +180,8 @@ fn what_is_held_when_its_coupon_ends_is_confirmed_and_its_request_is_answered_al
         for lost_after in [1, 40, 300] {
             let wishes = [Wish { repeats: true, then: Some((then, 0)), ..wish(1_000, 3, 4) }];
             let faults = [
-                Fault { at: 1_200, kind: Kind::Ends(4) },
-                Fault { at: 1_200 + lost_after, kind: Kind::Forgets },
+                Fault { at: 1_200, kind: FaultKind::Ends(4) },
+                Fault { at: 1_200 + lost_after, kind: FaultKind::Forgets },
             ];
             holds(11, &wishes, &faults);
         }

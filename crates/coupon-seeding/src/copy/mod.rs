@@ -31,7 +31,7 @@ use coupon_store::settings::ServersSettings;
 use self::ends::{Indexed, Opening, Origin, Source, Target};
 use self::merge::Merge;
 use self::pace::Pace;
-pub use self::report::{CopyReport, Kind as CopiedKind};
+pub use self::report::{CopiedKind, CopyReport};
 use self::verify::{Tallies, read_back};
 use self::way::{Way, text_of_carried, text_of_result};
 use crate::progress::with_indexes;

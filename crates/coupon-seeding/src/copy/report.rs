@@ -17,7 +17,7 @@ pub struct CopyReport {
     /// The copy's layout.
     pub layout: String,
     /// The rows of each kind, whichever run has stored them.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<CopiedKind>,
     /// The time that this run took.
     pub took: Duration,
     /// The time from the beginning of the first run of this copy.
@@ -26,7 +26,7 @@ pub struct CopyReport {
 
 /// The rows of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kind {
+pub struct CopiedKind {
     /// Their table in main, or `results`.
     pub name: &'static str,
     /// Their number.
@@ -74,7 +74,7 @@ mod tests {
             to: "data/rooms".to_owned(),
             layout: "rooms".to_owned(),
             kinds: [("users", 100), ("results", 1_000)]
-                .map(|(name, rows)| Kind { name, rows, digest: 0 })
+                .map(|(name, rows)| CopiedKind { name, rows, digest: 0 })
                 .to_vec(),
             took: Duration::from_millis(1_500),
             stood_still: Duration::from_secs(9),

@@ -7,7 +7,7 @@ use coupon_store::carried::{CARRIED, key_of};
 
 use super::RESULTS;
 use super::ends::{Opening, Source};
-use super::report::Kind;
+use super::report::CopiedKind;
 use super::way::{Tally, text_of_carried, text_of_result};
 use crate::Progress;
 use crate::seed::place;
@@ -25,8 +25,8 @@ impl Tallies {
     }
 
     /// The number and the digest of each kind.
-    pub(crate) fn kinds(&self) -> Vec<Kind> {
-        let kind = |(name, Tally { rows, digest }): &(&'static str, Tally)| Kind {
+    pub(crate) fn kinds(&self) -> Vec<CopiedKind> {
+        let kind = |(name, Tally { rows, digest }): &(&'static str, Tally)| CopiedKind {
             name,
             rows: *rows,
             digest: *digest,

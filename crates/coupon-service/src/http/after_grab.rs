@@ -15,7 +15,7 @@ use super::responses::{BodyProblems, ReturnProblems, Stands, TooOften, Unanswere
 use super::routes::Routes;
 use super::view;
 use crate::api::{ResultAnswer, StepRequest, UseRequest};
-use crate::queries::Outcome;
+use crate::queries::StepOutcome;
 use crate::state::Service;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
@@ -70,21 +70,21 @@ impl Target {
         let change = Change { user, id, action, time };
         let taken = service.queries.change(asker.actor(), change, may_give_back).await;
         match taken.map_err(|error| Problem::unavailable(&error))? {
-            Outcome::Done(result, answered) => {
+            StepOutcome::Done(result, answered) => {
                 let body = ResultAnswer { result: view::result(&result), plan: view::plan(&answered) };
                 view::timed(&body, &answered)
             }
-            Outcome::Refused(why, result) => Err(stands(why, &result)),
-            Outcome::NotReturnable => {
+            StepOutcome::Refused(why, result) => Err(stands(why, &result)),
+            StepOutcome::NotReturnable => {
                 let detail = format!("result {id} is of a coupon that only operators take back");
                 Err(Problem::new(Kind::NotReturnable, detail).field("result_id"))
             }
-            Outcome::TooOften(wait) => Err(Problem::too_many("gives coupons back", wait)),
-            Outcome::BelowMinimum(minimum) => {
+            StepOutcome::TooOften(wait) => Err(Problem::too_many("gives coupons back", wait)),
+            StepOutcome::BelowMinimum(minimum) => {
                 let detail = format!("this coupon takes an order of {minimum} or more");
                 Err(Problem::new(Kind::BelowMinimum, detail).field("order_amount"))
             }
-            Outcome::NotFound => {
+            StepOutcome::NotFound => {
                 let detail = format!("user {user} has no result {id}");
                 Err(Problem::new(Kind::UnknownResult, detail).field("result_id"))
             }

@@ -14,7 +14,7 @@ const MOST_MOVES: usize = 2;
 
 /// The outcome of a step that somebody asked for.
 #[derive(Debug, Clone)]
-pub enum Outcome {
+pub enum StepOutcome {
     /// It is taken, now or before; the row as it is stored.
     Done(CouponResult, Answered),
     /// The row stands in the way, as it is.
@@ -41,7 +41,7 @@ impl Queries {
         actor: Actor,
         change: Change,
         may_give_back: impl Fn(UserId) -> Result<(), Duration>,
-    ) -> Result<Outcome, Unavailable> {
+    ) -> Result<StepOutcome, Unavailable> {
         // Once for each request, however often its row is found.
         let counted = Cell::new(false);
         let may_give_back = |user| if counted.replace(true) { Ok(()) } else { may_give_back(user) };
@@ -60,15 +60,15 @@ impl Queries {
         actor: Actor,
         change: Change,
         may_give_back: &impl Fn(UserId) -> Result<(), Duration>,
-    ) -> Result<Option<Outcome>, Unavailable> {
+    ) -> Result<Option<StepOutcome>, Unavailable> {
         let Change { user, id, action, time } = change;
         let (found, answered) = self.find(id, Some(user), time).await?;
-        let Some((placement, result)) = found else { return Ok(Some(Outcome::NotFound)) };
+        let Some((placement, result)) = found else { return Ok(Some(StepOutcome::NotFound)) };
         // A clock that was put back since changes nothing before it was grabbed.
         let change = Change { time: time.max(id.time()), ..change };
         match action.judge(&result, change.time) {
-            Verdict::Done => return Ok(Some(Outcome::Done(result, answered))),
-            Verdict::Refused(why) => return Ok(Some(Outcome::Refused(why, result))),
+            Verdict::Done => return Ok(Some(StepOutcome::Done(result, answered))),
+            Verdict::Refused(why) => return Ok(Some(StepOutcome::Refused(why, result))),
             Verdict::Possible => {}
         }
         if let Some(refused) = self.refused_by_terms(actor, action, &result) {
@@ -76,14 +76,14 @@ impl Queries {
         }
         let gives_back = actor == Actor::User && action.transition().gives_back.is_some();
         if gives_back && let Err(wait) = may_give_back(user) {
-            return Ok(Some(Outcome::TooOften(wait)));
+            return Ok(Some(StepOutcome::TooOften(wait)));
         }
         let outcome = match self.change_there(placement, change).await? {
-            Changed::Now(result) => Outcome::Done(result, answered),
+            Changed::Now(result) => StepOutcome::Done(result, answered),
             // Another request was quicker, perhaps with the same step.
             Changed::Stands(result) => match action.judge(&result, change.time) {
-                Verdict::Done => Outcome::Done(result, answered),
-                Verdict::Refused(why) => Outcome::Refused(why, result),
+                Verdict::Done => StepOutcome::Done(result, answered),
+                Verdict::Refused(why) => StepOutcome::Refused(why, result),
                 Verdict::Possible => return Err(Unavailable::new("this result", "its row did not change")),
             },
             Changed::NotFound => return Ok(None),
@@ -92,15 +92,15 @@ impl Queries {
     }
 
     /// The terms of the coupon that are in the way of a step which the row allows.
-    fn refused_by_terms(&self, actor: Actor, action: Action, result: &CouponResult) -> Option<Outcome> {
+    fn refused_by_terms(&self, actor: Actor, action: Action, result: &CouponResult) -> Option<StepOutcome> {
         let known = self.backend.catalogue.known();
         let offered = known.offered(result.coupon_id);
         if !action.is_open_to(actor, offered.is_some_and(|offered| offered.terms.returnable)) {
-            return Some(Outcome::NotReturnable);
+            return Some(StepOutcome::NotReturnable);
         }
         let Action::Use(amount) = action else { return None };
         let minimum = known.min_purchase(result.coupon_id).filter(|minimum| amount < *minimum)?;
-        Some(Outcome::BelowMinimum(minimum))
+        Some(StepOutcome::BelowMinimum(minimum))
     }
 
     async fn change_there(&self, placement: Placement, change: Change) -> Result<Changed, Unavailable> {

@@ -21,7 +21,7 @@ use futures_util::future::join_all;
 
 use crate::telemetry::traces::traced;
 
-pub use change::Outcome;
+pub use change::StepOutcome;
 pub use page::Page;
 
 use rounds::{Order, Visits};

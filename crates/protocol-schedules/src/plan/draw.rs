@@ -4,7 +4,7 @@ use coupon_core::ShardId;
 use coupon_core::after_grab::Action;
 use coupon_measure::random::Random;
 
-use super::fault::{Altered, Fault, Kind, promised};
+use super::fault::{Altered, Fault, FaultKind, promised};
 use super::{HEALED_MS, LEAD_MS, OFFERS, USERS, Wish};
 use crate::world::{ProcessId, Server};
 
@@ -125,16 +125,16 @@ impl Draw {
             return Vec::new();
         }
         let mut at = self.between(900, 3_000);
-        let mut faults = vec![Fault { at, kind: Kind::Turns(self.process()) }];
+        let mut faults = vec![Fault { at, kind: FaultKind::Turns(self.process()) }];
         let again = if self.one_in(3) { 2 } else { 1 };
         for round in 0..again {
             if round > 0 {
                 at += self.between(300, 1_500);
-                faults.push(Fault { at, kind: Kind::Turns(self.process()) });
+                faults.push(Fault { at, kind: FaultKind::Turns(self.process()) });
             }
             if !self.one_in(4) {
                 at += LEAD_MS + self.below(600);
-                faults.push(Fault { at, kind: Kind::Moves(self.process()) });
+                faults.push(Fault { at, kind: FaultKind::Moves(self.process()) });
             }
         }
         faults.retain(|fault| fault.at < HEALED_MS);
@@ -144,29 +144,29 @@ impl Draw {
     fn any(&mut self) -> Fault {
         let (at, long) = (self.between(800, 6_000), self.between(200, 2_800));
         let kind = match self.below(18) {
-            0 | 1 => Kind::Crash(self.process(), long),
-            2 | 3 => Kind::Freeze(self.process(), long),
-            4 | 5 => Kind::Forgets,
-            6 => Kind::ForgetsMarks,
-            7 => Kind::ForgetsCoupon(self.between(1, OFFERS.len() as u64)),
-            8 => Kind::PutBack,
-            9 => Kind::Down(self.server(), long),
-            10 => Kind::Slow(self.server(), long),
-            11 => Kind::Loses(self.server(), long, self.between(10, 60)),
-            12 => Kind::Cut(self.server()),
+            0 | 1 => FaultKind::Crash(self.process(), long),
+            2 | 3 => FaultKind::Freeze(self.process(), long),
+            4 | 5 => FaultKind::Forgets,
+            6 => FaultKind::ForgetsMarks,
+            7 => FaultKind::ForgetsCoupon(self.between(1, OFFERS.len() as u64)),
+            8 => FaultKind::PutBack,
+            9 => FaultKind::Down(self.server(), long),
+            10 => FaultKind::Slow(self.server(), long),
+            11 => FaultKind::Loses(self.server(), long, self.between(10, 60)),
+            12 => FaultKind::Cut(self.server()),
             13 => {
                 if self.one_in(2) {
-                    Kind::Deleted(self.shard())
+                    FaultKind::Deleted(self.shard())
                 } else {
-                    Kind::Purged(self.shard())
+                    FaultKind::Purged(self.shard())
                 }
             }
-            14 => Kind::Unreadable(self.shard()),
-            15 => Kind::Contradiction,
-            16 => Kind::Stale(self.shard(), long),
+            14 => FaultKind::Unreadable(self.shard()),
+            15 => FaultKind::Contradiction,
+            16 => FaultKind::Stale(self.shard(), long),
             _ => {
                 let hour = 3_600_000;
-                Kind::Wrong(self.process(), if self.one_in(2) { hour } else { -hour }, long)
+                FaultKind::Wrong(self.process(), if self.one_in(2) { hour } else { -hour }, long)
             }
         };
         Fault { at, kind }
@@ -181,38 +181,42 @@ impl Draw {
         let fault = |at, kind| Fault { at, kind };
         match self.below(12) {
             // Grabs are on their way while the gate is filled anew and sold out.
-            0 => vec![fault(at, Kind::Slow(Server::Queues, long)), fault(soon, Kind::Forgets)],
-            1 => vec![fault(at, Kind::Freeze(process, long)), fault(soon, Kind::Forgets)],
+            0 => vec![fault(at, FaultKind::Slow(Server::Queues, long)), fault(soon, FaultKind::Forgets)],
+            1 => vec![fault(at, FaultKind::Freeze(process, long)), fault(soon, FaultKind::Forgets)],
             2 => self.epoch_twice(process),
             // The gate is lost while a shard is away, or a second time while it is filled.
-            3 => vec![fault(at, Kind::Down(Server::Shard(shard), long)), fault(soon, Kind::Forgets)],
+            3 => {
+                vec![fault(at, FaultKind::Down(Server::Shard(shard), long)), fault(soon, FaultKind::Forgets)]
+            }
             // Slow, it is filled for long.
             4 => vec![
-                fault(at, Kind::Forgets),
-                fault(soon, Kind::Slow(Server::Gate, 3_000)),
-                fault(at + self.between(500, 3_500), Kind::Forgets),
+                fault(at, FaultKind::Forgets),
+                fault(soon, FaultKind::Slow(Server::Gate, 3_000)),
+                fault(at + self.between(500, 3_500), FaultKind::Forgets),
             ],
             5 => vec![
-                fault(at, Kind::Forgets),
-                fault(soon, Kind::Slow(Server::Gate, 3_000)),
-                fault(at + self.between(500, 2_000), Kind::Down(Server::Shard(shard), long)),
+                fault(at, FaultKind::Forgets),
+                fault(soon, FaultKind::Slow(Server::Gate, 3_000)),
+                fault(at + self.between(500, 2_000), FaultKind::Down(Server::Shard(shard), long)),
             ],
             // What was stored since is not in the copy.
-            6 => vec![fault(at + self.between(150, 400), Kind::Stale(shard, long))],
+            6 => vec![fault(at + self.between(150, 400), FaultKind::Stale(shard, long))],
             // What a process was at work on is known to nobody else.
-            7 => vec![fault(at, Kind::Crash(process, long)), fault(soon, Kind::ForgetsMarks)],
+            7 => vec![fault(at, FaultKind::Crash(process, long)), fault(soon, FaultKind::ForgetsMarks)],
             8 => vec![
-                fault(at, Kind::Down(Server::Shard(shard), long)),
-                fault(later, Kind::Crash(ProcessId(0), 500)),
-                fault(later, Kind::Crash(ProcessId(1), 500)),
-                fault(later + self.between(1, 300), Kind::Forgets),
+                fault(at, FaultKind::Down(Server::Shard(shard), long)),
+                fault(later, FaultKind::Crash(ProcessId(0), 500)),
+                fault(later, FaultKind::Crash(ProcessId(1), 500)),
+                fault(later + self.between(1, 300), FaultKind::Forgets),
             ],
             9 => vec![
-                fault(at, Kind::Loses(Server::Shard(shard), long, 40)),
-                fault(soon, Kind::Cut(Server::Queues)),
+                fault(at, FaultKind::Loses(Server::Shard(shard), long, 40)),
+                fault(soon, FaultKind::Cut(Server::Queues)),
             ],
-            10 => vec![fault(at, Kind::Crash(process, long)), fault(later, Kind::Cut(Server::Queues))],
-            _ => vec![fault(at, Kind::Slow(Server::Main, long)), fault(soon, Kind::Forgets)],
+            10 => {
+                vec![fault(at, FaultKind::Crash(process, long)), fault(later, FaultKind::Cut(Server::Queues))]
+            }
+            _ => vec![fault(at, FaultKind::Slow(Server::Main, long)), fault(soon, FaultKind::Forgets)],
         }
     }
 
@@ -223,11 +227,11 @@ impl Draw {
         let at = first + self.between(1, 5);
         let soon = at + self.between(1, 30);
         let faults = [
-            (at, Kind::Freeze(process, next + self.between(0, 60) - at)),
+            (at, FaultKind::Freeze(process, next + self.between(0, 60) - at)),
             // From now on the other process stores.
-            (soon, Kind::Cut(Server::Queues)),
-            (soon, Kind::Forgets),
-            (soon + self.between(1, 30), Kind::EpochForgotten),
+            (soon, FaultKind::Cut(Server::Queues)),
+            (soon, FaultKind::Forgets),
+            (soon + self.between(1, 30), FaultKind::EpochForgotten),
         ];
         faults.map(|(at, kind)| Fault { at, kind }).to_vec()
     }

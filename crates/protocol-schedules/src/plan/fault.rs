@@ -12,12 +12,12 @@ pub struct Fault {
     /// The moment at which it comes, in milliseconds.
     pub at: u64,
     /// What it is.
-    pub kind: Kind,
+    pub kind: FaultKind,
 }
 
 /// A kind of fault, and for how many milliseconds it lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FaultKind {
     /// A process is killed, and started again later.
     Crash(ProcessId, u64),
     /// A process is frozen.
@@ -79,10 +79,13 @@ pub enum Altered {
 
 /// Leaves out the faults that are not promised to be survived: a queue's loss beside the gate's.
 pub(super) fn promised(faults: &mut Vec<Fault>) {
-    let gate_goes = |kind: &Kind| {
-        matches!(kind, Kind::Forgets | Kind::ForgetsMarks | Kind::ForgetsCoupon(_) | Kind::PutBack)
+    let gate_goes = |kind: &FaultKind| {
+        matches!(
+            kind,
+            FaultKind::Forgets | FaultKind::ForgetsMarks | FaultKind::ForgetsCoupon(_) | FaultKind::PutBack
+        )
     };
-    let queue_goes = |kind: &Kind| matches!(kind, Kind::Deleted(_) | Kind::Purged(_));
+    let queue_goes = |kind: &FaultKind| matches!(kind, FaultKind::Deleted(_) | FaultKind::Purged(_));
     if faults.iter().any(|fault| gate_goes(&fault.kind)) {
         faults.retain(|fault| !queue_goes(&fault.kind));
     }
@@ -94,7 +97,7 @@ impl fmt::Display for Fault {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Crash(process, ms) => write!(f, "{process} is killed, and started again after {ms} ms"),

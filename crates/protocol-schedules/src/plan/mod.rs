@@ -10,7 +10,7 @@ use coupon_core::after_grab::Action;
 
 use self::draw::Draw;
 use self::fault::promised;
-pub use self::fault::{Altered, Fault, Kind};
+pub use self::fault::{Altered, Fault, FaultKind};
 use crate::world::ProcessId;
 
 /// The processes of a schedule.
@@ -89,7 +89,7 @@ impl Plan {
             let before = draw.below(60);
             let at = draw.below(plan.wishes.len() as u64);
             let Some(wish) = usize::try_from(at).ok().and_then(|at| plan.wishes.get(at)) else { continue };
-            let kind = Kind::Changes(draw.process(), wish.coupon, draw.altered());
+            let kind = FaultKind::Changes(draw.process(), wish.coupon, draw.altered());
             plan.faults.push(Fault { at: wish.at.saturating_sub(before), kind });
         }
         plan.faults.sort_by_key(|fault| fault.at);
@@ -104,10 +104,10 @@ impl Plan {
         for coupon in 1..=OFFERS.len() as u64 {
             let at = draw.between(1_100, 6_000);
             if !draw.one_in(3) {
-                plan.faults.push(Fault { at, kind: Kind::Ends(coupon) });
+                plan.faults.push(Fault { at, kind: FaultKind::Ends(coupon) });
             }
             if draw.one_in(4) {
-                plan.faults.push(Fault { at: at + draw.between(1, 900), kind: Kind::Forgets });
+                plan.faults.push(Fault { at: at + draw.between(1, 900), kind: FaultKind::Forgets });
             }
         }
         plan.faults.sort_by_key(|fault| fault.at);
@@ -117,7 +117,7 @@ impl Plan {
 
     /// The moment at which a coupon's window ends, in milliseconds, where that is within the schedule.
     pub(crate) fn end_of(&self, coupon: u64) -> Option<u64> {
-        let ends = |fault: &&Fault| fault.kind == Kind::Ends(coupon);
+        let ends = |fault: &&Fault| fault.kind == FaultKind::Ends(coupon);
         self.faults.iter().find(ends).map(|fault| fault.at)
     }
 }

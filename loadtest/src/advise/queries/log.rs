@@ -11,7 +11,7 @@ const PIECE: u64 = 64 * 1024;
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum LogKind {
     /// MySQL's general query log: `2026-11-29T20:00:00.1Z⇥ 8 Query⇥SELECT 1`.
     General,
     /// MySQL's slow query log: `# Query_time: …`, and the statement.
@@ -20,7 +20,7 @@ pub enum Kind {
     Sql,
 }
 
-impl Kind {
+impl LogKind {
     /// The words for it.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -51,13 +51,13 @@ pub(super) fn each_statement(
     mut stream: impl Read,
     mut each: impl FnMut(Shape<'_>, Option<f64>),
     mut at: impl FnMut(u64),
-) -> io::Result<Kind> {
+) -> io::Result<LogKind> {
     let mut head = Vec::new();
     stream.by_ref().take(LOOKED_AT).read_to_end(&mut head)?;
-    let kind = Kind::of(&head);
+    let kind = LogKind::of(&head);
     let mut stream = BufReader::with_capacity(PIECE as usize, Cursor::new(head).chain(stream));
     let mut lines =
-        Lines { kind, shaper: Shaper::default(), is_statement: kind != Kind::General, seconds: None };
+        Lines { kind, shaper: Shaper::default(), is_statement: kind != LogKind::General, seconds: None };
     let (mut piece, mut read, mut begins) = (Vec::new(), 0, true);
     loop {
         piece.clear();
@@ -76,7 +76,7 @@ pub(super) fn each_statement(
 
 /// The lines of a file, parted into statements.
 struct Lines {
-    kind: Kind,
+    kind: LogKind,
     shaper: Shaper,
     /// The line belongs to a statement, and not to an entry without one.
     is_statement: bool,
@@ -88,7 +88,7 @@ impl Lines {
     fn piece(&mut self, piece: &[u8], begins: bool, each: &mut impl FnMut(Shape<'_>, Option<f64>)) {
         let mut text = piece;
         match self.kind {
-            Kind::General if begins => {
+            LogKind::General if begins => {
                 if let Some((command, argument)) = entry(piece) {
                     self.end(each);
                     self.is_statement = matches!(command, b"Query" | b"Execute");
@@ -98,18 +98,18 @@ impl Lines {
                     self.is_statement = false;
                 }
             }
-            Kind::Slow if begins && (begins_slow(piece) || is_banner(piece)) => {
+            LogKind::Slow if begins && (begins_slow(piece) || is_banner(piece)) => {
                 self.end(each);
                 self.seconds = None;
                 return;
             }
-            Kind::Slow if begins => {
+            LogKind::Slow if begins => {
                 if let Some(figures) = piece.strip_prefix(b"# Query_time: ") {
                     self.seconds = seconds(figures);
                     return;
                 }
             }
-            Kind::General | Kind::Slow | Kind::Sql => {}
+            LogKind::General | LogKind::Slow | LogKind::Sql => {}
         }
         if self.is_statement {
             let seconds = &mut self.seconds;
@@ -179,7 +179,7 @@ fn part(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> (Kind, Vec<(String, Option<f64>)>) {
+    fn read(text: &str) -> (LogKind, Vec<(String, Option<f64>)>) {
         let mut found = Vec::new();
         let take = |shape: Shape<'_>, seconds| match shape {
             Shape::Is(shape) => found.push((shape.to_owned(), seconds)),
@@ -189,7 +189,7 @@ mod tests {
         (kind, found)
     }
 
-    fn shapes(text: &str) -> (Kind, Vec<String>) {
+    fn shapes(text: &str) -> (LogKind, Vec<String>) {
         let (kind, found) = read(text);
         (kind, found.into_iter().map(|(shape, _)| shape).collect())
     }
@@ -211,7 +211,7 @@ mod tests {
         );
         let expected =
             ["SELECT * FROM orders WHERE id = ?", "SELECT ? FROM t", "COMMIT"].map(str::to_owned).to_vec();
-        assert_eq!(shapes(&new), (Kind::General, expected));
+        assert_eq!(shapes(&new), (LogKind::General, expected));
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
              261129 20:00:00\t     8 Query\tSELECT 1\n\t\t     8 Query\tSELECT 'a\n\t\tb' FROM t\n\
              261129  9:00:01\t    12 Init DB\tshop\n\t\t    12 Quit\t\n";
         let expected = ["SELECT ?", "SELECT ? FROM t"].map(str::to_owned).to_vec();
-        assert_eq!(shapes(old), (Kind::General, expected));
+        assert_eq!(shapes(old), (LogKind::General, expected));
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
             ("SET timestamp = ?", None),
             ("SELECT ?", Some(0.25)),
         ];
-        assert_eq!((kind, found.as_slice()), (Kind::Slow, &expected[..]));
+        assert_eq!((kind, found.as_slice()), (LogKind::Slow, &expected[..]));
     }
 
     #[test]
@@ -250,8 +250,8 @@ mod tests {
         let sql = "-- nightly\nSELECT a FROM t WHERE b = 'x;y';\nDELETE FROM t\nWHERE b = 1";
         let expected =
             ["SELECT a FROM t WHERE b = ?", "DELETE FROM t WHERE b = ?"].map(str::to_owned).to_vec();
-        assert_eq!(shapes(sql), (Kind::Sql, expected));
-        assert_eq!(shapes(""), (Kind::Sql, Vec::new()));
+        assert_eq!(shapes(sql), (LogKind::Sql, expected));
+        assert_eq!(shapes(""), (LogKind::Sql, Vec::new()));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 pub use judge::Visits;
-pub use log::Kind;
+pub use log::LogKind;
 pub use render::text;
 pub use statement::Doubt;
 pub use tally::Tally;

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use coupon_measure::format::count;
 
-use super::log::{Kind, each_statement};
+use super::log::{LogKind, each_statement};
 use super::shape::Shape;
 use super::stack::with_deep_stack;
 use super::statement::{Doubt, Statement, read};
@@ -30,7 +30,7 @@ pub(super) struct Group {
 #[derive(Debug)]
 pub struct Tally {
     /// The kind of file.
-    pub kind: Kind,
+    pub kind: LogKind,
     /// The statements that read or write rows.
     pub statements: u64,
     /// The others: SET, COMMIT, SHOW, …
@@ -83,9 +83,9 @@ impl Shapes {
         self.known.entry(shape.into()).or_default().add(seconds);
     }
 
-    fn tally(self, kind: Kind) -> io::Result<Tally> {
+    fn tally(self, kind: LogKind) -> io::Result<Tally> {
         let Self { known, too_long, left_out, .. } = self;
-        let timed = kind == Kind::Slow && known.values().any(|times| times.timed);
+        let timed = kind == LogKind::Slow && known.values().any(|times| times.timed);
         let mut tally = Tally { kind, statements: 0, others: 0, left_out, timed, groups: Vec::new() };
         let read: Vec<_> = with_deep_stack(|| {
             let shapes = known.into_iter().map(|(shape, times)| {

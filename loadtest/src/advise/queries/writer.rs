@@ -84,7 +84,7 @@ const RESERVED: [&str; 71] = [
 /// A list, of which the first element is kept.
 #[derive(Debug, Clone, Copy)]
 struct List {
-    kind: Kind,
+    kind: ListKind,
     /// The depth of parentheses at which its elements are parted.
     depth: u32,
     /// The place where its first element begins.
@@ -96,7 +96,7 @@ struct List {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ListKind {
     /// `IN (…)`, before its first word says that it is no query.
     Opened,
     /// `IN (1, 2)`: literals, or rows of such.
@@ -170,23 +170,24 @@ impl Writer {
     fn word(&mut self, word: &str) {
         let upper = word.to_ascii_uppercase();
         let keyword = RESERVED.binary_search(&&*upper).is_ok();
-        let within_rows = self.list.is_some_and(|list| list.kind == Kind::Rows && self.depth > list.depth);
+        let within_rows =
+            self.list.is_some_and(|list| list.kind == ListKind::Rows && self.depth > list.depth);
         if within_rows && upper == "NULL" {
             return self.literal();
         }
         self.end_rows();
         if let Some(list) = &mut self.list
-            && list.kind == Kind::Opened
+            && list.kind == ListKind::Opened
         {
             if matches!(&*upper, "SELECT" | "WITH" | "TABLE" | "VALUES") {
                 self.list = None;
             } else {
-                list.kind = Kind::In;
+                list.kind = ListKind::In;
             }
         }
         if self.is_hushed() {
             // More than literals, which must not be lost: it becomes an element of its own.
-            if self.list.is_some_and(|list| list.kind == Kind::In) && !keyword {
+            if self.list.is_some_and(|list| list.kind == ListKind::In) && !keyword {
                 self.out.push_str(", ");
                 self.out.push_str(word);
             }
@@ -251,7 +252,8 @@ impl Writer {
         let list = self.last == Last::In && self.list.is_none();
         if !self.is_hushed() {
             self.space(self.last != Last::Name);
-            let (kind, depth) = if list { (Kind::Opened, self.depth + 1) } else { (Kind::Rows, self.depth) };
+            let (kind, depth) =
+                if list { (ListKind::Opened, self.depth + 1) } else { (ListKind::Rows, self.depth) };
             let start = self.out.len() + usize::from(list);
             if list || rows {
                 self.list = Some(List { kind, depth, start, hushed: false, between: Between::No });
@@ -266,10 +268,10 @@ impl Writer {
         self.end_rows();
         self.depth = self.depth.saturating_sub(1);
         match &mut self.list {
-            Some(list) if list.kind == Kind::Rows && self.depth <= list.depth => {
+            Some(list) if list.kind == ListKind::Rows && self.depth <= list.depth => {
                 list.between = Between::Rows;
             }
-            Some(list) if list.kind != Kind::Rows && self.depth < list.depth => self.list = None,
+            Some(list) if list.kind != ListKind::Rows && self.depth < list.depth => self.list = None,
             _ => {}
         }
         if self.is_hushed() {
@@ -285,7 +287,7 @@ impl Writer {
                 list.between = Between::Comma;
                 return;
             }
-            Some(list) if list.kind == Kind::In && self.depth == list.depth => return self.second(),
+            Some(list) if list.kind == ListKind::In && self.depth == list.depth => return self.second(),
             _ => {}
         }
         if !self.is_hushed() {
@@ -318,9 +320,9 @@ impl Writer {
 
     fn opened(&mut self) {
         if let Some(list) = &mut self.list
-            && list.kind == Kind::Opened
+            && list.kind == ListKind::Opened
         {
-            list.kind = Kind::In;
+            list.kind = ListKind::In;
         }
     }
 

@@ -17,9 +17,9 @@ pub(super) type Event = Box<dyn Fn(&mut [Vec<CouponResult>; 2]) + Send + Sync>;
 /// Two shards, and what happens to them.
 #[derive(Default)]
 pub(super) struct Two {
-    rows: Mutex<[Vec<CouponResult>; 2]>,
-    visits: Mutex<usize>,
-    events: Vec<(usize, Event)>,
+    pub(super) rows: Mutex<[Vec<CouponResult>; 2]>,
+    pub(super) visits: Mutex<usize>,
+    pub(super) events: Vec<(usize, Event)>,
     /// One that does not answer.
     pub(super) down: Option<ShardId>,
 }

@@ -4,12 +4,12 @@ use super::*;
 
 #[tokio::test(flavor = "current_thread")]
 async fn rows_are_written_by_the_version_of_their_time_and_move_to_the_latest() {
-    let scene = Scene::new();
-    let backend = scene.open();
-    let mut rows = sell(&scene, &backend, 1..200).await;
-    change(&scene, &backend, PREPARED, 2).await;
-    rows.extend(sell(&scene, &backend, 200..300).await);
-    let before = stored(&scene, &backend).await;
+    let folder = DataFolder::new();
+    let backend = folder.open();
+    let mut rows = sell(&folder, &backend, 1..200).await;
+    change(&folder, &backend, PREPARED, 2).await;
+    rows.extend(sell(&folder, &backend, 200..300).await);
+    let before = stored(&folder, &backend).await;
     let at = |row: &CouponResult| before[&row.result_id].0.shard.number();
     assert!(rows[..199].iter().all(|row| at(row) == (row.user_id.get() % 2) as u16));
     assert!(rows[199..].iter().all(|row| at(row) == (row.user_id.get() % 5) as u16));
@@ -21,7 +21,7 @@ async fn rows_are_written_by_the_version_of_their_time_and_move_to_the_latest() 
         before[&row.result_id].0 != Remainder { shards: 5, tables: 2 }.place(&row.key()).unwrap()
     });
     assert_eq!((moving.moved, moving.trouble), (away.count() as u64, None));
-    assert_all_at_home(&scene, &backend, &rows).await;
+    assert_all_at_home(&folder, &backend, &rows).await;
     let records = backend.growth.versions().await.unwrap();
     let told: Vec<_> = records.iter().map(|record| (record.number, record.receives, record.closed)).collect();
     assert_eq!(told, [(1, false, true), (2, true, false)]);
@@ -36,18 +36,18 @@ async fn rows_are_written_by_the_version_of_their_time_and_move_to_the_latest() 
 
     // Whichever of the two layouts a service is set to, it goes by what main has.
     for (shards, tables) in [(2, 1), (5, 2)] {
-        let again = scene.open_as(Remainder { shards, tables }).unwrap();
-        assert_all_at_home(&scene, &again, &rows).await;
+        let again = folder.open_as(Remainder { shards, tables }).unwrap();
+        assert_all_at_home(&folder, &again, &rows).await;
         again.lifecycle.close();
     }
-    let refused = scene.open_as(Remainder { shards: 3, tables: 1 }).unwrap_err();
+    let refused = folder.open_as(Remainder { shards: 3, tables: 1 }).unwrap_err();
     assert!(format!("{refused:#}").contains("remainder, 2 tables, 5 shards"), "{refused:#}");
 }
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_change_that_cannot_be_made_is_refused_for_what_is_in_its_way() {
-    let scene = Scene::new();
-    let backend = scene.open();
+    let folder = DataFolder::new();
+    let backend = folder.open();
     let refused = async |shards, tables| match announce(&backend, shards, tables).await.unwrap_err() {
         GrowthError::Refused(why) => why,
         other => panic!("{other}"),
@@ -60,7 +60,7 @@ async fn a_change_that_cannot_be_made_is_refused_for_what_is_in_its_way() {
     assert!(refused(4, 1).await.contains("in force from"));
     let why = backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap_err().to_string();
     assert!(why.contains("in force from"), "{why}");
-    scene.pass(1_000);
+    folder.pass(1_000);
     let stale =
         NextLayout { after: 1, strategy: Arc::new(Remainder { shards: 4, tables: 1 }), what: String::new() };
     let why = backend.growth.announce(stale, operator()).await.unwrap_err().to_string();
@@ -70,13 +70,13 @@ async fn a_change_that_cannot_be_made_is_refused_for_what_is_in_its_way() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn an_id_ahead_of_the_clock_is_before_the_version_that_is_announced_after_it() {
-    let scene = Scene::new();
-    let backend = scene.open();
-    scene.pass(8_000);
-    let ahead = row(&scene, 7, 0);
+    let folder = DataFolder::new();
+    let backend = folder.open();
+    folder.pass(8_000);
+    let ahead = row(&folder, 7, 0);
     hand_over(&backend, &[ahead]).await;
     // The clock is set back, as far as ids go on.
-    scene.pass(-8_000);
+    folder.pass(-8_000);
     let from = announce(&backend, 5, 1).await.unwrap();
     assert!(from > ahead.grab_time);
     assert_eq!(

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The state that a crash leaves after the first step of a batch: users 4, 10, … go from shard 0 to shard 1.
-fn leave_one_to_another(scene: &Scene) {
+fn leave_one_to_another(folder: &DataFolder) {
     let columns = crate::statements::COLUMNS.join(", ");
     let left = format!(
         "INSERT INTO leaving ({columns}, from_table, to_shard, to_table) SELECT {columns}, 'coupon_results_p0', 1, \
@@ -11,25 +11,25 @@ fn leave_one_to_another(scene: &Scene) {
          DELETE FROM coupon_results_p0 WHERE user_id % 3 = 1; \
          INSERT INTO move_state VALUES (1, 1, 1, 0, 0)"
     );
-    scene.db(0).execute_batch(&left).unwrap();
-    scene.main().execute_batch("UPDATE layouts SET receives = 1 WHERE version = 2").unwrap();
+    folder.db(0).execute_batch(&left).unwrap();
+    folder.main().execute_batch("UPDATE layouts SET receives = 1 WHERE version = 2").unwrap();
 }
 
 /// The state that a crash leaves between two steps of a batch.
 #[tokio::test(flavor = "current_thread")]
 async fn what_is_between_two_files_at_a_start_arrives_once() {
     for arrived in [false, true] {
-        let scene = Scene::new();
-        let backend = scene.open();
-        let rows = sell(&scene, &backend, 1..50).await;
-        change(&scene, &backend, 3, 1).await;
+        let folder = DataFolder::new();
+        let backend = folder.open();
+        let rows = sell(&folder, &backend, 1..50).await;
+        change(&folder, &backend, 3, 1).await;
         backend.lifecycle.close();
         drop(backend);
         let columns = crate::statements::COLUMNS.join(", ");
-        leave_one_to_another(&scene);
+        leave_one_to_another(&folder);
         if arrived {
-            let attach = format!("ATTACH '{}' AS old", scene.dir.path().join("shard-0.sqlite").display());
-            let to = scene.db(1);
+            let attach = format!("ATTACH '{}' AS old", folder.dir.path().join("shard-0.sqlite").display());
+            let to = folder.db(1);
             to.execute_batch(&attach).unwrap();
             to.execute_batch(&format!(
                 "INSERT INTO coupon_results_p0 ({columns}) SELECT {columns} FROM old.leaving; \
@@ -37,29 +37,29 @@ async fn what_is_between_two_files_at_a_start_arrives_once() {
             ))
             .unwrap();
         }
-        let again = scene.open();
+        let again = folder.open();
         again.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
         finished(&again).await;
-        assert_all_at_home(&scene, &again, &rows).await;
+        assert_all_at_home(&folder, &again, &rows).await;
         again.lifecycle.close();
     }
 }
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_row_that_contradicts_what_is_where_it_goes_stays_on_its_way_whole() {
-    let scene = Scene::new();
-    let backend = scene.open();
-    let rows = sell(&scene, &backend, 1..50).await;
-    change(&scene, &backend, 3, 1).await;
+    let folder = DataFolder::new();
+    let backend = folder.open();
+    let rows = sell(&folder, &backend, 1..50).await;
+    change(&folder, &backend, 3, 1).await;
     backend.lifecycle.close();
     drop(backend);
-    leave_one_to_another(&scene);
+    leave_one_to_another(&folder);
     let odd = rows[3];
     assert_eq!(odd.user_id.get(), 4);
     // Somebody else's, under its id.
     let columns = crate::statements::COLUMNS.join(", ");
-    let to = scene.db(1);
-    let attach = format!("ATTACH '{}' AS old", scene.dir.path().join("shard-0.sqlite").display());
+    let to = folder.db(1);
+    let attach = format!("ATTACH '{}' AS old", folder.dir.path().join("shard-0.sqlite").display());
     to.execute_batch(&attach).unwrap();
     to.execute_batch(&format!(
         "INSERT INTO coupon_results_p0 ({columns}) SELECT {columns} FROM old.leaving WHERE user_id = 4; \
@@ -67,7 +67,7 @@ async fn a_row_that_contradicts_what_is_where_it_goes_stays_on_its_way_whole() {
     ))
     .unwrap();
     drop(to);
-    let backend = scene.open();
+    let backend = folder.open();
     let sold = backend.gate.stock(CouponId::new(1).unwrap()).await.unwrap().unwrap().sold;
     assert_eq!(sold, 50, "it holds its stock, and so does the other");
     let found = backend.shards.find(ShardId::new(0), Visit::All, odd.result_id).await.unwrap().value;
@@ -79,10 +79,10 @@ async fn a_row_that_contradicts_what_is_where_it_goes_stays_on_its_way_whole() {
     assert!(stopped.trouble.is_some_and(|told| told == trouble), "what still leaves is told");
     backend.lifecycle.close();
     drop(backend);
-    scene.db(1).execute_batch("DELETE FROM coupon_results_p0 WHERE user_id = 999").unwrap();
-    let backend = scene.open();
+    folder.db(1).execute_batch("DELETE FROM coupon_results_p0 WHERE user_id = 999").unwrap();
+    let backend = folder.open();
     backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
     finished(&backend).await;
-    assert_all_at_home(&scene, &backend, &rows).await;
+    assert_all_at_home(&folder, &backend, &rows).await;
     backend.lifecycle.close();
 }

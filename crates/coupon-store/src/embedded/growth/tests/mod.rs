@@ -66,12 +66,12 @@ const CRAWLING: NonZeroU32 = NonZeroU32::MIN;
 const UNTHROTTLED: NonZeroU32 = NonZeroU32::new(10_000_000).unwrap();
 
 /// A folder, and the clock that its services go by.
-struct Scene {
+struct DataFolder {
     dir: tempfile::TempDir,
     clock: Clock,
 }
 
-impl Scene {
+impl DataFolder {
     fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), clock: Clock::starting_at(START.parse().unwrap()) }
     }
@@ -122,8 +122,8 @@ fn operator() -> Operator {
 }
 
 /// A row of now; every third is held.
-fn row(scene: &Scene, user: u64, sequence: u16) -> CouponResult {
-    let id = ResultId::from_parts(scene.clock.now(), 3, sequence).unwrap();
+fn row(folder: &DataFolder, user: u64, sequence: u16) -> CouponResult {
+    let id = ResultId::from_parts(folder.clock.now(), 3, sequence).unwrap();
     let granted = CouponResult::granted(
         id,
         UserId::new(user).unwrap(),
@@ -149,9 +149,9 @@ async fn hand_over(backend: &Backend, rows: &[CouponResult]) {
 }
 
 /// Grabs of so many users from this one on, each handed over.
-async fn sell(scene: &Scene, backend: &Backend, users: std::ops::Range<u64>) -> Vec<CouponResult> {
+async fn sell(folder: &DataFolder, backend: &Backend, users: std::ops::Range<u64>) -> Vec<CouponResult> {
     let first = users.start;
-    let rows: Vec<CouponResult> = users.map(|user| row(scene, user, (user - first) as u16)).collect();
+    let rows: Vec<CouponResult> = users.map(|user| row(folder, user, (user - first) as u16)).collect();
     for rows in rows.chunks(500) {
         hand_over(backend, rows).await;
     }
@@ -166,9 +166,9 @@ async fn announce(backend: &Backend, shards: u16, tables: u32) -> Result<Timesta
 }
 
 /// Announces a version, and lets it come into force.
-async fn change(scene: &Scene, backend: &Backend, shards: u16, tables: u32) {
+async fn change(folder: &DataFolder, backend: &Backend, shards: u16, tables: u32) {
     let from = announce(backend, shards, tables).await.unwrap();
-    scene.clock.set(from);
+    folder.clock.set(from);
 }
 
 async fn finished(backend: &Backend) -> Moving {
@@ -196,7 +196,7 @@ async fn trouble(backend: &Backend) -> String {
 }
 
 /// Every row by its id, as the files have it: where, and in which state. None is there twice.
-async fn stored(scene: &Scene, backend: &Backend) -> BTreeMap<ResultId, (Placement, CouponResult)> {
+async fn stored(folder: &DataFolder, backend: &Backend) -> BTreeMap<ResultId, (Placement, CouponResult)> {
     backend.lifecycle.drain().await.unwrap();
     let mut all = BTreeMap::new();
     for shard in backend.layouts.shards() {
@@ -208,7 +208,7 @@ async fn stored(scene: &Scene, backend: &Backend) -> BTreeMap<ResultId, (Placeme
         assert_eq!(kept, counted, "shard {shard}");
         let held = found.iter().filter(|(_, row)| row.state == ResultState::Held).count() as u64;
         let listed: u64 =
-            scene.db(shard.number()).query_row("SELECT COUNT(*) FROM holds", [], |row| row.get(0)).unwrap();
+            folder.db(shard.number()).query_row("SELECT COUNT(*) FROM holds", [], |row| row.get(0)).unwrap();
         assert_eq!(held, listed, "shard {shard}");
         for (table, row) in found {
             let before = all.insert(row.result_id, (Placement::new(shard, table), row));
@@ -219,9 +219,9 @@ async fn stored(scene: &Scene, backend: &Backend) -> BTreeMap<ResultId, (Placeme
 }
 
 /// Every one of these rows is there once, where the layout says in the end, and no other.
-async fn assert_all_at_home(scene: &Scene, backend: &Backend, rows: &[CouponResult]) {
+async fn assert_all_at_home(folder: &DataFolder, backend: &Backend, rows: &[CouponResult]) {
     let versions = backend.layouts.now();
-    let stored = stored(scene, backend).await;
+    let stored = stored(folder, backend).await;
     for row in rows {
         let (at, found) = stored.get(&row.result_id).unwrap_or_else(|| panic!("{} is lost", row.result_id));
         assert_eq!(Ok(*at), versions.home(&row.key()), "{}", row.result_id);

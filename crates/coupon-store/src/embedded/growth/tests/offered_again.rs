@@ -4,7 +4,7 @@ use super::*;
 use crate::embedded::tests::over_for_long;
 
 /// Offers a coupon that was over for long, and sells it all the same; returns it and its rows.
-async fn sell_what_is_over(scene: &Scene, backend: &Backend) -> (CouponId, Vec<CouponResult>) {
+async fn sell_what_is_over(folder: &DataFolder, backend: &Backend) -> (CouponId, Vec<CouponResult>) {
     let over = over_for_long(5_000);
     let id = over.coupon_id;
     backend.catalogue.change(CatalogueChange::CreateCoupon(over), operator()).await.unwrap();
@@ -13,7 +13,7 @@ async fn sell_what_is_over(scene: &Scene, backend: &Backend) -> (CouponId, Vec<C
             coupon_id: id,
             state: ResultState::Owned,
             hold_until: None,
-            ..row(scene, user, user as u16)
+            ..row(folder, user, user as u16)
         })
         .collect();
     for rows in rows.chunks(500) {
@@ -32,34 +32,34 @@ async fn offer_again(backend: &Backend, id: CouponId) -> Option<Stock> {
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_coupon_that_is_offered_again_has_its_holders_while_rows_move() {
-    let scene = Scene::new();
-    let backend = scene.open();
-    let (id, rows) = sell_what_is_over(&scene, &backend).await;
-    change(&scene, &backend, 5, 1).await;
+    let folder = DataFolder::new();
+    let backend = folder.open();
+    let (id, rows) = sell_what_is_over(&folder, &backend).await;
+    change(&folder, &backend, 5, 1).await;
     backend.growth.start_moving(CRAWLING, operator()).await.unwrap();
     assert_eq!(offer_again(&backend, id).await, Some(Stock { total: 5_000, sold: 1_999 }));
     backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
     finished(&backend).await;
-    assert_all_at_home(&scene, &backend, &rows).await;
+    assert_all_at_home(&folder, &backend, &rows).await;
     backend.lifecycle.close();
 }
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_coupon_that_is_offered_again_has_those_holders_too_whose_rows_have_left_and_cannot_arrive() {
-    let scene = Scene::new();
-    let backend = scene.open();
-    let (id, rows) = sell_what_is_over(&scene, &backend).await;
-    change(&scene, &backend, 5, 1).await;
+    let folder = DataFolder::new();
+    let backend = folder.open();
+    let (id, rows) = sell_what_is_over(&folder, &backend).await;
+    change(&folder, &backend, 5, 1).await;
     // A shard that takes none in; the same batch has arrived on others.
     let refuse = "CREATE TRIGGER full BEFORE INSERT ON arrivals BEGIN SELECT RAISE(ABORT, 'disk full'); END";
-    scene.db(3).execute_batch(refuse).unwrap();
+    folder.db(3).execute_batch(refuse).unwrap();
     backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
     assert!(trouble(&backend).await.contains("disk full"));
     let left = "SELECT COUNT(*) FROM leaving";
-    assert!(scene.db(0).query_row(left, [], |row| row.get::<_, i64>(0)).unwrap() > 0);
+    assert!(folder.db(0).query_row(left, [], |row| row.get::<_, i64>(0)).unwrap() > 0);
     assert_eq!(offer_again(&backend, id).await, Some(Stock { total: 5_000, sold: 1_999 }));
-    scene.db(3).execute_batch("DROP TRIGGER full").unwrap();
+    folder.db(3).execute_batch("DROP TRIGGER full").unwrap();
     finished(&backend).await;
-    assert_all_at_home(&scene, &backend, &rows).await;
+    assert_all_at_home(&folder, &backend, &rows).await;
     backend.lifecycle.close();
 }

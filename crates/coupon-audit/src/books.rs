@@ -91,8 +91,8 @@ impl Line {
     }
 
     /// The fault that it has by itself, given what main was told.
-    fn wrong(&self, told: Told<'_>) -> Option<String> {
-        let Told { positions, copied } = told;
+    fn wrong(&self, sources: LogSources<'_>) -> Option<String> {
+        let LogSources { positions, copied } = sources;
         let Self { operation, before, after, operator, .. } = self;
         let by = || format!("operation {operation} by {operator:?}");
         let direction = match *operation {
@@ -135,7 +135,7 @@ impl Line {
 
 /// The sources of main's log: how far it was told by outboxes, and which lines came with a copy.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Told<'a> {
+pub(super) struct LogSources<'a> {
     /// The position to which main has applied each shard's outbox.
     pub(super) positions: &'a [i64],
     /// The number of the last line that came with a copy of another data set; 0 where none did.
@@ -154,11 +154,11 @@ pub(super) struct Account {
 }
 
 /// Holds a coupon's lines against the law.
-pub(super) fn account(lines: &[Line], total: i64, remaining: i64, told: Told<'_>) -> Account {
+pub(super) fn account(lines: &[Line], total: i64, remaining: i64, sources: LogSources<'_>) -> Account {
     let mut account = Account::default();
     let (mut set, mut deducted) = (0, 0);
     for line in lines {
-        if let Some(wrong) = line.wrong(told) {
+        if let Some(wrong) = line.wrong(sources) {
             account.wrong.push(format!("line {}: {wrong}", line.id));
         }
         let taken = line.before - line.after;
@@ -229,8 +229,8 @@ fn is_path(lines: &[Line], end: i64) -> bool {
 mod tests {
     use super::*;
 
-    const fn outboxes(positions: &[i64]) -> Told<'_> {
-        Told { positions, copied: 0 }
+    const fn outboxes(positions: &[i64]) -> LogSources<'_> {
+        LogSources { positions, copied: 0 }
     }
 
     fn line(operation: i64, before: i64, after: i64, operator: &str, from: Option<(i64, i64)>) -> Line {
@@ -363,7 +363,7 @@ mod tests {
         for line in &mut lines {
             (line.shard, line.entry) = (None, None);
         }
-        let judged = |copied| account(&lines, 9, 4, Told { positions: &[0, 0], copied });
+        let judged = |copied| account(&lines, 9, 4, LogSources { positions: &[0, 0], copied });
         assert_eq!(judged(6), Account { sold_before: 5, ..Account::default() });
         let wrong = judged(2).wrong.join("; ");
         assert!(wrong.contains("line 3: operation 2 by \"grab\" names no shard"), "{wrong}");

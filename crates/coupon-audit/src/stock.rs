@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
-use super::books::{self, GIVEN_BACK, Line, Told};
+use super::books::{self, GIVEN_BACK, Line, LogSources};
 use super::ledger::Ledger;
 use super::scan::{Seen, Sold};
 use super::source::{Coupon, Entry, Parked, Shard, Snapshot, Sums};
@@ -78,14 +78,14 @@ fn read_log(
     let moved = snapshot.has_moved();
     let Snapshot { catalogue, shards, rows, copied_lines: copied, archives, .. } = snapshot;
     let positions: Vec<i64> = shards.iter().map(|shard| shard.position).collect();
-    let told = Told { positions: &positions, copied: *copied };
+    let sources = LogSources { positions: &positions, copied: *copied };
     let mut unlogged: Unlogged = sold.clone();
     untold.iter().for_each(|(of, rows)| *unlogged.entry(*of).or_default() -= rows);
     let mut accounts: HashMap<i64, (i64, Vec<String>)> = HashMap::new();
     let mut settle = |lines: &mut Vec<Line>| {
         let Some(id) = lines.first().map(|line| line.coupon) else { return };
         let (total, remaining) = catalogue.get(&id).map_or((0, 0), |coupon| (coupon.total, coupon.remaining));
-        let account = books::account(lines, total, remaining, told);
+        let account = books::account(lines, total, remaining, sources);
         for (shard, logged) in account.by_shard {
             *unlogged.entry((shard, id)).or_default() -= logged;
         }
@@ -111,7 +111,7 @@ fn read_log(
     for (&id, coupon) in &*catalogue {
         let (sold_before, mut wrong) = accounts
             .remove(&id)
-            .unwrap_or_else(|| (0, books::account(&[], coupon.total, coupon.remaining, told).wrong));
+            .unwrap_or_else(|| (0, books::account(&[], coupon.total, coupon.remaining, sources).wrong));
         if wrong.is_empty() {
             wrong.extend(other_shards(id, sold_before, shards, &unlogged));
         }

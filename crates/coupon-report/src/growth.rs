@@ -6,7 +6,7 @@ use coupon_measure::stats::{Estimate, estimate};
 use super::model::{Asked, Contestant, Figure, GrowthPart, GrowthRound, Part, Quantile};
 
 /// Everything that is told of the changes.
-pub(super) struct Told {
+pub(super) struct GrowthSummary {
     /// Facts, each under a word.
     pub(super) facts: Vec<(&'static str, String)>,
     /// Where rows moved otherwise than routing says: in how many rounds.
@@ -19,7 +19,7 @@ pub(super) struct Told {
 pub(super) const HEADS: [&str; 5] = ["", "before", "while rows move", "after", "while ÷ before"];
 
 /// What is told of a contestant; nothing where its layout was left alone.
-pub(super) fn told(contestant: &Contestant) -> Option<Told> {
+pub(super) fn told(contestant: &Contestant) -> Option<GrowthSummary> {
     let first = contestant.growths().next()?;
     let of = |figure: fn(&GrowthRound) -> Option<f64>| shown(contestant.growth(figure));
     let facts = vec![
@@ -52,7 +52,7 @@ pub(super) fn told(contestant: &Contestant) -> Option<Told> {
             format::counted(wrong as u64, "round")
         )
     });
-    Some(Told { facts, wrong, rows: rows(contestant) })
+    Some(GrowthSummary { facts, wrong, rows: rows(contestant) })
 }
 
 /// A text of the changes; where it is not the same in all rounds, as when other rooms were hot, each with the rounds that it is of.

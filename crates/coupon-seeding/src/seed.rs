@@ -34,8 +34,8 @@ pub fn seed(
     let began = Instant::now();
     let make = if reset { Folder::replace } else { Folder::create };
     let folder = make(dir, &strategy.layout(), strategy.shard_count())?;
-    let whose = Whose { place: dir.display().to_string(), dataset: folder.dataset().to_owned(), began };
-    let report = fill(embedded::bulk::Bulk::new(folder)?, whose, strategy, options, progress)?;
+    let new = NewDataSet { place: dir.display().to_string(), dataset: folder.dataset().to_owned(), began };
+    let report = fill(embedded::bulk::Bulk::new(folder)?, new, strategy, options, progress)?;
     if options.room_index {
         room_index::in_folder(dir, progress)?;
     }
@@ -43,7 +43,7 @@ pub fn seed(
 }
 
 /// The data set being made, and since when.
-pub(crate) struct Whose {
+pub(crate) struct NewDataSet {
     pub(crate) place: String,
     pub(crate) dataset: String,
     pub(crate) began: Instant,
@@ -51,12 +51,12 @@ pub(crate) struct Whose {
 
 pub(crate) fn fill(
     sink: impl Sink,
-    whose: Whose,
+    new: NewDataSet,
     strategy: &dyn ShardingStrategy,
     options: &SeedOptions,
     progress: &mut dyn Progress,
 ) -> Result<SeedReport> {
-    let Whose { place, dataset, began } = whose;
+    let NewDataSet { place, dataset, began } = new;
     let mut load = Load { sink, next_log: 1, progress };
     load.catalogue(options)?;
     let catalogue_took = began.elapsed();

@@ -14,7 +14,7 @@ use crate::world::World;
 
 /// A clear answer that a user got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct ClearAnswer {
     pub(crate) user: u64,
     pub(crate) coupon: u64,
     /// The result that they hold; none if they were refused.
@@ -27,7 +27,7 @@ pub(crate) struct Told {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Heard {
     /// Of their grabs.
-    pub(crate) told: Vec<Told>,
+    pub(crate) told: Vec<ClearAnswer>,
     /// Of the steps of their results: how each stands.
     pub(crate) states: Vec<(ResultId, ResultState)>,
     /// What was not as they had been told.
@@ -107,11 +107,11 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// An acknowledged grab is stored, as it was told.
-    fn told(&self, told: &[Told], broken: &mut Vec<String>) {
+    fn told(&self, told: &[ClearAnswer], broken: &mut Vec<String>) {
         let rows: BTreeMap<ResultId, &CouponResult> =
             self.rows.iter().map(|row| (row.result_id, *row)).collect();
         let mut answers = BTreeMap::new();
-        for Told { user, coupon, id, request } in told {
+        for ClearAnswer { user, coupon, id, request } in told {
             let Some(id) = id else { continue };
             let first = request.map(|request| *answers.entry((user, coupon, request)).or_insert(id));
             if first.is_some_and(|first| first != id) {

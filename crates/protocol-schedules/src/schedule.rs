@@ -12,7 +12,7 @@ use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::check::{Heard, Told, broken};
+use crate::check::{ClearAnswer, Heard, broken};
 use crate::inject::inject;
 use crate::memory::State;
 use crate::plan::{HEALED_MS, OFFERS, PROCESSES, Plan, SHARDS};
@@ -139,8 +139,8 @@ async fn play_here(plan: &Plan, written: bool) -> Played {
 }
 
 /// What users were told, each once.
-fn distinct(told: &[Told]) -> Vec<Told> {
-    let mut distinct: Vec<Told> = Vec::new();
+fn distinct(told: &[ClearAnswer]) -> Vec<ClearAnswer> {
+    let mut distinct: Vec<ClearAnswer> = Vec::new();
     for told in told {
         if !distinct.contains(told) {
             distinct.push(*told);

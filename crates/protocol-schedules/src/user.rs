@@ -12,7 +12,7 @@ use coupon_store::Changed;
 use coupon_store::servers::seam::Terms;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::check::{Heard, Told};
+use crate::check::{ClearAnswer, Heard};
 use crate::plan::{PROCESSES, Wish};
 use crate::process::wished;
 use crate::schedule::Processes;
@@ -78,8 +78,8 @@ impl User {
 
     /// Asks once more for what they were told that they have, when everything has settled; until there is a clear answer.
     /// Says what is otherwise.
-    pub(crate) async fn hears_otherwise(&self, told: &Told) -> Option<String> {
-        let Told { user, coupon, id, request } = *told;
+    pub(crate) async fn hears_otherwise(&self, told: &ClearAnswer) -> Option<String> {
+        let ClearAnswer { user, coupon, id, request } = *told;
         let (id, terms) = (id?, self.of(coupon)?);
         // Where requests have names, another's result was told of; without one, a result counts as long as it takes stock.
         let live = || {
@@ -124,7 +124,7 @@ impl User {
             Answer::Duplicate(id) => (Some(id), None),
             answer => (granted(answer), request),
         };
-        let told = Told { user: wish.user, coupon: wish.coupon, id, request };
+        let told = ClearAnswer { user: wish.user, coupon: wish.coupon, id, request };
         self.heard.borrow_mut().told.push(told);
         Some(answer)
     }

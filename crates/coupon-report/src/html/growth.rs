@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::marks::name;
 use super::table::{heads, named_row, scrolling};
 use crate::Report;
-use crate::growth::{HEADS, Told, told};
+use crate::growth::{GrowthSummary, HEADS, told};
 use crate::model::Contestant;
 
 /// True if the layout of any contestant was to be changed.
@@ -43,7 +43,7 @@ fn card(report: &Report, contestant: &Contestant) -> Markup {
     }
 }
 
-fn facts(told: &Told, contestant: &str) -> Markup {
+fn facts(told: &GrowthSummary, contestant: &str) -> Markup {
     html! {
         dl { @for (word, fact) in &told.facts { dt { (word) } dd { (fact) } } }
         @if let Some(wrong) = &told.wrong { p.bad { "Not as predicted: " (wrong) "." } }

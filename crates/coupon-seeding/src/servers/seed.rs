@@ -8,7 +8,7 @@ use coupon_store::servers::bulk::Bulk;
 use coupon_store::settings::ServersSettings;
 
 use super::room_index::build;
-use crate::seed::{Whose, fill};
+use crate::seed::{NewDataSet, fill};
 use crate::{Progress, SeedOptions, SeedReport, room_index};
 
 /// Fills a strategy's databases on servers with the same data.
@@ -26,8 +26,8 @@ pub fn seed_servers(
     options.check()?;
     let began = Instant::now();
     let bulk = Bulk::begin(settings, strategy, reset)?;
-    let whose = Whose { place: bulk.place(), dataset: bulk.dataset().to_owned(), began };
-    let report = fill(bulk, whose, strategy, options, progress)?;
+    let new = NewDataSet { place: bulk.place(), dataset: bulk.dataset().to_owned(), began };
+    let report = fill(bulk, new, strategy, options, progress)?;
     if options.room_index {
         room_index::on_stage(progress, |told| build(settings, Some(strategy.name()), told))?;
     }

@@ -107,7 +107,7 @@ pub(crate) fn agreed(setting: bool, recorded: Option<RoomPlaces>) -> anyhow::Res
 
 /// The text of an entry that tells of these rows as they are now.
 pub(crate) fn entry(rows: &[CouponResult]) -> serde_json::Result<String> {
-    serde_json::to_string(&rows.iter().map(|row| Told(*row)).collect::<Vec<_>>())
+    serde_json::to_string(&rows.iter().map(|row| EntryRow(*row)).collect::<Vec<_>>())
 }
 
 /// The rows that an entry tells of.
@@ -120,9 +120,9 @@ pub fn rows(entry: &str) -> anyhow::Result<Vec<CouponResult>> {
 }
 
 /// A row in an entry.
-struct Told(CouponResult);
+struct EntryRow(CouponResult);
 
-impl Serialize for Told {
+impl Serialize for EntryRow {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let row = &self.0;
         let plain = [

@@ -160,7 +160,7 @@ impl Recorder {
                 self.step_answered(request, result, status, body)
             }
             _ if request.endpoint == Endpoint::Grab => {
-                let told = Told::of(status, body);
+                let told = ReadAnswer::of(status, body);
                 next = told.then(request);
                 refused = matches!(told.outcome, GrabOutcome::Refused(Refusal::Decided(_)));
                 add(self.latency_of(told.outcome), latency);
@@ -223,8 +223,8 @@ impl Recorder {
         read_answered(request.endpoint, status, body)
     }
 
-    fn grab_answered(&mut self, request: &Request, told: Told) -> Result<Plan, String> {
-        let Told { outcome, held, .. } = told;
+    fn grab_answered(&mut self, request: &Request, told: ReadAnswer) -> Result<Plan, String> {
+        let ReadAnswer { outcome, held, .. } = told;
         self.remember(request, outcome, held);
         match outcome {
             GrabOutcome::Granted { .. } | GrabOutcome::Refused(Refusal::Decided(_)) => Ok(None),
@@ -353,7 +353,7 @@ fn read_answered(endpoint: Endpoint, status: u16, body: &[u8]) -> Result<Plan, S
 
 /// The answer to a grab, as its client understands it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Told {
+struct ReadAnswer {
     outcome: GrabOutcome,
     /// The result that the user is said to hold already.
     held: Option<i64>,
@@ -361,7 +361,7 @@ struct Told {
     state: Option<ResultState>,
 }
 
-impl Told {
+impl ReadAnswer {
     const fn plain(outcome: GrabOutcome) -> Self {
         Self { outcome, held: None, state: None }
     }

@@ -8,9 +8,9 @@ const PAUSE: Duration = Duration::from_millis(40);
 #[test]
 fn only_status_one_with_an_id_is_granted() {
     let granted = br#"{"grab_status":1,"fail_reason":null,"result_id":"42"}"#;
-    assert_eq!(Told::of(200, granted), Told::plain(GrabOutcome::Granted { result_id: 42 }));
+    assert_eq!(ReadAnswer::of(200, granted), ReadAnswer::plain(GrabOutcome::Granted { result_id: 42 }));
     for body in [&br#"{"grab_status":1,"result_id":null}"#[..], b"{}", b"<html>", br#"{"grab_status":0}"#] {
-        assert_eq!(Told::of(200, body).outcome, GrabOutcome::Unknown(Unknown::Unreadable));
+        assert_eq!(ReadAnswer::of(200, body).outcome, GrabOutcome::Unknown(Unknown::Unreadable));
     }
 }
 
@@ -18,15 +18,15 @@ fn only_status_one_with_an_id_is_granted() {
 fn a_duplicate_names_the_result_that_the_user_holds() {
     let duplicate = br#"{"grab_status":0,"fail_reason":"duplicate","result_id":"42"}"#;
     let outcome = GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate));
-    assert_eq!(Told::of(200, duplicate), Told { held: Some(42), ..Told::plain(outcome) });
+    assert_eq!(ReadAnswer::of(200, duplicate), ReadAnswer { held: Some(42), ..ReadAnswer::plain(outcome) });
 }
 
 #[test]
 fn a_refusal_by_status_is_certain_only_below_500() {
-    assert_eq!(Told::of(404, b"").outcome, GrabOutcome::Refused(Refusal::Status(404)));
-    assert_eq!(Told::of(429, b"").outcome, GrabOutcome::Refused(Refusal::Status(429)));
-    assert_eq!(Told::of(503, b"").outcome, GrabOutcome::Unknown(Unknown::Status(503)));
-    assert_eq!(Told::of(500, b"").outcome, GrabOutcome::Unknown(Unknown::Status(500)));
+    assert_eq!(ReadAnswer::of(404, b"").outcome, GrabOutcome::Refused(Refusal::Status(404)));
+    assert_eq!(ReadAnswer::of(429, b"").outcome, GrabOutcome::Refused(Refusal::Status(429)));
+    assert_eq!(ReadAnswer::of(503, b"").outcome, GrabOutcome::Unknown(Unknown::Status(503)));
+    assert_eq!(ReadAnswer::of(500, b"").outcome, GrabOutcome::Unknown(Unknown::Status(500)));
 }
 
 #[test]

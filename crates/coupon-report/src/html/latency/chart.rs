@@ -4,7 +4,7 @@ use coupon_measure::format;
 use coupon_measure::stats::{Estimate, estimate};
 use maud::{Markup, html};
 
-use super::whose::Whose;
+use super::subject::Subject;
 use crate::Report;
 use crate::html::marks::{colour, dash, mark};
 use crate::html::svg::{LogScale, WIDTH, anchor, data, drawing, panel, px, short, tick};
@@ -21,17 +21,17 @@ const MARKED: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 99.99];
 
 /// A contestant's curve: percentile and milliseconds.
 struct Curve<'a> {
-    whose: Whose<'a>,
+    subject: Subject<'a>,
     contestant: &'a Contestant,
     points: Vec<(f64, f64)>,
 }
 
 impl<'a> Curve<'a> {
     /// The median over rounds at each percentile that most of them reach.
-    fn of(report: &Report, contestant: &'a Contestant, whose: Whose<'a>) -> Self {
+    fn of(report: &Report, contestant: &'a Contestant, subject: Subject<'a>) -> Self {
         let percentiles = &report.meta.curve_percentiles;
         let rounds: Vec<Vec<(f64, f64)>> =
-            contestant.rounds.iter().filter_map(|round| whose.points(round, percentiles)).collect();
+            contestant.rounds.iter().filter_map(|round| subject.points(round, percentiles)).collect();
         let longest = rounds.iter().max_by_key(|points| points.len());
         let median = |(at, (percentile, _)): (usize, &(f64, f64))| {
             let values: Vec<f64> = rounds.iter().filter_map(|points| Some(points.get(at)?.1)).collect();
@@ -39,11 +39,11 @@ impl<'a> Curve<'a> {
             estimate(&values).filter(|of| most && of.median > 0.0).map(|of| (*percentile, of.median))
         };
         let points = longest.into_iter().flatten().enumerate().map_while(median).collect();
-        Self { whose, contestant, points }
+        Self { subject, contestant, points }
     }
 
     fn summary(&self, quantile: Quantile) -> Option<&'a Estimate> {
-        self.contestant.summary(&self.whose.metric(quantile))?.estimate.as_ref()
+        self.contestant.summary(&self.subject.metric(quantile))?.estimate.as_ref()
     }
 }
 
@@ -66,10 +66,10 @@ impl Across {
 }
 
 /// The chart of one endpoint or scenario.
-pub(super) fn chart(report: &Report, whose: Whose<'_>, id: &str) -> Markup {
+pub(super) fn chart(report: &Report, subject: Subject<'_>, id: &str) -> Markup {
     let curves: Vec<Curve<'_>> =
-        report.contestants.iter().map(|contestant| Curve::of(report, contestant, whose)).collect();
-    let caption = html! { (whose.name()) small { (whose.part(report)) } };
+        report.contestants.iter().map(|contestant| Curve::of(report, contestant, subject)).collect();
+    let caption = html! { (subject.name()) small { (subject.part(report)) } };
     let whiskers = curves
         .iter()
         .flat_map(|curve| [Quantile::P50, Quantile::P99].into_iter().filter_map(|of| curve.summary(of)));
@@ -84,7 +84,7 @@ pub(super) fn chart(report: &Report, whose: Whose<'_>, id: &str) -> Markup {
         (axes(scale, across))
         @for (at, curve) in curves.iter().enumerate() { (draw(report, curve, scale, across, at)) }
     };
-    let title = format!("Latency of {} by percentile", whose.name());
+    let title = format!("Latency of {} by percentile", subject.name());
     panel(
         &caption,
         &html! {

@@ -1,12 +1,12 @@
 //! Latency as curves over percentiles: how long the slowest one in two, in ten, in a hundred takes.
 
 mod chart;
-mod whose;
+mod subject;
 
 use maud::{Markup, html};
 
 use self::chart::chart;
-use self::whose::Whose;
+use self::subject::Subject;
 use super::marks::legend;
 use super::shapes;
 use crate::Report;
@@ -31,12 +31,12 @@ pub(super) fn section(report: &Report) -> Markup {
                 h3 { "By scenario" }
                 p.key { "All that one kind of user asks, taken together: what these users wait for." }
                 div.panels { @for (at, name) in scenarios.iter().enumerate() {
-                    (chart(report, Whose::Scenario(name), &format!("scenario-{at}")))
+                    (chart(report, Subject::Scenario(name), &format!("scenario-{at}")))
                 } }
                 h3 { "By endpoint" }
             }
             div.panels { @for (at, key) in endpoints_of(&report.contestants).iter().enumerate() {
-                (chart(report, Whose::Endpoint(key), &format!("endpoint-{at}")))
+                (chart(report, Subject::Endpoint(key), &format!("endpoint-{at}")))
             } }
             (shapes::section(report))
         }

@@ -10,7 +10,7 @@ use coupon_core::{ShardId, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Delivery, Told, entries, position, reached};
+use super::{Delivery, IndexProgress, entries, position, reached};
 use crate::Unavailable;
 use crate::clock::Clock;
 use crate::embedded::hand_over::{WriterHandle, on_blocking};
@@ -30,7 +30,7 @@ pub(in crate::embedded) struct Source {
     pub(in crate::embedded) shard: ShardId,
     /// A connection that reads.
     pub(in crate::embedded) db: Connection,
-    pub(in crate::embedded) told: Arc<Told>,
+    pub(in crate::embedded) told: Arc<IndexProgress>,
     pub(in crate::embedded) state: Arc<ShardState>,
 }
 

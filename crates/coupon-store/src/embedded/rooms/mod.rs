@@ -25,7 +25,7 @@ use crate::statements::COLUMNS;
 
 /// How far a shard has written entries, and how far the index has them.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct IndexProgress {
     /// The last entry that is committed.
     last: AtomicI64,
     /// The last entry that each shard of the index has.
@@ -35,7 +35,7 @@ pub(super) struct Told {
 /// A writer's part in telling the index.
 pub(super) struct Telling {
     places: RoomPlaces,
-    pub(super) told: Arc<Told>,
+    pub(super) told: Arc<IndexProgress>,
     /// The last entry that was taken away here, for each shard of the index.
     forgotten: Vec<i64>,
 }
@@ -47,7 +47,7 @@ impl Telling {
         let forgotten: Vec<i64> = all.iter().map(|reached| reached.forgotten).collect();
         let last = all.iter().map(|reached| reached.last).max().unwrap_or(0);
         let taken = forgotten.iter().copied().map(AtomicI64::new).collect();
-        Ok(Self { places, told: Arc::new(Told { last: AtomicI64::new(last), taken }), forgotten })
+        Ok(Self { places, told: Arc::new(IndexProgress { last: AtomicI64::new(last), taken }), forgotten })
     }
 
     /// Writes what the index is to be told of these rows, within a transaction, and takes away what it has.

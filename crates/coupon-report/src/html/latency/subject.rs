@@ -8,14 +8,14 @@ use crate::model::{Metric, Quantile, Round};
 
 /// Those that ask for one thing, or those that one kind of user makes.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Whose<'a> {
+pub(super) enum Subject<'a> {
     /// The requests to an endpoint, by its key.
     Endpoint(&'a str),
     /// The requests of a scenario, by its name.
     Scenario(&'a str),
 }
 
-impl<'a> Whose<'a> {
+impl<'a> Subject<'a> {
     pub(super) fn name(self) -> &'a str {
         match self {
             Self::Endpoint(key) => endpoints::name(key),
@@ -100,12 +100,15 @@ mod tests {
         };
         let mix = vec![part("normal", &[("stock", 0.1), ("grab", 0.3)]), part("hot", &[("grab", 0.6)])];
         let report = Report::new(Meta { mix, ..Meta::default() }, Vec::new());
-        assert_eq!(Whose::Scenario("normal").part(&report), "40 % of all requests: grab 75 % and stock 25 %");
         assert_eq!(
-            Whose::Endpoint("grab").part(&report),
+            Subject::Scenario("normal").part(&report),
+            "40 % of all requests: grab 75 % and stock 25 %"
+        );
+        assert_eq!(
+            Subject::Endpoint("grab").part(&report),
             "90 % of all requests: 30 % from normal and 60 % from hot"
         );
-        assert_eq!(Whose::Endpoint("stock").part(&report), "10 % of all requests, from scenario normal");
-        assert_eq!(Whose::Scenario("unheard of").part(&report), "ms");
+        assert_eq!(Subject::Endpoint("stock").part(&report), "10 % of all requests, from scenario normal");
+        assert_eq!(Subject::Scenario("unheard of").part(&report), "ms");
     }
 }

@@ -243,7 +243,7 @@ fn key_figure(
         Some(match (verdict.call, &verdict.ratio) {
             (Call::TooFewRounds | Call::Withheld, _) => format!("{} {shown} so far", other.name),
             (Call::Difference, Some(ratio)) => {
-                // Of whoever is better, how many times.
+                // Of the better one, how many times.
                 let a_over_b = verdict.better.as_ref() == Some(&verdict.a);
                 let as_it_is = a_over_b == metric.more_is_better();
                 let ratio = if as_it_is { ratio.clone() } else { super::inverse(ratio) };

@@ -1,7 +1,7 @@
 //! Doubts: reasons for which figures allow no verdict, or a contestant leads in nothing.
 //!
-//! They come before every comparison. A figure whose limit was the load says nothing of a service, however sure it is; and whoever
-//! fails or refuses more than others does less work, which is no merit.
+//! They come before every comparison. A figure whose limit was the load says nothing of a service, however sure it is; and a
+//! contestant that fails or refuses more than others does less work, which is no merit.
 
 use coupon_measure::format::{self, count, number, percent};
 use coupon_measure::stats::estimate;

@@ -115,7 +115,7 @@ pub struct CouponChangeRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 1_000_000_000, multiple_of = 0.01)]
     pub min_purchase: Option<f64>,
-    /// The number of coupons in all. Below what is sold, nothing more is sold, and nobody loses theirs.
+    /// The number of coupons in all. Below what is sold, nothing more is sold, and no user loses theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 1_500, minimum = 0, maximum = 2_147_483_647)]
     pub total_stock: Option<u32>,

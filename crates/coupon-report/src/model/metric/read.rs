@@ -100,7 +100,7 @@ fn mean(round: &Round) -> Figure {
     for (name, endpoint) in &round.endpoints {
         match &endpoint.mean_ms {
             Reading::Known(mean) => sum += mean * endpoint.requests as f64,
-            // One kind that is left out would make whoever fails it look fast.
+            // One kind that is left out would make a contestant that fails it look fast.
             Reading::Unknown(why) => return Figure::unknown(format!("{}: {why}", endpoints::name(name))),
         }
         requests += endpoint.requests as f64;

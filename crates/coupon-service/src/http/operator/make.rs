@@ -204,7 +204,7 @@ pub(in crate::http) async fn coupon_change(
 
 /// End a coupon early
 ///
-/// Its window closes now; whoever has one keeps it. One that is over already stays as it is. One that has not begun can only be
+/// Its window closes now; users who have one keep it. One that is over already stays as it is. One that has not begun can only be
 /// withdrawn.
 #[utoipa::path(
     post,
@@ -236,7 +236,7 @@ pub(in crate::http) async fn coupon_end(
 
 /// Withdraw a coupon
 ///
-/// Nobody grabs it until its `status` is 1 again; whoever has one keeps it.
+/// It cannot be grabbed until its `status` is 1 again; users who have one keep it.
 #[utoipa::path(
     post,
     path = "/admin/coupons/{coupon_id}/withdraw",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use coupon_core::ResultId;
+use coupon_core::{ResultId, ShardingStrategy as _};
 use rusqlite::Connection;
 
 use super::Options;

@@ -114,6 +114,19 @@ impl Work {
         work
     }
 
+    /// True if there are tasks and nothing else. They find the inbox as it is, and sort it in themselves where they need that: it
+    /// takes long, and there are many of them.
+    pub(super) fn is_only_tasks(&self) -> bool {
+        let Self { rows, stored, changes, tables, markers, tasks, contradicting, stop, .. } = self;
+        let nothing_to_store = rows.is_empty() && stored.is_empty() && contradicting.is_empty();
+        !tasks.is_empty()
+            && nothing_to_store
+            && changes.is_empty()
+            && tables.is_empty()
+            && markers.is_empty()
+            && !stop
+    }
+
     /// True if a result is among those to be stored.
     pub(super) fn brings(&self, id: ResultId) -> bool {
         self.rows.iter().any(|row| row.result.result_id == id)
@@ -131,5 +144,30 @@ impl Work {
             Message::Task(task) => self.tasks.push(task),
             Message::Stop => self.stop = true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    fn gathered(messages: impl IntoIterator<Item = Message>) -> Work {
+        let (sender, receiver) = channel();
+        messages.into_iter().for_each(|message| sender.send(message).unwrap());
+        Work::gather(receiver.recv().unwrap(), &receiver)
+    }
+
+    #[test]
+    fn tasks_have_the_inbox_sorted_in_only_where_something_else_comes_before_them() {
+        let task = || Message::Task(Task(Box::new(|_| ())));
+        let tables = Message::MakeTables { tables: vec![TableId::Single] };
+        let store = Message::Store { rows: Vec::new(), handed_over: Instant::now(), answer: Answer::to_nobody() };
+        assert!(gathered([task()]).is_only_tasks());
+        for before in [tables, store, Message::Stop] {
+            assert!(!gathered([before, task()]).is_only_tasks());
+        }
+        assert!(!Work::default().is_only_tasks(), "nothing came for a while: all of it is sorted in");
     }
 }

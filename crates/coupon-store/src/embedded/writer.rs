@@ -125,8 +125,14 @@ impl Writer {
             let cpu = thread_cpu();
             if let Some(mut work) = work {
                 stop = work.stop;
+                let only_tasks = work.is_only_tasks() && self.retry.is_empty();
                 let tasks = std::mem::take(&mut work.tasks);
-                self.work(work);
+                if only_tasks {
+                    self.turn_over_if_due(0);
+                    self.sort_slice_in();
+                } else {
+                    self.work(work);
+                }
                 tasks.into_iter().for_each(|Task(task)| task(&mut self));
             }
             self.expire();
@@ -176,11 +182,7 @@ impl Writer {
                 .changes
                 .iter()
                 .any(|(_, change, _)| self.state.may_be_on_its_way(change.id) || work.brings(change.id));
-        let due = self.inbox.rows.len() + work.rows.len() >= self.inbox_max / 2
-            || self.inbox.since.is_some_and(|since| since.elapsed() >= INBOX_WAIT);
-        if due && self.inbox.sorting.is_empty() {
-            self.inbox.turn_over();
-        }
+        self.turn_over_if_due(work.rows.len());
         let roomy = self.inbox.len() + work.rows.len() < self.inbox_max;
         let parked = !self.parked.is_empty()
             && work.rows.iter().any(|row| self.parked.contains(&row.result.result_id));
@@ -191,6 +193,15 @@ impl Writer {
             self.sort_slice_in();
         } else {
             self.commit_to_tables(work);
+        }
+    }
+
+    /// Begins to sort in what the inbox has gathered, if with so many more it is enough, or for long enough.
+    fn turn_over_if_due(&mut self, more: usize) {
+        let due = self.inbox.rows.len() + more >= self.inbox_max / 2
+            || self.inbox.since.is_some_and(|since| since.elapsed() >= INBOX_WAIT);
+        if due && self.inbox.sorting.is_empty() {
+            self.inbox.turn_over();
         }
     }
 

@@ -1,11 +1,12 @@
 //! Retires old results of files, on a thread beside the writers, which alone change their files: grabs go on meanwhile.
 
+mod archiver;
 mod change;
 mod part;
 mod steps;
 
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle, sleep};
+use std::sync::Arc;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use coupon_core::catalogue_change::Operator;
@@ -14,6 +15,8 @@ use rusqlite::Connection;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
+pub(super) use self::archiver::Archiver;
+use self::archiver::{Answer, answer, goes_on, stopping};
 pub(super) use self::change::end_for_good;
 pub(super) use self::part::Part;
 use self::part::{Going, live};
@@ -35,79 +38,6 @@ const LATE_MS: i64 = 60_000;
 /// The wait after a step beside grabs, in the time that it took: the disk and the writer are the grabs' meanwhile.
 const REST: u32 = 3;
 
-type Answer = oneshot::Sender<Result<Archive, ChangeError>>;
-
-/// The last archive, and the thread that it runs on.
-#[derive(Default)]
-pub(super) struct Archiver(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    last: Option<Archive>,
-    thread: Option<JoinHandle<()>>,
-    /// True once the backend closes: what is under way ends, and no other is begun.
-    closed: bool,
-}
-
-impl Archiver {
-    /// True while results are being archived.
-    pub(super) fn runs(&self) -> bool {
-        lock(&self.0).last.as_ref().is_some_and(|archive| archive.runs)
-    }
-
-    /// Ends what is under way, between two of its steps.
-    pub(super) fn close(&self) {
-        let thread = {
-            let mut state = lock(&self.0);
-            state.closed = true;
-            state.thread.take()
-        };
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that archives results panicked");
-        }
-    }
-
-    fn is_closed(&self) -> bool {
-        lock(&self.0).closed
-    }
-
-    /// Starts a thread for an archive, unless another one is under way. It is given what was the last one before.
-    fn start(
-        &self,
-        begun: Archive,
-        run: impl FnOnce(Option<Archive>) + Send + 'static,
-    ) -> Result<(), ChangeError> {
-        let mut state = lock(&self.0);
-        if let Some(running) = state.last.as_ref().filter(|archive| archive.runs) {
-            return refused(format!(
-                "results of the days before {} are being archived already: wait for its end",
-                running.before
-            ));
-        }
-        if state.closed {
-            return Err(stopping().into());
-        }
-        let before = state.last.replace(begun);
-        let given = before.clone();
-        match thread::Builder::new().name("archive".to_owned()).spawn(move || run(given)) {
-            Ok(thread) => state.thread = Some(thread),
-            Err(error) => {
-                state.last = before;
-                return Err(Unavailable::new("this process", error).into());
-            }
-        }
-        Ok(())
-    }
-
-    fn set(&self, archive: Option<Archive>) {
-        lock(&self.0).last = archive;
-    }
-}
-
-fn stopping() -> Unavailable {
-    Unavailable::new("this process", "it is stopping")
-}
-
 /// Retires results of a folder.
 pub(super) struct FileArchiving(Arc<Site>);
 
@@ -117,6 +47,14 @@ struct Site {
     /// The room index, if there is one, and what keeps it up.
     index: Option<RoomPlaces>,
     carriers: Arc<Carriers>,
+}
+
+impl Site {
+    /// Lets coupons that are over be on offer again, where no results of them have been archived.
+    fn end(&self) {
+        // Without an applier the process is stopping.
+        let _ = self.shared.to_main.archive_blocking(ArchiveStep::End);
+    }
 }
 
 impl FileArchiving {
@@ -142,8 +80,14 @@ impl Archiving for FileArchiving {
             retired: Retired::default(),
             trouble: None,
         };
-        let job = Job { site: Arc::clone(&self.0), operator, pace, archive: archive.clone() };
-        let started = self.0.shared.archiver.start(archive, move |last| job.run(last, reply));
+        let (site, job) = (Arc::clone(&self.0), Arc::clone(&self.0));
+        let job = Job { site: job, operator, pace, archive: archive.clone() };
+        let started = self.0.shared.archiver.start(
+            archive,
+            reply,
+            move || site.end(),
+            move |last, reply| job.run(last, reply),
+        );
         Box::pin(async move {
             started?;
             answer.await.map_err(|_| Unavailable::new("this process", "an archive was cut short"))?
@@ -151,7 +95,7 @@ impl Archiving for FileArchiving {
     }
 
     fn last(&self) -> Option<Archive> {
-        lock(&self.0.shared.archiver.0).last.clone()
+        self.0.shared.archiver.last()
     }
 }
 
@@ -164,22 +108,21 @@ struct Job {
 }
 
 impl Job {
-    fn run(mut self, last: Option<Archive>, reply: Answer) {
+    fn run(mut self, last: Option<Archive>, reply: &mut Option<Answer>) {
         let (before, operator) = (self.archive.before, self.archive.operator.clone());
         let going = match self.prepare() {
             Ok(going) => going,
             Err(error) => {
-                self.end();
+                self.site.end();
                 self.site.shared.archiver.set(last);
-                drop(reply.send(Err(error)));
+                answer(reply, Err(error));
                 return;
             }
         };
         tracing::info!(%before, operator, rows = self.archive.rows, "old results are archived");
-        // Whoever asked may have left: it goes on all the same.
-        drop(reply.send(Ok(self.archive.clone())));
+        answer(reply, Ok(self.archive.clone()));
         let done = self.retire(&Arc::new(going)).and_then(|()| Ok(self.main_knows()?));
-        self.end();
+        self.site.end();
         let Retired { rows_dropped, rows_deleted, .. } = self.archive.retired;
         match &done {
             Ok(()) => {
@@ -190,19 +133,12 @@ impl Job {
             }
         }
         self.archive.runs = false;
-        self.archive.trouble =
-            done.err().map(|error| format!("{error}; what has gone has gone, and another archive goes on"));
+        self.archive.trouble = done.err().map(goes_on);
         self.tell();
     }
 
     fn tell(&self) {
         self.site.shared.archiver.set(Some(self.archive.clone()));
-    }
-
-    /// Lets coupons that are over be on offer again, where no results of them have been archived.
-    fn end(&self) {
-        // Without an applier the process is stopping.
-        let _ = self.site.shared.to_main.archive_blocking(ArchiveStep::End);
     }
 
     /// Waits until main knows of everything that has gone.

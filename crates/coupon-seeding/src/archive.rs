@@ -34,11 +34,11 @@ impl Deref for ArchiveReport {
 /// Retires the results of all days before `before` from a folder that no service has. `of_layout` makes the strategy of its layout
 /// line: the folder is opened as a service would open it, which goes on with what was cut short.
 ///
-/// `clock` decides which coupons may still be on offer: their results hold their stock, and are not to be retired.
+/// `clock` decides which coupons are over for a day: until then their results answer who asks again, and are not to be retired.
 ///
 /// # Errors
 /// When the folder cannot be opened, rows of it are being moved, a shard has parked results, or a result to be retired is of a
-/// coupon still on offer; then nothing is retired.
+/// coupon that is not over for a day; then nothing is retired.
 pub fn archive(
     dir: &Path,
     of_layout: impl FnOnce(&str) -> Result<Arc<dyn ShardingStrategy>>,

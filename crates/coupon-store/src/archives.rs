@@ -4,14 +4,15 @@
 //! batch. Either way the stock goes with the rows that still take it: a coupon's total falls by what was retired of these,
 //! so that total − remaining = live rows still holds, and two stock logs say so. Rows that gave their stock back go without
 //! a word. Rows that are held stay: what becomes of them is not known yet. So do those that gave their stock back within the hour and
-//! name their request: who asks again is answered by them. Where a row that takes stock is of a coupon whose end has not come,
-//! withdrawn or not, nothing is retired: it may be on offer again, and its rows say who holds it.
+//! name their request: who asks again is answered by them. Where a row that takes stock is of a coupon whose end was less than a day
+//! ago, or has not come, withdrawn or not, nothing is retired: who was granted it and asks again is answered by its rows, and before
+//! its end it may be on offer again.
 //!
 //! The rows leave and the shard's outbox gets its entry in one transaction, as with grabs, so that a crash at any
 //! point leaves a data set whose books balance; the next archive finishes what was begun.
 //!
 //! Before the first result of a coupon goes, an archive takes the coupon out of sale for good, by a change of the catalogue
-//! as operators make them: one transaction, which takes its turn with theirs. It is made only where the coupon's end has come.
+//! as operators make them: one transaction, which takes its turn with theirs. It is made only where the coupon's end was a day ago.
 //! Whoever moves the end before that stops the archive, and whoever wants to move it afterwards is refused.
 
 use std::thread::sleep;
@@ -22,6 +23,7 @@ use coupon_core::books::{ARCHIVE, REBUILD};
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponId, Day, RESULT_ID_EPOCH, ResultId, Timestamp};
 
+use super::terms::ASKED_ABOUT_MS;
 use super::{Backend, ChangeError, LocalFuture};
 
 /// The time between two looks at an archive that is waited for.
@@ -125,9 +127,9 @@ pub fn first_id(day: Day) -> anyhow::Result<i64> {
     Ok(first.with_context(|| format!("no result is as late as {day}"))?.number())
 }
 
-/// A coupon whose end has not come.
+/// A coupon whose results may not go yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotOver {
+pub struct NotYet {
     /// The coupon.
     pub coupon: CouponId,
     /// Its end.
@@ -148,22 +150,25 @@ pub(crate) fn is_archived(coupon: CouponId) -> String {
     )
 }
 
-/// The first of these coupons whose end has not come at that moment: one that is withdrawn may be on offer again. The columns
-/// are the coupon and its end.
-pub(crate) fn not_over(coupons: &[CouponId], now: Timestamp) -> String {
+/// The last to end of those among these coupons whose results may not go yet at that moment. The columns are the coupon and its
+/// end.
+pub(crate) fn not_yet(coupons: &[CouponId], now: Timestamp) -> String {
     let listed: Vec<String> = coupons.iter().map(ToString::to_string).collect();
     format!(
-        "SELECT coupon_id, end_time FROM coupons WHERE coupon_id IN ({}) AND end_time > {} ORDER BY coupon_id LIMIT 1",
+        "SELECT coupon_id, end_time FROM coupons WHERE coupon_id IN ({}) AND end_time > {} \
+         ORDER BY end_time DESC, coupon_id LIMIT 1",
         listed.join(","),
-        now.millis()
+        now.millis() - ASKED_ABOUT_MS
     )
 }
 
-/// The reason to retire nothing: a coupon may be on offer until its end.
+/// The reason to retire nothing, with the time from which that is otherwise.
 #[must_use]
-pub fn still_on_offer(NotOver { coupon, end }: NotOver, before: Day) -> String {
+pub fn may_not_go_yet(NotYet { coupon, end }: NotYet, before: Day) -> String {
     format!(
-        "coupon {coupon} is on offer until {end}, or can be again if it was withdrawn, and results of it are older than \
-         {before}: they hold its stock, so nothing was retired; choose an earlier day (--before)"
+        "coupon {coupon} ends at {end}, and results of it are older than {before}: until a day after its end, withdrawn or not, \
+         they hold its stock and answer whoever was granted one and asks again, so nothing was retired; archive from {} on, or \
+         choose an earlier day (--before)",
+        end.plus_millis(ASKED_ABOUT_MS)
     )
 }

@@ -7,8 +7,8 @@ use coupon_core::{CouponId, CouponStatus, GrabTerms, Money, RoomId, Timestamp};
 
 use super::set_aside::Found;
 
-/// A day, in milliseconds.
-const DAY_MS: i64 = 86_400_000;
+/// The time after its end for which a coupon's results are still asked about, in milliseconds: a day.
+pub(super) const ASKED_ABOUT_MS: i64 = 86_400_000;
 
 /// The numbers of a coupon's row, in the order of [`columns`].
 pub(super) type Row = [i64; 13];
@@ -71,7 +71,7 @@ impl Terms {
     /// for what they were granted gets the same answer.
     #[must_use]
     pub const fn forgotten_from(&self) -> Timestamp {
-        self.end.plus_millis(DAY_MS)
+        self.end.plus_millis(ASKED_ABOUT_MS)
     }
 
     /// The differences of what can be grabbed by now on other terms, in words; none if there are none.

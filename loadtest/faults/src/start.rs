@@ -13,7 +13,7 @@ use coupon_strategies::Spec;
 use mysql_async::prelude::Queryable as _;
 
 use super::cases::FaultCase;
-use super::context::{CaseContext, SHARDS};
+use super::context::{CaseContext, SHARDS, now};
 use super::plan::ProcessPlan;
 use super::process::TestedProcess;
 use super::service::TestedService;
@@ -34,6 +34,7 @@ const OF_CONTESTED: f64 = 0.04;
 const OTHERS: f64 = 4.0;
 /// The days over which results of the past spread.
 const HISTORY_DAYS: u64 = 6;
+const DAY_MS: i64 = 86_400_000;
 
 /// Settings that make a case shorter: a wait of five or ten seconds in production is one of one or two here.
 const SETTINGS: [&str; 4] = [
@@ -79,6 +80,8 @@ impl SeededService {
             history: case.plan.history,
             days: HISTORY_DAYS,
             seed: context.options.seed,
+            // Coupons of the past are over for a day: their results may be archived.
+            as_of: now().plus_millis(-DAY_MS),
             ..seed_of(&CATALOGUE)
         };
         let prepared = Prepared::on_servers(&spec, &seed, context.site, namespace.clone())?;

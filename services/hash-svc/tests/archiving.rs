@@ -19,8 +19,8 @@ fn a_service_that_is_killed_while_it_archives_leaves_books_that_balance_and_goes
     let backend = open(dir.path(), true);
     run(async {
         fill(&backend, 3 * DAY_MS).await;
-        let now = Clock::system().now();
-        let over = CouponPatch { end_time: Some(now), ..CouponPatch::default() };
+        let end_time = Some(Clock::system().now().plus_millis(-DAY_MS));
+        let over = CouponPatch { end_time, ..CouponPatch::default() };
         let change = CatalogueChange::ChangeCoupon(CouponId::new(COUPON).unwrap(), over);
         backend.catalogue.change(change, Operator::new("tests").unwrap()).await.unwrap();
     });

@@ -248,6 +248,9 @@ pub(crate) async fn who_has_a_parked_result_has_no_slot_left(bench: &Bench) {
 #[test]
 fn what_an_archive_retires_is_taken_off_the_stock() {
     run(&Bench::on_files(DecidedBy::Database), async |bench| {
+        let over_for_a_day =
+            format!("UPDATE coupons SET end_time = end_time - 86400000 WHERE coupon_id = {ENDED}");
+        bench.edit_main(&over_for_a_day).await;
         let backend = bench.open();
         assert_eq!(sold(&backend, ENDED).await, 30);
         let (archiving, operator) = (backend.archiving.as_deref().unwrap(), Operator::new("ann").unwrap());

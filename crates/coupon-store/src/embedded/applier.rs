@@ -24,7 +24,7 @@ use crate::layouts::Previous;
 use crate::measure::Applied as Measured;
 use crate::outage::TaskOutage;
 use crate::set_aside::{Place, SetAside};
-use crate::{Applied, ChangeError, Moving, NotOver, Unavailable, VersionRecord};
+use crate::{Applied, ChangeError, Moving, NotYet, Unavailable, VersionRecord};
 
 /// The time for which entries gather before they are applied: not every commit needs a transaction in main.
 const GATHER: Duration = Duration::from_millis(200);
@@ -78,7 +78,7 @@ pub(super) enum ArchiveStep {
     End,
 }
 
-type ArchiveReply = oneshot::Sender<Result<Option<NotOver>, Unavailable>>;
+type ArchiveReply = oneshot::Sender<Result<Option<NotYet>, Unavailable>>;
 
 type LayoutReply = oneshot::Sender<Result<Option<Previous>, Unavailable>>;
 
@@ -134,8 +134,8 @@ impl ToMain {
         Ok(answer)
     }
 
-    /// Has main go by a step of an archive, on a thread that may be blocked. Where a coupon is not over, nothing is done.
-    pub(super) fn archive_blocking(&self, step: ArchiveStep) -> Result<Option<NotOver>, Unavailable> {
+    /// Has main go by a step of an archive, on a thread that may be blocked. Where a coupon's results may not go yet, nothing is done.
+    pub(super) fn archive_blocking(&self, step: ArchiveStep) -> Result<Option<NotYet>, Unavailable> {
         let (reply, answer) = oneshot::channel();
         self.send(Note::Archive(Box::new((step, reply))))?;
         answer.blocking_recv().map_err(|_| stopped())?
@@ -361,20 +361,20 @@ impl Applier {
     }
 
     /// Goes by a step of an archive. Changes take their turn with it: what is over stays over from its beginning to its end.
-    fn archive(&mut self, step: &ArchiveStep) -> Result<Option<NotOver>, Unavailable> {
+    fn archive(&mut self, step: &ArchiveStep) -> Result<Option<NotYet>, Unavailable> {
         let ArchiveStep::Begin(coupons, before, operator) = step else {
             self.archiving = None;
             return Ok(None);
         };
         let now = self.clock.now();
-        let not_over = end_for_good(&self.db, coupons, *before, now)
+        let not_yet = end_for_good(&self.db, coupons, *before, now)
             .map_err(|error| Unavailable::new("the main database", error))?;
-        if not_over.is_none() {
+        if not_yet.is_none() {
             let what = format!("results of the days before {before} are archived");
             self.live.record(&self.db, operator, &what, now)?;
             self.archiving = Some(*before);
         }
-        Ok(not_over)
+        Ok(not_yet)
     }
 
     fn applied(&self, entries: &[OutboxEntry]) {

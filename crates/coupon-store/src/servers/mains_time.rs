@@ -18,3 +18,11 @@ pub(super) async fn ask(main: &Database, clock: &Clock) -> Result<Timestamp, Dat
     let told: Option<i64> = main.patiently(PATIENCE, asked).await?;
     told.map(Timestamp::from_millis).ok_or_else(|| main.failed("it does not tell the time".to_owned(), false))
 }
+
+/// A moment by this process's clock, or main's time where that is earlier.
+///
+/// # Errors
+/// When main cannot be asked.
+pub async fn at_most(main: &Database, now: Timestamp) -> Result<Timestamp, DatabaseError> {
+    Ok(now.min(ask(main, &Clock::system()).await?))
+}

@@ -29,7 +29,7 @@ mod growth;
 mod hand_over;
 mod layouts;
 mod lifecycle;
-mod mains_time;
+pub mod mains_time;
 mod open;
 mod outbox;
 mod own_metrics;

@@ -17,8 +17,17 @@ fn day(text: &str) -> Day {
     text.parse().unwrap()
 }
 
+/// The first moment at which all coupons of the past are over for a day.
+fn later() -> Timestamp {
+    now().day().next().start()
+}
+
 fn archive(dir: &Path, before: &str) -> anyhow::Result<ArchiveReport> {
-    let (of_layout, clock) = (crate::files::common::of_layout, Clock::starting_at(now()));
+    archive_at(later(), dir, before)
+}
+
+fn archive_at(now: Timestamp, dir: &Path, before: &str) -> anyhow::Result<ArchiveReport> {
+    let (of_layout, clock) = (crate::files::common::of_layout, Clock::starting_at(now));
     coupon_seeding::archive(dir, of_layout, day(before), Operator::new("Ann")?, &clock, &mut Silent)
 }
 
@@ -100,7 +109,7 @@ fn what_is_held_or_answers_its_request_stays_and_what_gave_its_stock_back_goes_w
         let held = number(&shard, &unused);
         let returned = number(&shard, &format!("{unused} OFFSET 1"));
         let answers = number(&shard, &format!("{unused} OFFSET 2"));
-        let lately = now().millis() - 60_000;
+        let lately = later().millis() - 60_000;
         shard
             .execute_batch(&format!(
                 "UPDATE {table} SET state = 0, hold_until = 1900000000000 WHERE result_id = {held};
@@ -217,6 +226,20 @@ fn results_of_a_coupon_on_offer_or_only_withdrawn_are_kept_and_nothing_changes()
         assert_eq!(rows(dir.path(), 4).len(), 2_000);
         assert_eq!(number(&main_db(dir.path()), "SELECT COUNT(*) FROM catalogue_changes"), 0);
     }
+    assert_books_balance(dir.path(), &rows(dir.path(), 4));
+}
+
+/// Who was granted one of them and asks again is answered by their results.
+#[test]
+fn results_of_a_coupon_that_ended_within_the_day_are_kept_and_the_error_says_until_when() {
+    let dir = tempfile::tempdir().unwrap();
+    seed(dir.path(), "hash", &small(2_000));
+    let error = archive_at(later().plus_millis(-1_000), dir.path(), "2026-11-20").unwrap_err().to_string();
+    assert!(error.contains("ends at 2026-11-22T00:00:00.000Z"), "{error}");
+    assert!(error.contains("archive from 2026-11-23T00:00:00.000Z on"), "{error}");
+    assert_eq!(rows(dir.path(), 4).len(), 2_000);
+    assert_eq!(number(&main_db(dir.path()), "SELECT COUNT(*) FROM catalogue_changes"), 0);
+    assert!(archive(dir.path(), "2026-11-20").unwrap().rows_deleted > 0);
     assert_books_balance(dir.path(), &rows(dir.path(), 4));
 }
 

@@ -5,12 +5,13 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use coupon_audit::{Data, Scope};
-use coupon_core::Day;
+use coupon_core::{Day, Timestamp};
 use coupon_seeding::SeedOptions;
 
 use super::common::{rows, seed, small, strategy};
 use crate::service::Service;
 
+const DAY_MS: i64 = 86_400_000;
 /// What the folder is seeded with, of the last six days.
 const HISTORY: u64 = 6_000;
 /// Users who grab meanwhile.
@@ -22,7 +23,12 @@ fn seeder(arguments: &[&str]) -> Output {
 
 /// The first day that is kept: half of the results are older.
 fn kept_from() -> Day {
-    coupon_seeding::now().plus_millis(-3 * 86_400_000).day()
+    a_day_ago().plus_millis(-3 * DAY_MS).day()
+}
+
+/// Coupons that were over by then are over for a day.
+fn a_day_ago() -> Timestamp {
+    coupon_seeding::now().plus_millis(-DAY_MS)
 }
 
 fn service(data: &Path, name: &str) -> Service {
@@ -35,7 +41,7 @@ fn old_results_are_archived_at_a_service_that_takes_grabs_meanwhile() {
     for name in ["hash", "range-time"] {
         let dir = tempfile::tempdir().unwrap();
         let options = SeedOptions {
-            as_of: coupon_seeding::now(),
+            as_of: a_day_ago(),
             stock: Some(1_000),
             room_index: true,
             ..small(HISTORY)
@@ -82,7 +88,7 @@ fn old_results_are_archived_at_a_service_that_takes_grabs_meanwhile() {
 #[test]
 fn a_folder_that_a_service_has_is_archived_by_that_service_alone() {
     let dir = tempfile::tempdir().unwrap();
-    seed(dir.path(), "hash", &SeedOptions { as_of: coupon_seeding::now(), room_index: true, ..small(100) });
+    seed(dir.path(), "hash", &SeedOptions { as_of: a_day_ago(), room_index: true, ..small(100) });
     let service = service(dir.path(), "hash");
     let (data, before) = (dir.path().to_str().unwrap(), kept_from().to_string());
     let target = service.url();

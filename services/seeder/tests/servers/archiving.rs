@@ -1,13 +1,25 @@
 //! Retires old results and checks that the books still balance.
 
-use coupon_core::{Day, ResultId};
-use coupon_seeding::{ArchiveReport, Silent};
+use coupon_core::{Day, ResultId, Timestamp};
+use coupon_seeding::{ArchiveReport, SeedOptions, Silent};
+use coupon_store::clock::Clock;
 
 use crate::servers::common::{Place, integer, now, small};
 
+const DAY_MS: i64 = 86_400_000;
+
+/// The first moment at which all coupons of the past are over for a day.
+fn later() -> Timestamp {
+    now().day().next().start()
+}
+
 fn archive(place: &Place, before: &str) -> anyhow::Result<ArchiveReport> {
+    archive_at(later(), place, before)
+}
+
+fn archive_at(now: Timestamp, place: &Place, before: &str) -> anyhow::Result<ArchiveReport> {
     let before: Day = before.parse().unwrap();
-    coupon_seeding::archive_servers(&place.settings, None, before, now(), &mut Silent)
+    coupon_seeding::archive_servers(&place.settings, None, before, now, &mut Silent)
 }
 
 /// The number of rows of that day or later, which must be what is left.
@@ -61,6 +73,64 @@ fn results_of_a_coupon_on_offer_or_only_withdrawn_are_kept_and_nothing_changes()
         assert!(error.contains("coupon 501") && error.contains("--before"), "{error}");
         assert_eq!(place.rows(), 2_000);
     }
+    place.assert_books_balance();
+}
+
+/// Who was granted one of them and asks again is answered by their results.
+#[test]
+fn results_of_a_coupon_that_ended_within_the_day_are_kept_and_the_error_says_until_when() {
+    let place = Place::new("within_the_day");
+    place.seed("hash", &small(2_000), false);
+    let error = archive_at(later().plus_millis(-1), &place, "2026-11-20").unwrap_err().to_string();
+    assert!(error.contains("ends at 2026-11-22T00:00:00.000Z"), "{error}");
+    assert!(error.contains("archive from 2026-11-23T00:00:00.000Z on"), "{error}");
+    assert_eq!(place.rows(), 2_000);
+    assert_eq!(place.number(None, "SELECT COUNT(*) FROM catalogue_changes"), 0);
+    assert!(archive(&place, "2026-11-20").unwrap().rows_deleted > 0);
+    place.assert_books_balance();
+}
+
+#[test]
+fn what_may_go_is_judged_by_mains_time_where_the_seeders_is_ahead() {
+    let place = Place::new("clock_ahead");
+    let clock = Clock::system();
+    let options = SeedOptions { as_of: clock.now().plus_millis(-2 * DAY_MS), ..small(100) };
+    place.seed("hash", &options, false);
+    let table = place.tables(0)[0];
+    let answers = place.number(Some(0), &format!("SELECT MIN(result_id) FROM {table}"));
+    let back = format!(
+        "UPDATE {table} SET state = 3, slot = NULL, request = 8, state_time = {} WHERE result_id = {answers}",
+        clock.now().millis()
+    );
+    place.run(Some(0), &back);
+    let before = clock.now().day().to_string();
+    let report = archive_at(clock.now().plus_millis(2 * 3_600_000), &place, &before).unwrap();
+    assert_eq!((report.held, report.rows_deleted, place.rows()), (1, 99, 1));
+    // By main's time the coupon ends tomorrow.
+    place.seed("hash", &options, true);
+    let coupon = *place.counts().keys().next().unwrap();
+    let tomorrow = clock.now().plus_millis(DAY_MS).millis();
+    place.run(None, &format!("UPDATE coupons SET end_time = {tomorrow} WHERE coupon_id = {coupon}"));
+    let error = archive_at(clock.now().plus_millis(3 * DAY_MS), &place, &before).unwrap_err().to_string();
+    assert!(error.contains(&format!("coupon {coupon} ends at")), "{error}");
+    assert_eq!(place.rows(), 100);
+}
+
+/// The end of coupons for good meets another transaction of main's, which has changed more: it is given up, and tried again.
+#[test]
+fn an_archive_that_meets_another_transaction_in_main_goes_on_after_it() {
+    let place = Place::new("meets_another");
+    place.seed("hash", &small(2_000), false);
+    let mut other = place.begin(None, "UPDATE coupons SET update_time = update_time + 1");
+    other.run("INSERT INTO meta (name, value) VALUES ('archives_named_from', '0')");
+    let report = std::thread::scope(|scope| {
+        let archiving = scope.spawn(|| archive(&place, "2026-11-22"));
+        place.until_some("SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'INSERT IGNORE INTO meta%'");
+        other.run("UPDATE catalogue_state SET version = version");
+        other.run("COMMIT");
+        archiving.join().unwrap().unwrap()
+    });
+    assert_eq!((report.rows_deleted, place.rows()), (2_000, 0));
     place.assert_books_balance();
 }
 
@@ -138,7 +208,7 @@ fn a_table_in_which_a_coupon_on_offer_turns_up_is_put_back() {
     // A service has made the table again, and stores into it.
     place.run(Some(shard), "CREATE TABLE coupon_results_2026_11_18 LIKE retired_coupon_results_2026_11_18");
     let error = format!("{:#}", archive(&place, "2026-11-17").unwrap_err());
-    assert!(error.contains("is on offer"), "{error}");
+    assert!(error.contains("ends at"), "{error}");
     assert!(place.tables_like(shard, "retired").is_empty());
     assert_eq!(place.rows(), 2_000);
     place.assert_books_balance();
@@ -191,7 +261,7 @@ fn what_was_stored_again_meanwhile_is_there_once_when_a_table_is_put_back() {
         "UPDATE shard_state SET outbox_id = 1, results = results + 3, used = used + 1, order_amount = order_amount + 12.5",
     );
     let error = format!("{:#}", archive(&place, "2026-11-17").unwrap_err());
-    assert!(error.contains("is on offer"), "{error}");
+    assert!(error.contains("ends at"), "{error}");
     assert!(place.tables_like(shard, "retired").is_empty());
     assert_eq!(place.rows(), 2_000);
     let still_used = format!("SELECT COUNT(*) FROM {table} WHERE result_id IN ({ids}) AND use_status = 1");

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{scope, sleep};
-use std::time::{Duration, Instant};
+use std::thread::scope;
 
 use coupon_audit::{AuditReport, Kind, Scope};
 use coupon_core::{Day, Timestamp};
@@ -14,6 +13,7 @@ use coupon_strategies::REGISTER;
 use crate::servers::common::{Place, small, strategy};
 use crate::service::Service;
 
+const DAY_MS: i64 = 86_400_000;
 /// The coupon of the first room that everybody grabs.
 const COUPON: i64 = 1;
 
@@ -36,9 +36,11 @@ fn grab(service: &Service, user: u64) -> Option<i64> {
     Some(told["result_id"].as_str().unwrap().parse().unwrap())
 }
 
+/// The coupons of the past are over for a day.
 fn seeded(namespace: &str, name: &str) -> Place {
     let place = Place::new(namespace);
-    let options = SeedOptions { stock: Some(5_000), as_of: Clock::system().now(), ..small(3_000) };
+    let as_of = Clock::system().now().plus_millis(-DAY_MS);
+    let options = SeedOptions { stock: Some(5_000), as_of, ..small(3_000) };
     place.seed(name, &options, false);
     place
 }
@@ -74,7 +76,7 @@ fn what_waits_in_the_queues_is_stored_before_an_archive_counts() {
         assert!(error.contains("wait in its queue") && error.contains("consumer"), "{name}: {error}");
         let consumer = start(&place, name, "consumer");
         let error = archive(&place, Day::next).unwrap_err().to_string();
-        assert!(error.contains("coupon 1 is on offer"), "{name}: {error}");
+        assert!(error.contains("coupon 1 ends at"), "{name}: {error}");
         assert_eq!(stored(&place), told, "{name}: the archive waited for all of them");
         assert_eq!(place.rows(), 3_020, "{name}: nothing was retired");
         service.drain();
@@ -131,7 +133,7 @@ fn grabs_go_on_while_old_days_are_retired_and_none_is_lost() {
             let retired = archive(&place, |today| today);
             over.store(true, Ordering::Relaxed);
             // Which of the two it meets first, a grab or nothing, it loses none.
-            assert!(refused.is_ok() || refused.unwrap_err().to_string().contains("is on offer"), "{name}");
+            assert!(refused.is_ok() || refused.unwrap_err().to_string().contains("ends at"), "{name}");
             retired.unwrap();
             grabbing.join().unwrap()
         });
@@ -140,15 +142,6 @@ fn grabs_go_on_while_old_days_are_retired_and_none_is_lost() {
         assert_eq!(stored(&place), told, "{name}");
         assert_eq!(place.rows(), i64::try_from(told.len()).unwrap(), "{name}: all that was old has gone");
         place.assert_books_balance();
-    }
-}
-
-/// Waits until a question to main counts something.
-fn until_some(place: &Place, question: &str) {
-    let began = Instant::now();
-    while place.number(None, question) == 0 {
-        assert!(began.elapsed() < Duration::from_secs(60), "{question}");
-        sleep(Duration::from_millis(10));
     }
 }
 
@@ -170,8 +163,8 @@ fn an_end_that_an_operator_moves_just_before_an_archive_stops_it_before_anything
     let archived = scope(|scope| {
         let archiving = scope.spawn(|| archive(&place, |today| today));
         let waits = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'INSERT INTO catalogue_state%'";
-        until_some(&place, waits);
-        let tomorrow = Clock::system().now().plus_millis(86_400_000).millis();
+        place.until_some(waits);
+        let tomorrow = Clock::system().now().plus_millis(DAY_MS).millis();
         changing.run(&format!("UPDATE coupons SET end_time = {tomorrow} WHERE coupon_id = {coupon}"));
         changing.run("UPDATE catalogue_state SET version = version + 1");
         changing.run(&format!(
@@ -182,7 +175,7 @@ fn an_end_that_an_operator_moves_just_before_an_archive_stops_it_before_anything
         archiving.join().unwrap()
     });
     let error = archived.unwrap_err().to_string();
-    assert!(error.contains(&format!("coupon {coupon} is on offer")), "{error}");
+    assert!(error.contains(&format!("coupon {coupon} ends at")), "{error}");
     assert_eq!(place.rows(), 3_000, "nothing was retired");
     let named = "SELECT COUNT(*) FROM catalogue_changes WHERE operator = 'archive'";
     assert_eq!(place.number(None, named), 0, "no coupon is over for good");
@@ -197,13 +190,13 @@ fn an_end_stays_where_it_is_once_an_archive_has_begun_and_operators_see_why_tota
     let oldest =
         format!("SELECT result_id FROM {} ORDER BY result_id LIMIT 1 FOR UPDATE", place.tables(0)[0]);
     let mut holding = place.begin(Some(0), &oldest);
-    let tomorrow = Clock::system().now().plus_millis(86_400_000);
+    let tomorrow = Clock::system().now().plus_millis(DAY_MS);
     let (status, told) = scope(|scope| {
         let archiving = scope.spawn(|| archive(&place, |today| today));
         let named = format!(
             "SELECT COUNT(*) FROM catalogue_changes WHERE operator = 'archive' AND coupon_id = {coupon}"
         );
-        until_some(&place, &named);
+        place.until_some(&named);
         assert_eq!(place.rows(), 3_000);
         let path = format!("/admin/coupons/{coupon}");
         let moved = service.ask("PATCH", &path, &format!(r#"{{"end_time":"{tomorrow}"}}"#));

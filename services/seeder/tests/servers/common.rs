@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::{Arc, OnceLock};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use coupon_core::{ShardingStrategy, TableId, Timestamp};
 use coupon_seeding::{SeedOptions, SeedReport, Silent};
@@ -120,6 +122,15 @@ impl Place {
 
     pub(crate) fn number(&self, shard: Option<usize>, sql: &str) -> i64 {
         self.ask(shard, sql)[0][0].as_ref().unwrap().parse().unwrap()
+    }
+
+    /// Waits until a question to main counts something.
+    pub(crate) fn until_some(&self, question: &str) {
+        let began = Instant::now();
+        while self.number(None, question) == 0 {
+            assert!(began.elapsed() < Duration::from_secs(60), "{question}");
+            sleep(Duration::from_millis(10));
+        }
     }
 
     pub(crate) fn run(&self, shard: Option<usize>, sql: &str) {

@@ -4,15 +4,15 @@
 
 use anyhow::{Context, Result};
 use coupon_core::{CouponId, Day, Timestamp};
-use coupon_store::NotOver;
+use coupon_store::NotYet;
 use coupon_store::servers::books::settle;
 use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::mysql::{Database, DatabaseError, end_for_good, first_not_over};
+use coupon_store::servers::mysql::{Database, DatabaseError, end_for_good, first_not_yet};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
 use super::shard::Shard;
-use super::{Counts, TRIES, is_conflict};
+use super::{Counts, Tries};
 use crate::options::now;
 use crate::servers::databases::alone;
 
@@ -35,33 +35,39 @@ impl Books {
         self.lock.ping().await.map_err(|error| self.main.error(&error))
     }
 
-    /// The first of these coupons that is not over.
-    pub(super) async fn first_not_over(&mut self, going: &Counts, now: Timestamp) -> Result<Option<NotOver>> {
+    /// The last to end of those among these coupons whose results may not go yet.
+    pub(super) async fn first_not_yet(&mut self, going: &Counts, now: Timestamp) -> Result<Option<NotYet>> {
         self.keep().await?;
         let coupons: Vec<CouponId> = going.keys().copied().collect();
-        Ok(first_not_over(&self.main, &coupons, now).await?)
+        Ok(first_not_yet(&self.main, &coupons, now).await?)
     }
 
-    /// Takes coupons out of sale for good, unless one of them is not over: then it is returned, and nothing is changed.
+    /// Takes coupons out of sale for good, unless results of one may not go yet: then it is returned, and nothing is changed.
     pub(super) async fn end_for_good(
         &mut self,
         going: &Counts,
         before: Day,
         now: Timestamp,
-    ) -> Result<Option<NotOver>> {
-        self.keep().await?;
-        Ok(end_for_good(&self.main, going, before, now).await?)
+    ) -> Result<Option<NotYet>> {
+        let mut tries = Tries::default();
+        loop {
+            self.keep().await?;
+            match end_for_good(&self.main, going, before, now).await.map_err(anyhow::Error::from) {
+                Err(error) if tries.again_after(&error) => {}
+                done => return done,
+            }
+        }
     }
 
     /// Applies what a shard's outbox still has to tell, each entry exactly once.
     pub(super) async fn settle(&mut self, shard: &Shard) -> Result<()> {
-        let mut tries = 1;
+        let mut tries = Tries::default();
         loop {
             self.keep().await?;
             match settle(&self.main, shard.database(), &self.dataset, shard.id, now()).await {
-                Ok(settled) if settled.entries > 0 => tries = 1,
+                Ok(settled) if settled.entries > 0 => tries = Tries::default(),
                 Ok(_) => return Ok(()),
-                Err(error) if tries < TRIES && error.downcast_ref().is_some_and(is_conflict) => tries += 1,
+                Err(error) if tries.again_after(&error) => {}
                 Err(error) => {
                     return Err(error)
                         .with_context(|| format!("{}: the outbox of shard {}", self.main, shard.id));

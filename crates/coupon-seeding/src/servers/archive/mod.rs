@@ -13,11 +13,12 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 use coupon_core::{CouponId, Day, Timestamp};
 use coupon_store::servers::cluster::Cluster;
+use coupon_store::servers::mains_time;
 use coupon_store::servers::markers::settle_queues;
+use coupon_store::servers::mysql::{self, DatabaseError};
 use coupon_store::servers::rooms;
 use coupon_store::settings::ServersSettings;
-use coupon_store::{Retired, first_id, still_on_offer};
-use mysql_async::Error;
+use coupon_store::{Retired, first_id, may_not_go_yet};
 
 use self::books::Books;
 use self::shard::Shard;
@@ -31,7 +32,24 @@ type Counts = BTreeMap<CouponId, i64>;
 /// The number of attempts at a transaction that gets in another's way.
 const TRIES: u32 = 10;
 
-/// Holds what is about to go against what is on offer.
+/// The tries of a transaction so far.
+#[derive(Debug, Default)]
+struct Tries(u32);
+
+impl Tries {
+    /// Judges whether to try once more after it failed so.
+    fn again_after(&mut self, error: &anyhow::Error) -> bool {
+        self.again_if(is_conflict(error))
+    }
+
+    /// Judges so by whether trying again may help.
+    const fn again_if(&mut self, may_help: bool) -> bool {
+        self.0 += 1;
+        self.0 < TRIES && may_help
+    }
+}
+
+/// Holds what is about to go against the ends of the coupons.
 struct Offers<'a> {
     books: &'a mut Books,
     before: Day,
@@ -41,18 +59,18 @@ struct Offers<'a> {
 }
 
 impl Offers<'_> {
-    /// Refuses to let rows go that hold the stock of a coupon on offer; from now on, none of these coupons comes to be so again.
+    /// Refuses to let rows go of a coupon that is not over for a day; from now on, none of these coupons is on offer again.
     async fn ensure_over(&mut self, counts: &Counts) -> Result<()> {
         let fresh = counts.iter().filter(|(coupon, _)| !self.ended.contains(coupon));
         let fresh: Counts = fresh.map(|(coupon, rows)| (*coupon, *rows)).collect();
-        let not_over = if fresh.is_empty() {
+        let not_yet = if fresh.is_empty() {
             // Nobody is refused who edits main by hand.
-            self.books.first_not_over(counts, self.now).await?
+            self.books.first_not_yet(counts, self.now).await?
         } else {
             self.books.end_for_good(&fresh, self.before, self.now).await?
         };
-        if let Some(not_over) = not_over {
-            bail!(still_on_offer(not_over, self.before));
+        if let Some(not_yet) = not_yet {
+            bail!(may_not_go_yet(not_yet, self.before));
         }
         self.ended.extend(fresh.into_keys());
         Ok(())
@@ -61,13 +79,13 @@ impl Offers<'_> {
 
 /// Retires the results of all days before `before` from a strategy's databases. Services may be running.
 ///
-/// Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. `now` decides which
-/// coupons may still be on offer: their results hold their stock, and are not to be retired.
+/// Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. The earlier of `now` and main's
+/// time decides which results may go: until a coupon is over for a day, its results answer who asks again.
 ///
 /// # Errors
 /// When a database cannot be used, the data set is incomplete, a shard has parked results, or a result to be retired
-/// is of a coupon still on offer; then nothing is retired, but for the tables counted before a service stored such a
-/// result.
+/// is of a coupon that is not over for a day; then nothing is retired, but for the tables counted before a service
+/// stored such a result.
 pub fn archive_servers(
     settings: &ServersSettings,
     strategy: Option<&str>,
@@ -79,6 +97,7 @@ pub fn archive_servers(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (cluster, dataset) = open(settings, namespace).await?;
+        let now = mains_time::at_most(&cluster.main, now).await?;
         let books = Books::open(&cluster, &dataset).await?;
         // What is on its way to tables that are about to go is counted with what they hold.
         settle_queues(&cluster, settings, &dataset).await?;
@@ -175,10 +194,8 @@ async fn retire_from(
     Ok(())
 }
 
-/// True if it was only in another transaction's way, or that one in its: MySQL has undone it, and it can be tried
-/// again.
-fn is_conflict(error: &Error) -> bool {
-    const DEADLOCK: u16 = 1213;
-    const LOCK_TIMEOUT: u16 = 1205;
-    matches!(error, Error::Server(error) if error.code == DEADLOCK || error.code == LOCK_TIMEOUT)
+/// True if it is the error of a transaction that can be tried again: see [`mysql::is_conflict`].
+fn is_conflict(error: &anyhow::Error) -> bool {
+    let of_database = error.downcast_ref::<DatabaseError>().is_some_and(|error| error.conflict);
+    of_database || error.downcast_ref().is_some_and(mysql::is_conflict)
 }

@@ -10,7 +10,7 @@ use coupon_store::statements::{LIVE, settled};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, Transaction, TxOpts};
 
-use super::{Counts, Offers, TRIES, is_conflict};
+use super::{Counts, Offers, Tries, is_conflict};
 use crate::options::now;
 
 /// Rows deleted in one transaction: consumers of the shard wait for it.
@@ -150,11 +150,11 @@ impl Shard {
     }
 
     async fn drop_retired(&self, retired: &str, offers: &mut Offers<'_>) -> Result<u64> {
-        let mut tries = 1;
+        let mut tries = Tries::default();
         let rows = loop {
             match self.note_table_in_outbox(retired, offers).await {
                 Ok(rows) => break rows,
-                Err(error) if tries < TRIES && error.downcast_ref().is_some_and(passes) => tries += 1,
+                Err(error) if tries.again_if(passes(&error)) => {}
                 Err(error) => return Err(error).with_context(|| format!("{}: {retired}", self.database)),
             }
         };
@@ -226,10 +226,10 @@ impl Shard {
         before: Day,
         offers: &mut Offers<'_>,
     ) -> Result<u64> {
-        let mut tries = 1;
+        let mut tries = Tries::default();
         loop {
             match self.try_delete(table, before, offers).await {
-                Err(error) if tries < TRIES && error.downcast_ref().is_some_and(is_conflict) => tries += 1,
+                Err(error) if tries.again_after(&error) => {}
                 done => return done.with_context(|| format!("{}: {table}", self.database)),
             }
         }
@@ -308,7 +308,8 @@ async fn take_out_repeats(transaction: &mut Transaction<'_>, table: &str, retire
 
 /// True if trying again may help: a row that was stored once more just before its table was put back is then found
 /// there.
-fn passes(error: &Error) -> bool {
+fn passes(error: &anyhow::Error) -> bool {
     const DUPLICATE: u16 = 1062;
-    is_conflict(error) || matches!(error, Error::Server(error) if error.code == DUPLICATE)
+    let stored_again = |error: &Error| matches!(error, Error::Server(error) if error.code == DUPLICATE);
+    is_conflict(error) || error.downcast_ref().is_some_and(stored_again)
 }

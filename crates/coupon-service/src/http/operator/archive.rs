@@ -59,7 +59,7 @@ pub(in crate::http) async fn archive(
 ///
 /// Of a data set in files: on servers `seeder archive` does it, beside the services. It is answered once it is known that these
 /// results may go, and goes on. Tables that hold nothing else are dropped; from others rows are deleted, a few at a time, between
-/// the grabs. It is refused while rows are moved to another place, and while a coupon with such results is on offer or could be.
+/// the grabs. It is refused while rows are moved to another place, and until a coupon with such results is over for a day.
 #[utoipa::path(
     post,
     path = "/admin/archive",

@@ -6,29 +6,29 @@ use coupon_core::catalogue_change::results_archived;
 use coupon_core::{CouponId, Day, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use crate::NotOver;
-use crate::archives::{NAMED_FROM, not_over};
+use crate::NotYet;
+use crate::archives::{NAMED_FROM, not_yet};
 use crate::embedded::catalogue::note_archive;
 use crate::embedded::sql::parsed;
 
 /// Takes coupons out of sale for good, of which so many results of before a day are about to be archived: their ends cannot be
-/// moved any more. Where one is not over, nothing is changed, and that one is returned.
+/// moved any more. Where results of one may not go yet, nothing is changed, and that one is returned.
 pub(in crate::embedded) fn end_for_good(
     db: &Connection,
     going: &BTreeMap<CouponId, i64>,
     before: Day,
     now: Timestamp,
-) -> rusqlite::Result<Option<NotOver>> {
+) -> rusqlite::Result<Option<NotYet>> {
     if going.is_empty() {
         return Ok(None);
     }
     let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
     let coupons: Vec<CouponId> = going.keys().copied().collect();
-    let not_over = transaction.query_row(&not_over(&coupons, now), [], |row| {
-        Ok(NotOver { coupon: parsed(row, 0, CouponId::new)?, end: Timestamp::from_millis(row.get(1)?) })
+    let not_yet = transaction.query_row(&not_yet(&coupons, now), [], |row| {
+        Ok(NotYet { coupon: parsed(row, 0, CouponId::new)?, end: Timestamp::from_millis(row.get(1)?) })
     });
-    if let Some(not_over) = not_over.optional()? {
-        return Ok(Some(not_over));
+    if let Some(not_yet) = not_yet.optional()? {
+        return Ok(Some(not_yet));
     }
     let named_from =
         "INSERT OR IGNORE INTO meta (name, value) SELECT ?1, COALESCE(MAX(log_id), 0) FROM stock_logs";

@@ -30,7 +30,7 @@ use super::state::lock;
 use super::writer::Writer;
 use crate::{
     Archive, ArchivePace, Archiving, ChangeError, LocalFuture, Retired, RoomPlaces, Unavailable,
-    still_on_offer,
+    may_not_go_yet,
 };
 
 /// The time for which results of a day that is over may still be on their way to a file.
@@ -210,11 +210,11 @@ impl Job {
         Ok(())
     }
 
-    /// Has main take note, and refuses to let rows go that hold the stock of a coupon which is on offer, or could be.
+    /// Has main take note, and refuses to let rows go of a coupon that is not over for a day.
     fn begin(&self, going: &Going) -> Result<(), ChangeError> {
         let begin = ArchiveStep::Begin(going.over.clone(), going.before, self.operator.clone());
         match self.site.shared.to_main.archive_blocking(begin)? {
-            Some(not_over) => refused(still_on_offer(not_over, going.before)),
+            Some(not_yet) => refused(may_not_go_yet(not_yet, going.before)),
             None => Ok(()),
         }
     }

@@ -24,7 +24,7 @@ pub(super) struct Going {
     pub(super) batch: u32,
     /// The most rows of a table that is dropped whole.
     pub(super) whole: u32,
-    /// The coupons that are over, with the number of rows that take stock. Rows of no other coupon go that take any.
+    /// The coupons that are over for a day, with the number of rows that take stock. Rows of no other coupon go that take any.
     pub(super) over: BTreeMap<CouponId, i64>,
 }
 

@@ -16,6 +16,7 @@ use crate::embedded::{Options, open};
 use crate::settings::UnknownUsers;
 use crate::{Archive, ArchivePace, Backend, Change, Changed, PageRequest, PlacedResult, Totals, Visit};
 
+const DAY_MS: i64 = 86_400_000;
 const COUPON: u64 = 1;
 /// So many results of the day before, half of them on each shard, with one user each: two batches a shard.
 const OLD: u64 = 5_000;
@@ -54,12 +55,12 @@ async fn end_coupon(backend: &Backend, end: Timestamp) -> Result<(), String> {
     backend.catalogue.change(change, operator()).await.map(drop).map_err(|error| error.to_string())
 }
 
-/// A folder with old results of a coupon that is over.
+/// A folder with old results of a coupon that is over for a day.
 async fn sold(data: &Path) -> Backend {
     let clock = Clock::starting_at(noon());
     let backend = open_at(data, &clock);
-    end_coupon(&backend, noon()).await.unwrap();
-    let rows = (1..=OLD).map(|user| of(user, noon().plus_millis(-24 * 3_600_000)));
+    end_coupon(&backend, noon().plus_millis(-DAY_MS)).await.unwrap();
+    let rows = (1..=OLD).map(|user| of(user, noon().plus_millis(-DAY_MS)));
     let (odd, even): (Vec<_>, Vec<_>) = rows.partition(|row| row.placement.shard.number() == 1);
     for rows in [even, odd] {
         backend.hand_over.hand_over(rows[0].placement.shard, 0, rows).await.unwrap();
@@ -176,7 +177,7 @@ async fn an_archive_that_a_stop_cuts_short_leaves_books_that_balance_and_another
 async fn a_step_of_a_result_whose_table_has_been_dropped_finds_none() {
     let dir = tempfile::tempdir().unwrap();
     let backend = sold(dir.path()).await;
-    let row = of(1, noon().plus_millis(-24 * 3_600_000)).result;
+    let row = of(1, noon().plus_millis(-DAY_MS)).result;
     let change = Change {
         user: row.user_id,
         id: row.result_id,

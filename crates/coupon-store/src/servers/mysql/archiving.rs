@@ -10,29 +10,29 @@ use mysql_async::{Transaction, TxOpts, Value};
 
 use super::catalogue::{lock_version, reach};
 use super::{Database, DatabaseError, PATIENCE};
-use crate::NotOver;
-use crate::archives::{NAMED_FROM, not_over};
+use crate::NotYet;
+use crate::archives::{NAMED_FROM, not_yet};
 use crate::clock::Clock;
 use crate::servers::mains_time;
 
 /// The number of coupons that are recorded by one statement.
 const LINES: usize = 500;
 
-/// The first of these coupons whose end has not come at that moment.
+/// The last to end of those among these coupons whose results may not go yet at that moment.
 ///
 /// # Errors
 /// When main cannot be asked.
-pub async fn first_not_over(
+pub async fn first_not_yet(
     main: &Database,
     coupons: &[CouponId],
     now: Timestamp,
-) -> Result<Option<NotOver>, DatabaseError> {
+) -> Result<Option<NotYet>, DatabaseError> {
     let mut conn = main.connect().await?;
     main.patiently(PATIENCE, first(&mut conn, coupons, now)).await
 }
 
 /// Takes coupons out of sale for good, of which so many results of before a day are about to be archived: their ends cannot be
-/// moved any more. Where one is not over, by main's time as well, nothing is changed, and that one is returned.
+/// moved any more. Where results of one may not go yet at that moment, nothing is changed, and that one is returned.
 ///
 /// # Errors
 /// When main cannot be asked.
@@ -41,7 +41,7 @@ pub async fn end_for_good(
     going: &BTreeMap<CouponId, i64>,
     before: Day,
     now: Timestamp,
-) -> Result<Option<NotOver>, DatabaseError> {
+) -> Result<Option<NotYet>, DatabaseError> {
     let mut conn = main.connect().await?;
     let ended = async {
         let transaction = conn.start_transaction(TxOpts::default()).await?;
@@ -55,14 +55,14 @@ async fn end_all(
     going: &BTreeMap<CouponId, i64>,
     before: Day,
     now: Timestamp,
-) -> mysql_async::Result<Option<NotOver>> {
+) -> mysql_async::Result<Option<NotYet>> {
     let version = lock_version(&mut transaction).await?;
     let time = format!("SELECT {}", mains_time::expression(&Clock::system()));
     let mains = transaction.query_first(time).await?.map_or(now, Timestamp::from_millis);
     let coupons: Vec<CouponId> = going.keys().copied().collect();
-    if let Some(not_over) = first(&mut transaction, &coupons, now.min(mains)).await? {
+    if let Some(not_yet) = first(&mut transaction, &coupons, now).await? {
         transaction.rollback().await?;
-        return Ok(Some(not_over));
+        return Ok(Some(not_yet));
     }
     let named_from =
         "INSERT IGNORE INTO meta (name, value) SELECT ?, COALESCE(MAX(log_id), 0) FROM stock_logs";
@@ -88,12 +88,12 @@ async fn first(
     conn: &mut impl Queryable,
     coupons: &[CouponId],
     now: Timestamp,
-) -> mysql_async::Result<Option<NotOver>> {
+) -> mysql_async::Result<Option<NotYet>> {
     if coupons.is_empty() {
         return Ok(None);
     }
-    let first: Option<(u64, i64)> = conn.query_first(not_over(coupons, now)).await?;
+    let first: Option<(u64, i64)> = conn.query_first(not_yet(coupons, now)).await?;
     Ok(first.and_then(|(coupon, end)| {
-        Some(NotOver { coupon: CouponId::new(coupon).ok()?, end: Timestamp::from_millis(end) })
+        Some(NotYet { coupon: CouponId::new(coupon).ok()?, end: Timestamp::from_millis(end) })
     }))
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, DriverError, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts};
 
-pub use self::archiving::{end_for_good, first_not_over};
+pub use self::archiving::{end_for_good, first_not_yet};
 pub(super) use self::books::{FORGET, begin_books};
 pub(super) use self::catalogue::NOTE_PUT_BACK;
 pub(super) use self::layouts::BOOKS_LOCK;
@@ -79,6 +79,8 @@ pub(super) mod code {
     pub(crate) const DUPLICATE: u16 = 1062;
     /// Two transactions waited for each other, and this one was given up.
     pub(crate) const DEADLOCK: u16 = 1213;
+    /// Another transaction had a row for too long.
+    pub(crate) const LOCK_TIMEOUT: u16 = 1205;
     /// There is no such table.
     pub(crate) const NO_TABLE: u16 = 1146;
     /// The server is configured to refuse such a thing: above all, to be read-only.
@@ -117,6 +119,8 @@ pub struct DatabaseError {
     why: String,
     /// True if it is merely down: then it can be served around, and may come back.
     pub down: bool,
+    /// True if another transaction was in the way: see [`is_conflict`].
+    pub conflict: bool,
 }
 
 impl DatabaseError {
@@ -124,7 +128,7 @@ impl DatabaseError {
     #[must_use]
     pub fn new(setting: &str, host: &str, database: &str, why: &str, down: bool) -> Self {
         let [setting, host, database, why] = [setting, host, database, why].map(ToOwned::to_owned);
-        Self { setting, host, database, why, down }
+        Self { setting, host, database, why, down, conflict: false }
     }
 }
 
@@ -348,7 +352,8 @@ impl Database {
             }
             _ => {
                 let text = error.to_string();
-                self.failed(format!("{text}{}", tls::hint(&text)), is_lost(error))
+                let failed = self.failed(format!("{text}{}", tls::hint(&text)), is_lost(error));
+                DatabaseError { conflict: is_conflict(error), ..failed }
             }
         }
     }
@@ -361,6 +366,7 @@ impl Database {
             database: self.name.clone(),
             why,
             down,
+            conflict: false,
         }
     }
 }
@@ -390,6 +396,12 @@ fn is_refused(error: &mysql_async::Error) -> bool {
         mysql_async::Error::Driver(error) => matches!(error, DriverError::NoClientSslFlagFromServer),
         _ => false,
     }
+}
+
+/// True if a transaction was only in another's way, or that one in its: it can be tried again from its beginning.
+#[must_use]
+pub fn is_conflict(error: &mysql_async::Error) -> bool {
+    [code::DEADLOCK, code::LOCK_TIMEOUT].iter().any(|code| has_code(error, *code))
 }
 
 /// True if the server gave that error.

@@ -10,8 +10,9 @@ pub(super) fn holds(field: &'static str, held: bool, why: impl FnOnce() -> Strin
     if held { Ok(()) } else { Err(Refused::Invalid { field: field.to_owned(), why: why() }) }
 }
 
-pub(super) fn at_most(field: &'static str, count: usize, most: usize) -> Result<(), Refused> {
-    holds(field, count <= most, || format!("must not be more than {most}"))
+/// A list of one element or more.
+pub(super) fn count(field: &'static str, count: usize, most: usize) -> Result<(), Refused> {
+    holds(field, (1..=most).contains(&count), || format!("must be from 1 to {most}"))
 }
 
 /// A name, which people must be able to see.

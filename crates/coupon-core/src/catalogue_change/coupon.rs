@@ -259,8 +259,12 @@ impl CouponPatch {
 
     /// Checks what depends on several fields, where one of these is given: what was so before is not this change's fault.
     fn check_together(&self, row: &CouponRow) -> Result<(), Refused> {
-        if self.start_time.is_some() || self.end_time.is_some() {
+        if self.end_time.is_some() {
             check_window(&row.coupon)?;
+        } else if self.start_time.is_some() {
+            let Coupon { start_time, end_time, .. } = row.coupon;
+            let before = || format!("must be before end_time, which is {end_time}");
+            check::holds("start_time", start_time < end_time, before)?;
         }
         if self.discount_amount.is_some() || self.discount_rate.is_some() {
             check_discount(&row.coupon)?;

@@ -7,6 +7,7 @@ mod check;
 mod coupon;
 mod record;
 
+use std::collections::HashSet;
 use std::fmt;
 
 pub use coupon::{CouponPatch, CouponRow, CouponWrite, NewCoupon};
@@ -28,7 +29,7 @@ pub enum CatalogueChange {
     CreateCoupon(NewCoupon),
     /// Changes some of a coupon.
     ChangeCoupon(CouponId, CouponPatch),
-    /// Adds users, [`USERS_MAX`] at most. Those that exist stay as they are.
+    /// Adds users, from one to [`USERS_MAX`], each of them once. Those that exist stay as they are.
     AddUsers(Vec<NewUser>),
 }
 
@@ -44,9 +45,12 @@ impl CatalogueChange {
             Self::CreateCoupon(coupon) => coupon.check(),
             Self::ChangeCoupon(_, patch) => patch.check(),
             Self::AddUsers(users) => {
-                check::at_most("users", users.len(), USERS_MAX)?;
-                let mut users = users.iter().enumerate();
-                users.try_for_each(|(at, user)| user.check().map_err(|why| why.of_element("users", at)))
+                check::count("users", users.len(), USERS_MAX)?;
+                let (mut users, mut seen) = (users.iter().enumerate(), HashSet::new());
+                users.try_for_each(|(at, user)| {
+                    let once = check::holds("user_id", seen.insert(user.user_id), || "must not be given twice".to_owned());
+                    once.and_then(|()| user.check()).map_err(|why| why.of_element("users", at))
+                })
             }
         }
     }

@@ -148,7 +148,7 @@ fn what_cannot_be_so_is_refused_by_the_name_of_its_field() {
         (CouponPatch { min_purchase: Some(Money::from_cents(i64::MAX)), ..none() }, "min_purchase must be"),
         (CouponPatch { total_stock: Some(1 << 31), ..none() }, "total_stock must be from 0 to 2147483647"),
         (CouponPatch { end_time: Some(at(0)), ..none() }, "end_time must be after start_time"),
-        (CouponPatch { start_time: Some(at(2)), ..none() }, "end_time must be after start_time"),
+        (CouponPatch { start_time: Some(at(2)), ..none() }, "start_time must be before end_time, which is"),
         (CouponPatch { discount_rate: Some(101), ..none() }, "discount_rate must be from 1 to 100"),
         (CouponPatch { discount_rate: Some(10), ..none() }, "discount_rate must be left out: coupon_type 3"),
         (CouponPatch { hold_s: Some(2_592_001), ..none() }, "hold_s must be from 0 to 2592000"),
@@ -247,7 +247,10 @@ fn no_more_users_are_added_at_once_than_the_most() {
     let users = |most: u64| CatalogueChange::AddUsers((1..=most).map(user).collect());
     assert_eq!(users(10_000).check(), Ok(()));
     let why = users(10_001).check().unwrap_err().to_string();
-    assert_eq!(why, "users must not be more than 10000");
+    assert_eq!(why, "users must be from 1 to 10000");
+    assert_eq!(users(0).check().unwrap_err().to_string(), why);
+    let twice = CatalogueChange::AddUsers(vec![user(1), user(2), user(1)]).check().unwrap_err().to_string();
+    assert_eq!(twice, "users[2].user_id must not be given twice");
     let unseen = NewUser { username: " ".to_owned(), ..user(2) };
     let why = CatalogueChange::AddUsers(vec![user(1), unseen]).check().unwrap_err().to_string();
     assert_eq!(why, "users[1].username must not be empty");

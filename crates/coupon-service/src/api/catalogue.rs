@@ -162,11 +162,11 @@ pub struct CouponDetailsChange {
     pub product_range: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
-/// Users to be added, 10,000 at most. Those that exist already stay as they are.
+/// Users to be added, from 1 to 10,000, each of them once. Those that exist already stay as they are.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct NewUsersRequest {
     /// The users.
-    #[schema(max_items = 10_000)]
+    #[schema(min_items = 1, max_items = 10_000)]
     pub users: Vec<NewUserRequest>,
 }
 

@@ -47,10 +47,15 @@ impl Received {
         Ok(Self(body))
     }
 
+    /// True if there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The JSON object that it must be.
     pub(super) fn json<T: DeserializeOwned>(&self, req: &HttpRequest) -> Result<T, Problem> {
         let Self(body) = self;
-        if body.is_empty() {
+        if self.is_empty() {
             return Err(Problem::new(Kind::Malformed, "there is no body; a JSON object is needed"));
         }
         let content_type = req.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());

@@ -311,6 +311,13 @@ fn what_cannot_be_so_is_refused_by_its_field_and_changes_nothing() {
             "users[1].username",
         ),
         ("POST", "/admin/users", r#"{"users":[{}]}"#, 400, "users[0].user_id"),
+        ("POST", "/admin/users", r#"{"users":[]}"#, 422, "users"),
+        ("POST", "/admin/users", r#"{"users":[{"user_id":7},{"user_id":7}]}"#, 422, "users[1].user_id"),
+        ("PATCH", "/admin/coupons/2", r#"{"start_time":"2099-01-01T00:00:00Z"}"#, 422, "start_time"),
+        // What is sent to a path that reads nothing of a body is meant otherwise.
+        ("POST", "/admin/coupons/2/end", r#"{"end_time":"2099-01-01T00:00:00Z"}"#, 400, "end_time"),
+        ("POST", "/admin/coupons/2/withdraw", r#"{"status":1}"#, 400, "status"),
+        ("POST", "/admin/rooms/3/end", r#"{"end_time":"2099-01-01T00:00:00Z"}"#, 400, "end_time"),
     ] {
         let problem = ask(&api, method, path, body).problem(status);
         assert_eq!(problem.field.as_deref(), Some(field), "{path} {body}: {}", problem.detail);

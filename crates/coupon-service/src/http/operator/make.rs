@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator, Refused, Thing};
 use coupon_core::{CouponId, RoomId};
 use coupon_store::ChangeError;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::super::admin::admit;
@@ -37,19 +38,43 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.post("/admin/users", users);
 }
 
-/// The body of a change. A stranger's is read no further than that of any other request.
+/// The body of a change.
 pub(super) async fn received<B: DeserializeOwned>(
     most: usize,
     req: &HttpRequest,
     payload: web::Payload,
     service: &Service,
 ) -> Result<B, Problem> {
+    body(most, req, payload, service).await?.json(req)
+}
+
+/// Refuses a body of anything, where nothing is read of one: whoever sends it means another change.
+async fn nothing(req: &HttpRequest, payload: web::Payload, service: &Service) -> Result<(), Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+
+    let body = body(BODY_MAX, req, payload, service).await?;
+    if body.is_empty() {
+        return Ok(());
+    }
+    let Nothing {} = body.json(req)?;
+    Ok(())
+}
+
+/// The body of an operator's request. A stranger's is read no further than that of any other request.
+async fn body(
+    most: usize,
+    req: &HttpRequest,
+    payload: web::Payload,
+    service: &Service,
+) -> Result<Received, Problem> {
     let admitted = admit(req, &service.settings.admin.token);
     let most = if admitted.is_ok() { most } else { BODY_MAX };
     let body = Received::up_to(most, req, payload, service.settings.limits.body()).await?;
     admitted?;
     Query::none(req)?;
-    body.json(req)
+    Ok(body)
 }
 
 /// The name that a change is recorded by.
@@ -108,13 +133,6 @@ fn place(field: &str) -> String {
     }
 }
 
-/// The coupon that a path without a body is about.
-fn coupon_of(req: &HttpRequest, service: &Service) -> Result<CouponId, Problem> {
-    admit(req, &service.settings.admin.token)?;
-    Query::none(req)?;
-    path_id(req, "coupon_id", CouponId::new)
-}
-
 /// Make a room
 ///
 /// Asked for again with the same body, the answer is the same.
@@ -146,14 +164,14 @@ pub(in crate::http) async fn room(
     tag = "operators",
     security((), ("token" = [])),
     params(("room_id" = u64, Path, description = "The room.")),
-    responses((status = 200, description = "It has ended.", body = CatalogueChanged), AdminProblems, Unmade, Unanswered)
+    responses((status = 200, description = "It has ended.", body = CatalogueChanged), AdminProblems, Unread, Unmade, Unanswered)
 )]
 pub(in crate::http) async fn room_end(
     req: HttpRequest,
+    payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
-    admit(&req, &service.settings.admin.token)?;
-    Query::none(&req)?;
+    nothing(&req, payload, &service).await?;
     let room = path_id(&req, "room_id", RoomId::new)?;
     make(&req, &service, CatalogueChange::EndRoom(room)).await
 }
@@ -213,13 +231,15 @@ pub(in crate::http) async fn coupon_change(
     tag = "operators",
     security((), ("token" = [])),
     params(("coupon_id" = u64, Path, description = "The coupon.")),
-    responses((status = 200, description = "It is over.", body = CatalogueChanged), AdminProblems, Unmade, Unanswered)
+    responses((status = 200, description = "It is over.", body = CatalogueChanged), AdminProblems, Unread, Unmade, Unanswered)
 )]
 pub(in crate::http) async fn coupon_end(
     req: HttpRequest,
+    payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
-    let coupon = coupon_of(&req, &service)?;
+    nothing(&req, payload, &service).await?;
+    let coupon = path_id(&req, "coupon_id", CouponId::new)?;
     let known = service.backend.catalogue.coupon(coupon, false).await;
     let known = known.map_err(|error| Problem::unavailable(&error))?;
     let (known, _) = known.ok_or_else(|| Problem::unknown_coupon(coupon))?;
@@ -244,13 +264,15 @@ pub(in crate::http) async fn coupon_end(
     tag = "operators",
     security((), ("token" = [])),
     params(("coupon_id" = u64, Path, description = "The coupon.")),
-    responses((status = 200, description = "It is withdrawn.", body = CatalogueChanged), AdminProblems, Unmade, Unanswered)
+    responses((status = 200, description = "It is withdrawn.", body = CatalogueChanged), AdminProblems, Unread, Unmade, Unanswered)
 )]
 pub(in crate::http) async fn coupon_withdraw(
     req: HttpRequest,
+    payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
-    let coupon = coupon_of(&req, &service)?;
+    nothing(&req, payload, &service).await?;
+    let coupon = path_id(&req, "coupon_id", CouponId::new)?;
     make(&req, &service, CatalogueChange::ChangeCoupon(coupon, CouponPatch::withdrawal())).await
 }
 

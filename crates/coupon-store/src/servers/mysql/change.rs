@@ -342,7 +342,6 @@ impl<'a> Making<'a> {
     async fn add_users(&mut self, users: &[NewUser]) -> Result<Option<Entry>, Stopped> {
         let mut wanted: Vec<&NewUser> = users.iter().collect();
         wanted.sort_by_key(|user| user.user_id);
-        wanted.dedup_by_key(|user| user.user_id);
         let mut added = Vec::new();
         for some in wanted.chunks(USERS) {
             let ids: Vec<String> = some.iter().map(|user| user.user_id.to_string()).collect();

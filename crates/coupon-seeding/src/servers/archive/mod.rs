@@ -181,13 +181,11 @@ async fn retire_from(
             progress.reached(retired.rows_dropped + retired.rows_deleted);
             continue;
         }
-        loop {
-            let rows = shard.delete_batch(table, before, offers).await?;
+        let mut after = 0;
+        while let Some((rows, last)) = shard.delete_batch(table, after, before, offers).await? {
+            after = last;
             retired.rows_deleted += rows;
             progress.reached(retired.rows_dropped + retired.rows_deleted);
-            if rows == 0 {
-                break;
-            }
         }
         retired.delete_took += began.elapsed();
     }

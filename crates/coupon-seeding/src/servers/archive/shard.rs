@@ -219,16 +219,18 @@ impl Shard {
         Ok(conn.query_drop(format!("DROP TABLE {retired}")).await?)
     }
 
-    /// Deletes the oldest rows of a table, at most a batch of them; returns how many.
+    /// Deletes the next rows of a table behind an id, at most a batch of them; returns how many, and the id of the last, if there are
+    /// any. What stays before that is not read again.
     pub(super) async fn delete_batch(
         &self,
         table: TableId,
+        after: i64,
         before: Day,
         offers: &mut Offers<'_>,
-    ) -> Result<u64> {
+    ) -> Result<Option<(u64, i64)>> {
         let mut tries = Tries::default();
         loop {
-            match self.try_delete(table, before, offers).await {
+            match self.try_delete(table, after, before, offers).await {
                 Err(error) if tries.again_after(&error) => {}
                 done => return done.with_context(|| format!("{}: {table}", self.database)),
             }
@@ -238,18 +240,24 @@ impl Shard {
     /// Result ids are in the order of time, and so is the table: the oldest rows lie side by side. They are locked
     /// before the shard's row is, which services wait for. A service that changes one of them takes both in the other
     /// order: of two that meet so, one is given up and tried again.
-    async fn try_delete(&self, table: TableId, before: Day, offers: &mut Offers<'_>) -> Result<u64> {
+    async fn try_delete(
+        &self,
+        table: TableId,
+        after: i64,
+        before: Day,
+        offers: &mut Offers<'_>,
+    ) -> Result<Option<(u64, i64)>> {
         let mut conn = self.connect().await?;
         let mut transaction = conn.start_transaction(TxOpts::default()).await?;
         let settled = &self.settled;
-        let oldest = format!(
+        let next = format!(
             "SELECT result_id, coupon_id, {LIVE}, use_status, CAST(COALESCE(order_amount, 0) * 100 AS SIGNED) \
-             FROM {table} WHERE result_id < ? AND {settled} ORDER BY result_id LIMIT {BATCH} FOR UPDATE"
+             FROM {table} WHERE result_id > ? AND result_id < ? AND {settled} ORDER BY result_id LIMIT {BATCH} FOR UPDATE"
         );
-        let rows: Vec<(i64, u64, i64, i64, i64)> = transaction.exec(oldest, (first_id(before)?,)).await?;
+        let rows: Vec<(i64, u64, i64, i64, i64)> = transaction.exec(next, (after, first_id(before)?)).await?;
         let Some(last) = rows.last().map(|row| row.0) else {
             transaction.rollback().await?;
-            return Ok(0);
+            return Ok(None);
         };
         let mut going = Going::default();
         for (_, coupon, live, used, cents) in rows {
@@ -257,8 +265,8 @@ impl Shard {
         }
         offers.ensure_over(&going.counts).await?;
         going.note_in_outbox(&mut transaction).await?;
-        let delete = format!("DELETE FROM {table} WHERE result_id <= ? AND {settled}");
-        transaction.exec_drop(delete, (last,)).await?;
+        let delete = format!("DELETE FROM {table} WHERE result_id > ? AND result_id <= ? AND {settled}");
+        transaction.exec_drop(delete, (after, last)).await?;
         let gone = transaction.affected_rows();
         ensure!(
             gone == going.rows.cast_unsigned(),
@@ -266,7 +274,7 @@ impl Shard {
             going.rows
         );
         transaction.commit().await?;
-        Ok(gone)
+        Ok(Some((gone, last)))
     }
 }
 

@@ -223,9 +223,11 @@ impl Job {
         for shard in self.shards() {
             let tables = read(&self.site.shared.writers, shard, |db| going.tables(db))?;
             for table in tables {
+                let mut after = 0;
                 loop {
                     let (part, began) = (Arc::clone(going), Instant::now());
-                    let gone = self.step(shard, move |writer| writer.retire(table, &part))??;
+                    let gone = self.step(shard, move |writer| writer.retire(table, after, &part))??;
+                    after = gone.last;
                     self.has_gone(gone, began.elapsed());
                     if gone.whole || gone.rows == 0 {
                         break;

@@ -66,36 +66,46 @@ impl Going {
         Ok(rows <= most && self.held(db, table)? == 0)
     }
 
-    /// The last of the oldest rows of a table that go, as many as one transaction takes. Result ids are in the order of time,
-    /// and so is the table: they lie side by side.
-    fn last_of_batch(&self, db: &Connection, table: TableId) -> rusqlite::Result<Option<i64>> {
+    /// The last of the next rows of a table behind an id that go, as many as one transaction takes. Result ids are in the order of
+    /// time, and so is the table: they lie side by side.
+    fn last_of_batch(&self, db: &Connection, table: TableId, after: i64) -> rusqlite::Result<Option<i64>> {
         let Self { settled, batch, first_kept, .. } = self;
-        let oldest = format!(
-            "SELECT MAX(result_id) FROM \
-             (SELECT result_id FROM {table} WHERE result_id < ?1 AND {settled} ORDER BY result_id LIMIT {batch})"
+        let next = format!(
+            "SELECT MAX(result_id) FROM (SELECT result_id FROM {table} \
+             WHERE result_id > ?1 AND result_id < ?2 AND {settled} ORDER BY result_id LIMIT {batch})"
         );
-        db.query_row(&oldest, [first_kept], |row| row.get(0))
+        db.query_row(&next, [after, *first_kept], |row| row.get(0))
     }
 }
 
-/// Rows of a table that go in one transaction: the whole table, or the oldest of those that may.
+/// Rows of a table that go in one transaction: the whole table, or the next of those that may.
 #[derive(Debug)]
 pub(in crate::embedded) struct Part {
     table: TableId,
     pub(super) whole: bool,
-    last: i64,
-    settled: String,
+    /// The id of the last of them.
+    pub(super) last: i64,
+    /// The condition on a row of the table that it is one of them.
+    condition: String,
     sums: Vec<(CouponId, Totals)>,
 }
 
 impl Part {
-    /// The next of a table, if there is one.
-    pub(super) fn next_of(db: &Connection, table: TableId, going: &Going) -> rusqlite::Result<Option<Self>> {
+    /// The next of a table behind an id, if there is one. What stays before that is not read again.
+    pub(super) fn next_of(
+        db: &Connection,
+        table: TableId,
+        after: i64,
+        going: &Going,
+    ) -> rusqlite::Result<Option<Self>> {
         let whole = going.goes_whole(db, table)?;
-        let last = if whole { Some(going.first_kept - 1) } else { going.last_of_batch(db, table)? };
+        let last = if whole { Some(going.first_kept - 1) } else { going.last_of_batch(db, table, after)? };
         let Some(last) = last else { return Ok(None) };
-        let sums = sql::totals_by_coupon(db, table, last, &going.settled)?;
-        Ok(Some(Self { table, whole, last, settled: going.settled.clone(), sums }))
+        // What stayed before may go by now, and would with its table.
+        let after = if whole { 0 } else { after };
+        let condition = format!("result_id > {after} AND {}", going.settled);
+        let sums = sql::totals_by_coupon(db, table, last, &condition)?;
+        Ok(Some(Self { table, whole, last, condition, sums }))
     }
 
     /// The number of rows of each coupon that take stock.
@@ -112,12 +122,11 @@ impl Part {
 
     /// Takes them out of the file, within a transaction.
     pub(in crate::embedded) fn take_away(&self, db: &Connection) -> rusqlite::Result<()> {
-        let Self { table, last, settled, .. } = self;
+        let Self { table, last, condition, .. } = self;
         if self.whole {
             return db.execute_batch(&format!("DROP TABLE {table}"));
         }
-        let sql = format!("DELETE FROM {table} WHERE result_id <= ?1 AND {settled}");
-        db.prepare_cached(&sql)?.execute([last]).map(drop)
+        db.execute(&format!("DELETE FROM {table} WHERE result_id <= ?1 AND {condition}"), [last]).map(drop)
     }
 }
 

@@ -17,6 +17,8 @@ use crate::{ChangeError, Unavailable};
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Gone {
     pub(super) rows: u64,
+    /// The id of the last of them.
+    pub(super) last: i64,
     /// True if the table went with them.
     pub(super) whole: bool,
 }
@@ -44,14 +46,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Lets go of a table, or of some of its rows. None are left to go when none have gone.
-    pub(super) fn retire(&mut self, table: TableId, going: &Going) -> Result<Gone, ChangeError> {
+    /// Lets go of a table, or of some of its rows behind an id. None are left to go when none have gone.
+    pub(super) fn retire(&mut self, table: TableId, after: i64, going: &Going) -> Result<Gone, ChangeError> {
         if !self.known_tables.contains(&table) {
             return Ok(Gone::default());
         }
         // Nobody else writes: it is as this says until the transaction is through.
-        let next = Part::next_of(&self.db, table, going).map_err(|error| self.does_not_archive(&error))?;
-        let Some(part) = next else { return Ok(Gone::default()) };
+        let next = Part::next_of(&self.db, table, after, going);
+        let Some(part) = next.map_err(|error| self.does_not_archive(&error))? else {
+            return Ok(Gone::default());
+        };
         if let Some((coupon, _)) = part.live().find(|(coupon, _)| !going.over.contains_key(coupon)) {
             return refused(format!("results of coupon {coupon} came late: archive again"));
         }
@@ -75,7 +79,7 @@ impl Writer {
                 self.committed(&mut done, applied);
                 let totals = part.totals();
                 self.state.take_off(totals);
-                Ok(Gone { rows: totals.results, whole: part.whole })
+                Ok(Gone { rows: totals.results, last: part.last, whole: part.whole })
             }
             Err(error) => {
                 if part.whole {

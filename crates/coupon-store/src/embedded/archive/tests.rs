@@ -172,6 +172,31 @@ async fn an_archive_that_a_stop_cuts_short_leaves_books_that_balance_and_another
     backend.lifecycle.close();
 }
 
+/// More than one step takes them from behind what stays.
+#[tokio::test(flavor = "current_thread")]
+async fn what_is_held_stays_before_rows_that_go_in_several_steps() {
+    const HELD: u64 = 100;
+    let dir = tempfile::tempdir().unwrap();
+    let backend = sold(dir.path()).await;
+    let shard = rusqlite::Connection::open(dir.path().join("shard-1.sqlite")).unwrap();
+    let first = format!("SELECT result_id FROM coupon_results ORDER BY result_id LIMIT {HELD}");
+    let hold = format!(
+        "INSERT INTO holds SELECT 1900000000000, result_id, 'coupon_results' FROM ({first});
+         UPDATE coupon_results SET state = 0, hold_until = 1900000000000 WHERE result_id IN ({first})"
+    );
+    shard.execute_batch(&hold).unwrap();
+    let archiving = backend.archiving.as_ref().unwrap();
+    archiving.start(noon().day(), operator(), ArchivePace::BesideGrabs).await.unwrap();
+    let archive = ended(&backend).await;
+    assert_eq!(
+        (archive.retired.held, archive.retired.rows_deleted, archive.trouble),
+        (HELD, OLD - HELD, None)
+    );
+    let left: i64 = shard.query_row("SELECT COUNT(*) FROM coupon_results WHERE state = 0", [], |row| row.get(0)).unwrap();
+    assert_eq!((left as u64, rows(&backend).await as u64), (HELD, HELD));
+    backend.lifecycle.close();
+}
+
 /// Whoever found a row before its table was dropped asks for a step of it afterwards.
 #[tokio::test(flavor = "current_thread")]
 async fn a_step_of_a_result_whose_table_has_been_dropped_finds_none() {

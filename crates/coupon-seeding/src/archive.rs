@@ -88,7 +88,7 @@ impl fmt::Display for ArchiveReport {
             writeln!(
                 f,
                 "{held} results stay: they are held, until they are confirmed, released or expired, or they answer their request \
-                 still, for an hour after their stock was given back"
+                 still, for an hour after their stock was given back, or they have changed meanwhile, and go next time"
             )?;
         }
         if self.rows_dropped + self.rows_deleted + self.tables_dropped == 0 {

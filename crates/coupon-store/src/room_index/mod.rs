@@ -194,11 +194,10 @@ pub(crate) fn put(dialect: Dialect, values: &str) -> String {
     format!("INSERT INTO {TABLE} ({columns}) VALUES {values} {then}")
 }
 
-/// The condition on rows of the index that are older than an id and could go at a moment, at which their shards were
-/// rid of theirs. What was held then, and has been confirmed since, its shard still has.
-pub(crate) fn retired(before: &str, now: Timestamp) -> String {
-    let still = format!("(state_time IS NULL OR state_time < {})", now.millis());
-    format!("result_id < {before} AND {} AND {still}", settled(now))
+/// The condition on rows of the index that are older than an id and have gone from their shards by an archive that began at that
+/// moment. What was held then, and has been confirmed since, its shard still has.
+pub(crate) fn retired(before: &str, began: Timestamp) -> String {
+    format!("result_id < {before} AND {}", settled(began, true))
 }
 
 /// The statement that takes them out.

@@ -116,6 +116,22 @@ fn what_may_go_is_judged_by_mains_time_where_the_seeders_is_ahead() {
     assert_eq!(place.rows(), 100);
 }
 
+/// Its shard and the index let go of it at different moments.
+#[test]
+fn what_has_changed_since_an_archive_began_stays_in_its_table_and_in_the_room_index() {
+    let place = Place::new("changed_since");
+    place.seed("hash", &SeedOptions { room_index: true, ..small(100) }, false);
+    let table = place.tables(0)[0];
+    let used = place.number(Some(0), &format!("SELECT MIN(result_id) FROM {table}"));
+    let change = format!("SET state = 2, state_time = {} WHERE result_id = {used}", later().millis() + 1);
+    place.run(Some(0), &format!("UPDATE {table} {change}"));
+    (0..4).for_each(|shard| place.run(Some(shard), &format!("UPDATE room_index {change}")));
+    let report = archive(&place, "2026-11-22").unwrap();
+    assert_eq!((report.held, report.rows_deleted, place.rows()), (1, 99, 1));
+    let indexed = |shard| place.number(Some(shard), "SELECT COUNT(*) FROM room_index");
+    assert_eq!((0..4).map(indexed).sum::<i64>(), 1);
+}
+
 /// The end of coupons for good meets another transaction of main's, which has changed more: it is given up, and tried again.
 #[test]
 fn an_archive_that_meets_another_transaction_in_main_goes_on_after_it() {

@@ -18,6 +18,7 @@ use coupon_store::servers::markers::settle_queues;
 use coupon_store::servers::mysql::{self, DatabaseError};
 use coupon_store::servers::rooms;
 use coupon_store::settings::ServersSettings;
+use coupon_store::statements::settled;
 use coupon_store::{Retired, first_id, may_not_go_yet};
 
 use self::books::Books;
@@ -114,7 +115,8 @@ async fn retire(
     now: Timestamp,
     progress: &mut dyn Progress,
 ) -> Result<Retired> {
-    let shards = open_shards(cluster, now).await?;
+    let indexed = cluster.label().await?.is_some_and(|label| label.rooms.is_some());
+    let shards = open_shards(cluster, &settled(now, indexed)).await?;
     // What an earlier archive left to be told is not of this one.
     for shard in &shards {
         books.settle(shard).await?;
@@ -150,10 +152,10 @@ async fn retire(
     Ok(retired)
 }
 
-async fn open_shards(cluster: &Cluster, now: Timestamp) -> Result<Vec<Shard>> {
+async fn open_shards(cluster: &Cluster, settled: &str) -> Result<Vec<Shard>> {
     let mut shards = Vec::with_capacity(cluster.shards.len());
     for (number, database) in cluster.numbered() {
-        let shard = Shard::new(number, database, now);
+        let shard = Shard::new(number, database, settled);
         ensure!(
             shard.parked().await? == 0,
             "shard {number} has parked results, which hold their stock: resolve them first"

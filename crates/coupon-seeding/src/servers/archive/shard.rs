@@ -2,11 +2,11 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use coupon_core::books::Moved;
-use coupon_core::{CouponId, Day, ShardId, TableId, Timestamp};
+use coupon_core::{CouponId, Day, ShardId, TableId};
 use coupon_store::first_id;
 use coupon_store::servers::mysql::{Database, DatabaseError};
 use coupon_store::servers::rebuild::RETIRED;
-use coupon_store::statements::{LIVE, settled};
+use coupon_store::statements::LIVE;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, Transaction, TxOpts};
 
@@ -72,8 +72,9 @@ impl Going {
 }
 
 impl Shard {
-    pub(super) fn new(id: ShardId, database: &Database, at: Timestamp) -> Self {
-        Self { id, database: database.clone(), settled: settled(at) }
+    /// `settled` is the condition on a row that may go.
+    pub(super) fn new(id: ShardId, database: &Database, settled: &str) -> Self {
+        Self { id, database: database.clone(), settled: settled.to_owned() }
     }
 
     pub(super) const fn database(&self) -> &Database {
@@ -185,7 +186,7 @@ impl Shard {
             conn.query_first(format!("SELECT COUNT(*) FROM {retired} WHERE NOT ({settled})")).await?;
         let settled = match held {
             Some(held @ 1..) => {
-                Err(anyhow!("{held} of its results are held or answer their request by now: run it again"))
+                Err(anyhow!("{held} of its results are held, answer their request or have changed by now: run it again"))
             }
             _ => offers.ensure_over(&going.counts).await,
         };

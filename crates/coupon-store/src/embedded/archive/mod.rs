@@ -167,7 +167,7 @@ impl Job {
             // The log stays small.
             ArchivePace::Alone => (20_000, u32::MAX - 1),
         };
-        let mut going = Going::new(before, began, size)
+        let mut going = Going::new(before, began, size, self.site.index.is_some())
             .or_else(|error| refused(format!("the days before {before} cannot be archived: {error:#}")))?;
         self.count(&mut going)?;
         self.begin(&going)?;

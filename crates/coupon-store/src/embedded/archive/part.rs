@@ -29,8 +29,13 @@ pub(super) struct Going {
 }
 
 impl Going {
-    pub(super) fn new(before: Day, at: Timestamp, (batch, whole): (u32, u32)) -> anyhow::Result<Self> {
-        let (first_kept, settled) = (first_id(before)?, settled(at));
+    pub(super) fn new(
+        before: Day,
+        at: Timestamp,
+        (batch, whole): (u32, u32),
+        indexed: bool,
+    ) -> anyhow::Result<Self> {
+        let (first_kept, settled) = (first_id(before)?, settled(at, indexed));
         Ok(Self { before, first_kept, at, settled, batch, whole, over: BTreeMap::new() })
     }
 

@@ -172,6 +172,25 @@ async fn an_archive_that_a_stop_cuts_short_leaves_books_that_balance_and_another
     backend.lifecycle.close();
 }
 
+/// Its shard and the index let go of it at different moments.
+#[tokio::test(flavor = "current_thread")]
+async fn what_has_changed_since_an_archive_began_stays_in_its_table_and_in_the_room_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = sold(dir.path()).await;
+    let used = noon().plus_millis(3_600_000).millis();
+    for (shard, table) in [(1, "coupon_results"), (0, "room_index"), (1, "room_index")] {
+        let db = rusqlite::Connection::open(dir.path().join(format!("shard-{shard}.sqlite"))).unwrap();
+        let change = format!("UPDATE {table} SET state = 2, state_time = {used} WHERE user_id = 1");
+        db.execute_batch(&change).unwrap();
+    }
+    let archiving = backend.archiving.as_ref().unwrap();
+    archiving.start(noon().day(), operator(), ArchivePace::BesideGrabs).await.unwrap();
+    let archive = ended(&backend).await;
+    assert_eq!((archive.retired.held, archive.retired.rows_deleted, archive.trouble), (1, OLD - 1, None));
+    assert_eq!((rows(&backend).await, indexed(dir.path())), (1, 1));
+    backend.lifecycle.close();
+}
+
 /// More than one step takes them from behind what stays.
 #[tokio::test(flavor = "current_thread")]
 async fn what_is_held_stays_before_rows_that_go_in_several_steps() {

@@ -48,7 +48,9 @@ impl CatalogueChange {
                 check::count("users", users.len(), USERS_MAX)?;
                 let (mut users, mut seen) = (users.iter().enumerate(), HashSet::new());
                 users.try_for_each(|(at, user)| {
-                    let once = check::holds("user_id", seen.insert(user.user_id), || "must not be given twice".to_owned());
+                    let once = check::holds("user_id", seen.insert(user.user_id), || {
+                        "must not be given twice".to_owned()
+                    });
                     once.and_then(|()| user.check()).map_err(|why| why.of_element("users", at))
                 })
             }

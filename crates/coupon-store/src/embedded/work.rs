@@ -163,7 +163,8 @@ mod tests {
     fn tasks_have_the_inbox_sorted_in_only_where_something_else_comes_before_them() {
         let task = || Message::Task(Task(Box::new(|_| ())));
         let tables = Message::MakeTables { tables: vec![TableId::Single] };
-        let store = Message::Store { rows: Vec::new(), handed_over: Instant::now(), answer: Answer::to_nobody() };
+        let store =
+            Message::Store { rows: Vec::new(), handed_over: Instant::now(), answer: Answer::to_nobody() };
         assert!(gathered([task()]).is_only_tasks());
         for before in [tables, store, Message::Stop] {
             assert!(!gathered([before, task()]).is_only_tasks());

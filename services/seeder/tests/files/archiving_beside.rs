@@ -40,12 +40,8 @@ fn service(data: &Path, name: &str) -> Service {
 fn old_results_are_archived_at_a_service_that_takes_grabs_meanwhile() {
     for name in ["hash", "range-time"] {
         let dir = tempfile::tempdir().unwrap();
-        let options = SeedOptions {
-            as_of: a_day_ago(),
-            stock: Some(1_000),
-            room_index: true,
-            ..small(HISTORY)
-        };
+        let options =
+            SeedOptions { as_of: a_day_ago(), stock: Some(1_000), room_index: true, ..small(HISTORY) };
         seed(dir.path(), name, &options);
         let older =
             rows(dir.path(), 4).iter().filter(|(row, _)| row.time < kept_from().start().millis()).count();

@@ -141,7 +141,9 @@ fn an_archive_that_meets_another_transaction_in_main_goes_on_after_it() {
     other.run("INSERT INTO meta (name, value) VALUES ('archives_named_from', '0')");
     let report = std::thread::scope(|scope| {
         let archiving = scope.spawn(|| archive(&place, "2026-11-22"));
-        place.until_some("SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'INSERT IGNORE INTO meta%'");
+        place.until_some(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'INSERT IGNORE INTO meta%'",
+        );
         other.run("UPDATE catalogue_state SET version = version");
         other.run("COMMIT");
         archiving.join().unwrap().unwrap()

@@ -185,9 +185,9 @@ impl Shard {
         let held: Option<i64> =
             conn.query_first(format!("SELECT COUNT(*) FROM {retired} WHERE NOT ({settled})")).await?;
         let settled = match held {
-            Some(held @ 1..) => {
-                Err(anyhow!("{held} of its results are held, answer their request or have changed by now: run it again"))
-            }
+            Some(held @ 1..) => Err(anyhow!(
+                "{held} of its results are held, answer their request or have changed by now: run it again"
+            )),
             _ => offers.ensure_over(&going.counts).await,
         };
         if let Err(error) = settled {

@@ -12,7 +12,8 @@ use crate::embedded::state::lock;
 use crate::{Archive, ChangeError, Unavailable};
 
 /// The reason for which an archive ended that panicked.
-const PANICKED: &str = "the archive panicked, which is a mistake of this program: its standard error says where";
+const PANICKED: &str =
+    "the archive panicked, which is a mistake of this program: its standard error says where";
 
 /// The way to whoever asked for an archive.
 pub(super) type Answer = oneshot::Sender<Result<Archive, ChangeError>>;
@@ -144,7 +145,11 @@ mod tests {
     }
 
     /// Has a thread panic in the place of an archive. Returns what was answered, and whether the archive was ended.
-    fn panics(archiver: &Arc<Archiver>, operator: &str, answered: bool) -> (Result<Archive, ChangeError>, bool) {
+    fn panics(
+        archiver: &Arc<Archiver>,
+        operator: &str,
+        answered: bool,
+    ) -> (Result<Archive, ChangeError>, bool) {
         let (reply, mut told) = oneshot::channel();
         let (ended, begun) = (Arc::new(AtomicBool::new(false)), archive(operator));
         let (end, given) = (Arc::clone(&ended), begun.clone());

@@ -211,7 +211,8 @@ async fn what_is_held_stays_before_rows_that_go_in_several_steps() {
         (archive.retired.held, archive.retired.rows_deleted, archive.trouble),
         (HELD, OLD - HELD, None)
     );
-    let left: i64 = shard.query_row("SELECT COUNT(*) FROM coupon_results WHERE state = 0", [], |row| row.get(0)).unwrap();
+    let left: i64 =
+        shard.query_row("SELECT COUNT(*) FROM coupon_results WHERE state = 0", [], |row| row.get(0)).unwrap();
     assert_eq!((left as u64, rows(&backend).await as u64), (HELD, HELD));
     backend.lifecycle.close();
 }

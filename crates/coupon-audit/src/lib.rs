@@ -18,6 +18,7 @@ mod findings;
 mod folder;
 mod history;
 mod ids;
+mod kept;
 mod ledger;
 mod life;
 mod placement;
@@ -33,7 +34,9 @@ mod spent;
 mod start;
 mod steps;
 mod stock;
+mod terms;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -123,8 +126,12 @@ impl Data {
     /// When the data cannot be read.
     pub fn remember(&self) -> Result<Start> {
         self.read(|mut snapshot, gate| {
-            let terms = gate.map(|gate| gate.terms(&snapshot.catalogue)).transpose()?;
-            Ok(Start { gate: terms.unwrap_or_default(), ..stock::remember(&mut snapshot)? })
+            let terms = match gate {
+                _ if kept::is_kept(&snapshot) => kept::terms(&snapshot),
+                Some(gate) => gate.terms(&snapshot)?,
+                None => BTreeMap::new(),
+            };
+            Ok(Start { gate: terms, ..stock::remember(&mut snapshot)? })
         })
     }
 

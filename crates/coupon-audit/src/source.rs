@@ -12,6 +12,7 @@ use super::books::Line;
 pub(super) use super::catalogue::{Catalogue, ChangedFrom, Coupon, Earlier, Terms, earlier};
 use super::history::{History, Leaving, Movement};
 use super::ids::Ids;
+use super::kept::KeptStock;
 use super::life::Life;
 use super::scan::Holders;
 use super::{AuditReport, Label, Scope};
@@ -38,7 +39,7 @@ pub(super) trait Place: fmt::Display {
 /// A gate that keeps what it granted apart from the rows.
 pub(super) trait Gate {
     /// The terms of the coupons in it; none where there is no gate to look at.
-    fn terms(&self, catalogue: &Catalogue) -> Result<BTreeMap<i64, Terms>>;
+    fn terms(&self, snapshot: &Snapshot) -> Result<BTreeMap<i64, Terms>>;
 
     /// Holds it against main and the rows, coupon by coupon, for those that are still on offer.
     fn check(
@@ -67,7 +68,7 @@ pub(super) struct Snapshot {
     pub(super) accepts_unknown_users: bool,
     /// The last line of the stock log that came with a copy of another data set; 0 where none did.
     pub(super) copied_lines: i64,
-    /// The coupons that main's record of changes names an archive of.
+    /// The archives that main's record of changes names.
     pub(super) archives: Archives,
     /// The number of shards that a room index is kept on, if there is one.
     pub(super) indexed: Option<u16>,
@@ -152,23 +153,8 @@ pub(super) struct Shard {
     pub(super) counted: Option<Sums>,
     /// Tables of results without a key that they must have, with that key.
     pub(super) unguarded: Vec<(TableId, &'static str)>,
-    /// What it says of each coupon itself, where its database decides grabs.
-    pub(super) stock: Vec<KeptStock>,
-}
-
-/// A coupon's row of stock, where a database decides grabs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct KeptStock {
-    pub(super) coupon: i64,
-    /// Results that take stock, those that were set aside included.
-    pub(super) sold: i64,
-    /// Results stored that no entry of the outbox tells of yet.
-    pub(super) untold: i64,
-}
-
-impl KeptStock {
-    pub(super) const TABLE: &str = "stock";
-    pub(super) const COLUMNS: &str = "coupon_id, sold, untold";
+    /// What it says of each coupon itself; `None` where its database decides no grabs.
+    pub(super) stock: Option<Vec<KeptStock>>,
 }
 
 /// Sums over results.

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
+use super::archives::Archives;
 use super::books::{self, GIVEN_BACK, Line, LogSources};
 use super::ledger::Ledger;
 use super::scan::{Seen, Sold};
 use super::source::{Coupon, Entry, Parked, Shard, Snapshot, Sums};
 use super::start::{OldLines, Start, Unlogged};
-use super::{AuditReport, Kind, Scope, Unapplied};
+use super::{AuditReport, Kind, Scope, Unapplied, kept};
 
 /// Results that main has not applied, by shard and coupon.
 type Untold = HashMap<(u16, i64), i64>;
@@ -25,8 +26,8 @@ pub(super) fn check(
     for shard in &snapshot.shards {
         outbox(shard, scope, report)?;
         parked(shard, report);
-        kept_stock(shard, &seen.sold, report);
     }
+    kept::check(snapshot, &seen.sold, scope, report);
     let untold = untold(&snapshot.shards)?;
     let by_coupon = |all: &HashMap<(u16, i64), i64>| {
         let mut sums: HashMap<i64, i64> = HashMap::new();
@@ -41,7 +42,7 @@ pub(super) fn check(
     let mut old = scope.start.map(OldLines::of);
     let read = read_log(snapshot, &untold, &seen.sold, old.as_mut(), report)?;
     if let (Some(start), Some(old)) = (scope.start, &old) {
-        gone(start, seen, old, report);
+        gone(start, seen, old, &snapshot.archives, report);
         unlogged_since(start, &read, &old.rebuilt, snapshot.has_moved(), report);
     }
     Ok(())
@@ -84,12 +85,13 @@ fn read_log(
     let mut accounts: HashMap<i64, (i64, Vec<String>)> = HashMap::new();
     let mut settle = |lines: &mut Vec<Line>| {
         let Some(id) = lines.first().map(|line| line.coupon) else { return };
-        let (total, remaining) = catalogue.get(&id).map_or((0, 0), |coupon| (coupon.total, coupon.remaining));
+        let coupon = catalogue.get(&id);
+        let (total, remaining) = coupon.map_or((0, 0), |coupon| (coupon.total, coupon.remaining));
         let account = books::account(lines, total, remaining, sources);
         for (shard, logged) in account.by_shard {
             *unlogged.entry((shard, id)).or_default() -= logged;
         }
-        let wrong = account.wrong.into_iter().chain(archives.unnamed(lines));
+        let wrong = account.wrong.into_iter().chain(archives.faults(lines, coupon));
         accounts.insert(id, (account.sold_before, wrong.collect()));
         lines.clear();
     };
@@ -187,19 +189,22 @@ fn unlogged_since(
 }
 
 /// Finds rows, and lines of the log, that were there at the start and are not any more.
-fn gone(start: &Start, seen: &Seen, old: &OldLines<'_>, report: &mut AuditReport) {
+fn gone(start: &Start, seen: &Seen, old: &OldLines<'_>, archives: &Archives, report: &mut AuditReport) {
     for line in old.gone() {
         report.add(Kind::Miscounted, 1, || {
             format!("line {line} of the stock log is not what it was at the start")
         });
     }
-    let mut missing = start.rows.iter().zip(seen.old()).filter(|(_, found)| !**found).map(|((id, _), _)| id);
+    let mut missing = start.rows.iter().zip(seen.old()).filter(|(_, found)| !**found).map(|((id, _), _)| *id);
     let count = missing.clone().count() as u64;
     let retired = u64::try_from(old.retired.values().sum::<i64>()).unwrap_or(0);
     // No line speaks of rows that go once they have given their stock back.
     let quiet =
         if old.retired.values().any(|retired| *retired > 0) { start.given_back + old.given_back } else { 0 };
+    // What main had forgotten of archives is in no record.
+    let mut kept = missing.clone().filter(|id| old.rebuilt.is_empty() && archives.kept(*id));
     let unexplained = count.saturating_sub(retired).saturating_sub(u64::try_from(quiet).unwrap_or(0));
+    let unexplained = unexplained.max(kept.clone().count() as u64);
     let hidden = unexplained.min(may_be_hidden(start, seen, old));
     if hidden > 0 {
         let why = format!(
@@ -209,10 +214,13 @@ fn gone(start: &Start, seen: &Seen, old: &OldLines<'_>, report: &mut AuditReport
         report.skip(Kind::Lost, why);
     }
     if unexplained > hidden {
-        let first = missing.next().copied().unwrap_or(0);
+        let example = match (kept.next(), missing.next()) {
+            (Some(id), _) => format!("{id}, of a day that every archive keeps"),
+            (None, id) => id.unwrap_or(0).to_string(),
+        };
         report.add(Kind::Lost, unexplained - hidden, || {
             format!(
-                "{count} results of the start are not there any more, and {retired} were retired: for example {first}"
+                "{count} results of the start are not there any more, and {retired} were retired: for example {example}"
             )
         });
     }
@@ -248,29 +256,12 @@ pub(super) fn left_over(snapshot: &Snapshot, seen: &Seen, ledger: &Ledger, repor
 
 /// Holds what a shard counts of its results against the rows that it has.
 pub(super) fn kept_count(shard: &Shard, rows: Sums, report: &mut AuditReport) {
-    let untold: i64 = shard.stock.iter().map(|kept| kept.untold).sum();
+    let untold: i64 = shard.stock.iter().flatten().map(|kept| kept.untold).sum();
     let counted = shard.counted.map(|counted| Sums { results: counted.results + untold, ..counted });
     let Some(counted) = counted.filter(|counted| *counted != rows) else { return };
     report.add(Kind::Miscounted, 1, || {
         format!("shard {} counts {counted} itself, but has {rows}", shard.number)
     });
-}
-
-/// Holds what a database that decides grabs says it has sold against the rows: more is stock that no user can ever get.
-fn kept_stock(shard: &Shard, sold: &Sold, report: &mut AuditReport) {
-    for kept in &shard.stock {
-        let parked = shard.parked.iter().filter(|parked| parked.grab.coupon == kept.coupon).count();
-        let rows = sold.get(&(shard.number, kept.coupon)).copied().unwrap_or(0);
-        let taken = rows + i64::try_from(parked).unwrap_or(0);
-        if kept.sold != taken {
-            report.add(Kind::Miscounted, 1, || {
-                format!(
-                    "coupon {}: shard {} says that it has sold {}, and has {taken} results that take stock",
-                    kept.coupon, shard.number, kept.sold
-                )
-            });
-        }
-    }
 }
 
 /// Holds a shard's outbox against how far main says that it has applied it.
@@ -329,7 +320,7 @@ fn untold(shards: &[Shard]) -> Result<Untold> {
         for waiting in &shard.inbox {
             *untold.entry((shard.number, waiting.grab.coupon)).or_default() += 1;
         }
-        for kept in &shard.stock {
+        for kept in shard.stock.iter().flatten() {
             *untold.entry((shard.number, kept.coupon)).or_default() += kept.untold;
         }
         for entry in &shard.outbox {

@@ -8,11 +8,12 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::inbox;
 use super::rows::{CENTS, grab, stored};
-use crate::archives::Archives;
+use crate::archives::{Archived, Archives};
 use crate::history::{Leaving, Moved, Movement, Version};
 use crate::ids::Ids;
+use crate::kept::KeptStock;
 use crate::source::{
-    self, COPYING, Catalogue, ChangedFrom, Coupon, Entry, KeptStock, Parked, Shard, Stored, missing_keys,
+    self, COPYING, Catalogue, ChangedFrom, Coupon, Entry, Parked, Shard, Stored, missing_keys,
     tables_of_results,
 };
 
@@ -74,11 +75,12 @@ pub(super) fn changed(main: &Connection) -> Result<Vec<ChangedFrom>> {
     Ok(changed.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The coupons that the record of changes names an archive of.
-pub(super) fn archived(main: &Connection) -> Result<Vec<i64>> {
+/// The archives that the record of changes names.
+pub(super) fn archived(main: &Connection) -> Result<Vec<Archived>> {
     let mut statement = main.prepare(Archives::SELECT)?;
-    let coupons = statement.query_map([], |row| row.get(0))?;
-    Ok(coupons.collect::<rusqlite::Result<_>>()?)
+    let lines = statement
+        .query_map([], |row| Ok(Archived { coupon: row.get(0)?, time: row.get(1)?, what: row.get(2)? }))?;
+    Ok(lines.collect::<rusqlite::Result<_>>()?)
 }
 
 pub(super) fn users(main: &Connection) -> Result<Ids> {
@@ -141,14 +143,16 @@ pub(super) fn shard(number: u16, file: &Connection, position: i64) -> Result<Sha
 }
 
 /// The stock that a file keeps whose database decides grabs.
-fn stock(file: &Connection) -> Result<Vec<KeptStock>> {
+fn stock(file: &Connection) -> Result<Option<Vec<KeptStock>>> {
     if !file.table_exists(None, KeptStock::TABLE)? {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let mut statement = file.prepare(&format!("SELECT {} FROM {}", KeptStock::COLUMNS, KeptStock::TABLE))?;
-    let rows = statement
-        .query_map([], |row| Ok(KeptStock { coupon: row.get(0)?, sold: row.get(1)?, untold: row.get(2)? }))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let rows = statement.query_map([], |row| {
+        let columns = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
+        Ok(KeptStock::of(columns))
+    })?;
+    Ok(Some(rows.collect::<rusqlite::Result<_>>()?))
 }
 
 /// The rows that have left their table.

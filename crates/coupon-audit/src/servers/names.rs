@@ -8,6 +8,9 @@ use anyhow::{Result, ensure};
 /// The most letters of a namespace.
 const LONGEST: usize = 40;
 
+/// The address of the gate, in main's record of it, of a data set whose database decides grabs.
+pub(super) const NO_GATE: &str = "the database of shard 0";
+
 /// The prefix of every name of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Namespace(String);

@@ -8,13 +8,14 @@ use mysql_async::{Conn, Row, from_row_opt};
 use super::rows::{CENTS, get, stored};
 use super::{Positions, Recorded};
 use crate::Label;
-use crate::archives::Archives;
+use crate::archives::{Archived, Archives};
 use crate::history::{Leaving, Moved, Movement, Version};
 use crate::ids::Ids;
+use crate::kept::KeptStock;
 use crate::room_index;
 use crate::source::{
-    self, COPIED_LINES, COPYING, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Grab, KeptStock,
-    Parked, Shard, Stored, Sums, TOO_EARLY, missing_keys, tables_of_results,
+    self, COPIED_LINES, COPYING, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Grab, Parked, Shard,
+    Stored, Sums, TOO_EARLY, missing_keys, tables_of_results,
 };
 
 /// Reads main's account of its data set.
@@ -39,6 +40,14 @@ pub(super) async fn recorded(main: &mut Conn) -> Result<Recorded> {
     Ok(rows.into_iter().collect())
 }
 
+/// The address of the gate that was filled last, as main has recorded it.
+pub(super) async fn gate_address(main: &mut Conn) -> Result<Option<String>> {
+    if !has(&tables(main).await?, "gate_record") {
+        return Ok(None);
+    }
+    Ok(main.query_first("SELECT address FROM gate_record").await?)
+}
+
 /// Refuses a data set that lacks what is read here.
 pub(super) async fn refuse_earlier(main: &mut Conn) -> Result<()> {
     let format: Option<String> = main.query_first("SELECT value FROM meta WHERE name = 'format'").await?;
@@ -53,11 +62,15 @@ pub(super) async fn copied_lines(main: &mut Conn) -> Result<i64> {
     source::copied_lines(said.as_deref())
 }
 
-/// The coupons that the record of changes names an archive of.
+/// The archives that the record of changes names.
 pub(super) async fn archives(main: &mut Conn) -> Result<Archives> {
     let from: Option<String> =
         main.exec_first("SELECT value FROM meta WHERE name = ?", (Archives::FROM,)).await?;
-    Archives::of(from.as_deref(), main.query::<i64, _>(Archives::SELECT).await?)
+    let lines: Vec<(i64, i64, String)> = main.query(Archives::SELECT).await?;
+    Archives::of(
+        from.as_deref(),
+        lines.into_iter().map(|(coupon, time, what)| Archived { coupon, time, what }),
+    )
 }
 
 /// The number of shards that a room index is kept on, if there is one.
@@ -137,7 +150,7 @@ pub(super) async fn shard(
     position: i64,
 ) -> Result<Shard> {
     let leaving = if has(&tables, Moved::TABLE) { leaving(connection, number).await? } else { Vec::new() };
-    let stock = if has(&tables, KeptStock::TABLE) { stock(connection).await? } else { Vec::new() };
+    let stock = if has(&tables, KeptStock::TABLE) { Some(stock(connection).await?) } else { None };
     let tables: Vec<TableId> = tables_of_results(tables)?;
     let outbox = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?";
     let outbox: Vec<(i64, String)> = connection.exec(outbox, (position,)).await?;
@@ -164,8 +177,8 @@ pub(super) async fn shard(
 /// The stock that a database keeps which decides grabs.
 async fn stock(connection: &mut Conn) -> Result<Vec<KeptStock>> {
     let sql = format!("SELECT {} FROM {}", KeptStock::COLUMNS, KeptStock::TABLE);
-    let rows: Vec<(i64, i64, i64)> = connection.query(sql).await?;
-    Ok(rows.into_iter().map(|(coupon, sold, untold)| KeptStock { coupon, sold, untold }).collect())
+    let rows: Vec<(i64, i64, i64, i64, i64, i64)> = connection.query(sql).await?;
+    Ok(rows.into_iter().map(|row| KeptStock::of(row.into())).collect())
 }
 
 /// The results that were set aside. Data that no service of today has opened yet does not say in which slots.

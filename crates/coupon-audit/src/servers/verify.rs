@@ -1,4 +1,4 @@
-//! The gate of services that run, held against their shards.
+//! The gate of services that run, or the stock that a database keeps in its place, held against their shards.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -7,18 +7,23 @@ use anyhow::{Result, bail, ensure};
 use coupon_core::{ResultId, Timestamp};
 use redis::Connection;
 
-use super::gate::{Gate, on_offer};
+use super::gate::Gate;
 use super::holds::{Differing, Hold, Kept, Slot, accounted, differing};
 use super::{Servers, connect};
-use crate::scan::{Holders, Holding};
+use crate::kept;
+use crate::scan::{Holders, Holding, Sold};
 use crate::source::{Catalogue, Snapshot, Stored};
+use crate::terms::on_offer;
 
 /// The number of differences of a kind that are described; all are counted.
 const SHOWN: usize = 10;
 
-/// The differences between the gate and the shards, about coupons on offer.
+/// The differences between the gate and the shards, about coupons on offer; or between the stock that a database keeps which
+/// decides grabs and its rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Differences {
+    /// True if a database decides grabs.
+    by_database: bool,
     /// Coupons that were looked at.
     coupons: usize,
     /// Results of theirs that are stored or parked.
@@ -31,13 +36,21 @@ pub struct Differences {
     not_held: Vec<String>,
     /// Held in the gate as another result than the one that is stored.
     otherwise: Vec<String>,
-    /// Coupons on offer that the gate lacks.
+    /// Coupons on offer that the gate, or the database's stock, lacks.
     unknown: Vec<String>,
+    /// Coupons of which a database that decides grabs has sold another number than is stored.
+    miscounted: Vec<String>,
 }
 
 impl Differences {
-    fn kinds(&self) -> [(&'static str, &[String]); 4] {
-        [
+    fn kinds(&self) -> Vec<(&'static str, &[String])> {
+        if self.by_database {
+            return vec![
+                ("coupons of which another number is sold than stored", &self.miscounted),
+                ("coupons on offer that the database has no stock of", &self.unknown),
+            ];
+        }
+        vec![
             ("held in the gate, and stored nowhere", &self.not_stored),
             ("stored, and not held in the gate", &self.not_held),
             ("held in the gate under another id than stored", &self.otherwise),
@@ -75,8 +88,13 @@ fn shown(slot: u8) -> String {
 
 impl fmt::Display for Differences {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { coupons, stored, pending, .. } = self;
-        write!(f, "{coupons} coupons, {stored} results stored, {pending} reservations on their way")?;
+        let Self { by_database, coupons, stored, pending, .. } = self;
+        write!(f, "{coupons} coupons, {stored} results stored, ")?;
+        if *by_database {
+            f.write_str("no gate: the database decides grabs, and neither Redis nor RabbitMQ was asked")?;
+        } else {
+            write!(f, "{pending} reservations on their way")?;
+        }
         for (kind, found) in self.kinds() {
             write!(f, "\n  {kind}: {}", found.len())?;
             for one in found.iter().take(SHOWN) {
@@ -92,7 +110,8 @@ impl fmt::Display for Differences {
 
 impl Servers {
     /// Holds the gate against the shards, for every coupon that is on offer now, and changes neither. Services may be
-    /// running meanwhile. Takes memory for every result of those coupons.
+    /// running meanwhile. Takes memory for every result of those coupons. Where a database decides grabs, its stock is held
+    /// against its rows instead, and nothing but databases is asked.
     ///
     /// # Errors
     /// When the gate is shut, or a server cannot be read. A difference is no error.
@@ -100,6 +119,9 @@ impl Servers {
         let (gate, catalogue) = self.gate_and_catalogue()?;
         if gate.closed().is_some() {
             bail!("the gate is shut: no service has filled it yet, or one is filling it");
+        }
+        if gate.by_database {
+            return self.verify_stock(now);
         }
         let mut redis = connect::redis(&self.addresses)?;
         // Holders, then marks, then shards: a holder without a mark was stored before the marks were read.
@@ -128,6 +150,28 @@ impl Servers {
         }
         ensure!(self.gate_now(&gate)? == gate, "the gate was filled anew meanwhile: ask again");
         Ok(found)
+    }
+}
+
+impl Servers {
+    fn verify_stock(&self, now: Timestamp) -> Result<Differences> {
+        let (mut snapshot, _) = self.hold(false)?;
+        let mut sold = Sold::new();
+        for place in snapshot.places() {
+            snapshot.rows.each(place, &mut |row| {
+                if row.life.is_live() {
+                    *sold.entry((place.shard.number(), row.grab.coupon)).or_default() += 1;
+                }
+            })?;
+        }
+        Ok(Differences {
+            by_database: true,
+            coupons: kept::terms(&snapshot).len(),
+            stored: sold.values().map(|rows| usize::try_from(*rows).unwrap_or(0)).sum(),
+            unknown: kept::unknown(&snapshot, now.millis()).map(|id| format!("coupon {id}")).collect(),
+            miscounted: kept::miscounted(&snapshot, &sold),
+            ..Differences::default()
+        })
     }
 }
 

@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails is to stop")]
 
 mod after_grab;
+mod archived;
 mod changed;
 mod folder;
 mod gate;
 mod grabs;
+mod kept;
 mod moved;
 mod reads;
 mod rebuilt;

@@ -1,9 +1,8 @@
 //! Stock, the stock log and the catalogue, which disagree with the rows or with each other.
 
 use coupon_audit::{Claim, Kind, Scope};
-use coupon_core::schema;
 
-use crate::store::{Store, TABLE_TODAY, TODAY, damage, id, on_every_store, only, row, shard_of, stored};
+use crate::store::{Store, TABLE_TODAY, TODAY, damage, id, on_every_store, only, row, shard_of};
 
 fn stock_that_differs_from_the_rows_is_found<S: Store>() {
     let store = S::sound();
@@ -29,29 +28,6 @@ fn outbox_entries_not_yet_applied_are_a_violation_only_after_draining<S: Store>(
     assert_eq!(store.only().0, Kind::Miscounted);
     store.apply(shard, 2);
     assert_eq!(store.audit().violations(), 0);
-}
-
-fn what_a_database_that_decides_grabs_says_of_its_stock_is_held_against_the_rows<S: Store>() {
-    let mut store = S::sound();
-    let shard = shard_of(TODAY);
-    schema::stock(S::DIALECT).iter().for_each(|sql| store.shard(shard, sql));
-    let say = |store: &S, sold, untold| {
-        let columns = "coupon_id, total, start_time, end_time, sold, untold";
-        store.shard(shard, &format!("REPLACE INTO stock ({columns}) VALUES (2, 10, 0, 1, {sold}, {untold})"));
-    };
-    say(&store, 1, 0);
-    assert_eq!(store.audit().violations(), 0);
-    // One more is stored, and no entry of the outbox tells of it yet.
-    store.shard(shard, &stored(TABLE_TODAY, id(TODAY, 5), 5, 2));
-    store.claims().add(5, 2, Claim::Granted(id(TODAY, 5)));
-    say(&store, 2, 1);
-    let running = Scope { drained: false, ..store.scope(None) };
-    let report = store.data().audit(&running).unwrap();
-    assert_eq!(report.violations(), 0, "{report}");
-    say(&store, 3, 1);
-    let (kind, count, text) = store.only();
-    assert_eq!((kind, count), (Kind::Miscounted, 1));
-    assert!(text.contains("says that it has sold 3, and has 2 results that take stock"), "{text}");
 }
 
 fn each_breach_of_the_law_of_the_books_is_found<S: Store>() {
@@ -118,7 +94,6 @@ fn a_coupon_that_was_moved_is_no_fault_of_its_rows_and_another_room_is<S: Store>
 on_every_store! {
     stock_that_differs_from_the_rows_is_found,
     outbox_entries_not_yet_applied_are_a_violation_only_after_draining,
-    what_a_database_that_decides_grabs_says_of_its_stock_is_held_against_the_rows,
     each_breach_of_the_law_of_the_books_is_found,
     the_log_is_only_ever_added_to,
     a_catalogue_that_was_edited_is_no_fault_of_older_rows,

@@ -63,9 +63,9 @@ pub fn archive(
         unknown_users: UnknownUsers::Refuse,
         room_index: folder.room_index().is_some(),
     };
-    let strategy = of_layout(folder.layout())?;
+    let (strategy, decided_by) = (of_layout(folder.layout())?, embedded::decided_by_of(&folder)?);
     drop(folder);
-    let backend = embedded::open(&options, strategy, clock)?;
+    let backend = embedded::open_decided_by(decided_by, &options, strategy, clock)?;
     let mut begun = false;
     let archived = archive_alone(&backend, before, operator, &mut |archive| {
         if !std::mem::replace(&mut begun, true) {

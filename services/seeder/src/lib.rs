@@ -317,7 +317,8 @@ enum OneCommand {
     /// Hold the gate against what the shards store, and print the differences. Exits with 1 when there are some, and
     /// with 2 when it could not find out.
     ///
-    /// On servers alone, and read-only; services may be running meanwhile.
+    /// On servers alone, and read-only; services may be running meanwhile. Where the database decides grabs, the stock that it
+    /// keeps is held against its rows, and neither Redis nor RabbitMQ is asked.
     Verify(Storage),
     /// Hold main's books against the shards' rows, and make them anew where main was put back to an earlier state.
     /// Exits with 1 when they differ and were not mended, and with 2 when it could not find out.

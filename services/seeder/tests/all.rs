@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod copying;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod room_index;

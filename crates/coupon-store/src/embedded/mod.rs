@@ -40,4 +40,4 @@ mod transaction;
 mod work;
 mod writer;
 
-pub use open::{Options, open, open_decided_by};
+pub use open::{Options, decided_by_of, open, open_decided_by};

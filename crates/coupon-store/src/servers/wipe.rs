@@ -6,6 +6,8 @@ use super::at_work::processes_at_work;
 use super::broker::Broker;
 use super::cluster::Cluster;
 use super::gate::{Link, RESPONSE, RedisServer, remove_keys};
+use super::names::Names;
+use super::stock;
 use crate::settings::ServersSettings;
 
 /// Refuses a data set that services are at work on.
@@ -20,7 +22,7 @@ async fn ensure_unused(cluster: &Cluster, dataset: &str, renewals: impl Future<O
     Ok(())
 }
 
-/// Removes the data set that main holds, if it holds one: its keys, its queues, then its databases.
+/// Removes the data set that main holds, if it holds one: its keys and its queues, where it has a gate, then its databases.
 ///
 /// Main's goes last, since only main has the names of the others: wherever this is cut short, it can be run again.
 /// Before anything goes, main says that the data set is incomplete, so that no process opens what is left of it.
@@ -58,6 +60,14 @@ pub(super) async fn remove(cluster: &Cluster, settings: &ServersSettings) -> Res
     let whole = cluster.recorded().await?;
     let names = cluster.names(&label.dataset);
     whole.mark_incomplete().await?;
+    if stock::may_have_gate(&whole.main, settings).await? {
+        remove_gate(&names, u16::try_from(whole.shards.len())?, settings).await?;
+    }
+    whole.remove_databases().await
+}
+
+/// Removes its keys from Redis, and its queues from RabbitMQ.
+async fn remove_gate(names: &Names, shards: u16, settings: &ServersSettings) -> Result<()> {
     let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
     // Its own error names the setting.
     drop(redis.connect().await?);
@@ -65,7 +75,7 @@ pub(super) async fn remove(cluster: &Cluster, settings: &ServersSettings) -> Res
         .await
         .context("cannot remove its keys from Redis")?;
     let admin = broker.admin().await?;
-    admin.remove(&names, u16::try_from(whole.shards.len())?).await?;
+    admin.remove(names, shards).await?;
     admin.close().await;
-    whole.remove_databases().await
+    Ok(())
 }

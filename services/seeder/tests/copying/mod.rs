@@ -2,6 +2,6 @@
 
 mod cut_short;
 mod refused;
-mod sale;
+pub(crate) mod sale;
 pub(crate) mod site;
 mod whole;

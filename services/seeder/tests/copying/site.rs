@@ -19,6 +19,8 @@ use crate::service::Service;
 pub(crate) struct Here {
     pub(crate) strategy: Arc<dyn ShardingStrategy>,
     kind: Kind,
+    /// True where the database decides grabs.
+    by_database: bool,
 }
 
 enum Kind {
@@ -29,12 +31,23 @@ enum Kind {
 impl Here {
     /// A folder.
     pub(crate) fn folder(name: &str, shards: u16) -> Self {
-        Self { strategy: strategy(name, shards), kind: Kind::Folder(tempfile::tempdir().unwrap()) }
+        let kind = Kind::Folder(tempfile::tempdir().unwrap());
+        Self { strategy: strategy(name, shards), kind, by_database: false }
     }
 
     /// Databases on servers.
     pub(crate) fn servers(namespace: &str, name: &str, shards: u16) -> Self {
-        Self { strategy: strategy(name, shards), kind: Kind::Servers(Box::new(Place::new(namespace))) }
+        let kind = Kind::Servers(Box::new(Place::new(namespace)));
+        Self { strategy: strategy(name, shards), kind, by_database: false }
+    }
+
+    /// One of each kind where the database decides grabs: no setting names Redis or RabbitMQ.
+    pub(crate) fn by_database(namespace: &str) -> [Self; 2] {
+        let place = Place::of(without_gate(stack().addresses().settings()), namespace);
+        [
+            Self { by_database: true, ..Self::folder("hash", 1) },
+            Self { strategy: strategy("hash", 1), kind: Kind::Servers(Box::new(place)), by_database: true },
+        ]
     }
 
     /// One of each kind.
@@ -77,6 +90,9 @@ impl Here {
             }
             Kind::Servers(place) => {
                 let mut flags = stack().addresses().settings();
+                if self.by_database {
+                    flags = without_gate(flags);
+                }
                 flags.extend([shards, format!("servers.namespace={}", place.settings.namespace)]);
                 flags
             }
@@ -92,6 +108,7 @@ impl Here {
     pub(crate) fn service_of(&self, role: &str) -> Service {
         let mut settings = self.settings();
         settings.push(format!("servers.role={role}"));
+        settings.extend(self.by_database.then(|| "grab.decided_by=database".to_owned()));
         Service::start(Arc::clone(&self.strategy), settings)
     }
 
@@ -177,11 +194,15 @@ impl Here {
 
     /// The same where it may be nothing to be audited.
     pub(crate) fn try_audit(&self) -> Result<AuditReport> {
-        let data = match &self.kind {
+        self.data().audit(&Scope { drained: true, ..Scope::default() })
+    }
+
+    /// What is there, for the auditor.
+    pub(crate) fn data(&self) -> Data {
+        match &self.kind {
             Kind::Folder(_) => Data::Folder(self.folder_path()),
             Kind::Servers(place) => audited(&place.settings, &place.settings.namespace).unwrap(),
-        };
-        data.audit(&Scope { drained: true, ..Scope::default() })
+        }
     }
 
     /// The auditor finds nothing in it, and as many rows.
@@ -190,6 +211,12 @@ impl Here {
         assert!(report.findings.is_empty(), "{report:?}");
         assert_eq!(report.rows, rows, "{report:?}");
     }
+}
+
+/// Settings that name neither Redis nor RabbitMQ.
+fn without_gate(mut settings: Vec<String>) -> Vec<String> {
+    settings.retain(|set| !set.starts_with("servers.redis") && !set.starts_with("servers.rabbitmq"));
+    settings
 }
 
 pub(crate) fn strategy(name: &str, shards: u16) -> Arc<dyn ShardingStrategy> {

@@ -47,7 +47,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(namespace: &str) -> Self {
-        let mut flags = stack().addresses().settings();
+        Self::of(stack().addresses().settings(), namespace)
+    }
+
+    /// The same by other settings of its servers.
+    pub(crate) fn of(mut flags: Vec<String>, namespace: &str) -> Self {
         flags.push(format!("servers.namespace={namespace}"));
         let sources = Sources { flags, ..Sources::default() };
         Self { settings: sources.read_storage().unwrap().servers }

@@ -3,6 +3,6 @@
 mod archiving;
 mod beside;
 mod books;
-mod command_line;
+pub(crate) mod command_line;
 pub(crate) mod common;
 mod seeding;

@@ -7,7 +7,7 @@
 mod books;
 mod shard;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
@@ -55,25 +55,36 @@ struct Offers<'a> {
     books: &'a mut Books,
     before: Day,
     now: Timestamp,
-    /// The coupons that this archive has taken out of sale for good.
-    ended: BTreeSet<CouponId>,
+    /// The results that the record of changes names, and that have not gone yet.
+    named: Counts,
 }
 
 impl Offers<'_> {
-    /// Refuses to let rows go of a coupon that is not over for a day; from now on, none of these coupons is on offer again.
+    /// Refuses to let rows go of a coupon that is not over for a day; from now on, none of these coupons is on offer again,
+    /// and the record of changes names them all.
     async fn ensure_over(&mut self, counts: &Counts) -> Result<()> {
-        let fresh = counts.iter().filter(|(coupon, _)| !self.ended.contains(coupon));
-        let fresh: Counts = fresh.map(|(coupon, rows)| (*coupon, *rows)).collect();
-        let not_yet = if fresh.is_empty() {
+        let more = |(coupon, rows): (&CouponId, &i64)| {
+            let more = rows - self.named.get(coupon).copied().unwrap_or(0);
+            (more > 0).then_some((*coupon, more))
+        };
+        let more: Counts = counts.iter().filter_map(more).collect();
+        let not_yet = if more.is_empty() {
             // Nobody is refused who edits main by hand.
             self.books.first_not_yet(counts, self.now).await?
         } else {
-            self.books.end_for_good(&fresh, self.before, self.now).await?
+            self.books.end_for_good(&more, self.before, self.now).await?
         };
         if let Some(not_yet) = not_yet {
             bail!(may_not_go_yet(not_yet, self.before));
         }
-        self.ended.extend(fresh.into_keys());
+        more.into_iter().for_each(|(coupon, rows)| *self.named.entry(coupon).or_default() += rows);
+        Ok(())
+    }
+
+    /// The same for rows that go now.
+    async fn take(&mut self, counts: &Counts) -> Result<()> {
+        self.ensure_over(counts).await?;
+        counts.iter().for_each(|(coupon, rows)| *self.named.entry(*coupon).or_default() -= rows);
         Ok(())
     }
 }
@@ -121,7 +132,7 @@ async fn retire(
     for shard in &shards {
         books.settle(shard).await?;
     }
-    let mut offers = Offers { books: &mut books, before, now, ended: BTreeSet::new() };
+    let mut offers = Offers { books: &mut books, before, now, named: Counts::new() };
     for shard in &shards {
         shard.finish_dropping(&mut offers).await?;
         offers.books.settle(shard).await?;

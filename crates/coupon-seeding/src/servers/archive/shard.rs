@@ -6,6 +6,7 @@ use coupon_core::{CouponId, Day, ShardId, TableId};
 use coupon_store::first_id;
 use coupon_store::servers::mysql::{Database, DatabaseError};
 use coupon_store::servers::rebuild::RETIRED;
+use coupon_store::servers::take_off_stock;
 use coupon_store::statements::LIVE;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, Transaction, TxOpts};
@@ -54,19 +55,19 @@ impl Going {
     /// In the outbox and in the sums, within the transaction in which the rows go. Taking the number locks the row, so
     /// that entries are numbered in the order of their commits.
     async fn note_in_outbox(&self, transaction: &mut Transaction<'_>) -> Result<()> {
-        let sums = "UPDATE shard_state SET outbox_id = outbox_id + 1, results = results - ?, used = used - ?, \
-                    order_amount = order_amount - ? / 100, given_back = given_back - ?";
-        transaction.exec_drop(sums, (self.rows, self.used, self.cents, self.rows - self.live)).await?;
+        let number = "UPDATE shard_state SET outbox_id = outbox_id + 1, used = used - ?, \
+                      order_amount = order_amount - ? / 100, given_back = given_back - ?";
+        transaction.exec_drop(number, (self.used, self.cents, self.rows - self.live)).await?;
+        let untold = take_off_stock(transaction, &self.counts).await?;
+        let counted: i64 = untold.iter().map(|(_, rows)| rows).sum();
+        let results = "UPDATE shard_state SET results = results + ?";
+        transaction.exec_drop(results, (counted - self.rows,)).await?;
         let entry = "INSERT INTO outbox (outbox_id, deltas, create_time) \
                      SELECT outbox_id, ?, ? FROM shard_state";
-        let deltas: Vec<Moved> =
-            self.counts.iter().map(|(coupon, rows)| Moved::retired(*coupon, *rows)).collect();
+        let stored = untold.into_iter().map(|(coupon, rows)| Moved::stored(coupon, rows));
+        let retired = self.counts.iter().map(|(coupon, rows)| Moved::retired(*coupon, *rows));
+        let deltas: Vec<Moved> = stored.chain(retired).collect();
         transaction.exec_drop(entry, (serde_json::to_string(&deltas)?, now().millis())).await?;
-        // Where the database decides grabs, it counts what is sold by rows.
-        if transaction.query_first::<String, _>("SHOW TABLES LIKE 'stock'").await?.is_some() {
-            let off = self.counts.iter().map(|(coupon, rows)| (*rows, coupon.get()));
-            transaction.exec_batch("UPDATE stock SET sold = sold - ? WHERE coupon_id = ?", off).await?;
-        }
         Ok(())
     }
 }
@@ -188,7 +189,7 @@ impl Shard {
             Some(held @ 1..) => Err(anyhow!(
                 "{held} of its results are held, answer their request or have changed by now: run it again"
             )),
-            _ => offers.ensure_over(&going.counts).await,
+            _ => offers.take(&going.counts).await,
         };
         if let Err(error) = settled {
             self.put_back(&mut conn, retired)
@@ -264,7 +265,7 @@ impl Shard {
         for (_, coupon, live, used, cents) in rows {
             going.add((coupon, 1, live, used, cents))?;
         }
-        offers.ensure_over(&going.counts).await?;
+        offers.take(&going.counts).await?;
         going.note_in_outbox(&mut transaction).await?;
         let delete = format!("DELETE FROM {table} WHERE result_id > ? AND result_id <= ? AND {settled}");
         transaction.exec_drop(delete, (after, last)).await?;

@@ -1,16 +1,18 @@
 //! What an archive takes out of one table in one transaction.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use coupon_core::{CouponId, Day, TableId, Timestamp};
 use rusqlite::Connection;
 
 use crate::embedded::sql;
+use crate::embedded::state::lock;
 use crate::statements::settled;
 use crate::{Totals, first_id};
 
 /// What an archive may take.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Going {
     /// The first day that is kept.
     pub(super) before: Day,
@@ -26,6 +28,8 @@ pub(super) struct Going {
     pub(super) whole: u32,
     /// The coupons that are over for a day, with the number of rows that take stock. Rows of no other coupon go that take any.
     pub(super) over: BTreeMap<CouponId, i64>,
+    /// The number of these that have gone.
+    gone: Mutex<BTreeMap<CouponId, i64>>,
 }
 
 impl Going {
@@ -36,7 +40,23 @@ impl Going {
         indexed: bool,
     ) -> anyhow::Result<Self> {
         let (first_kept, settled) = (first_id(before)?, settled(at, indexed));
-        Ok(Self { before, first_kept, at, settled, batch, whole, over: BTreeMap::new() })
+        let (over, gone) = (BTreeMap::new(), Mutex::default());
+        Ok(Self { before, first_kept, at, settled, batch, whole, over, gone })
+    }
+
+    /// The first coupon of a part of which more rows would have gone with it than the record of changes names.
+    pub(super) fn first_unnamed(&self, part: &Part) -> Option<CouponId> {
+        let gone = lock(&self.gone);
+        let number = |of: &BTreeMap<CouponId, i64>, coupon| of.get(&coupon).copied().unwrap_or(0);
+        part.live()
+            .find(|(coupon, rows)| number(&gone, *coupon) + rows > number(&self.over, *coupon))
+            .map(|(coupon, _)| coupon)
+    }
+
+    /// Takes note of a part that has gone.
+    pub(super) fn note(&self, part: &Part) {
+        let mut gone = lock(&self.gone);
+        part.live().for_each(|(coupon, rows)| *gone.entry(coupon).or_default() += rows);
     }
 
     /// The tables of a file that may hold rows which go.

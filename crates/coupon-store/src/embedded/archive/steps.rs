@@ -56,7 +56,7 @@ impl Writer {
         let Some(part) = next.map_err(|error| self.does_not_archive(&error))? else {
             return Ok(Gone::default());
         };
-        if let Some((coupon, _)) = part.live().find(|(coupon, _)| !going.over.contains_key(coupon)) {
+        if let Some(coupon) = going.first_unnamed(&part) {
             return refused(format!("results of coupon {coupon} came late: archive again"));
         }
         if part.whole {
@@ -77,6 +77,7 @@ impl Writer {
         match retire() {
             Ok(mut done) => {
                 self.committed(&mut done, applied);
+                going.note(&part);
                 let totals = part.totals();
                 self.state.take_off(totals);
                 Ok(Gone { rows: totals.results, last: part.last, whole: part.whole })

@@ -13,6 +13,7 @@ use coupon_core::{ShardId, ShardingStrategy};
 
 use self::contents::Contents;
 use self::start::Threads;
+pub use self::usable::decided_by_of;
 use super::archive::FileArchiving;
 use super::catalogue::EmbeddedCatalogue;
 use super::folder::Folder;

@@ -31,12 +31,21 @@ pub(super) fn folder(
     if keeps_stock {
         ensure_one_table(strategy, folder.shards().get())?;
     } else {
-        let kept = folder.connect_shard_reader(SHARD)?.table_exists(None, "stock")?;
+        let kept = decided_by_of(&folder)? == DecidedBy::Database;
         ensure!(!kept, "cannot use {}: {KEPT}", folder.dir().display());
     }
     agreed(options.room_index, folder.room_index())
         .with_context(|| format!("cannot use {}", folder.dir().display()))?;
     Ok(folder)
+}
+
+/// Who decides the grabs of a folder's data set: the database, once it has kept stock.
+///
+/// # Errors
+/// When the first shard's file cannot be read.
+pub fn decided_by_of(folder: &Folder) -> rusqlite::Result<DecidedBy> {
+    let kept = folder.connect_shard_reader(SHARD)?.table_exists(None, "stock")?;
+    Ok(if kept { DecidedBy::Database } else { DecidedBy::Gate })
 }
 
 /// The versions of the layout that may still have rows.

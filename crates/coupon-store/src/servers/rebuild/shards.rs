@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::{RETIRED, Rows, TRIES};
 use crate::servers::cluster::Cluster;
 use crate::servers::mysql::Database;
+use crate::servers::stock;
 use crate::statements::LIVE;
 
 /// The longest that a shard may take to be counted.
@@ -57,6 +58,8 @@ pub(super) struct Still<'a> {
     /// The number of results that the shard counted itself.
     results: i64,
     pub(super) untold: Option<Rows>,
+    /// Rows that no entry of its outbox tells of yet, where its database decides grabs; it has not counted them either.
+    unnoted: Rows,
 }
 
 impl<'a> Still<'a> {
@@ -70,14 +73,17 @@ impl<'a> Still<'a> {
             bail!("it has lost data: main was told of its change {position}, and it knows {last}");
         }
         let untold = untold(&mut conn, shard, position, last).await?;
-        Ok(Self { database, conn, tables, shard, position, last, results, untold })
+        let unnoted = stock::untold(&mut conn).await?;
+        Ok(Self { database, conn, tables, shard, position, last, results, untold, unnoted })
     }
 
     /// Counts its rows that take stock. All rows together are to be as many as it counted itself: rows that were deleted by
     /// hand must not be posted as gone. A table that is being retired is counted by both, or by neither.
     async fn count(self) -> Result<Counted> {
-        let Self { mut conn, tables, shard, position, last, results, untold, .. } = self;
-        let (mut rows, mut there) = (Rows::new(), 0);
+        let Self { mut conn, tables, shard, position, last, results, untold, unnoted, .. } = self;
+        // What is to be told in time, main has not forgotten.
+        let mut rows: Rows = unnoted.into_iter().map(|(coupon, rows)| (coupon, -rows)).collect();
+        let mut there: i64 = rows.values().sum();
         for table in tables {
             let sql = format!(
                 "SELECT coupon_id, COUNT(*), CAST(SUM({LIVE}) AS SIGNED) FROM {table} GROUP BY coupon_id"

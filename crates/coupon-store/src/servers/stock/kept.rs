@@ -7,7 +7,7 @@ use mysql_async::prelude::Queryable as _;
 use super::{ADDRESS, read_epoch};
 use crate::servers::mysql::{Database, DatabaseError, ShardDatabase, code, has_code};
 use crate::servers::seam::ShardServer as _;
-use crate::settings::DecidedBy;
+use crate::settings::{DecidedBy, ServersSettings};
 use crate::stock::{HAD_A_GATE, KEPT};
 
 /// Who has decided grabs of a data set, as main has it, and the last epoch that was opened; `None` before the first.
@@ -32,6 +32,18 @@ pub(in crate::servers) async fn opened_by(
     };
     let is_stock = address.as_deref() == Some(ADDRESS);
     Ok(Some((if is_stock { DecidedBy::Database } else { DecidedBy::Gate }, epoch)))
+}
+
+/// True if Redis and RabbitMQ may have something of a data set: not where its database decides grabs and, before the first
+/// epoch, not where no setting names either.
+pub(in crate::servers) async fn may_have_gate(
+    main: &Database,
+    settings: &ServersSettings,
+) -> Result<bool, DatabaseError> {
+    Ok(match opened_by(main).await? {
+        Some((decided_by, _)) => decided_by == DecidedBy::Gate,
+        None => !settings.redis.is_empty() || !settings.rabbitmq.is_empty(),
+    })
 }
 
 /// Refuses a data set whose grabs were decided otherwise, as main has it. Says whether main knows.

@@ -5,6 +5,7 @@
 
 mod kept;
 mod queues;
+mod retired;
 mod transactions;
 
 use std::collections::HashSet;
@@ -18,8 +19,10 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use tokio::time::timeout;
 
-pub(super) use kept::{ensure_main_agrees, ensure_shard_agrees, opened_by};
+pub(super) use kept::{ensure_main_agrees, ensure_shard_agrees, may_have_gate, opened_by};
 pub(super) use queues::LocalQueues;
+pub use retired::take_off;
+pub(super) use retired::untold;
 pub(super) use transactions::{take_back, take_untold};
 
 use super::catalogue::Offered;

@@ -31,6 +31,13 @@ pub fn tell(text: impl AsRef<str>) {
     say(screen::columns(io::stdout()).map_or_else(|| text.to_owned(), |columns| screen::prose(text, columns)));
 }
 
+/// The same of text among which are commands: lines that are indented by four, as they are.
+pub fn tell_with_commands(text: impl AsRef<str>) {
+    for line in text.as_ref().split('\n') {
+        if line.starts_with("    ") { say(line) } else { tell(line) }
+    }
+}
+
 /// Confirms that every line of result was written, as far as its reader wanted to read it (`| head`).
 ///
 /// # Errors

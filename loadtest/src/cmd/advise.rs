@@ -119,10 +119,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     recording.described().iter().for_each(terminal::note);
     let keys = KeyFindings::of_trace(&recording, &mix, args.shards, args.shard_writes as f64);
     if !keys.keys.is_empty() {
-        terminal::say(keys::text(&keys));
+        terminal::tell_with_commands(keys::text(&keys));
     }
     let findings = findings(&args, trace.seed, &recording, &mix)?;
-    terminal::say(text(&recording, &mix, &findings, args.shards).trim_end());
+    terminal::tell_with_commands(text(&recording, &mix, &findings, args.shards).trim_end());
     let mut advice = Advice { keys: &keys.keys, ..Advice::of(&findings, &recording, args.shards) };
     let is_proved = !args.no_proof && !advice.recommended.is_empty();
     // Without a proof there is no report for it to lie beside, and it is needed only where the ids are not the rooms' own.
@@ -194,10 +194,10 @@ fn prove(
         let name = &finding.alternative.name;
         let measured = report.contestant(name).with_context(|| format!("the report lacks {name}"))?;
         let compared = agreement(&finding.prediction, measured, recording.moment().is_some());
-        compared.iter().for_each(|figure| terminal::say(format!("{name}: {figure}")));
+        compared.iter().for_each(|figure| terminal::tell(format!("{name}: {figure}")));
         advice.prove(name, compared);
     }
-    terminal::say(match advice.proof.unwrap_or(Agreement::Unknown) {
+    terminal::tell(match advice.proof.unwrap_or(Agreement::Unknown) {
         Agreement::Agrees => "The proof agrees with the prediction.",
         Agreement::Unknown => "The proof is not complete: see above what could not be compared.",
         Agreement::Differs => "The proof does not agree with all of the prediction: see above what differs.",

@@ -88,12 +88,12 @@ impl OwnArgs {
     pub(super) fn run(&self, wanted: Wanted<'_>, kept: Kept) -> Result<()> {
         if let Some(file) = &self.queries {
             let findings = self.by_queries(file, wanted.keys).context("--queries")?;
-            terminal::say(queries::text(&findings).trim_end());
+            terminal::tell_with_commands(queries::text(&findings).trim_end());
             return kept.write(&findings, String::new);
         }
         let from = self.from.as_deref().unwrap_or_default();
         let findings = self.by_rows(from, wanted).context("--from")?;
-        terminal::say(keys::text(&findings).trim_end());
+        terminal::tell_with_commands(keys::text(&findings).trim_end());
         kept.write(&findings, || render_advice(&keys::page(&findings)))
     }
 

@@ -109,7 +109,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn tell(text: &str, json: Option<Output>, found: &impl Serialize) -> anyhow::Result<ExitCode> {
     terminal::clear_progress();
-    terminal::say(text.trim_end());
+    terminal::tell(text.trim_end());
     json.map_or(Ok(()), |file| file.write_json(found))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -51,7 +51,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     stop_services_on_interrupt()?;
     let both = Both::start(&SeedOptions { seed, ..SeedOptions::default() }, &options.catalogue)?;
     let found = measure(&both, &options)?;
-    terminal::say(found.to_string().trim_end());
+    terminal::tell(found.to_string().trim_end());
     json.map_or(Ok(()), |file| file.write_json(&found))?;
     both.stop()?;
     Ok(ExitCode::SUCCESS)

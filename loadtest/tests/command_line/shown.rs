@@ -34,6 +34,36 @@ fn a_result_that_cannot_be_written_is_no_success() {
     }
 }
 
+/// Tables and pictures have their columns, and commands are to be copied.
+#[test]
+fn sentences_fit_a_terminal_of_60_columns_and_commands_are_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: String =
+        (1..=80).map(|n| format!("{n},{},1,{}\n", n % 8 * 100 + 100, 1_456_617_600 + n)).collect();
+    let trace = format!("user_id,room_id,coupon_id,grab_time\n{lines}");
+    std::fs::write(folder.path().join("trace.csv"), trace).unwrap();
+    for (arguments, whole) in [
+        (&["advise", "trace.csv", "--no-proof"][..], "    range-svc --shards 4 --set 'range.by=room' --set"),
+        (&["advise", "trace.csv", "--no-proof", "--key", "user_id"], "    hash-svc --shards 4"),
+        (&["replay", "trace.csv", "--dry-run"], "nothing was sent"),
+        (&["explain", "--strategy", "hash", "--user", "1", "--coupon", "1"], "User 1 grabs coupon 1"),
+        (&["simulate", "--shards", "4", "--rows", "2000", "--machines", "3"], "hash"),
+    ] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+        let output =
+            program.args(arguments).current_dir(folder.path()).env("COLUMNS", "60").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && text.lines().any(|line| line.contains(whole)),
+            "{arguments:?}: {text}"
+        );
+        for line in text.lines() {
+            let has_columns = line.starts_with("    ") || line.trim().contains("  ");
+            assert!(has_columns || line.chars().count() <= 60, "{arguments:?}: {line}");
+        }
+    }
+}
+
 #[test]
 fn a_secret_in_an_argument_that_is_refused_is_not_told() {
     for set in ["admin.token=s3cret", "users.token_secret=s3cret", "servers.main=\"mysql://u:s3cret@h:1"] {

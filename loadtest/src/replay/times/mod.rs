@@ -284,8 +284,11 @@ mod tests {
             ("1456665255", TimeFormat::EpochS, "2016-02-28T13:14:15.000Z", moment),
             ("1456665255.5", TimeFormat::EpochS, "2016-02-28T13:14:15.500Z", moment),
             ("1456665255123", TimeFormat::EpochMs, "2016-02-28T13:14:15.123Z", moment),
+            ("1456665255123.9", TimeFormat::EpochMs, "2016-02-28T13:14:15.123Z", moment),
             ("1456665255123456", TimeFormat::EpochUs, "2016-02-28T13:14:15.123Z", moment),
+            ("1456665255123456.5", TimeFormat::EpochUs, "2016-02-28T13:14:15.123Z", moment),
             ("1456665255123456789", TimeFormat::EpochNs, "2016-02-28T13:14:15.123Z", moment),
+            ("1456665255123456789.0", TimeFormat::EpochNs, "2016-02-28T13:14:15.123Z", moment),
             ("3", TimeFormat::Seconds, "1970-01-01T00:00:03.000Z", moment),
         ] {
             assert_eq!(detected(&[text]).unwrap(), format, "{text}");

@@ -4,7 +4,7 @@ use coupon_measure::format;
 use coupon_measure::stats::{MIN_ROUNDS, estimate};
 
 use super::figures::endpoints_of;
-use super::mix::{Turn, is_faster, turns};
+use super::mix::{Turn, faster, turns};
 use super::needs::{candidates, kept_up};
 use super::standing::{NO_VERDICT, Standing};
 use crate::endpoints;
@@ -281,8 +281,11 @@ fn changes(report: &Report, shown: &[&Contestant], candidates: &[&Contestant]) -
 
 fn other_mixes(report: &Report, leader: &Contestant, candidates: &[&Contestant]) -> Vec<String> {
     let keys = endpoints_of(candidates.iter().copied());
-    let others = || candidates.iter().filter(|other| other.name != leader.name);
-    let mut found: Vec<Turn> = others().flat_map(|other| turns(leader, other, &keys)).collect();
+    let others: Vec<&Contestant> =
+        candidates.iter().copied().filter(|other| other.name != leader.name).collect();
+    let faster = faster(leader, &others, &keys);
+    let mut found: Vec<Turn> = others.iter().flat_map(|other| turns(leader, other, &keys)).collect();
+    found.retain(|turn| faster.contains(&(&*turn.other, &*turn.endpoint)));
     found.sort_by(|one, two| one.from.median.total_cmp(&two.from.median));
     // Of several that would take over with more of the same request, the first is the one to know.
     let mut seen: Vec<String> = Vec::new();
@@ -298,25 +301,29 @@ fn other_mixes(report: &Report, leader: &Contestant, candidates: &[&Contestant])
     if !judged {
         return Vec::new();
     }
-    let ahead = |key: &&String, other: &Contestant| {
-        let p50 = report.verdict(&Metric::latency(key, Quantile::P50), &leader.name, &other.name);
-        let at_the_median = p50.is_some_and(|verdict| verdict.better.as_ref() == Some(&other.name));
-        at_the_median || is_faster(other, leader, key)
-    };
-    let faster = others().filter_map(|other| {
-        let of: Vec<&str> =
-            keys.iter().filter(|key| ahead(key, other)).map(|key| endpoints::name(key)).collect();
+    let told = others.iter().filter_map(|other| {
+        let of = faster.iter().filter(|(name, _)| *name == other.name);
+        let of: Vec<&str> = of.map(|(_, key)| endpoints::name(key)).collect();
         (!of.is_empty()).then(|| format!("{} answers {} faster", other.name, format::list(&of)))
     });
-    let faster: Vec<String> = faster.collect();
-    vec![if faster.is_empty() {
-        format!(
+    let told: Vec<String> = told.collect();
+    let ahead_at_the_median = |key: &String| {
+        let metric = Metric::latency(key, Quantile::P50);
+        let verdict = |other: &&Contestant| report.verdict(&metric, &leader.name, &other.name);
+        others.iter().filter_map(verdict).any(|verdict| verdict.worse.as_ref() == Some(&leader.name))
+    };
+    match told.as_slice() {
+        // The needs say so already, and a median tells of no mix.
+        [] if keys.iter().any(ahead_at_the_median) => Vec::new(),
+        [] => vec![format!(
             "No other mix of these requests: none was shown to be answered faster than by {}.",
             leader.name
-        )
-    } else {
-        format!("Perhaps another mix: {}; from which share of them on could not be told.", faster.join("; "))
-    }]
+        )],
+        told => vec![format!(
+            "Perhaps another mix: {}; from which share of them on could not be told.",
+            told.join("; ")
+        )],
+    }
 }
 
 fn told(turn: &Turn) -> String {

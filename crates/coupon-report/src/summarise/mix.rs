@@ -4,9 +4,11 @@
 //! share of one endpoint at which two contestants take equally long can be calculated, round by round, and has an
 //! interval like any figure; that each endpoint would keep its time is the assumption.
 
-use coupon_measure::stats::{Estimate, Judgement, MIN_ROUNDS, estimate, judge, ratios};
+use coupon_measure::stats::{
+    Comparison, Estimate, Judgement, Least, MIN_ROUNDS, RELEVANT_DIFFERENCE, estimate, judge_family, ratios,
+};
 
-use crate::model::{Contestant, Round};
+use crate::model::{Contestant, Metric, Round};
 
 /// An endpoint that another contestant answers faster, and the share of requests from which on that decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,14 +35,38 @@ pub(super) fn turns(leader: &Contestant, other: &Contestant, endpoints: &[String
     turns
 }
 
-/// True when one contestant answers an endpoint faster than another.
-pub(super) fn is_faster(one: &Contestant, than: &Contestant, endpoint: &str) -> bool {
-    let means = |round: &Round| round.endpoints.get(endpoint)?.mean_ms.value();
-    let pairs = one.rounds.iter().filter_map(|round| {
-        let other = than.rounds.iter().find(|other| other.index == round.index)?;
-        Some((means(round)?, means(other)?))
-    });
-    matches!(judge(&ratios(pairs)), Judgement::Less(_))
+/// The endpoints that others answer faster than a leader, each with the name of the other. They are judged together: any of them
+/// would be told.
+pub(super) fn faster<'a>(
+    leader: &Contestant,
+    others: &[&'a Contestant],
+    endpoints: &'a [String],
+) -> Vec<(&'a str, &'a str)> {
+    let asked: Vec<(&Contestant, &str)> =
+        others.iter().flat_map(|other| endpoints.iter().map(move |key| (*other, key.as_str()))).collect();
+    let comparisons: Vec<Comparison> = asked.iter().map(|(other, key)| by_mean(other, leader, key)).collect();
+    let judged = asked.into_iter().zip(judge_family(&comparisons));
+    let less = judged.filter(|(_, judged)| matches!(judged.judgement, Judgement::Less(_)));
+    less.map(|((other, key), _)| (other.name.as_str(), key)).collect()
+}
+
+/// The mean times of an endpoint, as far as both contestants of a round have one.
+fn by_mean(one: &Contestant, than: &Contestant, endpoint: &str) -> Comparison {
+    let mean = |round: &Round| round.endpoints.get(endpoint)?.mean_ms.value();
+    let pairs: Vec<(f64, f64)> = one
+        .rounds
+        .iter()
+        .filter_map(|round| {
+            let other = than.rounds.iter().find(|other| other.index == round.index)?;
+            Some((mean(round)?, mean(other)?))
+        })
+        .collect();
+    let median = |of: fn(&(f64, f64)) -> f64| {
+        estimate(&pairs.iter().map(of).collect::<Vec<_>>()).map_or(0.0, |estimate| estimate.median)
+    };
+    let medians = (median(|(one, _)| *one), median(|(_, than)| *than));
+    let least = Least::ratio(RELEVANT_DIFFERENCE).and_apart(medians, Metric::Mean.least_apart());
+    Comparison { ratios: ratios(pairs), least }
 }
 
 fn turn(rounds: &[(&Round, &Round)], key: &str, other: &str) -> Option<Turn> {
@@ -109,7 +135,24 @@ mod tests {
     fn whoever_is_slower_at_everything_never_takes_over() {
         let (one, other) = (contestant("one", 1.0, 2.0), contestant("other", 2.0, 3.0));
         assert_eq!(turns(&one, &other, &keys()), []);
-        assert!(is_faster(&one, &other, "grab") && !is_faster(&other, &one, "room_orders"));
+        assert_eq!(faster(&other, &[&one], &keys()), [("one", "grab"), ("one", "room_orders")]);
+        assert_eq!(faster(&one, &[&other], &keys()), []);
+    }
+
+    #[test]
+    fn what_holds_of_one_endpoint_may_not_hold_of_one_among_many() {
+        let rounds = |factors: [f64; 5]| {
+            let mut one = contestant("one", 1.0, 2.0);
+            for (round, factor) in one.rounds.iter_mut().zip(factors) {
+                let orders = round.endpoints.get_mut("room_orders").unwrap();
+                orders.mean_ms = Figure::of(2.0 / factor);
+            }
+            one
+        };
+        let (close, leader) = (rounds([1.1, 1.3, 1.06, 1.25, 1.12]), contestant("leader", 1.0, 2.0));
+        let key = ["room_orders".to_owned()];
+        assert_eq!(faster(&leader, &[&close], &key), [("one", "room_orders")]);
+        assert_eq!(faster(&leader, &[&close; 12], &key), []);
     }
 
     #[test]

@@ -156,6 +156,20 @@ fn equal_services_name_a_leader_in_no_more_than_one_need_of_twenty() {
     }
 }
 
+#[test]
+fn equal_services_are_said_to_answer_another_mix_faster_in_no_more_than_one_run_of_twenty() {
+    for rounds in [5, 15] {
+        let runs = runs(rounds, NOTHING, |_| {});
+        let told =
+            |report: &&Report| report.answer.changes.iter().any(|change| change.contains("nother mix:"));
+        let (told, n, level) = (runs.iter().filter(told).count() as f64, f64::from(RUNS), 0.05);
+        assert!(
+            told <= n * (level + 2.0 * (level * (1.0 - level) / n).sqrt()),
+            "{rounds} rounds: {told} of {n}"
+        );
+    }
+}
+
 /// The endpoints of all runs whose shapes were compared, and those of them in which any two differ.
 fn endpoints_by_shape(runs: &[Report]) -> (usize, usize) {
     let mut differ = BTreeMap::<(usize, &str), bool>::new();

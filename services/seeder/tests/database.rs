@@ -54,6 +54,22 @@ fn a_sale_that_a_gate_decided_goes_on_from_a_copy_that_a_database_decides() {
     }
 }
 
+/// There are three of a coupon, and whichever process is asked, the database sells them.
+#[test]
+fn several_processes_on_one_database_sell_what_there_is() {
+    let [_, at] = Here::by_database("db_shared");
+    at.seed(PAST);
+    let services = [at.service(), at.service()];
+    let asked = (1..=8_u64).map(|user| {
+        let body = format!(r#"{{"user_id":{user},"coupon_id":9,"request_id":"{user}"}}"#);
+        let service = &services[usize::from(user.is_multiple_of(2))];
+        service.done("POST", "/api/coupon/grab", &body)["grab_status"] == 1
+    });
+    assert_eq!(asked.filter(|granted| *granted).count(), 3);
+    services.iter().for_each(Service::drain);
+    at.assert_sound(PAST + 3);
+}
+
 /// Retires what is older than today.
 fn archive(at: &Here) -> ArchiveReport {
     let (clock, silent) = (Clock::system(), &mut Silent);

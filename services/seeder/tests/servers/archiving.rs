@@ -1,7 +1,8 @@
 //! Retires old results and checks that the books still balance.
 
+use coupon_audit::Scope;
 use coupon_core::{Day, ResultId, Timestamp};
-use coupon_seeding::{ArchiveReport, SeedOptions, Silent};
+use coupon_seeding::{ArchiveReport, SeedOptions, Silent, audited};
 use coupon_store::clock::Clock;
 
 use crate::servers::common::{Place, integer, now, small};
@@ -20,6 +21,13 @@ fn archive(place: &Place, before: &str) -> anyhow::Result<ArchiveReport> {
 fn archive_at(now: Timestamp, place: &Place, before: &str) -> anyhow::Result<ArchiveReport> {
     let before: Day = before.parse().unwrap();
     coupon_seeding::archive_servers(&place.settings, None, before, now, &mut Silent)
+}
+
+/// The auditor finds nothing in it, the record of what archives took included.
+fn assert_sound(place: &Place) {
+    let data = audited(&place.settings, &place.settings.namespace).unwrap();
+    let report = data.audit(&Scope { drained: true, ..Scope::default() }).unwrap();
+    assert_eq!(report.violations(), 0, "{report}");
 }
 
 /// The number of rows of that day or later, which must be what is left.
@@ -43,6 +51,7 @@ fn daily_tables_are_dropped_whole() {
     assert_eq!((0..4).map(|shard| place.tables(shard).len()).sum::<usize>(), 2);
     assert!((0..4).all(|shard| place.tables_like(shard, "retired").is_empty()));
     place.assert_books_balance();
+    assert_sound(&place);
 }
 
 #[test]
@@ -56,6 +65,7 @@ fn from_other_tables_old_rows_are_deleted_batch_by_batch() {
         assert_eq!(report.rows_deleted.cast_signed(), 14_000 - kept, "{name}");
         assert_eq!(place.rows(), kept, "{name}");
         place.assert_books_balance();
+        assert_sound(&place);
         assert!(archive(&place, "2026-11-21").unwrap().to_string().contains("nothing"), "{name}");
     }
 }

@@ -160,3 +160,24 @@ pub(super) fn live(sums: &[(CouponId, Totals)]) -> impl Iterator<Item = (CouponI
     let of = |(coupon, sums): &(CouponId, Totals)| (*coupon, (sums.results - sums.given_back).cast_signed());
     sums.iter().map(of).filter(|(_, rows)| *rows > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_results_of_a_coupon_go_than_are_named() {
+        let (coupon, noon) =
+            (CouponId::new(7).unwrap(), "2026-11-22T12:00:00Z".parse::<Timestamp>().unwrap());
+        let mut going = Going::new(noon.day(), noon, (10, 10)).unwrap();
+        going.over.insert(coupon, 3);
+        let part = |results| {
+            let sums = vec![(coupon, Totals { results, ..Totals::default() })];
+            Part { table: TableId::Single, whole: false, last: 0, settled: String::new(), sums }
+        };
+        assert_eq!(going.first_unnamed(&part(3)), None);
+        going.note(&part(2));
+        assert_eq!(going.first_unnamed(&part(2)), Some(coupon));
+        assert_eq!(going.first_unnamed(&part(1)), None);
+    }
+}

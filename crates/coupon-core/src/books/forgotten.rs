@@ -26,10 +26,20 @@ impl Held {
     fn unexplained(&self) -> i64 {
         self.rows - self.known - self.untold.unwrap_or(0)
     }
+
+    /// The change by as many live rows, up to its last entry; none where there are none.
+    fn lacks(&self, live: i64) -> Option<Delta> {
+        let movement = if live < 0 { Movement::Retired } else { Movement::Stored };
+        let delta = Delta { shard: self.shard, entry: self.last, movement, rows: live.abs() };
+        (live != 0).then_some(delta)
+    }
 }
 
 /// The rows of a coupon that main has forgotten, by shard. `before` is the number of its rows from before there was
-/// any outbox: no entry explains those either, and main has counted them.
+/// any outbox: no entry explains those either, and main has counted them. `moved` says that rows have moved between shards.
+///
+/// Of a row that has moved, the shard that stored it told, and another one has it. Where any has, the shards are judged
+/// together, and what is missing is taken to lie on the first that lacks entries: the sum over the shards is right.
 ///
 /// Main has their number and not their shards. Where a coupon has such rows and several shards lack entries, they are
 /// taken to lie on the first of these that has room for them: the sum over the shards is right in any case. Rows that
@@ -37,8 +47,12 @@ impl Held {
 /// rows that were retired and rows that gave their stock back: where fewer live rows are left than main knows, they
 /// count as retired, so that nothing is sold on a guess.
 #[must_use]
-pub fn forgotten(before: i64, shards: &[Held]) -> Vec<Delta> {
+pub fn forgotten(before: i64, shards: &[Held], moved: bool) -> Vec<Delta> {
     let (whole, lacking): (Vec<&Held>, Vec<&Held>) = shards.iter().partition(|held| held.untold.is_some());
+    if moved {
+        let unexplained: i64 = shards.iter().map(Held::unexplained).sum();
+        return lacking.first().and_then(|held| held.lacks(unexplained - before)).into_iter().collect();
+    }
     let elsewhere: i64 = whole.iter().map(|held| held.unexplained()).sum();
     let mut before = (before - elsewhere).max(0);
     let mut found: Vec<(&Held, i64)> = Vec::new();
@@ -52,11 +66,7 @@ pub fn forgotten(before: i64, shards: &[Held]) -> Vec<Delta> {
     if let Some((_, last)) = found.last_mut() {
         *last -= before;
     }
-    let delta = |(held, live): (&Held, i64)| {
-        let movement = if live < 0 { Movement::Retired } else { Movement::Stored };
-        Delta { shard: held.shard, entry: held.last, movement, rows: live.abs() }
-    };
-    found.into_iter().filter(|(_, live)| *live != 0).map(delta).collect()
+    found.into_iter().filter_map(|(held, live)| held.lacks(live)).collect()
 }
 
 #[cfg(test)]
@@ -68,13 +78,13 @@ mod tests {
     }
 
     fn found(before: i64, shards: &[Held]) -> Vec<(u16, i64)> {
-        forgotten(before, shards).iter().map(|delta| (delta.shard.number(), delta.live())).collect()
+        forgotten(before, shards, false).iter().map(|delta| (delta.shard.number(), delta.live())).collect()
     }
 
     #[test]
     fn what_a_shard_has_and_main_does_not_know_is_forgotten() {
         assert_eq!(found(0, &[held(0, 7, 4, None), held(1, 3, 3, None)]), [(0, 3)]);
-        assert_eq!(forgotten(0, &[held(2, 1, 0, None)])[0].entry, 9, "up to the last entry there was");
+        assert_eq!(forgotten(0, &[held(2, 1, 0, None)], false)[0].entry, 9, "up to the last entry there was");
     }
 
     #[test]
@@ -101,5 +111,23 @@ mod tests {
     #[test]
     fn rows_that_nobody_told_of_are_laid_to_no_other_shard() {
         assert!(found(0, &[held(0, 9, 4, Some(0)), held(1, 1, 1, None)]).is_empty());
+    }
+
+    #[test]
+    fn rows_that_moved_are_forgotten_on_no_shard() {
+        let found = |before, shards: &[Held]| {
+            let found = forgotten(before, shards, true);
+            found.iter().map(|delta| (delta.shard.number(), delta.live())).collect::<Vec<_>>()
+        };
+        // Four went from shard 0 to shard 1, and both lack entries, or one of them does.
+        let (from, to) = (held(0, 0, 4, None), held(1, 4, 0, None));
+        assert_eq!(found(0, &[from, to]), []);
+        for (one, other) in [(None, Some(0)), (Some(0), None)] {
+            assert_eq!(found(0, &[Held { untold: one, ..from }, Held { untold: other, ..to }]), []);
+        }
+        assert_eq!(found(0, &[held(0, 1, 4, None), held(1, 6, 0, Some(1))]), [(0, 2)], "beside what is told");
+        assert_eq!(found(2, &[held(0, 0, 4, Some(0)), held(1, 9, 0, None)]), [(1, 3)]);
+        assert_eq!(found(2, &[held(0, 0, 4, None), held(1, 3, 0, None)]), [(0, -3)]);
+        assert_eq!(found(0, &[held(0, 0, 4, Some(0)), held(1, 9, 0, Some(0))]), [], "nothing is missing");
     }
 }

@@ -15,13 +15,36 @@ fn books(place: &Place, mend: bool) -> anyhow::Result<Rebuilt> {
 fn forgotten(place: &Place, shard: usize, coupon: i64, rows: i64) {
     let table = place.tables(shard)[0];
     let first = place.number(Some(shard), &format!("SELECT COALESCE(MAX(result_id), 0) FROM {table}")) + 1;
+    let users = place.number(
+        Some(shard),
+        &format!("SELECT COALESCE(MAX(user_id), 0) FROM {table} WHERE coupon_id = {coupon}"),
+    );
     for number in 0..rows {
-        let (id, user, time) = (first + number, 1 + number, now().millis());
+        let (id, user, time) = (first + number, users + 1 + number, now().millis());
         let columns = "result_id, user_id, coupon_id, room_id, grab_status, grab_time";
         let row = format!("({id}, {user}, {coupon}, 1, 1, {time})");
         place.run(Some(shard), &format!("INSERT INTO {table} ({columns}) VALUES {row}"));
         place.run(Some(shard), "UPDATE shard_state SET outbox_id = outbox_id + 1, results = results + 1");
     }
+}
+
+/// Has all results of a coupon move from a shard to another one, as a rebalance to a second version of the layout does.
+fn move_rows(place: &Place, from: usize, to: usize, coupon: i64) {
+    let (table, there) = (place.tables(from)[0], place.tables(to)[0]);
+    let columns = "result_id, user_id, coupon_id, room_id, grab_status, grab_time";
+    let rows = place.ask(Some(from), &format!("SELECT {columns} FROM {table} WHERE coupon_id = {coupon}"));
+    for row in &rows {
+        let row: Vec<&str> = row.iter().flatten().map(String::as_str).collect();
+        place.run(Some(to), &format!("INSERT INTO {there} ({columns}) VALUES ({})", row.join(",")));
+    }
+    place.run(Some(from), &format!("DELETE FROM {table} WHERE coupon_id = {coupon}"));
+    place.run(Some(from), &format!("UPDATE shard_state SET results = results - {}", rows.len()));
+    place.run(Some(to), &format!("UPDATE shard_state SET results = results + {}", rows.len()));
+    place.run(
+        Some(from),
+        "INSERT INTO move_state (id, batch, moving_from, closed, late) VALUES (1, 1, 1, 1, 0)",
+    );
+    place.run(None, "INSERT INTO layouts SELECT 2, 1, 'another', 1, 0, 0, 'ann', 'more' FROM layouts");
 }
 
 /// The steps of a rebuild in the log: shard, entry, before and after.
@@ -104,6 +127,46 @@ fn rows_that_were_retired_meanwhile_are_forgotten_as_well() {
     assert_eq!((mended.shards.len(), mended.shards[0].rows), (1, -gone));
     assert_eq!(place.rows(), sold - gone);
     place.assert_books_balance();
+}
+
+/// The shard that stored a row told of it, and another one has it: neither has forgotten anything by that alone.
+#[test]
+fn rows_that_moved_are_told_as_neither_retired_nor_stored() {
+    for (name, lacking) in [("moved_from", [1, 0]), ("moved_to", [0, 1]), ("moved_both", [1, 1])] {
+        let place = Place::new(name);
+        place.seed("hash", &small(300), false);
+        let (total, left) = ("total_stock", "remaining_stock");
+        let stock = |of: &str| place.number(None, &format!("SELECT {of} FROM coupons WHERE coupon_id = 7"));
+        let all = stock(total);
+        forgotten(&place, 0, 7, 3);
+        assert!(books(&place, true).unwrap().set_aside.is_empty());
+        move_rows(&place, 0, 1, 7);
+        lacking.iter().enumerate().for_each(|(shard, rows)| forgotten(&place, shard, 7, *rows));
+        let before = stock(left);
+        let looked = books(&place, false).unwrap();
+        let shards: usize = lacking.iter().filter(|rows| **rows > 0).count();
+        let rows: i64 = lacking.iter().sum();
+        assert_eq!((looked.shards.len(), looked.shards.iter().map(|lost| lost.rows).sum()), (shards, rows));
+        let mended = books(&place, true).unwrap();
+        assert!(mended.mended && mended.set_aside.is_empty(), "{name}: {mended}");
+        assert_eq!((stock(total), stock(left)), (all, before - rows), "{name}");
+        place.assert_books_balance();
+        assert!(books(&place, true).unwrap().shards.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_main_that_has_forgotten_a_version_of_the_layout_is_refused() {
+    let place = Place::new("moved_forgotten");
+    place.seed("hash", &small(100), false);
+    forgotten(&place, 0, 7, 3);
+    move_rows(&place, 0, 1, 7);
+    place.run(None, "DELETE FROM layouts WHERE version = 2");
+    for mend in [false, true] {
+        let error = format!("{:#}", books(&place, mend).unwrap_err());
+        assert!(error.contains("main is of an earlier time than the shards"), "{error}");
+    }
+    assert!(rebuilt(&place).is_empty(), "nothing has changed");
 }
 
 #[test]

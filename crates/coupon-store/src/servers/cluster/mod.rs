@@ -17,13 +17,13 @@ use coupon_core::{ShardId, ShardingStrategy};
 use mysql_async::prelude::Queryable as _;
 
 pub use self::label::Label;
-use self::label::read_meta;
 pub(super) use self::lock::SetupLock;
 pub(super) use self::shard::{check_shard, outbox_position};
-use super::mysql::{Database, DatabaseError, LAYOUT, read_moves};
+use self::versions::Noted;
+use super::mysql::{Database, DatabaseError};
 use super::names::{Names, Namespace};
 use super::places::Places;
-use super::{layouts, rooms, upgrade};
+use super::{rooms, upgrade};
 use crate::VersionRecord;
 use crate::room_index;
 use crate::settings::ServersSettings;
@@ -150,28 +150,21 @@ impl Cluster {
         }
         self.update_main_tables().await?;
         main.check_durability().await?;
-        let (mut down, mut known) = (Vec::new(), Vec::new());
+        let (mut down, mut noted) = (Vec::new(), Vec::new());
         for (shard, database) in self.numbered().take(usize::from(label.shards)) {
             match self.check_shard(shard, &label.dataset).await {
                 Ok(()) => {
                     self.update_shard_tables(database).await?;
                     database.check_durability().await?;
-                    let told = read_meta(database, "shard_meta").await?.get(LAYOUT).cloned();
-                    known.push((database, read_moves(database).await?, told));
+                    noted.push((database, Noted::read(database).await?));
                 }
                 Err(error) if error.down => down.push((shard, error)),
                 Err(error) => return Err(error.into()),
             }
         }
         let label = if label.of_before { upgrade::finish(self, label, &down).await? } else { label };
-        // Main has a version before any shard has to do with it.
         let versions = self.versions(&label).await?;
-        for (database, moves, told) in known {
-            let told = told.and_then(|told| told.parse().ok()).unwrap_or(0);
-            layouts::ensure_known(moves, &versions)
-                .and_then(|()| layouts::ensure_told(told, &versions))
-                .with_context(|| format!("cannot use {database}"))?;
-        }
+        noted.iter().try_for_each(|(database, noted)| noted.ensure_known(database, &versions))?;
         let label = self.prepare_further(label).await?;
         // With none of them there is nothing to serve.
         if down.len() == self.shards.len()

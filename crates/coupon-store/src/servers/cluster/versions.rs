@@ -1,16 +1,55 @@
 //! The versions of a data set's layout, and the places of its shards, as main has them.
 
-use coupon_core::Timestamp;
+use anyhow::Context as _;
+use coupon_core::{Timestamp, VersionNumber};
 use mysql_async::prelude::Queryable;
 
 use super::Cluster;
-use super::label::Label;
+use super::label::{Label, read_meta};
 use crate::VersionRecord;
 use crate::clock::Clock;
-use crate::servers::mysql::{DatabaseError, code, has_code};
+use crate::moving::ShardMoves;
+use crate::servers::mysql::{Database, DatabaseError, LAYOUT, code, has_code, read_moves};
 use crate::servers::{layouts, mains_time, places};
 
+/// What a shard has noted of the layout.
+pub(super) struct Noted {
+    moves: ShardMoves,
+    /// The latest version that it was told of.
+    told: VersionNumber,
+}
+
+impl Noted {
+    pub(super) async fn read(database: &Database) -> Result<Self, DatabaseError> {
+        let told = read_meta(database, "shard_meta").await?.get(LAYOUT).and_then(|told| told.parse().ok());
+        Ok(Self { moves: read_moves(database).await?, told: told.unwrap_or(0) })
+    }
+
+    /// Refuses versions of main that lack one which it has noted. They are to be read after it: main has a version before any
+    /// shard has to do with it.
+    pub(super) fn ensure_known(&self, database: &Database, versions: &[VersionRecord]) -> anyhow::Result<()> {
+        layouts::ensure_known(self.moves, versions)
+            .and_then(|()| layouts::ensure_told(self.told, versions))
+            .with_context(|| format!("cannot use {database}"))
+    }
+}
+
 impl Cluster {
+    /// Judges whether rows have ever moved from any shard.
+    ///
+    /// # Errors
+    /// When main has forgotten a version of the layout that a shard knows of, or a database cannot be asked.
+    pub(in crate::servers) async fn has_moved(&self) -> anyhow::Result<bool> {
+        let mut noted = Vec::new();
+        for (_, database) in self.numbered() {
+            noted.push((database, Noted::read(database).await?));
+        }
+        let mut conn = self.main.connect().await?;
+        let versions = layouts::read(&mut conn).await.map_err(|error| self.main.error(&error))?;
+        noted.iter().try_for_each(|(database, noted)| noted.ensure_known(database, &versions))?;
+        Ok(noted.iter().any(|(_, noted)| noted.moves.moving_from > 0))
+    }
+
     /// The versions of the layout, from the first on.
     pub(super) async fn versions(&self, label: &Label) -> Result<Vec<VersionRecord>, DatabaseError> {
         let mut conn = self.main.connect().await?;

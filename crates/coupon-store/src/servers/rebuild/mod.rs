@@ -77,17 +77,18 @@ pub struct Lost {
 }
 
 /// Makes main's books anew where it has forgotten changes or, unless they are to be mended, only says which. A look
-/// makes no process wait.
+/// makes no process wait. The caller has the lock of whoever has all rows in hand, so that none moves.
 ///
 /// # Errors
-/// When a database cannot be used, a shard has less than main has applied, or other rows than it counted itself, or
-/// tables are being made or removed. Then nothing is changed.
+/// When a database cannot be used, a shard has less than main has applied, or other rows than it counted itself, main has
+/// forgotten a version of the layout, or tables are being made or removed. Then nothing is changed.
 pub async fn rebuild(cluster: &Cluster, dataset: &str, mend: bool, now: Timestamp) -> Result<Rebuilt> {
-    if mend { make_anew(cluster, dataset, now).await } else { look(cluster, dataset).await }
+    let moved = cluster.has_moved().await?;
+    if mend { make_anew(cluster, dataset, moved, now).await } else { look(cluster, dataset, moved).await }
 }
 
 /// Main is seen at one moment, and each shard a moment later: what main applies in between, it has not forgotten.
-async fn look(cluster: &Cluster, dataset: &str) -> Result<Rebuilt> {
+async fn look(cluster: &Cluster, dataset: &str, moved: bool) -> Result<Rebuilt> {
     let mut conn = cluster.main.connect_alone().await?;
     let mut moment = TxOpts::default();
     moment
@@ -107,7 +108,7 @@ async fn look(cluster: &Cluster, dataset: &str) -> Result<Rebuilt> {
             continue;
         }
         let counted = count_all(still).await?;
-        let changes = changes(&counted, &known);
+        let changes = changes(&counted, &known, moved);
         return Ok(Rebuilt {
             shards: lost(&counted, &changes),
             set_aside: known.contradictions(),
@@ -117,7 +118,7 @@ async fn look(cluster: &Cluster, dataset: &str) -> Result<Rebuilt> {
     bail!("main is told of changes too fast to be held against the shards: try again")
 }
 
-async fn make_anew(cluster: &Cluster, dataset: &str, now: Timestamp) -> Result<Rebuilt> {
+async fn make_anew(cluster: &Cluster, dataset: &str, moved: bool, now: Timestamp) -> Result<Rebuilt> {
     let main = &cluster.main;
     let mut conn = main.connect_to_lock().await?;
     let mut transaction = conn.start_transaction(TxOpts::default()).await?;
@@ -131,7 +132,7 @@ async fn make_anew(cluster: &Cluster, dataset: &str, now: Timestamp) -> Result<R
         async { count_all(hold_all_still(cluster, dataset, |shard| at(&positions, shard)).await?).await };
     let counted = while_held(main, &mut transaction, counting).await?;
     let known = Known::read(&mut transaction).await?;
-    let changes = changes(&counted, &known);
+    let changes = changes(&counted, &known, moved);
     let mut rebuilt = Rebuilt {
         mended: true,
         shards: lost(&counted, &changes),
@@ -256,7 +257,7 @@ impl Known {
 }
 
 /// The changes to post to main on the word of the rows.
-fn changes(counted: &[Counted], known: &Known) -> Changes {
+fn changes(counted: &[Counted], known: &Known, moved: bool) -> Changes {
     let mut changes = Changes { word: Word::Rows, ..Changes::default() };
     let logged = known.by_shard.keys().map(|(_, coupon)| coupon);
     let coupons: BTreeSet<CouponId> = counted
@@ -268,7 +269,7 @@ fn changes(counted: &[Counted], known: &Known) -> Changes {
         .collect();
     for coupon in coupons {
         let held: Vec<Held> = counted.iter().map(|shard| shard.of(coupon, known)).collect();
-        let deltas = forgotten(known.before.get(&coupon).copied().unwrap_or(0), &held);
+        let deltas = forgotten(known.before.get(&coupon).copied().unwrap_or(0), &held, moved);
         if !deltas.is_empty() {
             changes.coupons.insert(coupon, deltas);
         }

@@ -27,7 +27,7 @@ impl LayoutServer for Main {
             open_epoch: memory.gate.open(),
             behind: memory.catalogue.living(now, |_, version| version < memory.catalogue.version),
             narrow: memory.catalogue.living(now, |opened, _| opened < shards.get()),
-            moves: memory.movement.as_ref().is_some_and(|moving| moving.runs),
+            movement: memory.movement.clone(),
         });
         Ok(Box::new(Changing { state: state.await?, lock }))
     }

@@ -177,7 +177,7 @@ pub(crate) async fn a_movement_is_main_s_until_it_ends(servers: &Servers) {
     let changing = main.change_layout(NonZeroU16::MIN).await.unwrap();
     changing.commit(&[receives], Some(&movement()), "ann", "they move").await.unwrap();
     assert_eq!(main.movement().await.unwrap(), Some(movement()));
-    assert!(main.change_layout(NonZeroU16::MIN).await.unwrap().state().moves);
+    assert_eq!(main.change_layout(NonZeroU16::MIN).await.unwrap().state().movement, Some(movement()));
     let rate = NonZeroU32::new(7).unwrap();
     let faster = Moving { rate, ..movement() };
     assert_eq!(main.order_movement(MoveOrder::Rate(rate)).await.unwrap(), Some(faster.clone()));

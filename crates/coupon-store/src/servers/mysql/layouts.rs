@@ -73,7 +73,6 @@ async fn begin(conn: &mut Conn, shards: NonZeroU16, now: &str) -> mysql_async::R
     );
     let behind = conn.exec(behind, (catalogue,)).await?;
     let narrow = conn.exec(narrow, (shards.get(),)).await?;
-    let moves: Option<bool> = conn.query_first("SELECT runs FROM moves WHERE id = 1").await?;
     Ok(LayoutState {
         versions: layouts::read(conn).await?,
         now: Timestamp::from_millis(time.unwrap_or(0)),
@@ -81,7 +80,7 @@ async fn begin(conn: &mut Conn, shards: NonZeroU16, now: &str) -> mysql_async::R
         open_epoch: read_state(conn).await?.open(),
         behind,
         narrow,
-        moves: moves.unwrap_or(false),
+        movement: layouts::movement(conn).await?,
     })
 }
 

@@ -48,8 +48,16 @@ pub struct LayoutState {
     pub behind: Vec<String>,
     /// Processes that live and have opened fewer shards than are asked for.
     pub narrow: Vec<String>,
+    /// The last movement of rows; none before the first.
+    pub movement: Option<Moving>,
+}
+
+impl LayoutState {
     /// True while rows are being moved.
-    pub moves: bool,
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        self.movement.as_ref().is_some_and(|moving| moving.runs)
+    }
 }
 
 /// Main's record of the layout.

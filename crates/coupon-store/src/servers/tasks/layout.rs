@@ -27,7 +27,7 @@ pub(super) const MENDED: &str = "by itself";
 
 /// The reason why a layout cannot be the next version, if there is one.
 fn in_the_way(state: &LayoutState, next: &NextLayout, prepared: NonZeroU16) -> Option<String> {
-    let LayoutState { versions, now, behind, narrow, moves, .. } = state;
+    let LayoutState { versions, now, behind, narrow, .. } = state;
     let latest = versions.last()?;
     let VersionRecord { number, from, .. } = latest;
     let shards = next.strategy.shard_count();
@@ -37,7 +37,7 @@ fn in_the_way(state: &LayoutState, next: &NextLayout, prepared: NonZeroU16) -> O
         Some(format!("it is laid out so already: \"{}\"", latest.layout))
     } else if from > now {
         Some(format!("version {number} is in force from {from} on, and not yet"))
-    } else if *moves {
+    } else if state.moves() {
         Some(format!("rows are being moved to where version {number} says: wait for the end, or stop it"))
     } else if shards > prepared || !narrow.is_empty() {
         let who = if shards > prepared { "this process".to_owned() } else { narrow.join(", ") };
@@ -240,11 +240,13 @@ impl Background {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
     use std::sync::Arc;
 
     use coupon_core::{Plan, ResultQuery, RouteError, RowKey, ShardId, Timestamp};
 
     use super::*;
+    use crate::Moving;
     use crate::servers::layouts::first;
 
     #[derive(Debug)]
@@ -273,7 +275,7 @@ mod tests {
             open_epoch: Some(1),
             behind: Vec::new(),
             narrow: Vec::new(),
-            moves: false,
+            movement: None,
         }
     }
 
@@ -294,7 +296,11 @@ mod tests {
         names(refused(&state(), 1, 9), "shards_prepared` = 9");
         let later = VersionRecord { from: state().now.plus_millis(1), ..state().versions[0].clone() };
         names(refused(&LayoutState { versions: vec![later], ..state() }, 1, 8), "not yet");
-        names(refused(&LayoutState { moves: true, ..state() }, 1, 8), "being moved");
+        let (ann, now) = (Operator::new("Ann").unwrap(), state().now);
+        let moving = Moving::begin(2, (1, now), now, 9, (NonZeroU32::MIN, &ann)).unwrap();
+        let stopped = Moving { runs: false, ..moving.clone() };
+        names(refused(&LayoutState { movement: Some(moving), ..state() }, 1, 8), "being moved");
+        assert_eq!(refused(&LayoutState { movement: Some(stopped), ..state() }, 1, 8), None);
         let ann = vec!["process 7 on ann".to_owned()];
         names(
             refused(&LayoutState { narrow: ann.clone(), ..state() }, 1, 8),

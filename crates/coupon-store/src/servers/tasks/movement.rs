@@ -22,7 +22,7 @@ use crate::measure::Rate;
 use crate::moving::{Ended, Mover, MovingShards as _, Pace, Progress, deliver};
 use crate::outage::TaskOutage;
 use crate::servers::mysql::DatabaseError;
-use crate::servers::seam::{MoveOrder, MoverLock};
+use crate::servers::seam::{LayoutState, MoveOrder, MoverLock};
 use crate::{GrowthError, Moving, Unavailable, VersionRecord};
 
 /// The time between two looks whether there is something to move, or a movement is to end, and between two notes in main of how
@@ -96,6 +96,17 @@ fn short(why: String) -> String {
 /// The latest version that rows come to.
 pub(super) fn receiving(versions: &Versioned) -> Option<VersionNumber> {
     versions.versions().iter().rfind(|version| version.receives).map(|version| version.number)
+}
+
+/// The versions that the end of a movement closes; none where main has another movement by now, which closes them itself: who
+/// was frozen for long may come to its end late, and main keeps the last movement alone.
+fn closed_by(state: &LayoutState, moved: &Moving) -> Option<Vec<VersionRecord>> {
+    let begun = |moving: &Moving| (moving.to, moving.began);
+    if state.movement.as_ref().map(begun) != Some(begun(moved)) {
+        return None;
+    }
+    let before = state.versions.iter().filter(|version| version.number < moved.to);
+    Some(before.map(|version| VersionRecord { closed: true, ..version.clone() }).collect())
 }
 
 impl RowMover {
@@ -208,12 +219,10 @@ impl RowMover {
         }
     }
 
-    /// Writes that no row is left where versions before said.
+    /// Writes that no row is left where versions before said, unless another movement has begun.
     async fn close(&self, moved: Moving) -> anyhow::Result<()> {
         let changing = self.background.main.change_layout(NonZeroU16::MIN).await?;
-        let before = changing.state().versions.iter().filter(|version| version.number < moved.to);
-        let closed: Vec<VersionRecord> =
-            before.map(|version| VersionRecord { closed: true, ..version.clone() }).collect();
+        let Some(closed) = closed_by(changing.state(), &moved) else { return Ok(()) };
         let what = format!("every row is where version {} of the layout says", moved.to);
         changing.commit(&closed, Some(&moved), MENDED, &what).await?;
         tracing::info!(
@@ -284,5 +293,43 @@ impl Background {
         let Some(moving) = self.main.movement().await.map_err(Unavailable::from)? else { return Ok(None) };
         let rows_per_s = self.movement.0.of(moving.looked_at).filter(|_| moving.runs).unwrap_or(0.0);
         Ok(Some(Moving { rows_per_s, ..moving }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon_core::Timestamp;
+
+    use super::*;
+    use crate::servers::layouts::first;
+
+    fn movement(to: VersionNumber, began: i64) -> Moving {
+        let (now, ann) = (Timestamp::from_millis(began), Operator::new("Ann").unwrap());
+        Moving::begin(2, (to, now), now, 9, (NonZeroU32::MIN, &ann)).unwrap()
+    }
+
+    #[test]
+    fn who_comes_to_its_end_late_does_not_end_another_movement() {
+        let version = |number| VersionRecord { number, ..first("another", Timestamp::from_millis(0)) };
+        let state = |movement| LayoutState {
+            versions: vec![version(1), version(2), version(3)],
+            now: Timestamp::from_millis(9),
+            catalogue: 7,
+            open_epoch: Some(1),
+            behind: Vec::new(),
+            narrow: Vec::new(),
+            movement,
+        };
+        let mine = Moving { runs: false, ..movement(2, 5) };
+        let closed = |movement| {
+            let closed = closed_by(&state(movement), &mine)?;
+            Some(closed.iter().map(|version| (version.number, version.closed)).collect::<Vec<_>>())
+        };
+        assert_eq!(closed(Some(movement(2, 5))), Some(vec![(1, true)]));
+        let stopped = Moving { runs: false, rate: NonZeroU32::MAX, ..movement(2, 5) };
+        assert_eq!(closed(Some(stopped)), Some(vec![(1, true)]), "every row is in its place all the same");
+        assert_eq!(closed(Some(movement(3, 6))), None);
+        assert_eq!(closed(Some(movement(2, 6))), None, "it was stopped, and has begun anew");
+        assert_eq!(closed(None), None, "main was put back");
     }
 }

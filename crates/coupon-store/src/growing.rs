@@ -40,6 +40,29 @@ pub struct NextLayout {
     pub what: String,
 }
 
+impl NextLayout {
+    /// The reason why it cannot follow the latest version, or none: of any backend, which may have reasons of its own.
+    pub(crate) fn in_the_way(
+        &self,
+        (number, from, layout): (VersionNumber, Timestamp, &str),
+        now: Timestamp,
+        moves: bool,
+    ) -> Option<String> {
+        if number != self.after {
+            let after = self.after;
+            Some(format!("the layout is at version {number} by now, and not at {after}: look again"))
+        } else if layout == self.strategy.layout() {
+            Some(format!("it is laid out so already: \"{layout}\""))
+        } else if from > now {
+            Some(format!("version {number} of the layout is in force from {from} on: wait until then"))
+        } else if moves {
+            Some(format!("rows are being moved to where version {number} says: wait for the end, or stop it"))
+        } else {
+            None
+        }
+    }
+}
+
 /// A version that was announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {

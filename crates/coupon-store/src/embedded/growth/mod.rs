@@ -201,17 +201,11 @@ impl Shared {
         let (versions, layout) = (self.layouts.now(), next.strategy.layout());
         let (latest, prepared) = (versions.latest(), self.layouts.prepared());
         let refused = |why: String| Err(GrowthError::Refused(why));
-        if latest.number != next.after {
-            return refused(format!(
-                "the layout has changed meanwhile: version {} is the latest, and this one was made of version {}",
-                latest.number, next.after
-            ));
-        }
-        if latest.from > now {
-            return refused(format!(
-                "version {} of the layout is in force from {} on: wait until then",
-                latest.number, latest.from
-            ));
+        let moves = self.mover.movement().is_some();
+        if let Some(why) =
+            next.in_the_way((latest.number, latest.from, &latest.strategy.layout()), now, moves)
+        {
+            return refused(why);
         }
         if next.strategy.shard_count() > prepared {
             return refused(format!(
@@ -220,10 +214,8 @@ impl Shared {
                 next.strategy.shard_count()
             ));
         }
-        if layout == latest.strategy.layout() || of_layout(&versions, &layout).is_none() {
-            return refused(format!(
-                "the layout \"{layout}\" is the one there is, or none that can be read back"
-            ));
+        if of_layout(&versions, &layout).is_none() {
+            return refused(format!("the layout \"{layout}\" is none that can be read back"));
         }
         Ok(latest.number + 1)
     }
@@ -258,10 +250,6 @@ impl Shared {
             return refused("results are being archived: no row moves before that has ended".to_owned());
         }
         if let Some(movement) = self.mover.movement() {
-            let to = movement.to();
-            if to < latest.number {
-                return refused(format!("rows still move to version {to}: wait for its end, or stop it"));
-            }
             movement.set_rate(rate);
             return Ok(movement.now());
         }

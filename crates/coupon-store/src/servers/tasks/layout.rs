@@ -28,17 +28,11 @@ pub(super) const MENDED: &str = "by itself";
 /// The reason why a layout cannot be the next version, if there is one.
 fn in_the_way(state: &LayoutState, next: &NextLayout, prepared: NonZeroU16) -> Option<String> {
     let LayoutState { versions, now, behind, narrow, .. } = state;
-    let latest = versions.last()?;
-    let VersionRecord { number, from, .. } = latest;
+    let VersionRecord { number, from, layout, .. } = versions.last()?;
     let shards = next.strategy.shard_count();
-    if *number != next.after {
-        Some(format!("the layout is at version {number} by now, and not at {}: look again", next.after))
-    } else if latest.layout == next.strategy.layout() {
-        Some(format!("it is laid out so already: \"{}\"", latest.layout))
-    } else if from > now {
-        Some(format!("version {number} is in force from {from} on, and not yet"))
-    } else if state.moves() {
-        Some(format!("rows are being moved to where version {number} says: wait for the end, or stop it"))
+    let why = next.in_the_way((*number, *from, layout), *now, state.moves());
+    if why.is_some() {
+        why
     } else if shards > prepared || !narrow.is_empty() {
         let who = if shards > prepared { "this process".to_owned() } else { narrow.join(", ") };
         Some(format!(
@@ -295,7 +289,7 @@ mod tests {
         names(refused(&state(), 1, 4), "so already");
         names(refused(&state(), 1, 9), "shards_prepared` = 9");
         let later = VersionRecord { from: state().now.plus_millis(1), ..state().versions[0].clone() };
-        names(refused(&LayoutState { versions: vec![later], ..state() }, 1, 8), "not yet");
+        names(refused(&LayoutState { versions: vec![later], ..state() }, 1, 8), "wait until then");
         let (ann, now) = (Operator::new("Ann").unwrap(), state().now);
         let moving = Moving::begin(2, (1, now), now, 9, (NonZeroU32::MIN, &ann)).unwrap();
         let stopped = Moving { runs: false, ..moving.clone() };

@@ -229,10 +229,10 @@ async fn what_main_says_of_a_movement_is_true_after_it_was_stopped() {
     let rows = sell(&folder, &backend, 1..200).await;
     change(&folder, &backend, 3, 1).await;
     backend.growth.start_moving(CRAWLING, operator()).await.unwrap();
-    change(&folder, &backend, 5, 1).await;
-    let why = backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap_err().to_string();
-    assert!(why.contains("rows still move to version 2"), "{why}");
+    let why = announce(&backend, 5, 1).await.unwrap_err().to_string();
+    assert!(why.contains("being moved to where version 2 says"), "{why}");
     backend.growth.stop_moving().await.unwrap().unwrap();
+    change(&folder, &backend, 5, 1).await;
     assert_eq!(backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap().to, 3);
     assert!(!finished(&backend).await.runs);
     assert_all_at_home(&folder, &backend, &rows).await;

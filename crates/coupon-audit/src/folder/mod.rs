@@ -118,11 +118,12 @@ fn shards(folder: &Path, main: &Connection) -> Result<Vec<Connection>> {
     Ok(shards)
 }
 
-/// How far rows have moved from each shard and to it; nothing while no rows are moved.
+/// How far rows have moved from each shard and to it; nothing where none ever were. What has left a shard arrives also after a
+/// movement was stopped.
 fn moved(folder: &Path, main: &Connection) -> Result<(Option<Movement>, Vec<Moved>)> {
     let movement = read::movement(main)?;
     let mut moved = Vec::new();
-    for number in 0..if movement.is_some_and(|movement| movement.runs) { read::shard_count(main)? } else { 0 }
+    for number in 0..if movement.is_some() { read::shard_count(main)? } else { 0 }
     {
         let file = open(&folder.join(format!("shard-{number}.sqlite")))?;
         let (left, leaving) = file.query_row(Moved::LEFT, [], |row| Ok((row.get(0)?, row.get(1)?)))?;

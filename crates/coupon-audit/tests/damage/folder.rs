@@ -1,6 +1,8 @@
 //! A data folder that is sound until a test breaks it.
 
-use coupon_audit::{Claims, Data, Scope, Start};
+use std::time::Duration;
+
+use coupon_audit::{AuditReport, Claims, Data, Scope, Start};
 use coupon_core::TableId;
 use coupon_core::schema::{self, Dialect};
 use rusqlite::Connection;
@@ -108,6 +110,20 @@ impl Store for Folder {
 
     fn data(&self) -> Data {
         Data::Folder(self.dir.path().to_owned())
+    }
+
+    fn audit_around(&self, first: impl FnOnce(&Self), second: &str) -> AuditReport {
+        let locked = Connection::open(self.dir.path().join("shard-1.sqlite")).unwrap();
+        locked.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE").unwrap();
+        std::thread::scope(|scope| {
+            let audit = scope.spawn(|| self.audit());
+            // It waits for the second file, and nothing says when it has come to it.
+            std::thread::sleep(Duration::from_millis(500));
+            first(self);
+            locked.execute_batch(&format!("{second}; COMMIT")).unwrap();
+            drop(locked);
+            audit.join().unwrap()
+        })
     }
 
     fn scope<'a>(&'a self, start: Option<&'a Start>) -> Scope<'a> {

@@ -1,6 +1,7 @@
 //! Layouts that have changed: each row is judged by the versions that there were, and rows that are moved are followed.
 
 use coupon_audit::{AuditReport, Kind};
+use coupon_core::schema::Dialect;
 use coupon_core::{ResultId, TableId, Timestamp};
 
 use crate::store::{BY_DAY, Store, TABLE_TODAY, TODAY, id, on_every_store, shard_of};
@@ -158,6 +159,27 @@ fn a_row_that_leaves_its_shard_is_stored_once_wherever_it_is_found<S: Store>() {
     assert!(text.contains("it left for shard"), "{text}");
 }
 
+/// A process that was killed leaves rows on their way, and another brings them to where they go whether or not more are to move.
+fn a_row_that_arrives_after_a_movement_was_stopped_is_stored_once<S: Store>() {
+    let store = S::sound();
+    with_versions(&store, &[FIRST, (TOMORROW, SPREAD, true, false)]);
+    moving(&store, false);
+    assert_eq!(shard_of(TODAY), 1, "it goes to the shard that is held first");
+    leaves(&store);
+    store.take(1, TABLE_TODAY, 2, 2);
+    store.hold(2, 2, id(TODAY, 2));
+    store.shard(1, "INSERT INTO move_state VALUES (1, 1, 1, 0, 0)");
+    let arrives = |store: &S| {
+        store.shard(0, "INSERT INTO arrivals VALUES (1, 1)");
+        store.store(0, TABLE_TODAY, id(TODAY, 2), 2, 2);
+    };
+    let counted = match S::DIALECT {
+        Dialect::MySql => "; UPDATE shard_state SET results = results - 1",
+        Dialect::Sqlite => "",
+    };
+    assert_sound(&store.audit_around(arrives, &format!("DELETE FROM leaving{counted}")));
+}
+
 fn a_row_that_is_at_both_places_without_leaving_one_is_a_duplicate<S: Store>() {
     let store = S::sound();
     with_versions(&store, &[FIRST, (TOMORROW, SPREAD, true, false)]);
@@ -193,6 +215,7 @@ on_every_store! {
     while_rows_are_moved_each_is_at_one_of_two_places_and_afterwards_at_home,
     a_row_that_was_moved_without_a_version_that_says_so_is_misplaced,
     a_row_that_leaves_its_shard_is_stored_once_wherever_it_is_found,
+    a_row_that_arrives_after_a_movement_was_stopped_is_stored_once,
     a_row_that_is_at_both_places_without_leaving_one_is_a_duplicate,
     a_row_that_was_lost_while_it_was_moved_is_missed,
     a_version_that_is_not_known_is_not_guessed,

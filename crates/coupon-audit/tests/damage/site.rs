@@ -3,9 +3,9 @@
 use std::num::NonZeroU16;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use coupon_audit::{Addresses, Claims, Data, Scope, Servers, Start};
+use coupon_audit::{Addresses, AuditReport, Claims, Data, Scope, Servers, Start};
 use coupon_core::TableId;
 use coupon_core::schema::{self, Dialect};
 use coupon_stack::{Stack, StackOptions};
@@ -64,7 +64,7 @@ impl Store for Site {
     }
 
     fn shard(&self, shard: usize, sql: &str) {
-        self.run(&self.addresses.shards[shard], &format!("{}_shard_{shard}", self.namespace), sql);
+        self.run(&self.addresses.shards[shard], &self.shard_name(shard), sql);
     }
 
     /// Its shard counts it.
@@ -123,6 +123,19 @@ impl Store for Site {
 
     fn data(&self) -> Data {
         Data::Servers(Box::new(Servers::new(self.addresses.clone(), &self.namespace).unwrap()))
+    }
+
+    fn audit_around(&self, first: impl FnOnce(&Self), second: &str) -> AuditReport {
+        // It reads this once it has the shard held.
+        let locked = self.locked(0, "LOCK TABLES shard_meta WRITE");
+        std::thread::scope(|scope| {
+            let audit = scope.spawn(|| self.audit());
+            self.until_somebody_waits(0);
+            first(self);
+            self.shard(1, second);
+            self.runtime.block_on(locked.disconnect()).unwrap();
+            audit.join().unwrap()
+        })
     }
 
     fn scope<'a>(&'a self, start: Option<&'a Start>) -> Scope<'a> {
@@ -187,10 +200,42 @@ impl Site {
     }
 
     fn run(&self, server: &str, database: &str, sql: &str) {
-        let server = server.trim_end_matches('/');
-        let opts = Opts::from_url(&format!("{server}/{database}")).unwrap();
-        self.runtime.block_on(async { Conn::new(opts).await.unwrap().query_drop(sql).await.unwrap() });
+        self.runtime.block_on(async { connect(server, database).await.query_drop(sql).await.unwrap() });
     }
+
+    /// A connection to a shard that has locked something.
+    fn locked(&self, shard: usize, sql: &str) -> Conn {
+        self.runtime.block_on(async {
+            let mut conn = connect(&self.addresses.shards[shard], &self.shard_name(shard)).await;
+            conn.query_drop(sql).await.unwrap();
+            conn
+        })
+    }
+
+    /// Waits until a connection to a shard waits for a lock.
+    fn until_somebody_waits(&self, shard: usize) {
+        let sql = format!(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{}' AND state LIKE 'Waiting for%lock%'",
+            self.shard_name(shard)
+        );
+        let deadline = Instant::now() + Duration::from_secs(30);
+        self.runtime.block_on(async {
+            let mut conn = connect(&self.addresses.shards[shard], "").await;
+            while conn.query_first::<u64, _>(&*sql).await.unwrap() == Some(0) {
+                assert!(Instant::now() < deadline, "nobody waits");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+    }
+
+    fn shard_name(&self, shard: usize) -> String {
+        format!("{}_shard_{shard}", self.namespace)
+    }
+}
+
+async fn connect(server: &str, database: &str) -> Conn {
+    let server = server.trim_end_matches('/');
+    Conn::new(Opts::from_url(&format!("{server}/{database}")).unwrap()).await.unwrap()
 }
 
 impl Drop for Site {

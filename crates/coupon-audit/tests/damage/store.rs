@@ -64,7 +64,7 @@ pub(crate) fn only(report: &AuditReport) -> (Kind, u64, String) {
 }
 
 /// A data set that can be damaged: two shards, two daily tables on each, the coupons of [`CATALOGUE`].
-pub(crate) trait Store: Sized {
+pub(crate) trait Store: Sized + Sync {
     /// The SQL that its databases understand.
     const DIALECT: Dialect;
     /// The words by which errors name the second shard.
@@ -102,6 +102,9 @@ pub(crate) trait Store: Sized {
     /// Drops the index that keeps a user's coupon from being stored twice.
     fn drop_unique(&self, shard: usize, table: &str);
     fn data(&self) -> Data;
+    /// An audit that has the first shard held, and not yet the second, when the rest is done: something by the store, and these
+    /// statements on the second shard.
+    fn audit_around(&self, first: impl FnOnce(&Self), second: &str) -> AuditReport;
     /// All that clients were told, after draining.
     fn scope<'a>(&'a self, start: Option<&'a Start>) -> Scope<'a>;
 

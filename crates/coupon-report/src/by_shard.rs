@@ -48,11 +48,6 @@ pub(super) fn has_queues(contestant: &Contestant) -> bool {
     contestant.rounds.iter().any(|round| round.flow.is_some())
 }
 
-/// The number of shards that a contestant has figures of.
-pub(super) fn shards(contestant: &Contestant) -> usize {
-    contestant.rounds.iter().map(|round| round.shards.len()).max().unwrap_or(0)
-}
-
 impl Column {
     /// A shard's median over rounds.
     pub(super) fn of(&self, contestant: &Contestant, shard: usize) -> Reading<String> {

@@ -21,7 +21,7 @@ const QUERIES: [(&str, &str); 3] = [
 pub fn table(report: &Report) -> String {
     let contestants = &report.contestants;
     let names = contestants.iter().map(|contestant| contestant.name.as_str());
-    let shards = contestants.iter().map(|contestant| contestant.shards).max().unwrap_or_default();
+    let shards = contestants.iter().map(Contestant::most_shards).max().unwrap_or_default();
     let mut table = Table::new(std::iter::once("").chain(names));
     let mut line = |label: String, cells: Vec<String>| table.row(std::iter::once(label).chain(cells));
     line(

@@ -196,7 +196,7 @@ fn metrics(runs: &[&Contestant]) -> Vec<Metric> {
     let rounds = runs.iter().flat_map(|run| &run.rounds);
     let scenarios: BTreeSet<&String> = rounds.flat_map(|round| round.scenarios.keys()).collect();
     metrics.extend(scenarios.into_iter().flat_map(|scenario| Metric::of_scenario(scenario)));
-    let has_spread = runs.iter().any(|run| run.shards > 1);
+    let has_spread = runs.iter().any(|run| run.most_shards() > 1);
     metrics.retain(|metric| match metric {
         Metric::EffectiveShards | Metric::EffectiveShardsByCpu => has_spread,
         Metric::Shards { endpoint } | Metric::Tables { endpoint } => endpoints::has_plan(endpoint),

@@ -127,7 +127,7 @@ fn by_shard(report: &Report) -> Markup {
                 } }
                 tbody {
                     @for contestant in &report.contestants {
-                        @for shard in 0..by_shard::shards(contestant) {
+                        @for shard in 0..contestant.measured_shards() {
                             tr {
                                 th scope="row" { (name(report, &contestant.name)) }
                                 td { (shard) }

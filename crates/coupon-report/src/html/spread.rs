@@ -38,18 +38,18 @@ fn figure(contestant: &Contestant, metric: &Metric) -> Result<f64, String> {
 
 /// Skew and effective shards of a contestant, as a sentence.
 fn meaning(report: &Report, contestant: &Contestant) -> Markup {
+    let shards = contestant.most_shards();
     let told = match figure(contestant, &Metric::EffectiveShards) {
         Err(reason) => format!("n/a: {reason}."),
-        Ok(_) if contestant.shards < 2 => "one shard does all the work: the baseline.".to_owned(),
+        Ok(_) if shards < 2 => "one shard does all the work: the baseline.".to_owned(),
         Ok(effective) => {
-            let shards = f64::from(contestant.shards);
             let hottest = format::percent(1.0 / effective.max(1.0));
             let buys = if effective < 1.05 {
-                format!("{} machines write no more than one would", contestant.shards)
-            } else if effective > 0.9 * shards {
-                format!("nearly all of what {} machines can write is there to be used", contestant.shards)
+                format!("{shards} machines write no more than one would")
+            } else if effective > 0.9 * f64::from(shards) {
+                format!("nearly all of what {shards} machines can write is there to be used")
             } else {
-                format!("{} machines write {} times as much as one", contestant.shards, plain(effective))
+                format!("{shards} machines write {} times as much as one", plain(effective))
             };
             let skew = contestant.median(&Metric::Skew).map_or_else(|| "n/a".to_owned(), plain);
             format!(
@@ -61,11 +61,13 @@ fn meaning(report: &Report, contestant: &Contestant) -> Markup {
 }
 
 fn bars(report: &Report, title: &str, metric: &Metric, id: &str) -> Markup {
-    let most = f64::from(report.contestants.iter().map(|c| c.shards).max().unwrap_or(1).max(1));
+    let most = f64::from(report.contestants.iter().map(Contestant::most_shards).max().unwrap_or(1).max(1));
     let at = |shards: f64| 4.0 + shards / most * (WIDTH - 8.0);
     let height = ROW * report.contestants.len() as f64 + 4.0;
     let text = |contestant: &Contestant| match figure(contestant, metric) {
-        Ok(effective) => format!("{} of {}{}", plain(effective), contestant.shards, skew(contestant, metric)),
+        Ok(effective) => {
+            format!("{} of {}{}", plain(effective), contestant.most_shards(), skew(contestant, metric))
+        }
         Err(reason) => format!("n/a: {reason}"),
     };
     let label: Vec<String> = report.contestants.iter().map(|c| format!("{} {}", c.name, text(c))).collect();
@@ -74,7 +76,7 @@ fn bars(report: &Report, title: &str, metric: &Metric, id: &str) -> Markup {
             @let top = ROW * row as f64;
             text x="4" y=(px(top + 15.0)) { (short(&contestant.name, 24)) }
             text.tick x=(WIDTH - 4.0) y=(px(top + 15.0)) text-anchor="end" { (short(&text(contestant), 34)) }
-            rect.frame x="4" y=(px(top + 20.0)) width=(px(at(f64::from(contestant.shards)) - 4.0)) height="11" {}
+            rect.frame x="4" y=(px(top + 20.0)) width=(px(at(f64::from(contestant.most_shards())) - 4.0)) height="11" {}
             @if let Ok(effective) = figure(contestant, metric) {
                 rect x="4" y=(px(top + 20.0)) width=(px(at(effective) - 4.0)) height="11"
                     fill=(colour(report, &contestant.name)) {}
@@ -87,7 +89,7 @@ fn bars(report: &Report, title: &str, metric: &Metric, id: &str) -> Markup {
         .map(|contestant| {
             let estimate = contestant.summary(metric).and_then(|summary| summary.estimate.as_ref());
             let shown = estimate.map_or_else(|| text(contestant), format::estimate);
-            vec![contestant.name.clone(), contestant.shards.to_string(), shown]
+            vec![contestant.name.clone(), contestant.most_shards().to_string(), shown]
         })
         .collect();
     panel(

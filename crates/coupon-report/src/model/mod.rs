@@ -232,7 +232,7 @@ pub struct Contestant {
     pub layout: String,
     /// The program that served it.
     pub service: String,
-    /// The number of its shards; 0 when it is not known.
+    /// The number of its shards before the first round; 0 when it is not known.
     pub shards: u16,
     /// Results stored before the first round; `null` when they were not counted.
     #[serde(default)]
@@ -261,6 +261,19 @@ pub struct Contestant {
 }
 
 impl Contestant {
+    /// The most shards that it had: a layout that changes in the middle of a turn goes on over more than it began with. 0 when
+    /// none is known.
+    #[must_use]
+    pub fn most_shards(&self) -> u16 {
+        self.shards.max(u16::try_from(self.measured_shards()).unwrap_or(u16::MAX))
+    }
+
+    /// The number of shards that its rounds have figures of.
+    #[must_use]
+    pub fn measured_shards(&self) -> usize {
+        self.rounds.iter().map(|round| round.shards.len()).max().unwrap_or(0)
+    }
+
     /// A metric over the rounds.
     #[must_use]
     pub fn summary(&self, metric: &Metric) -> Option<&Summary> {

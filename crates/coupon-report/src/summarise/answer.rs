@@ -341,7 +341,7 @@ fn told(turn: &Turn) -> String {
 /// The worth of the contestants' shards where routing was tried with many more.
 fn more_shards(report: &Report, candidates: &[&Contestant]) -> Option<String> {
     let Reading::Known(outlook) = &report.outlook else { return None };
-    let most = candidates.iter().map(|c| c.shards).max().unwrap_or(0);
+    let most = candidates.iter().map(|c| c.most_shards()).max().unwrap_or(0);
     let shards = outlook.cases.iter().map(|case| case.shards).filter(|shards| *shards > most).min()?;
     let mut worth: Vec<(&str, f64)> = candidates
         .iter()

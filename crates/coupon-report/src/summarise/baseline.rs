@@ -8,14 +8,15 @@ use crate::model::{Advice, Call, Contestant, Metric, Quantile, Report, Topic, Ve
 
 /// The advice of a plain contestant with one shard on the need for more; none for others.
 pub(super) fn advice(report: &Report, single: &Contestant) -> Option<Advice> {
-    let sharded = |name: &str| report.contestant(name).is_some_and(|c| c.cure_of.is_none() && c.shards > 1);
+    let sharded =
+        |name: &str| report.contestant(name).is_some_and(|c| c.cure_of.is_none() && c.most_shards() > 1);
     let compared: Vec<&Verdict> = report
         .verdicts
         .iter()
         .filter(|v| (v.a == single.name && sharded(&v.b)) || (v.b == single.name && sharded(&v.a)))
         .filter(|v| is_timed(&v.metric))
         .collect();
-    if single.shards != 1 || single.cure_of.is_some() || compared.is_empty() {
+    if single.most_shards() != 1 || single.cure_of.is_some() || compared.is_empty() {
         return None;
     }
     let judged: Vec<&Verdict> =

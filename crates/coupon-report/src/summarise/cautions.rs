@@ -161,11 +161,11 @@ fn saturated(contestant: &Contestant) -> Option<String> {
             contestant.rounds.iter().flat_map(|round| &round.shards).filter(|work| work.shard == shard);
         here.filter_map(|work| work.flow.as_ref()?.saturation.value()).collect()
     };
-    let full: Vec<String> = (0..contestant.shards)
+    let full: Vec<String> = (0..contestant.most_shards())
         .filter(|shard| estimate(&of_shard(*shard)).is_some_and(|of| of.median >= SATURATED))
         .map(|shard| shard.to_string())
         .collect();
-    let (name, all) = (&contestant.name, full.len() == usize::from(contestant.shards));
+    let (name, all) = (&contestant.name, full.len() == usize::from(contestant.most_shards()));
     let which = if full.len() == 1 {
         format!("shard {}", full.concat())
     } else {
@@ -238,7 +238,7 @@ fn by_chance(report: &Report) -> Option<String> {
 
 fn one_machine(report: &Report) -> Option<String> {
     let together = !report.meta.shards_elsewhere;
-    let sharded = together && report.contestants.iter().any(|contestant| contestant.shards > 1);
+    let sharded = together && report.contestants.iter().any(|contestant| contestant.most_shards() > 1);
     let network = report.meta.shard_rtt_ms > 0.0;
     sharded.then(|| {
         let scatter = if network {

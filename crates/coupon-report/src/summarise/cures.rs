@@ -52,7 +52,7 @@ fn bought(cure: &Contestant, plain: &Contestant, spread: Option<&Verdict>) -> St
     let (before, after) = (worth(plain), worth(cure));
     match spread.map(|verdict| (verdict.call, verdict.better.as_deref())) {
         Some((Call::Difference, Some(better))) if better == cure.name => {
-            format!("Effective shards rise from {before} to {after} of {}.", cure.shards)
+            format!("Effective shards rise from {before} to {after} of {}.", cure.most_shards())
         }
         Some((Call::Difference, _)) => {
             format!("Effective shards *fall* from {before} to {after}: it is no cure here.")
@@ -60,7 +60,7 @@ fn bought(cure: &Contestant, plain: &Contestant, spread: Option<&Verdict>) -> St
         Some((Call::NoDifference, _)) => {
             format!(
                 "No difference in effective shards ({before} and {after} of {}): it is no cure here.",
-                cure.shards
+                cure.most_shards()
             )
         }
         Some((Call::TooFewRounds, _)) => {

@@ -73,8 +73,7 @@ pub(crate) fn median_shares(contestant: &Contestant) -> Vec<Option<f64>> {
             .collect();
         estimate(&shares).map(|estimate| estimate.median)
     };
-    let shards = contestant.rounds.iter().map(|round| round.shards.len()).max().unwrap_or(0);
-    (0..shards).map(shard).collect()
+    (0..contestant.measured_shards()).map(shard).collect()
 }
 
 /// Every metric of a contestant over its rounds.

@@ -15,7 +15,7 @@ use crate::model::{
 /// The plain contestants that have shards to spread over; all plain ones when none has.
 pub(crate) fn candidates(report: &Report) -> Vec<&Contestant> {
     let plain = || report.contestants.iter().filter(|c| report.is_plain(c));
-    let sharded: Vec<&Contestant> = plain().filter(|c| c.shards > 1).collect();
+    let sharded: Vec<&Contestant> = plain().filter(|c| c.most_shards() > 1).collect();
     if sharded.is_empty() { plain().collect() } else { sharded }
 }
 
@@ -30,7 +30,7 @@ pub(super) fn all(report: &Report) -> Vec<(Need, Advice)> {
     let reads = keys.iter().filter(|key| endpoints::has_plan(key));
     let mut needs = Vec::new();
     needs.extend(keys.iter().any(|key| key == "grab").then(|| writes(report, &candidates)));
-    needs.extend(candidates.iter().any(|c| c.shards > 1).then(|| spread(report, &candidates)));
+    needs.extend(candidates.iter().any(|c| c.most_shards() > 1).then(|| spread(report, &candidates)));
     needs.extend(reads.map(|key| read(report, &candidates, key)));
     needs
 }
@@ -254,16 +254,15 @@ fn spread(report: &Report, candidates: &[&Contestant]) -> (Need, Advice) {
 
 /// The worth of a contestant's shards, as a sentence.
 pub(super) fn worth(contestant: &Contestant) -> Option<String> {
-    if contestant.shards < 2 {
+    let shards = contestant.most_shards();
+    if shards < 2 {
         return None;
     }
     let effective = contestant.median(&Metric::EffectiveShards)?;
-    let shards = f64::from(contestant.shards);
     Some(format!(
-        "{}: {} shards are worth {} (a round's hottest takes {} of its writes).",
+        "{}: {shards} shards are worth {} (a round's hottest takes {} of its writes).",
         contestant.name,
-        contestant.shards,
-        format::plain(effective.min(shards)),
+        format::plain(effective.min(f64::from(shards))),
         format::percent(1.0 / effective.max(1.0)),
     ))
 }

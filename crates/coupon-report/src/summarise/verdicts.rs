@@ -74,7 +74,7 @@ fn pairs(report: &Report) -> Vec<(&Contestant, &Contestant, bool)> {
 
 fn pair<'a>(metric: &'a Metric, a: &'a Contestant, b: &'a Contestant, cure: bool) -> Option<Pair<'a>> {
     let spread = matches!(metric, Metric::EffectiveShards | Metric::EffectiveShardsByCpu);
-    if spread && (a.shards < 2 || b.shards < 2) {
+    if spread && (a.most_shards() < 2 || b.most_shards() < 2) {
         return None; // One shard is worth one, and that is no finding.
     }
     let medians = (a.median(metric)?, b.median(metric)?);

@@ -25,7 +25,7 @@ pub(super) fn print(report: &Report, contestant: &Contestant, page: &mut Page<'_
     if keys.iter().any(|key| key == "grab") {
         page.after("  grabs   ", &grabs(contestant), 10)?;
     }
-    if contestant.rounds.iter().any(|round| !round.shards.is_empty()) || contestant.shards > 0 {
+    if contestant.most_shards() > 0 {
         page.after("  writes  ", &writes(contestant), 10)?;
     }
     if by_shard::has_queues(contestant) {
@@ -35,7 +35,7 @@ pub(super) fn print(report: &Report, contestant: &Contestant, page: &mut Page<'_
         page.after("  audit   ", &audit(contestant), 10)?;
     }
     growth::print(contestant, page)?;
-    if by_shard::has_queues(contestant) && by_shard::shards(contestant) <= MOST_SHARDS {
+    if by_shard::has_queues(contestant) && contestant.measured_shards() <= MOST_SHARDS {
         shards(report, contestant, page)?;
     }
     if let ([_], [round]) = (report.contestants.as_slice(), contestant.rounds.as_slice()) {
@@ -85,7 +85,7 @@ fn shards(report: &Report, contestant: &Contestant, page: &mut Page<'_>) -> io::
     let titles = std::iter::once("shard").chain(columns.iter().map(|column| column.title));
     let mut table = Table::new(titles);
     let mut missing = Vec::new();
-    for shard in 0..by_shard::shards(contestant) {
+    for shard in 0..contestant.measured_shards() {
         let mut row = vec![shard.to_string()];
         for column in &columns {
             match column.of(contestant, shard) {
@@ -155,7 +155,7 @@ fn writes(contestant: &Contestant) -> String {
         },
         None => "n/a: not summarised".into(),
     };
-    let of = contestant.shards;
+    let of = contestant.most_shards();
     if of < 2 {
         return "one shard takes them all".into();
     }

@@ -1,6 +1,9 @@
 //! Reports of layouts that were changed in the middle of turns.
 
-use coupon_report::model::{Figure, GrowthPart, GrowthRound, LatencyMs, Reading, ScenarioRound};
+use coupon_report::model::{
+    Figure, GrowthPart, GrowthRound, LatencyMs, Metric, Reading, ScenarioRound, ShardFlow, ShardRound,
+    Verdict,
+};
 use coupon_report::{Report, diff, html, summarise, terminal};
 
 use crate::recorded::{contestant, of_rounds};
@@ -120,4 +123,59 @@ fn turns_in_which_the_layout_changes_are_not_held_against_turns_in_which_it_stay
         only.starts_with("The layout of contestant hash changes in its turns: not at all before, to hash"),
         "{only}"
     );
+}
+
+/// The work of eight shards: six write alike and two nothing, and shard 5 uses all that it may.
+fn work_of_eight() -> Vec<ShardRound> {
+    let work = |shard: u16| ShardRound {
+        shard,
+        rows_written: Figure::of(if shard < 6 { 100.0 } else { 0.0 }),
+        cpu_seconds: Figure::of(0.5),
+        flow: Some(ShardFlow {
+            queue_depth_max: Figure::of(0.0),
+            lag_ms_max: Figure::of(0.0),
+            saturation: Figure::of(if shard == 5 { 1.0 } else { 0.1 }),
+        }),
+        ..ShardRound::default()
+    };
+    (0..8).map(work).collect()
+}
+
+/// Contestants that go on over eight shards in the middle of each turn, from so many on.
+fn grown_from(shards: u16) -> Report {
+    let mut report = of_rounds(5);
+    for name in ["hash", "range-time"] {
+        let grown = contestant(&mut report, name);
+        grown.shards = shards;
+        for round in &mut grown.rounds {
+            (round.growth, round.shards) = (Some(growth(50_123.0)), work_of_eight());
+        }
+    }
+    summarise(&mut report);
+    report
+}
+
+#[test]
+fn shards_that_a_layout_came_to_in_the_middle_of_turns_count() {
+    let report = grown_from(4);
+    let (text, page) = (printed(&report), html::render(&report));
+    let told = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("hash: 8 shards are worth 6"), "{told}");
+    assert!(told.contains("effective shards 6 of 8"), "{told}");
+    assert!(report.cautions.iter().any(|caution| caution.starts_with("hash: shard 5 used all the CPU")));
+    for wanted in ["6 of 8", "8 machines write 6 times as much as one"] {
+        assert!(page.contains(wanted), "{wanted}");
+    }
+}
+
+#[test]
+fn who_begins_with_one_shard_and_goes_on_over_more_is_judged_by_their_spread() {
+    let report = grown_from(1);
+    let spread = report.needs.iter().find(|need| need.need == "spread").unwrap();
+    let placed: Vec<&str> = spread.places.iter().map(|placed| placed.contestant.as_str()).collect();
+    assert!(placed.contains(&"hash") && placed.contains(&"range-time"), "{placed:?}");
+    let judged = |verdict: &&Verdict| {
+        verdict.metric == Metric::EffectiveShards && (&*verdict.a, &*verdict.b) == ("hash", "range-time")
+    };
+    assert!(report.verdicts.iter().any(|verdict| judged(&verdict)));
 }

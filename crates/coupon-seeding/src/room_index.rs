@@ -41,12 +41,12 @@ pub(crate) fn in_folder(dir: &Path, progress: &mut dyn Progress) -> Result<()> {
 }
 
 /// Tells of the progress of a build, which hears how many rows of how many the index has.
-pub(crate) fn on_stage(
+pub(crate) fn on_stage<T>(
     progress: &mut dyn Progress,
-    build: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<()>,
-) -> Result<()> {
+    build: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<T>,
+) -> Result<T> {
     let mut begun = false;
-    build(&mut |rows, all| {
+    let built = build(&mut |rows, all| {
         if !begun {
             progress.stage(STAGE, all);
             begun = true;
@@ -56,5 +56,5 @@ pub(crate) fn on_stage(
     if begun {
         progress.done();
     }
-    Ok(())
+    Ok(built)
 }

@@ -136,6 +136,10 @@ impl Indexed for Nothing {
         match self.0 {}
     }
 
+    fn room_index(self, _: &mut dyn FnMut(u64, u64)) -> Result<Self> {
+        match self.0 {}
+    }
+
     fn open(self, _: &Opening) -> Result<()> {
         match self.0 {}
     }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use coupon_cli::numbers::nonzero;
 use coupon_core::ShardingStrategy;
-use coupon_seeding::{CopyOptions, Site, build_room_index, copy, on_stderr};
+use coupon_seeding::{CopyOptions, Site, copy, on_stderr};
 use coupon_store::settings::{BackendKind, Sources, StorageSettings, shown};
 
 use crate::say;
@@ -51,13 +51,8 @@ impl Copying {
             }
             BackendKind::Servers => Site::Servers(Box::new(settings.servers)),
         };
-        let options = CopyOptions { rate: self.rate, anew: self.anew };
-        say(&copy(&from, named, &to, &*strategy, options, &mut *on_stderr())?)?;
-        // What is copied is the source's results; an index is made of them.
-        if room_index {
-            build_room_index(&to, Some(strategy.name()), &mut *on_stderr())?;
-        }
-        Ok(())
+        let options = CopyOptions { rate: self.rate, anew: self.anew, room_index };
+        say(&copy(&from, named, &to, &*strategy, options, &mut *on_stderr())?)
     }
 
     fn source(&self, named: Option<&str>) -> Result<Site> {

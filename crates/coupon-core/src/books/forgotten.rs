@@ -119,15 +119,16 @@ mod tests {
             let found = forgotten(before, shards, true);
             found.iter().map(|delta| (delta.shard.number(), delta.live())).collect::<Vec<_>>()
         };
+        let nothing: [(u16, i64); 0] = [];
         // Four went from shard 0 to shard 1, and both lack entries, or one of them does.
         let (from, to) = (held(0, 0, 4, None), held(1, 4, 0, None));
-        assert_eq!(found(0, &[from, to]), []);
+        assert_eq!(found(0, &[from, to]), nothing);
         for (one, other) in [(None, Some(0)), (Some(0), None)] {
-            assert_eq!(found(0, &[Held { untold: one, ..from }, Held { untold: other, ..to }]), []);
+            assert_eq!(found(0, &[Held { untold: one, ..from }, Held { untold: other, ..to }]), nothing);
         }
         assert_eq!(found(0, &[held(0, 1, 4, None), held(1, 6, 0, Some(1))]), [(0, 2)], "beside what is told");
         assert_eq!(found(2, &[held(0, 0, 4, Some(0)), held(1, 9, 0, None)]), [(1, 3)]);
         assert_eq!(found(2, &[held(0, 0, 4, None), held(1, 3, 0, None)]), [(0, -3)]);
-        assert_eq!(found(0, &[held(0, 0, 4, Some(0)), held(1, 9, 0, Some(0))]), [], "nothing is missing");
+        assert_eq!(found(0, &[held(0, 0, 4, Some(0)), held(1, 9, 0, Some(0))]), nothing, "none lacks any");
     }
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use coupon_core::{CouponResult, Placement, ShardingStrategy, Timestamp};
 use coupon_store::Totals;
 use coupon_store::carried::{COPYING, CarriedRow, CarriedTable, Waits};
 use coupon_store::embedded::bulk::Bulk;
 use coupon_store::embedded::copied::Reader;
 use coupon_store::embedded::folder::Folder;
+use coupon_store::embedded::rooms;
 
 /// A data set that is read, in the order of keys.
 pub(crate) trait Source {
@@ -103,8 +104,10 @@ pub(crate) trait Target {
 }
 
 /// A data set whose rows and indexes are there, and which no service opens yet.
-pub(crate) trait Indexed {
+pub(crate) trait Indexed: Sized {
     fn reader(&self) -> Result<Box<dyn Source>>;
+    /// Makes its room index, once no reader of it is left. What an earlier run has made of one goes on.
+    fn room_index(self, told: &mut dyn FnMut(u64, u64)) -> Result<Self>;
     /// Opens it for services.
     fn open(self, opening: &Opening) -> Result<()>;
 }
@@ -180,6 +183,11 @@ impl Target for Files {
 impl Indexed for Arc<Folder> {
     fn reader(&self) -> Result<Box<dyn Source>> {
         Ok(Box::new(Reader::new(Self::clone(self))?))
+    }
+
+    fn room_index(self, told: &mut dyn FnMut(u64, u64)) -> Result<Self> {
+        let folder = Self::into_inner(self).context("the folder is still being read")?;
+        Ok(Self::new(rooms::build(folder, told)?))
     }
 
     /// Files keep no sums, and their ids follow the last one that is stored.

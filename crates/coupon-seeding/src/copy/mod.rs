@@ -35,6 +35,7 @@ pub use self::report::{CopiedKind, CopyReport};
 use self::verify::{Tallies, read_back};
 use self::way::{Way, text_of_carried, text_of_result};
 use crate::progress::with_indexes;
+use crate::room_index::on_stage;
 use crate::seed::place;
 use crate::{Progress, now, servers};
 
@@ -57,6 +58,8 @@ pub struct CopyOptions {
     pub rate: Option<NonZeroU64>,
     /// Throw away what a copy that was cut short has left there.
     pub anew: bool,
+    /// Make the room index of the copy, before it is opened.
+    pub room_index: bool,
 }
 
 /// Copies a data set into another one, of a strategy. `named` is the strategy of the source, where that says whose
@@ -82,11 +85,11 @@ pub fn copy(
     match to {
         Site::Folder(dir) => {
             let target = ends::into_folder(dir, strategy, &origin, options.anew).context("the target")?;
-            run(origin, target, strategy, options.rate, progress)
+            run(origin, target, strategy, options, progress)
         }
         Site::Servers(settings) => {
             let target = servers::into_servers(settings, strategy, &origin, options.anew);
-            run(origin, target.context("the target")?, strategy, options.rate, progress)
+            run(origin, target.context("the target")?, strategy, options, progress)
         }
     }
 }
@@ -114,7 +117,7 @@ fn run<T: Target>(
     origin: Origin,
     mut target: T,
     strategy: &dyn ShardingStrategy,
-    rate: Option<NonZeroU64>,
+    options: CopyOptions,
     progress: &mut dyn Progress,
 ) -> Result<CopyReport> {
     let (began, place) = (Instant::now(), target.place());
@@ -128,10 +131,11 @@ fn run<T: Target>(
             now
         }
     };
-    let mut copy = Copy { source: &mut *source, target, strategy, notes, pace: Pace::new(rate), progress };
+    let mut copy =
+        Copy { source: &mut *source, target, strategy, notes, pace: Pace::new(options.rate), progress };
     let (read, last_line) = copy.everything()?;
     let Copy { target, progress, .. } = copy;
-    let indexed = with_indexes(progress, |made| target.index(made))?;
+    let mut indexed = with_indexes(progress, |made| target.index(made))?;
     let mut opening =
         Opening { sums: vec![Totals::default(); strategy.shard_count().get().into()], ..Opening::default() };
     let back = read_back(&mut *indexed.reader()?, strategy, &read, &mut opening, progress)?;
@@ -142,6 +146,10 @@ fn run<T: Target>(
         source.place(),
         different.join("; ")
     );
+    if options.room_index {
+        let rows: u64 = opening.sums.iter().map(|sums| sums.results).sum();
+        indexed = on_stage(progress, |told| indexed.room_index(&mut |taken, _| told(taken, rows)))?;
+    }
     opening.notes = vec![(COPIED_LINES, last_line.to_string()), (COPIED_FROM, dataset)];
     if source.was_put_back()? {
         opening.notes.push((PUT_BACK, "1".to_owned()));

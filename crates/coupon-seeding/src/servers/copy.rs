@@ -81,6 +81,11 @@ impl Indexed for bulk::Indexed {
         Ok(Box::new(Reader::of(self.cluster())?))
     }
 
+    fn room_index(self, told: &mut dyn FnMut(u64, u64)) -> Result<Self> {
+        self.make_room_index(told)?;
+        Ok(self)
+    }
+
     fn open(self, opening: &Opening) -> Result<()> {
         let workers: Vec<_> = opening.workers.iter().map(|(worker, last)| (*worker, *last)).collect();
         Self::open(self, &opening.sums, &workers, &opening.notes)

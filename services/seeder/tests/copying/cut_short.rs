@@ -167,6 +167,45 @@ fn a_source_that_sold_on_after_the_copy_was_cut_short_is_not_mixed_into_it() {
     assert!(error.contains("is not what it was") && error.contains("--anew"), "{error}");
 }
 
+/// Ends the work where the room index has been told of some rows.
+struct CutInTheIndex {
+    stage: &'static str,
+}
+
+impl Progress for CutInTheIndex {
+    fn stage(&mut self, name: &'static str, _: u64) {
+        self.stage = name;
+    }
+
+    fn reached(&mut self, _: u64) {
+        assert!(self.stage != "room index", "cut short");
+    }
+
+    fn done(&mut self) {}
+}
+
+#[test]
+fn a_copy_that_is_cut_short_while_its_room_index_is_made_goes_on() {
+    let from = Here::folder("range-room", 4);
+    from.seed(PAST);
+    for to in Here::both("copy_rooms", "hash", 2) {
+        let options = CopyOptions { room_index: true, ..CopyOptions::default() };
+        for _ in 0..2 {
+            let mut cut = CutInTheIndex { stage: "" };
+            let copied = catch_unwind(AssertUnwindSafe(|| from.copy_with(&to, options, &mut cut).unwrap()));
+            assert!(copied.is_err() && cut.stage == "room index", "{}", cut.stage);
+            let error = format!("{:#}", to.copy_to(&Here::folder("hash", 2)).unwrap_err());
+            assert!(error.contains("run the same `seeder copy` again"), "{error}");
+        }
+        let report = from.copy_with(&to, options, &mut coupon_seeding::Silent).unwrap();
+        assert_eq!(report.kinds.last().map(|kind| kind.rows), Some(PAST));
+        let indexed = "SELECT COUNT(*) FROM meta WHERE name = 'room_index'";
+        assert_eq!(to.number_in_main(indexed), Some(1));
+        to.assert_sound(PAST);
+        drop(to.service_set("room_index=true"));
+    }
+}
+
 #[test]
 fn a_copy_that_is_not_complete_is_nothing_to_be_audited_and_says_so() {
     let from = Here::folder("hash", 4);

@@ -106,8 +106,13 @@ impl Here {
 
     /// A process that takes grabs, stores them, or does both.
     pub(crate) fn service_of(&self, role: &str) -> Service {
+        self.service_set(&format!("servers.role={role}"))
+    }
+
+    /// A service that has this setting as well.
+    pub(crate) fn service_set(&self, setting: &str) -> Service {
         let mut settings = self.settings();
-        settings.push(format!("servers.role={role}"));
+        settings.push(setting.to_owned());
         settings.extend(self.by_database.then(|| "grab.decided_by=database".to_owned()));
         Service::start(Arc::clone(&self.strategy), settings)
     }
@@ -225,5 +230,5 @@ pub(crate) fn strategy(name: &str, shards: u16) -> Arc<dyn ShardingStrategy> {
 
 /// So slow that a copy can be caught half-way.
 pub(crate) fn slow(rate: u64) -> CopyOptions {
-    CopyOptions { rate: NonZeroU64::new(rate), anew: false }
+    CopyOptions { rate: NonZeroU64::new(rate), ..CopyOptions::default() }
 }

@@ -27,6 +27,7 @@ use self::rows::{BYTES, Columns, ROWS, insert};
 use super::at_work::RENEWED_WITHIN;
 use super::cluster::{Cluster, Making};
 use super::mysql::Database;
+use super::rooms;
 use super::wipe::wipe_unused;
 use crate::carried::{CarriedRow, CarriedTable};
 use crate::clock::Clock;
@@ -297,6 +298,14 @@ impl Indexed {
     #[must_use]
     pub const fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Makes its room index, or goes on with one that was cut short; `told` hears how many rows it has.
+    ///
+    /// # Errors
+    /// When a database cannot be used.
+    pub fn make_room_index(&self, told: &mut dyn FnMut(u64, u64)) -> anyhow::Result<()> {
+        self.runtime.block_on(rooms::build_in(&self.cluster, told))
     }
 
     /// Writes its sums into every shard, and the worker numbers by which ids were made as given back at the time of the

@@ -34,7 +34,7 @@ impl Fence {
 }
 
 /// The layout as main has it while no other process may change it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LayoutState {
     /// Every version, from the first on.
     pub versions: Vec<VersionRecord>,

@@ -4,24 +4,23 @@ use std::time::Duration;
 
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, NewCoupon, NewUser, Operator};
 use coupon_core::{CouponKind, CouponStatus, GrabTerms, Money, RoomId, Timestamp, UserId, UserLevel};
-use coupon_store::servers::seam::Servers;
 use coupon_store::settings::Role;
-use coupon_store::{Applied, Backend, Decision, Offer, Stock, servers};
+use coupon_store::{Applied, Backend, Decision, Offer, Stock};
 
 use crate::bench::{
-    Bench, ENDED, NOW, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, epoch_of, eventually,
-    filled_after, grab, held_by, names, process, remaining, run, unlink, until,
+    Bench, ENDED, NOW, PLENTY, SCARCE, attempt, coupon_id, decide, epoch_of, eventually, filled_after, grab,
+    held_by, names, process, remaining, run, unlink, until,
 };
 
-const HOUR: i64 = 3_600_000;
+pub(crate) const HOUR: i64 = 3_600_000;
 /// A coupon that nobody has heard of.
-const NEW: u64 = 70;
+pub(crate) const NEW: u64 = 70;
 
 fn operator() -> Operator {
     Operator::new("olga").unwrap()
 }
 
-fn at(after_ms: i64) -> Timestamp {
+pub(crate) fn at(after_ms: i64) -> Timestamp {
     NOW.parse::<Timestamp>().unwrap().plus_millis(after_ms)
 }
 
@@ -29,11 +28,11 @@ fn patch(of: u64, patch: CouponPatch) -> CatalogueChange {
     CatalogueChange::ChangeCoupon(coupon_id(of), patch)
 }
 
-fn total(of: u64, total: u32) -> CatalogueChange {
+pub(crate) fn total(of: u64, total: u32) -> CatalogueChange {
     patch(of, CouponPatch { total_stock: Some(total), ..CouponPatch::default() })
 }
 
-fn new_coupon() -> CatalogueChange {
+pub(crate) fn new_coupon() -> CatalogueChange {
     CatalogueChange::CreateCoupon(NewCoupon {
         coupon_id: coupon_id(NEW),
         room_id: RoomId::new(1).unwrap(),
@@ -53,7 +52,7 @@ fn new_coupon() -> CatalogueChange {
 
 /// Makes a change, and asks for it again for as long as the answer names somebody: a busy machine takes its time. Returns the
 /// first answer.
-async fn change(backend: &Backend, change: CatalogueChange) -> Applied {
+pub(crate) async fn change(backend: &Backend, change: CatalogueChange) -> Applied {
     let first = backend.catalogue.change(change.clone(), operator()).await.unwrap();
     if !first.gate || !first.unconfirmed.is_empty() {
         eventually("it is enforced, and everybody knows", async || {
@@ -65,17 +64,12 @@ async fn change(backend: &Backend, change: CatalogueChange) -> Applied {
     first
 }
 
-async fn stock(backend: &Backend, of: u64) -> Option<Stock> {
+pub(crate) async fn stock(backend: &Backend, of: u64) -> Option<Stock> {
     backend.gate.stock(coupon_id(of)).await.unwrap()
 }
 
-async fn total_at_the_gate(backend: &Backend, of: u64) -> u32 {
+pub(crate) async fn total_at_the_gate(backend: &Backend, of: u64) -> u32 {
     stock(backend, of).await.map_or(0, |stock| stock.total)
-}
-
-/// The servers of a bench, without a process on them.
-async fn servers_of(bench: &Bench) -> Servers {
-    servers::connect(bench.settings(), &ParityAndDay, bench.clock()).await.unwrap()
 }
 
 #[test]
@@ -132,7 +126,7 @@ fn a_change_whose_process_is_gone_before_the_gate_has_it_is_finished_by_another(
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         // As far as a process came that was killed right after main's transaction.
-        let made = servers_of(bench).await.main.change(&total(SCARCE, 9), &operator()).await.unwrap();
+        let made = bench.connect().await.main.change(&total(SCARCE, 9), &operator()).await.unwrap();
         until("the gate has it", async || total_at_the_gate(&backend, SCARCE).await == 9).await;
         until("it is gone by", async || backend.catalogue.version() == made.version).await;
         // Asked for again, it is so already, and enforced.
@@ -284,7 +278,7 @@ fn a_process_that_ends_is_not_waited_for() {
         other.lifecycle.close();
         drop(other);
         let applied = change(&one, total(SCARCE, 3)).await;
-        assert_eq!(servers_of(bench).await.main.behind(applied.version + 1).await.unwrap().len(), 1);
+        assert_eq!(bench.connect().await.main.behind(applied.version + 1).await.unwrap().len(), 1);
         one.lifecycle.close();
     });
 }

@@ -15,6 +15,7 @@ mod inbox;
 mod laws;
 mod living;
 mod operators;
+mod put_back;
 mod queues;
 mod raced;
 mod recorded;

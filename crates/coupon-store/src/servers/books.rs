@@ -2,8 +2,8 @@
 //!
 //! Any number of processes may tell main at once: a row of main's makes them take turns.
 
-use anyhow::Context as _;
-use coupon_core::books::{Changes, Moved, post};
+use anyhow::{Context as _, ensure};
+use coupon_core::books::{Changes, Gap, Moved, post};
 use coupon_core::{CouponId, ShardId, Timestamp};
 
 use super::mysql::{Database, ShardDatabase, begin_books};
@@ -48,8 +48,11 @@ pub(super) async fn tell(
     let position = books.lock_position(shard).await?;
     let entries = at_shard.outbox_after(position, ENTRIES).await?;
     let Some(last) = entries.last().map(|entry| entry.id) else {
+        // There may be none because a main that was put back since had all of them.
+        let state = at_shard.state().await?;
         // Callers that wait for the position go on at once.
         books.roll_back().await?;
+        ensure!(state.is_known_to(position), Gap { shard, position, next: state.untold_from });
         return Ok(Settled::default());
     };
     let found = apply(&mut *books, changes(shard, position, &entries)?, now).await?;

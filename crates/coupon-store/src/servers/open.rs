@@ -212,17 +212,7 @@ impl Parts {
 
 /// Connects to the servers that settings name. Where there is no data set yet, makes one that holds the sample catalogue.
 ///
-/// # Errors
-/// As for [`open`].
-pub async fn connect(
-    settings: &ServersSettings,
-    strategy: &dyn ShardingStrategy,
-    clock: &Clock,
-) -> anyhow::Result<Servers> {
-    connect_decided_by(DecidedBy::Gate, settings, strategy, clock).await
-}
-
-/// The same, with grabs decided by the gate or by the one shard's database.
+/// Grabs are decided by the gate or by the one shard's database.
 ///
 /// # Errors
 /// As for [`open_decided_by`].

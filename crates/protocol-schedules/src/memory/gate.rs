@@ -30,7 +30,7 @@ pub struct EpochMemory {
     /// The version of the catalogue by which each coupon was put on offer.
     offered: BTreeMap<CouponId, u64>,
     /// The first version that was offered, and the latest.
-    pub versions: Option<Versions>,
+    offered_by: Option<(u64, u64)>,
     /// The pending marks.
     pending: BTreeSet<Mark>,
     /// The sentinel among them.
@@ -168,9 +168,14 @@ impl EpochMemory {
                 self.offered.insert(terms.coupon, version);
             }
         }
-        let before = self.versions.unwrap_or(Versions { first: version, last: version });
-        self.versions = Some(Versions { last: before.last.max(version), ..before });
+        let (first, last) = self.offered_by.unwrap_or((version, version));
+        self.offered_by = Some((first, last.max(version)));
         Some(lacking)
+    }
+
+    /// The versions of the catalogue by which it has what it has.
+    pub(super) fn versions(&self) -> Option<Versions> {
+        self.offered_by.map(|(first, last)| Versions { first, last, layouts: self.fenced_at })
     }
 
     /// Says whether it has the terms of every coupon that was put on offer.

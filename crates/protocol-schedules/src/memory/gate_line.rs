@@ -278,7 +278,7 @@ impl GateServer for Gate {
     }
 
     async fn versions(&self, epoch: &Epoch) -> Result<Option<Versions>, GateError> {
-        self.ask(|gate| gate.epochs.get(&epoch.number)?.versions).await
+        self.ask(|gate| gate.epochs.get(&epoch.number)?.versions()).await
     }
 
     async fn offers_all(&self, epoch: &Epoch) -> Result<bool, GateError> {

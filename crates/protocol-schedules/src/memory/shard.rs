@@ -205,6 +205,7 @@ impl ShardServer for Shard {
             last_epoch: memory.closed.max(memory.announced),
             layout: memory.layout,
             outbox_id: memory.outbox_id,
+            untold_from: memory.outbox.keys().next().copied().unwrap_or(memory.outbox_id + 1),
             commits: memory.commits,
         })
         .await

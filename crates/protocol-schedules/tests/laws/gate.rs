@@ -155,7 +155,7 @@ pub(crate) async fn terms_change_unless_those_of_a_later_version_are_there(serve
     assert_eq!(decide(&*gate, &epoch, &both).await, [Decision::Granted(0), Decision::OutOfStock]);
     gate.change_terms(&epoch, 6, &[&terms(1, 0)]).await.unwrap();
     assert_eq!(gate.stock(&epoch, coupon(1)).await, Ok(Some(Stock { total: 0, sold: 1 })));
-    assert_eq!(gate.versions(&epoch).await, Ok(Some(Versions { first: 3, last: 6 })));
+    assert_eq!(gate.versions(&epoch).await, Ok(Some(Versions { first: 3, last: 6, layouts: 0 })));
     assert_eq!(gate.offers_all(&epoch).await, Ok(true));
 }
 

@@ -55,9 +55,12 @@ pub(crate) async fn a_version_that_never_came_is_taken_back_and_an_earlier_word_
 ) {
     let (gate, epoch) = filled(servers).await;
     let gate = &*gate;
+    let told_by = async || gate.versions(&epoch).await.unwrap().unwrap();
+    assert_eq!((told_by().await.layouts, told_by().await.of_main()), (0, 3));
     gate.fence(&epoch, 5, &[fence(2, 1_000)]).await.unwrap();
     gate.fence(&epoch, 4, &[]).await.unwrap();
     assert_eq!(decide(gate, &epoch, 1, 1, 1_000).await, Decision::OtherLayout);
+    assert_eq!((told_by().await.layouts, told_by().await.of_main()), (5, 4), "it is told before main has it");
     gate.fence(&epoch, 6, &[]).await.unwrap();
     assert_eq!(gate.latest_layout(&epoch).await, Ok(1));
     assert_eq!(decide(gate, &epoch, 1, 1, 1_000).await, Decision::Granted(0));

@@ -92,9 +92,13 @@ pub(crate) async fn a_transaction_is_there_whole_once_it_commits(servers: &Serve
     assert_eq!(shard.markers(&asked).await.unwrap(), asked[..1]);
     assert_eq!(shard.outbox_after(0, 5).await.unwrap(), [entry]);
     let state = shard.state().await.unwrap();
-    assert_eq!((state.last_epoch, state.outbox_id, state.commits), (3, 1, 1));
+    assert_eq!((state.last_epoch, state.outbox_id, state.untold_from, state.commits), (3, 1, 1, 1));
+    assert!(state.is_known_to(0), "its entry is still there");
     shard.forget_outbox(1).await.unwrap();
     assert!(shard.outbox_after(0, 5).await.unwrap().is_empty());
+    let state = shard.state().await.unwrap();
+    assert_eq!((state.outbox_id, state.untold_from), (1, 2));
+    assert!(state.is_known_to(1) && !state.is_known_to(0), "it had told a main that knew of it");
     let begun = storing.begin().await.unwrap().unwrap();
     assert_eq!((begun.outbox_id, begun.closed, begun.commits), (1, 3, 1));
     storing.close().await;

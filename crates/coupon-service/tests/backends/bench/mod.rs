@@ -20,6 +20,7 @@ use coupon_store::embedded::bulk::Bulk as EmbeddedBulk;
 use coupon_store::embedded::folder::Folder;
 use coupon_store::servers::bulk::Bulk as ServersBulk;
 use coupon_store::servers::cluster::Cluster;
+use coupon_store::servers::seam::Servers;
 use coupon_store::settings::{DecidedBy, ServersSettings, UnknownUsers};
 use coupon_store::{Backend, embedded, servers};
 use mysql_async::prelude::Queryable as _;
@@ -199,6 +200,13 @@ impl Bench {
     fn open_as(&self, unknown_users: UnknownUsers, room_index: bool) -> anyhow::Result<Backend> {
         let (Self::Embedded { decided_by, .. } | Self::Servers { decided_by, .. }) = self;
         self.open_on(&strategy(*decided_by), *decided_by, (unknown_users, room_index))
+    }
+
+    /// Its servers, without a process on them.
+    pub(crate) async fn connect(&self) -> Servers {
+        let (Self::Embedded { decided_by, clock, .. } | Self::Servers { decided_by, clock, .. }) = self;
+        let strategy = strategy(*decided_by);
+        servers::connect_decided_by(*decided_by, self.settings(), &*strategy, clock).await.unwrap()
     }
 
     /// Opens it with grabs decided otherwise than it was made for.

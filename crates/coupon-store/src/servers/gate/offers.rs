@@ -12,8 +12,8 @@ use crate::terms::Terms;
 const OFFER: &str = include_str!("offer.lua");
 /// The number of coupons that one call of it writes.
 const OFFERED: usize = 1_000;
-/// The fields of the versions that are no coupons: the first that was offered, and the latest.
-const ENDS: [&str; 2] = ["first", "last"];
+/// The fields of the versions that are no coupons: the first that was offered, the latest, and that of the layout's versions.
+const FIELDS: [&str; 3] = ["first", "last", "layouts"];
 
 /// The coupons of which terms are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +57,11 @@ impl GateLink {
 
     pub(super) async fn read_versions(&self, epoch: &Epoch) -> Result<Option<Versions>, GateError> {
         let mut ask = Pipeline::with_capacity(1);
-        ask.cmd("HMGET").arg(self.names.versions(epoch.number)).arg(&ENDS);
-        let (ends,): ((Option<u64>, Option<u64>),) = self.ask(&ask).await?;
-        let (first, last) = ends;
-        Ok(first.zip(last).map(|(first, last)| Versions { first, last }))
+        ask.cmd("HMGET").arg(self.names.versions(epoch.number)).arg(&FIELDS);
+        let (fields,): ((Option<u64>, Option<u64>, Option<u64>),) = self.ask(&ask).await?;
+        let (first, last, layouts) = fields;
+        let layouts = layouts.unwrap_or(0);
+        Ok(first.zip(last).map(|(first, last)| Versions { first, last, layouts }))
     }
 
     /// Says whether every coupon that was put on offer has its terms.

@@ -224,11 +224,13 @@ impl ShardServer for ShardDatabase {
         };
         let (epoch, layout) = (of(EPOCH), of(LAYOUT));
         let asked = conn.query_first(format!(
-            "SELECT GREATEST(closed_epoch, {epoch}), {layout}, outbox_id, commits FROM shard_state"
+            "SELECT GREATEST(closed_epoch, {epoch}), {layout}, outbox_id, \
+             COALESCE((SELECT MIN(o.outbox_id) FROM outbox o), outbox_id + 1), commits FROM shard_state"
         ));
-        let state: Option<(u64, VersionNumber, i64, u64)> = self.database.patiently(PATIENCE, asked).await?;
-        let (last_epoch, layout, outbox_id, commits) = state.unwrap_or_default();
-        Ok(ShardState { last_epoch, layout, outbox_id, commits })
+        let state: Option<(u64, VersionNumber, i64, i64, u64)> =
+            self.database.patiently(PATIENCE, asked).await?;
+        let (last_epoch, layout, outbox_id, untold_from, commits) = state.unwrap_or_default();
+        Ok(ShardState { last_epoch, layout, outbox_id, untold_from, commits })
     }
 
     async fn check(&self, told: i64) -> Result<(), DatabaseError> {

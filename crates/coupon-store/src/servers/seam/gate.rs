@@ -136,6 +136,17 @@ pub struct Versions {
     pub first: u64,
     /// The latest.
     pub last: u64,
+    /// The one by which it knows the versions of the layout; 0 where it was told of none.
+    pub layouts: u64,
+}
+
+impl Versions {
+    /// The version that main has reached, at the least, unless it was put back: it has one before a coupon is offered by it,
+    /// and the one before a layout's as long as that is announced.
+    #[must_use]
+    pub fn of_main(self) -> u64 {
+        self.last.max(self.layouts.saturating_sub(1))
+    }
 }
 
 /// A coupon's holders.
@@ -184,7 +195,7 @@ pub trait GateServer: Send + Sync {
     ) -> Result<Vec<Decision>, GateError>;
 
     /// Takes note of the versions of the layout, as main has them, or is about to, with that version of its catalogue. Where
-    /// it has those of a later one, nothing changes.
+    /// it has those of a later one, nothing changes: [`Self::versions`] says so.
     async fn fence(&self, epoch: &Epoch, catalogue: u64, fences: &[Fence]) -> Result<(), GateError>;
 
     /// The latest version of the layout that it knows of.
@@ -227,7 +238,7 @@ pub trait GateServer: Send + Sync {
     async fn begin(&self, epoch: &Epoch) -> Result<(), GateError>;
 
     /// Puts coupons on offer: their totals and windows, as main had them at that version of its catalogue. Of a coupon
-    /// that it has from a later version, nothing changes.
+    /// that it has from a later version, nothing changes: [`Self::versions`] says whether there may be any.
     async fn offer(&self, epoch: &Epoch, version: u64, coupons: &[&Terms]) -> Result<(), GateError>;
 
     /// Changes the terms of coupons, as [`Self::offer`] does, but of those alone that it has. Returns the others: their

@@ -33,8 +33,20 @@ pub struct ShardState {
     pub layout: VersionNumber,
     /// The last entry of its outbox.
     pub outbox_id: i64,
+    /// The first entry that its outbox still has; the next one, where it has none. What comes before is taken off once main
+    /// has it.
+    pub untold_from: i64,
     /// The transactions so far.
     pub commits: u64,
+}
+
+impl ShardState {
+    /// Says whether main, which has applied the outbox up to this entry, has all that was taken off it. Where it has not, it was
+    /// put back to an earlier state. Main is asked after the shard, since more may be applied and taken off between the two.
+    #[must_use]
+    pub const fn is_known_to(&self, told: i64) -> bool {
+        self.untold_from <= told + 1
+    }
 }
 
 /// A shard's progress, as a connection that reads rows finds it before: the shard was put back to an earlier state if that

@@ -210,7 +210,7 @@ impl GateServer for StockGate {
         let mut conn = self.connect().await?;
         let versions: Option<(Option<u64>, Option<u64>)> =
             self.heard(conn.exec_first(sql, (epoch.number,))).await?;
-        Ok(versions.and_then(|(first, last)| Some(Versions { first: first?, last: last? })))
+        Ok(versions.and_then(|(first, last)| Some(Versions { first: first?, last: last?, layouts: 0 })))
     }
 
     async fn offers_all(&self, _: &Epoch) -> Result<bool, GateError> {

@@ -67,6 +67,7 @@ impl Background {
         terms: &[&'a Terms],
     ) -> anyhow::Result<Vec<&'a Terms>> {
         let lacking = self.gate.server.change_terms(epoch, version, terms).await?;
+        self.counts_at_the_gate(epoch, version).await?;
         let (lacking, now): (BTreeSet<CouponId>, _) = (lacking.into_iter().collect(), self.time.mains());
         // Also where nobody can grab it for now: who was granted it asks again.
         let missing = |terms: &&&Terms| lacking.contains(&terms.coupon) && terms.forgotten_from() > now;

@@ -2,6 +2,7 @@
 //!
 //! Any number of processes may do so at once: main's row for a shard makes them take turns.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub(super) struct Applier {
     outages: Vec<TaskOutage>,
     /// Of the parked changes.
     parked: TaskOutage,
+    /// What each shard has told that main has forgotten.
+    gaps: BTreeMap<ShardId, Gap>,
 }
 
 impl Applier {
@@ -45,7 +48,7 @@ impl Applier {
             "parked stock changes are looked through later",
             "parked stock changes are looked through again",
         );
-        Self { background, outages, parked }
+        Self { background, outages, parked, gaps: BTreeMap::new() }
     }
 
     pub(super) async fn run(mut self) {
@@ -80,9 +83,13 @@ impl Applier {
         let background = &self.background;
         let (began, now) = (Instant::now(), background.time.clock.now());
         let told = tell(background.main.books().await?, background.shard(shard)?, shard, now).await;
-        if told.as_ref().is_err_and(|error| error.is::<Gap>()) {
+        if let Some(gap) = told.as_ref().err().and_then(|error| error.downcast_ref::<Gap>()) {
             // Entries that are missing were taken off the outbox when main had them.
             background.main.note_put_back().await?;
+            // What the gate has may be of the forgotten time as well. It is looked at once, however long the gap stays.
+            if self.gaps.insert(shard, gap.clone()).as_ref() != Some(gap) {
+                background.gate.epoch.suspect();
+            }
         }
         let settled = told?;
         if settled.entries > 0 {

@@ -71,8 +71,9 @@ impl Gatekeeper {
             background.gate.epoch.set(None);
             return self.rebuild(state).await;
         };
-        if current.is_none_or(|epoch| epoch.number != open) {
-            let last = background.last_epoch_known().await;
+        let is_new = current.is_none_or(|epoch| epoch.number != open);
+        if is_new {
+            let last = background.last_epoch_known().await?;
             if last > open {
                 tracing::warn!(
                     open,
@@ -86,7 +87,7 @@ impl Gatekeeper {
             return Ok(());
         }
         let epoch = Arc::new(Epoch::new(&background.dataset, open));
-        let remembers = self.remembers(&epoch, suspected).await;
+        let remembers = self.remembers(&epoch, suspected || is_new).await;
         background.gate.epoch.answered(remembers.is_ok());
         match remembers {
             Ok(true) => {
@@ -137,8 +138,8 @@ impl Gatekeeper {
         Ok(state)
     }
 
-    /// Says whether the gate remembers the epoch and, if that was doubted, every coupon that was put on offer, by versions of the
-    /// catalogue that main knows.
+    /// Says whether the gate remembers the epoch and, where that is not taken for granted, every coupon that was put on offer, by
+    /// versions of the catalogue that main knows.
     async fn remembers(&self, epoch: &Epoch, thoroughly: bool) -> anyhow::Result<bool> {
         if !is_whole(&self.background, epoch).await? {
             return Ok(false);
@@ -146,19 +147,10 @@ impl Gatekeeper {
         if !thoroughly {
             return Ok(true);
         }
-        let gate = &self.background.gate.server;
-        let versions = gate.versions(epoch).await?;
-        // Main has told of a version before any coupon was offered by it.
-        let of_main = self.background.main.version().await?;
-        if versions.is_some_and(|versions| versions.last > of_main) {
-            tracing::warn!(
-                of_main,
-                "main's catalogue is of an earlier version than the gate's: it was put back to an earlier state"
-            );
-            self.background.main.note_put_back().await?;
+        if self.background.main_is_behind(epoch, 0).await? {
             return Ok(false);
         }
-        Ok(gate.offers_all(epoch).await?)
+        Ok(self.background.gate.server.offers_all(epoch).await?)
     }
 
     /// Records in main that the gate is well where this process reaches it.

@@ -143,7 +143,8 @@ impl Background {
         catalogue: u64,
         versions: &[VersionRecord],
     ) -> anyhow::Result<()> {
-        Ok(self.gate.server.fence(epoch, catalogue, &Fence::of(versions)).await?)
+        self.gate.server.fence(epoch, catalogue, &Fence::of(versions)).await?;
+        self.counts_at_the_gate(epoch, catalogue).await
     }
 
     /// Makes the tables of a layout that is about to be in force, on every shard: a grab then finds its own.
@@ -211,6 +212,7 @@ impl Background {
         let LayoutState { versions, catalogue, .. } = changing.state().clone();
         let latest = versions.last().map_or(1, |version| version.number);
         if self.gate.server.latest_layout(&epoch).await? > latest {
+            self.counts_at_the_gate(&epoch, catalogue).await?;
             let what = format!(
                 "version {} of the layout, which was not announced to the end, is taken back",
                 latest + 1

@@ -3,7 +3,8 @@
 //!
 //! A main that was put back to an earlier state would give an epoch out a second time, and messages of its first life
 //! would pass for those of the second. So every epoch is announced to every shard before it opens, and the next one is
-//! greater than any that main or a shard has heard of.
+//! greater than any that main or a shard has heard of. Such a main has forgotten coupons that people hold, too, and what the
+//! gate was told by it: shards, whose outboxes it has emptied, and a gate that has lived on say so.
 //!
 //! A process that is set to another Redis finds no gate there. It must not fill one while others are well served by
 //! theirs: main has the address of the gate, and when a process last found it there.
@@ -14,16 +15,12 @@ use tokio::time::timeout;
 
 use super::Background;
 use crate::failpoints::{self, Mechanism};
+use crate::servers::gate::Epoch;
 use crate::servers::mysql::PATIENCE;
-use crate::servers::seam::ShardState;
+use crate::servers::seam::{GateError, ShardState, Versions};
 
 impl Background {
-    /// The last epoch that this shard has heard of: it was announced there, or closed. An error if the shard has less
-    /// than this process has seen.
-    async fn last_epoch_of(&self, shard: ShardId) -> anyhow::Result<u64> {
-        Ok(self.state_of(shard).await?.last_epoch)
-    }
-
+    /// A shard's state. An error if the shard has less than this process has seen.
     async fn state_of(&self, shard: ShardId) -> anyhow::Result<ShardState> {
         let server = self.shard(shard)?;
         let state = server.state().await?;
@@ -31,17 +28,37 @@ impl Background {
         Ok(state)
     }
 
-    /// The last epoch that any shard has heard of, of those that answer at once.
-    pub(super) async fn last_epoch_known(&self) -> u64 {
-        let asked = self.shards().map(|shard| timeout(PATIENCE, self.last_epoch_of(shard)));
-        let answers = futures_util::future::join_all(asked).await;
-        answers.into_iter().filter_map(|answer| answer.ok()?.ok()).max().unwrap_or(0)
+    /// The last epoch that any shard has heard of, of those that answer at once: it was announced there, or closed.
+    pub(super) async fn last_epoch_known(&self) -> anyhow::Result<u64> {
+        let asked = self.shards().map(|shard| async move {
+            let state = timeout(PATIENCE, self.state_of(shard)).await;
+            Some((shard, state.ok()?.ok()?))
+        });
+        let states: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
+        self.hold_main_against(&states).await?;
+        Ok(last_epoch(&states))
+    }
+
+    /// Takes note in main that it was put back, where shards have told it more than it has applied.
+    async fn hold_main_against(&self, states: &[(ShardId, ShardState)]) -> anyhow::Result<()> {
+        let positions = self.main.positions().await?;
+        let told = |shard: &ShardId| positions.get(shard).copied().unwrap_or(0);
+        let forgotten = states.iter().find(|(shard, state)| !state.is_known_to(told(shard)));
+        let Some((shard, state)) = forgotten else { return Ok(()) };
+        tracing::warn!(
+            %shard,
+            applied = told(shard),
+            told_before = state.untold_from,
+            "main has not applied what it told a shard that it had: it was put back to an earlier state"
+        );
+        Ok(self.main.note_put_back().await?)
     }
 
     /// Makes sure that every shard is there, belongs to the data set, has what main has applied, and was told of no version of
-    /// the layout that this process does not know. Returns the last epoch that any of them has heard of.
+    /// the layout that this process does not know; a main that has forgotten what it applied takes note of it. Returns the last
+    /// epoch that any of them has heard of.
     pub(super) async fn check_shards(&self) -> anyhow::Result<u64> {
-        let mut last = 0;
+        let mut states = Vec::new();
         for (shard, server) in self.shard_servers() {
             let checked = async {
                 let positions = self.main.positions().await?;
@@ -49,16 +66,49 @@ impl Background {
             };
             let checked = timeout(PATIENCE, checked).await;
             checked.with_context(|| format!("{}: it does not answer", server.name()))??;
-            let ShardState { last_epoch, layout, .. } = self.state_of(shard).await?;
+            let state = self.state_of(shard).await?;
+            let ShardState { layout, .. } = state;
             let known = self.layouts.look(|versions| versions.latest().number);
             ensure!(
                 layout <= known,
                 "{}: it was told of version {layout} of the layout, and this process goes by version {known}",
                 server.name()
             );
-            last = last.max(last_epoch);
+            states.push((shard, state));
         }
-        Ok(last)
+        self.hold_main_against(&states).await?;
+        Ok(last_epoch(&states))
+    }
+
+    /// Says whether the gate has anything by a version of the catalogue that main has not reached, where it has it by a later one
+    /// than is known of main. Main was put back then, and takes note of it.
+    pub(super) async fn main_is_behind(&self, epoch: &Epoch, known: u64) -> anyhow::Result<bool> {
+        let versions = self.gate.server.versions(epoch).await?;
+        let Some(of_gate) = versions.map(Versions::of_main).filter(|of_gate| *of_gate > known) else {
+            return Ok(false);
+        };
+        // Asked after the gate, which may have been brought to a later one meanwhile.
+        let of_main = self.main.version().await?;
+        if of_gate <= of_main {
+            return Ok(false);
+        }
+        tracing::warn!(
+            of_main,
+            of_gate,
+            "main's catalogue is of an earlier version than the gate's: it was put back to an earlier state"
+        );
+        self.main.note_put_back().await?;
+        Ok(true)
+    }
+
+    /// Makes sure that what an epoch of the gate was just told by a version of main's catalogue counts there. What a main has
+    /// forgotten that was put back does not give way to it: the gate is filled anew.
+    pub(super) async fn counts_at_the_gate(&self, epoch: &Epoch, version: u64) -> anyhow::Result<()> {
+        if self.main_is_behind(epoch, version).await? {
+            self.gate.epoch.suspect();
+            return Err(GateError::Forgot.into());
+        }
+        Ok(())
     }
 
     /// Has every shard remember that there is this epoch. Only then may it open.
@@ -71,4 +121,8 @@ impl Background {
         }
         Ok(())
     }
+}
+
+fn last_epoch(states: &[(ShardId, ShardState)]) -> u64 {
+    states.iter().map(|(_, state)| state.last_epoch).max().unwrap_or(0)
 }

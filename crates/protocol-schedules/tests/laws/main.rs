@@ -14,6 +14,7 @@ mod queue;
 mod shard;
 mod steps;
 mod stock;
+mod two_copies;
 
 macro_rules! over_memory_and_servers {
     ($($module:ident :: $law:ident),* $(,)?) => {

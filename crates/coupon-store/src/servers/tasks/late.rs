@@ -156,7 +156,8 @@ impl Background {
         Ok(sorted)
     }
 
-    /// The rows that may have moved and are stored already, here or at a later place.
+    /// The rows that may have moved and are stored already, here or at a later place. Of one that moves there may be two copies, and
+    /// what either of them says it gave back is given back: steps are taken of the later one alone.
     async fn known_elsewhere(
         &self,
         judged: &Judged<'_>,
@@ -171,11 +172,11 @@ impl Background {
             Some((arrived.row.result.result_id, all))
         };
         let wanted: Vec<(ResultId, Vec<Placement>)> = judged.iter().filter_map(with_here).collect();
-        let mut known = HashMap::new();
+        let mut known: HashMap<ResultId, CouponResult> = HashMap::new();
         // In the order in which a row comes to its places: it is at the next before it is gone from the one before.
         for nth in 0..wanted.iter().map(|(_, places)| places.len()).max().unwrap_or(0) {
             let mut by_place: BTreeMap<Placement, Vec<ResultId>> = BTreeMap::new();
-            for (id, places) in wanted.iter().filter(|(id, _)| !known.contains_key(id)) {
+            for (id, places) in &wanted {
                 if let Some(place) = places.get(nth) {
                     by_place.entry(*place).or_default().push(*id);
                 }
@@ -188,7 +189,12 @@ impl Background {
                 floor
                     .check(reached.outbox_id, reached.commits)
                     .map_err(|lost| LateError::LostData(shard, lost))?;
-                known.extend(found.into_iter().map(|row| (row.result_id, row)));
+                for copy in found {
+                    let known = known.entry(copy.result_id).or_insert(copy);
+                    if copy.slot.is_none() {
+                        *known = copy;
+                    }
+                }
             }
         }
         Ok(known)

@@ -183,21 +183,23 @@ impl Rows {
         Ok(looked)
     }
 
-    /// The same for one that is not there any more: in the order of the places that it comes to.
+    /// The same for one that is not there any more: in the order of the places that it comes to. Of one that moves there may be two
+    /// copies, and what either of them says it gave back is given back: steps are taken of the later one alone.
     async fn stock_taken_elsewhere(&self, row: &Unchecked) -> anyhow::Result<Option<(ResultId, bool)>> {
         let (background, Release { coupon, user, id, .. }) = (&self.background, row.release);
         let Some(room) = background.offered.known().room_of(coupon) else { return Ok(None) };
         let key = RowKey { user, room, time: id.time() };
         let places = background.layouts.look(|versions| versions.places(&key))?;
+        let mut takes_stock = None;
         for Placement { shard, table } in [Placement::new(row.shard, row.table)].into_iter().chain(places) {
             let floor = background.floors.of(shard);
             let (reached, found) = background.shard(shard)?.look_for(table, &[id]).await?;
             floor.check(reached.outbox_id, reached.commits)?;
-            if let Some(found) = found.first() {
-                return Ok(Some((id, found.slot.is_some())));
+            for copy in found {
+                takes_stock = Some(takes_stock.unwrap_or(true) && copy.slot.is_some());
             }
         }
-        Ok(None)
+        Ok(takes_stock.map(|takes_stock| (id, takes_stock)))
     }
 
     /// Those of these results that are in a table of a shard, and whether they take stock.

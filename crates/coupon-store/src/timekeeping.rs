@@ -1,8 +1,10 @@
 //! The difference between this process's clock and the main database's, whose time all processes go by.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use coupon_core::Timestamp;
+use tokio::time::Instant;
 
 use crate::unavailable::Unavailable;
 
@@ -12,10 +14,15 @@ pub(crate) const AGREE_WITHIN_MS: i64 = 10_000;
 /// An answer that takes longer than this is slow: half of it is more than clocks drift apart between two comparisons.
 const SLOW_MS: i64 = 1_000;
 
+/// Of two clocks that run, one gains less than one part of so many on the other.
+const UNLIKE: i64 = 1_000;
+
 /// The difference between this process's clock and main's when they were last compared. Before that, they agree.
 #[derive(Debug, Default)]
 pub struct Agreement {
     offset_ms: AtomicI64,
+    /// What main said last of its time, and when it was heard.
+    heard: Mutex<Option<(Timestamp, Instant)>>,
 }
 
 impl Agreement {
@@ -38,6 +45,25 @@ impl Agreement {
         // /readyz says only what is missing, so by how much is part of that; the reason goes to the log.
         let most = AGREE_WITHIN_MS / 1_000;
         Err(Unavailable::new(apart(offset), format!("it may be {most} s from it at most")))
+    }
+
+    /// Takes note of what main has just said of its time.
+    pub(crate) fn heard(&self, told: Timestamp) {
+        *self.last_heard() = Some((told, Instant::now()));
+    }
+
+    /// A time that main has reached, though it does not answer: what it said last and what has gone by since, less what its clock
+    /// may have lost on that, and less what the clock of a server that takes its place may be behind. None before it was heard.
+    ///
+    /// The clock that shows the time of day has no part in it: somebody may have set that meanwhile.
+    pub(crate) fn mains_at_least(&self) -> Option<Timestamp> {
+        let (told, at) = (*self.last_heard())?;
+        let since = i64::try_from(at.elapsed().as_millis()).unwrap_or(0);
+        Some(told.plus_millis(since - since / UNLIKE - AGREE_WITHIN_MS))
+    }
+
+    fn last_heard(&self) -> MutexGuard<'_, Option<(Timestamp, Instant)>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Main's time, as far as it is known: what this process's clock shows, less what it is known to be wrong by.
@@ -74,6 +100,11 @@ impl Comparison {
     pub(crate) fn new(before: Timestamp, after: Timestamp, main: Timestamp) -> Self {
         let (first, last) = (before.min(after), before.max(after));
         Self { first_ms: first.millis(), last_ms: last.millis(), main_ms: main.millis() }
+    }
+
+    /// What main said.
+    pub(crate) const fn told(&self) -> Timestamp {
+        Timestamp::from_millis(self.main_ms)
     }
 
     /// The time that the answer took.
@@ -141,6 +172,16 @@ mod tests {
         assert_eq!(offset(at(5)), 0);
         assert_eq!(offset(at(three_days)), 0);
         assert!(offset(at(2 * three_days)) < -AGREE_WITHIN_MS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_main_has_reached_is_never_ahead_of_it_though_its_clock_loses_on_others() {
+        let agreement = Agreement::default();
+        assert_eq!(agreement.mains_at_least(), None);
+        agreement.heard(at(0));
+        assert_eq!(agreement.mains_at_least(), Some(at(-AGREE_WITHIN_MS)));
+        tokio::time::advance(std::time::Duration::from_secs(3_600)).await;
+        assert_eq!(agreement.mains_at_least(), Some(at(3_600_000 - 3_600 - AGREE_WITHIN_MS)));
     }
 
     #[test]

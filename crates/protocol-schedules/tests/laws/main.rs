@@ -1,5 +1,5 @@
 //! The laws of the seam: what the protocol relies on of each kind of server, held to by those in memory and by MariaDB, Redis
-//! and RabbitMQ alike.
+//! and RabbitMQ alike. Beside them what a process makes of what is there (`process`), in memory alone.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
@@ -10,11 +10,11 @@ mod given_back;
 mod layouts;
 mod main_database;
 mod moving;
+mod process;
 mod queue;
 mod shard;
 mod steps;
 mod stock;
-mod two_copies;
 
 macro_rules! over_memory_and_servers {
     ($($module:ident :: $law:ident),* $(,)?) => {

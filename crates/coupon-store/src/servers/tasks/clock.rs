@@ -47,6 +47,7 @@ pub(in crate::servers) async fn agree_at_start(
 ) -> anyhow::Result<Arc<Agreement>> {
     let agreement = Arc::new(Agreement::default());
     let compared = compare(main, clock).await?;
+    agreement.heard(compared.told());
     agreement.found(compared.offset_ms(agreement.offset_ms()));
     agreement
         .check()
@@ -74,6 +75,7 @@ pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leas
         let known = corrected(agreement, stepped.unwrap_or(0));
         if let Ok(comparison) = compare(&*background.main, clock).await {
             compared = Instant::now();
+            agreement.heard(comparison.told());
             note(agreement, comparison.offset_ms(known));
         } else if stepped.is_some() {
             compared = compared.checked_sub(EVERY).unwrap_or(compared);

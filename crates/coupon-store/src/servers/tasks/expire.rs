@@ -13,6 +13,7 @@ use super::steps::{At, expire};
 use super::store::Of;
 use crate::outage::TaskOutage;
 use crate::pace::Pace;
+use crate::servers::seam::DatabaseError;
 
 /// The most results that expire in one transaction: consumers of the shard wait for it.
 const MOST: usize = 500;
@@ -68,7 +69,7 @@ impl Sweeper {
         }
         sleep_until(self.pace.next(Instant::now().into_std()).into()).await;
         // A clock that was just set ahead would end what is held for longer: what is due is so by main's own word.
-        let now = now.min(background.main.time().await?);
+        let now = now.min(self.mains_word().await?);
         if due > now {
             return Ok(until(due, now));
         }
@@ -81,6 +82,13 @@ impl Sweeper {
         background.signals.gave_back(self.shard);
         // Whatever else is asked of a busy shard comes as far as this.
         Ok(began.elapsed().min(LOOK))
+    }
+
+    /// Main's time by its own word: what it says now or, while it is away, what it has reached since it was last heard.
+    async fn mains_word(&self) -> Result<Timestamp, DatabaseError> {
+        let agreement = &self.background.time.agreement;
+        let told = self.background.main.time().await;
+        told.inspect(|told| agreement.heard(*told)).or_else(|away| agreement.mains_at_least().ok_or(away))
     }
 }
 

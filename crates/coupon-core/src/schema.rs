@@ -26,6 +26,7 @@ const STATE_COLUMNS: &str = include_str!("../../../schema/shard/006_state_column
 const RESULTS_COLUMNS: &str = include_str!("../../../schema/shard/007_results_columns.sql");
 const MOVES: &str = include_str!("../../../schema/shard/008_moves.sql");
 const PARKED_SLOT: &str = include_str!("../../../schema/shard/009_parked_slot.sql");
+const PARKED_GRANT: &str = include_str!("../../../schema/shard/010_parked_grant.sql");
 const ROOM_INDEX: &str = include_str!("../../../schema/room_index/001_room_index.sql");
 const STOCK: &str = include_str!("../../../schema/stock/001_stock.sql");
 const INBOX: &str = include_str!("../../../schema/embedded/001_inbox.sql");
@@ -89,7 +90,7 @@ pub fn servers_columns() -> Vec<Column> {
 #[must_use]
 pub fn shard_columns(dialect: Dialect) -> Vec<Column> {
     let of_servers = if dialect == Dialect::MySql { STATE_COLUMNS } else { "" };
-    [of_servers, PARKED_SLOT].into_iter().flat_map(columns).collect()
+    [of_servers, PARKED_SLOT, PARKED_GRANT].into_iter().flat_map(columns).collect()
 }
 
 /// The steps that bring a table of results of before up to date, in order. Each can be taken again.
@@ -154,7 +155,7 @@ pub fn sample(dialect: Dialect) -> Vec<String> {
 #[must_use]
 pub fn shard(dialect: Dialect) -> Vec<String> {
     let inbox = if dialect == Dialect::Sqlite { INBOX } else { "" };
-    [OUTBOX, HOLDS, MOVES, PARKED_SLOT, inbox]
+    [OUTBOX, HOLDS, MOVES, PARKED_SLOT, PARKED_GRANT, inbox]
         .into_iter()
         .flat_map(|file| statements(file, dialect))
         .collect()
@@ -422,8 +423,10 @@ mod tests {
             names(main_columns()),
             ["coupons.hold_s", "coupons.user_limit", "coupons.returnable", "coupons.taken_back"]
         );
-        assert_eq!(names(shard_columns(Dialect::MySql)), ["shard_state.given_back", "parked_results.slot"]);
-        assert_eq!(names(shard_columns(Dialect::Sqlite)), ["parked_results.slot"]);
+        let parked = ["parked_results.slot", "parked_results.request", "parked_results.hold_until"];
+        assert_eq!(names(shard_columns(Dialect::Sqlite)), parked);
+        let of_servers = [&["shard_state.given_back"][..], &parked].concat();
+        assert_eq!(names(shard_columns(Dialect::MySql)), of_servers);
     }
 
     #[test]

@@ -250,17 +250,18 @@ pub(crate) fn fresh() -> String {
 }
 
 /// Keeps a result that contradicts what is stored, unless it is kept already: its id, user, coupon and room, the table,
-/// the reason, the time, and its slot.
+/// the reason, the time, and what it was granted: its slot, the request, and until when.
 pub(crate) fn park(dialect: Dialect) -> String {
     format!(
-        "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time, slot) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) {}",
+        "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time, slot, request, \
+         hold_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {}",
         unless_there(dialect)
     )
 }
 
-/// The parked results: coupon, user, id and slot. They hold their stock where they were granted it.
-pub(crate) const PARKED: &str = "SELECT coupon_id, user_id, result_id, COALESCE(slot, 0) FROM parked_results";
+/// The parked results, in the order of [`RESERVED`]. They hold their stock where they were granted it. Conditions may follow.
+pub(crate) const PARKED: &str =
+    "SELECT coupon_id, user_id, result_id, COALESCE(slot, 0), hold_until, request, NULL FROM parked_results";
 
 /// The end of an INSERT that leaves a row as it is which has one of the keys already.
 pub(crate) const fn unless_there(dialect: Dialect) -> &'static str {

@@ -9,7 +9,7 @@ use coupon_core::{Placement, ShardId, ShardingStrategy, TableId, TimeRange, Time
 
 use crate::gate::REMEMBERED_MS;
 use crate::holders::{Holder, Holders};
-use crate::statements::{self, Numbers};
+use crate::statements::{self, Numbers, PARKED};
 use crate::{Attempt, Decision, Reservation, Stock};
 
 /// The refusal of a data set whose stock would not be kept any more.
@@ -106,10 +106,7 @@ pub(crate) const fn remembered_since(attempt: &Attempt) -> Timestamp {
 /// results, which take their slots too, and then rows, which count where both are in one slot.
 pub(crate) fn mine(numbers: Numbers, since: Timestamp, condition: &str) -> String {
     let reserved = statements::reserved(TABLE, numbers, since);
-    format!(
-        "SELECT coupon_id, user_id, result_id, COALESCE(slot, 0), NULL, NULL, NULL FROM parked_results WHERE {condition} \
-         UNION ALL {reserved} AND {condition}"
-    )
+    format!("{PARKED} WHERE {condition} UNION ALL {reserved} AND {condition}")
 }
 
 /// The slot of an attempt, by the rows that its user has of the coupon; or what is decided already.

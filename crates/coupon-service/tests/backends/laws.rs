@@ -12,7 +12,7 @@ use coupon_store::{
 
 use crate::bench::{
     Bench, EARLY, ENDED, INACTIVE, PLENTY, SCARCE, USERS, attempt, changed, coupon_id, decide, grab, granted,
-    held_by, placed, queries, remaining, row, shard_of, until,
+    held_by, holding, placed, queries, remaining, row, shard_of, until,
 };
 
 pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
@@ -172,6 +172,30 @@ pub(crate) async fn a_parked_result_keeps_its_stock_in_the_slot_that_it_was_gran
     assert_eq!(stock.sold, 3, "two are stored, and one is parked");
     let asked = [wish(&backend, 2), wish(&backend, 3)];
     assert_eq!(decide(&backend, &asked).await, [Decision::Duplicate(first), Decision::Granted(2)]);
+    backend.lifecycle.close();
+}
+
+pub(crate) async fn a_request_whose_result_is_parked_is_granted_once_also_after_a_start(bench: &Bench) {
+    let backend = bench.open();
+    let wish = Attempt { limit: 3, ..holding(&backend, bench, 1, PLENTY, "a") };
+    let decided = backend.gate.reserve(1, &[wish]).await.unwrap();
+    assert_eq!(decided.decisions, [Decision::Granted(0)]);
+    let mistaken = placed(3, PLENTY, 1, wish.id);
+    let row = row(&wish, wish.reservation(0));
+    for row in [mistaken, row] {
+        let _ = backend.hand_over.hand_over(shard_of(1), decided.epoch, vec![row]).await;
+    }
+    backend.lifecycle.drain().await.unwrap();
+    assert_eq!(backend.shards.report(shard_of(1)).await.unwrap().parked, 1);
+    backend.lifecycle.close();
+    drop(backend);
+    let backend = bench.open();
+    until("the gate decides", async || backend.gate.ready().is_ok()).await;
+    let again = Attempt { id: attempt(&backend, bench, 1, PLENTY).id, ..wish };
+    // Files hand it over once more, as it was granted.
+    let told = decide(&backend, &[again]).await;
+    let known = [[Decision::Parked], [Decision::Pending(wish.reservation(0))]];
+    assert!(known.iter().any(|known| told == known), "{told:?}");
     backend.lifecycle.close();
 }
 

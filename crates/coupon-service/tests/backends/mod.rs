@@ -96,6 +96,7 @@ on_every_backend! {
     a_result_handed_over_twice_is_stored_and_counted_once,
     a_result_that_contradicts_what_is_stored_is_parked_and_keeps_its_stock,
     a_parked_result_keeps_its_stock_in_the_slot_that_it_was_granted_also_after_a_start,
+    a_request_whose_result_is_parked_is_granted_once_also_after_a_start,
     a_table_that_is_missing_is_made_when_a_result_needs_it,
     pages_come_latest_first_across_tables_and_go_on_where_they_stopped,
     a_list_in_a_state_is_read_so_far_at_a_time_and_goes_on_from_there,

@@ -234,12 +234,15 @@ pub(crate) async fn who_has_a_parked_result_has_no_slot_left(bench: &Bench) {
     let backend = bench.open();
     let parked = attempt(&backend, bench, 1, PLENTY);
     let sql = format!(
-        "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time) \
-         VALUES ({}, 1, {PLENTY}, 1, 'coupon_results', '', 0)",
-        parked.id
+        "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time, request) \
+         VALUES ({}, 1, {PLENTY}, 1, 'coupon_results', '', 0, {})",
+        parked.id,
+        RequestKey::of("a").number()
     );
     bench.damage_shard(ShardId::new(0), &sql).await;
     assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Duplicate(parked.id));
+    let again = Attempt { limit: 3, ..holding(&backend, bench, 1, PLENTY, "a") };
+    assert_eq!(decide(&backend, &[again]).await, [Decision::Repeated(parked.reservation(0).grant())]);
     assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted(0));
     backend.lifecycle.close();
 }

@@ -75,6 +75,8 @@ pub(super) fn park(
         reason,
         now.millis(),
         result.slot,
+        result.request.map(RequestKey::number),
+        result.hold_until.map(Timestamp::millis),
     ])?;
     Ok(parked == 1)
 }
@@ -287,7 +289,8 @@ pub(super) fn reserved(
     Ok(())
 }
 
-fn reserved_in(row: &Row<'_>) -> rusqlite::Result<Reserved> {
+/// What a gate knows of a row, as [`statements::RESERVED`] names it.
+pub(super) fn reserved_in(row: &Row<'_>) -> rusqlite::Result<Reserved> {
     let slot: Option<u8> = row.get(3)?;
     let state_time: Option<i64> = row.get(6)?;
     Ok(Reserved {

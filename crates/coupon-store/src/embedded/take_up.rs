@@ -70,7 +70,7 @@ pub(super) fn of_coupon(
     let rows = inbox::read(&moment, shard)?.0;
     let of_it = rows.iter().filter(|row| row.result.coupon_id == coupon);
     of_it.into_iter().try_for_each(|row| waiting(&moment, &tables, gate, row))?;
-    for row in parked(&moment)?.into_iter().filter(|(parked, ..)| *parked == coupon) {
+    for row in parked(&moment)?.into_iter().filter(|parked| parked.coupon == coupon) {
         restore_parked(gate, row);
     }
     Ok(())
@@ -122,17 +122,13 @@ fn one(gate: &MemoryGate, coupon: CouponId, user: UserId, reserved: Reservation)
 }
 
 /// Parked results hold their stock, until a person decides.
-fn restore_parked(gate: &MemoryGate, (coupon, user, parked): (CouponId, UserId, Reservation)) -> ResultId {
-    gate.restore_parked(coupon, user, parked);
-    parked.id
+fn restore_parked(gate: &MemoryGate, Reserved { coupon, user, reserved, .. }: Reserved) -> ResultId {
+    gate.restore_parked(coupon, user, reserved);
+    reserved.id
 }
 
-fn parked(db: &Connection) -> rusqlite::Result<Vec<(CouponId, UserId, Reservation)>> {
+fn parked(db: &Connection) -> rusqlite::Result<Vec<Reserved>> {
     let mut statement = db.prepare(PARKED)?;
-    let rows = statement.query_map([], |row| {
-        let (coupon, user) = (sql::parsed(row, 0, CouponId::new)?, sql::parsed(row, 1, UserId::new)?);
-        let id = sql::parsed(row, 2, ResultId::from_number)?;
-        Ok((coupon, user, Reservation { slot: row.get(3)?, ..Reservation::plain(id) }))
-    })?;
+    let rows = statement.query_map([], sql::reserved_in)?;
     rows.collect()
 }

@@ -361,9 +361,21 @@ pub(super) async fn park(
     reason: &str,
     now: Timestamp,
 ) -> mysql_async::Result<()> {
-    let CouponResult { result_id, user_id, coupon_id, room_id, slot, .. } = result;
+    let CouponResult { result_id, user_id, coupon_id, room_id, slot, request, hold_until, .. } = result;
     let ids = (result_id.number(), user_id.get(), coupon_id.get(), room_id.get());
-    let row = (ids.0, ids.1, ids.2, ids.3, table.to_string(), reason, now.millis(), slot);
+    let granted = (slot, request.map(RequestKey::number), hold_until.map(Timestamp::millis));
+    let row = (
+        ids.0,
+        ids.1,
+        ids.2,
+        ids.3,
+        table.to_string(),
+        reason,
+        now.millis(),
+        granted.0,
+        granted.1,
+        granted.2,
+    );
     conn.exec_drop(statements::park(MYSQL), row).await
 }
 

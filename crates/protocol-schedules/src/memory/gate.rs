@@ -82,7 +82,7 @@ impl CouponMemory {
     pub(super) fn hold(&mut self, hold: &Hold, parked: bool) -> bool {
         let slot = (hold.user, hold.slot);
         let free = !self.holders.contains_key(&slot);
-        if free && let Some(reserved) = reservation(hold, parked) {
+        if free && let Some(reserved) = reservation(hold) {
             self.holders.insert(slot, HolderMemory { reserved, parked });
         }
         free
@@ -95,14 +95,10 @@ impl CouponMemory {
     }
 }
 
-/// What the gate has of a row; of one that is parked it has the id alone.
-fn reservation(hold: &Hold, parked: bool) -> Option<Reservation> {
-    let reserved =
-        Reservation { slot: hold.slot, ..Reservation::plain(ResultId::from_number(hold.id).ok()?) };
-    if parked {
-        return Some(reserved);
-    }
-    Some(Reservation { hold_until: hold.hold_until, request: hold.request, ..reserved })
+/// What the gate has of a row.
+fn reservation(hold: &Hold) -> Option<Reservation> {
+    let Hold { id, slot, hold_until, request, .. } = *hold;
+    Some(Reservation { id: ResultId::from_number(id).ok()?, slot, hold_until, request })
 }
 
 impl GateMemory {
@@ -213,7 +209,7 @@ impl EpochMemory {
     /// Remembers a request whose result gave its stock back.
     pub(super) fn remember(&mut self, hold: &Hold, left: Duration, now: Timestamp) {
         let (Ok(coupon), Ok(user)) = (CouponId::new(hold.coupon), UserId::new(hold.user)) else { return };
-        let (Some(request), Some(reserved)) = (hold.request, reservation(hold, false)) else { return };
+        let (Some(request), Some(reserved)) = (hold.request, reservation(hold)) else { return };
         self.answers.insert((coupon, user, request), (reserved.grant(), after(now, left)));
     }
 

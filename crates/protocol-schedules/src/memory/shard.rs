@@ -125,13 +125,9 @@ fn hold(row: &CouponResult) -> Hold {
     }
 }
 
-/// Of a result that is parked its id is known, whose it is, and its slot.
+/// A result that is parked takes stock, in the first slot where nobody noted another.
 fn parked(row: &CouponResult) -> Hold {
-    let CouponResult { result_id, user_id, coupon_id, room_id, slot, .. } = *row;
-    hold(&CouponResult {
-        slot: slot.or(Some(0)),
-        ..CouponResult::granted(result_id, user_id, coupon_id, room_id)
-    })
+    hold(&CouponResult { slot: row.slot.or(Some(0)), ..*row })
 }
 
 /// A process's way to a shard.

@@ -7,7 +7,7 @@ use coupon_store::servers::seam::{
 };
 use coupon_store::{Attempt, Decision, Reservation, Stock};
 
-use crate::bench::{coupon, hold_of, id, noon, result, terms, user};
+use crate::bench::{coupon, held, hold_of, id, noon, request, result, terms, user};
 
 pub(crate) fn server(servers: &Servers) -> Box<dyn GateServer> {
     (servers.gate)(Duration::from_secs(30))
@@ -133,6 +133,16 @@ pub(crate) async fn a_parked_hold_takes_stock_in_its_own_slot_beside_a_stored_on
     // A user may have as many as before: what is parked counts among them.
     let more = Attempt { limit: 2, ..attempt(1, 1, 9) };
     assert_eq!(decide(&*gate, &epoch, &[more]).await, [Decision::Duplicate(id(5))]);
+}
+
+pub(crate) async fn a_request_whose_result_is_parked_is_granted_no_other(servers: &Servers) {
+    let (gate, epoch) = filled(servers).await;
+    let parked = held(1, 5, 0, 60_000);
+    gate.hold_parked(&epoch, &[hold_of(&parked)]).await.unwrap();
+    let again = Attempt { limit: 3, request: parked.request, ..attempt(1, 1, 9) };
+    assert_eq!(decide(&*gate, &epoch, &[again]).await, [Decision::Parked]);
+    let another = Attempt { request: Some(request(9)), ..again };
+    assert_eq!(decide(&*gate, &epoch, &[another]).await, [Decision::Granted(1)]);
 }
 
 pub(crate) async fn terms_change_unless_those_of_a_later_version_are_there(servers: &Servers) {

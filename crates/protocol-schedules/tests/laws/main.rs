@@ -34,6 +34,7 @@ over_memory_and_servers! {
     gate::a_hold_takes_stock_and_the_first_of_a_user_stays,
     gate::a_parked_hold_is_told_from_others_and_gives_way_to_a_stored_one,
     gate::a_parked_hold_takes_stock_in_its_own_slot_beside_a_stored_one,
+    gate::a_request_whose_result_is_parked_is_granted_no_other,
     gate::terms_change_unless_those_of_a_later_version_are_there,
     gate::without_its_memory_a_gate_takes_no_change,
     gate::what_is_of_earlier_epochs_is_forgotten,

@@ -58,7 +58,8 @@ impl Scene {
     async fn start(&self) -> Clock {
         let layouts = Arc::new(Layouts::first(Arc::new(ByUser::First)));
         let clock = self.world.clock.another();
-        let process = Process::start(servers(&self.world, ProcessId(0)), PART, layouts, &clock).await.unwrap();
+        let process =
+            Process::start(servers(&self.world, ProcessId(0)), PART, layouts, &clock).await.unwrap();
         spawn_local(process.run());
         clock
     }
@@ -112,8 +113,7 @@ fn in_two_copies() -> CouponResult {
 }
 
 fn with_two_copies(state: &mut State) {
-    let second =
-        VersionRecord { from: after(5), layout: ByUser::Turned.layout(), receives: true, ..next(2) };
+    let second = VersionRecord { from: after(5), layout: ByUser::Turned.layout(), receives: true, ..next(2) };
     state.main.catalogue.layouts.push(second);
     let (row, key) = (in_two_copies(), in_two_copies().result_id.number());
     let from = &mut state.shards[FIRST.index()];

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coupon_core::{CouponResult, TableId, Timestamp};
+use coupon_core::{TableId, Timestamp};
 use coupon_store::servers::seam::{
     Alike, Hold, Inserted, Marker, Note, OutboxEntry, ReadsHolds, Servers, ShardServer, Storing,
 };
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, coupon, hold_of, id, noon, result};
+use crate::bench::{PATIENCE, coupon, held, hold_of, id, noon, result};
 
 pub(crate) const TABLE: TableId = TableId::Single;
 
@@ -74,7 +74,8 @@ pub(crate) async fn a_transaction_is_there_whole_once_it_commits(servers: &Serve
     let mut storing = begun(servers).await;
     let (one, two) = (result(1, 1), result(2, 2));
     assert_eq!(storing.insert(TABLE, &[&one, &two], false).await.unwrap(), Inserted::All);
-    for contradicts in [result(1, 9), CouponResult { slot: Some(2), ..result(1, 10) }] {
+    let named = held(1, 10, 2, 60_000);
+    for contradicts in [result(1, 9), named] {
         storing.park(TABLE, &contradicts, "it contradicts", noon()).await.unwrap();
     }
     let marker = Marker { id: "m".repeat(32), closes: 3 };
@@ -87,7 +88,7 @@ pub(crate) async fn a_transaction_is_there_whole_once_it_commits(servers: &Serve
     assert_eq!(shard.rows_after(TABLE, 0, 1).await.unwrap().1, [hold(1, 1)]);
     let mut parked = shard.parked().await.unwrap();
     parked.sort_unstable_by_key(|hold| hold.id);
-    assert_eq!(parked, [hold(1, 9), Hold { slot: 2, ..hold(1, 10) }]);
+    assert_eq!(parked, [hold(1, 9), hold_of(&named)], "with all that it was granted");
     let asked = ["m".repeat(32), "n".repeat(32)];
     assert_eq!(shard.markers(&asked).await.unwrap(), asked[..1]);
     assert_eq!(shard.outbox_after(0, 5).await.unwrap(), [entry]);

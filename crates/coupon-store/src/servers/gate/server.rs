@@ -324,10 +324,10 @@ impl GateServer for GateLink {
         for some in holds.chunks(CHUNK) {
             let mut pipeline = Pipeline::with_capacity(some.len());
             self.note_slots(&mut pipeline, epoch, some)?;
-            for Hold { coupon, user, id, slot, .. } in some {
-                let key = self.holders_key(epoch, *coupon)?;
-                let field = text::field(*user, *slot);
-                pipeline.cmd("HSETNX").arg(key).arg(field).arg(format!("{PARKED}{id}")).ignore();
+            for hold in some {
+                let key = self.holders_key(epoch, hold.coupon)?;
+                let (field, value) = (text::field(hold.user, hold.slot), text::value_of(hold));
+                pipeline.cmd("HSETNX").arg(key).arg(field).arg(format!("{PARKED}{value}")).ignore();
             }
             self.ask::<()>(&pipeline).await?;
         }

@@ -65,11 +65,6 @@ pub(in crate::servers) fn hold((coupon, user, id, slot, hold_until, request, sta
     }
 }
 
-/// A result that is parked.
-fn parked((coupon, user, id, slot): (u64, u64, i64, u8)) -> Hold {
-    hold((coupon, user, id, Some(slot), None, None, None))
-}
-
 impl ShardDatabase {
     pub(in crate::servers) fn new(database: &Database, shard: ShardId, dataset: &str) -> Self {
         Self { database: database.clone(), shard, dataset: dataset.to_owned(), rooms: None, stock: false }
@@ -277,7 +272,7 @@ impl ShardServer for ShardDatabase {
     }
 
     async fn parked(&self) -> Result<Vec<Hold>, DatabaseError> {
-        self.read(statements::PARKED.to_owned(), parked).await
+        self.read(statements::PARKED.to_owned(), hold).await
     }
 
     async fn rows_after(

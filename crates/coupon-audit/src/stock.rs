@@ -198,9 +198,8 @@ fn gone(start: &Start, seen: &Seen, old: &OldLines<'_>, archives: &Archives, rep
     let mut missing = start.rows.iter().zip(seen.old()).filter(|(_, found)| !**found).map(|((id, _), _)| *id);
     let count = missing.clone().count() as u64;
     let retired = u64::try_from(old.retired.values().sum::<i64>()).unwrap_or(0);
-    // No line speaks of rows that go once they have given their stock back.
-    let quiet =
-        if old.retired.values().any(|retired| *retired > 0) { start.given_back + old.given_back } else { 0 };
+    // No line speaks of rows that go once they have given their stock back, whether live ones go with them or not.
+    let quiet = start.given_back + old.given_back;
     // What main had forgotten of archives is in no record.
     let mut kept = missing.clone().filter(|id| old.rebuilt.is_empty() && archives.kept(*id));
     let unexplained = count.saturating_sub(retired).saturating_sub(u64::try_from(quiet).unwrap_or(0));

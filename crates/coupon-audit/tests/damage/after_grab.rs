@@ -1,6 +1,6 @@
 //! What becomes of results after their grab: states, slots, holds, and stock that comes back.
 
-use coupon_audit::{AuditReport, Claim, ClientAnswer, Kind, StepAnswer};
+use coupon_audit::{AuditReport, Claim, ClientAnswer, Kind, Scope, StepAnswer};
 use coupon_core::{ResultId, Timestamp};
 
 use crate::store::{
@@ -49,7 +49,7 @@ fn give_back<S: Store>(store: &mut S, user: u16) {
             "UPDATE {TABLE_TODAY} SET state = 4, slot = NULL, state_time = {time} WHERE user_id = {user}"
         ),
     );
-    store.gave_back(shard_of(TODAY));
+    store.gave_back(shard_of(TODAY), 1);
     store.let_go(u64::from(user), 1);
     tell(store, user, StepAnswer::Released);
 }
@@ -231,7 +231,7 @@ fn what_expires_after_draining_need_not_be_applied_and_what_was_asked_for_must_b
         let set = format!("state = {state}, slot = NULL, state_time = {until}");
         store.shard(shard, &format!("UPDATE {TABLE_TODAY} SET {set} WHERE user_id = 5"));
         store.shard(shard, "DELETE FROM holds");
-        store.gave_back(shard);
+        store.gave_back(shard, 1);
         store.let_go(5, 1);
         store.note_back(shard, 1, how);
         if applied {
@@ -244,7 +244,23 @@ fn what_expires_after_draining_need_not_be_applied_and_what_was_asked_for_must_b
     }
 }
 
+fn an_archive_says_nothing_of_results_that_gave_their_stock_back_and_another_that_goes_is_lost<S: Store>() {
+    let (store, shard) = (lived_in::<S>(), shard_of(TODAY));
+    let start = store.data().remember().unwrap();
+    let scope = Scope { start: Some(&start), drained: true, ..Scope::default() };
+    let audit = || store.data().audit(&scope).unwrap();
+    store.take(shard, TABLE_TODAY, 6, 1);
+    store.gave_back(shard, -1);
+    assert_eq!(audit().violations(), 0, "{}", audit());
+    // One that takes stock.
+    store.take(shard, TABLE_TODAY, 1, 1);
+    let report = audit();
+    assert_eq!((report.count(Kind::Lost), report.count(Kind::Miscounted)), (1, 1), "{report}");
+    assert!(report.to_string().contains("2 results of the start are not there any more"), "{report}");
+}
+
 on_every_store! {
+    an_archive_says_nothing_of_results_that_gave_their_stock_back_and_another_that_goes_is_lost,
     what_expires_after_draining_need_not_be_applied_and_what_was_asked_for_must_be,
     a_step_is_stored_as_it_was_acknowledged,
     a_sale_in_which_results_are_held_and_released_is_sound,

@@ -87,7 +87,7 @@ impl Store for Folder {
 
     fn counts(&self, _shard: usize) {}
 
-    fn gave_back(&self, _shard: usize) {}
+    fn gave_back(&self, _shard: usize, _rows: i64) {}
 
     fn let_go(&self, _user: u64, _coupon: u64) {}
 

@@ -89,8 +89,8 @@ impl Store for Site {
         self.shard(shard, "UPDATE shard_state SET results = results + 1");
     }
 
-    fn gave_back(&self, shard: usize) {
-        self.shard(shard, "UPDATE shard_state SET given_back = given_back + 1");
+    fn gave_back(&self, shard: usize, rows: i64) {
+        self.shard(shard, &format!("UPDATE shard_state SET given_back = given_back + {rows}"));
     }
 
     fn let_go(&self, user: u64, coupon: u64) {

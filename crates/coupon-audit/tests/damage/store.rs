@@ -85,8 +85,8 @@ pub(crate) trait Store: Sized + Sync {
     fn forget(&self, shard: usize);
     /// Adds to a shard's own count of results, where it keeps count.
     fn counts(&self, shard: usize);
-    /// Adds to a shard's own count of results that gave their stock back, where it keeps count.
-    fn gave_back(&self, shard: usize);
+    /// Adds so many to a shard's own count of results that gave their stock back, where it keeps count.
+    fn gave_back(&self, shard: usize, rows: i64);
     /// Lets go of a user's hold of a coupon in the gate, where there is one.
     fn let_go(&self, user: u64, coupon: u64);
     /// Adds an entry to a shard's outbox that says how one gave its stock back.

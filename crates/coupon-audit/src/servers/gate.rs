@@ -146,7 +146,7 @@ impl source::Gate for HeldGate<'_> {
             };
             other.hold(id, kept.terms);
             let accounted = holds::accounted(snapshot, holders, id);
-            let differing = holds::differing(&kept.holders, &accounted, now());
+            let differing = holds::differing(&kept.held, &accounted, now());
             found.extend(differing.in_short().map(|(count, text)| (count, format!("coupon {id}: {text}"))));
         }
         if servers.gate_now(gate)? != *gate {

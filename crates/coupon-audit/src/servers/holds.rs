@@ -27,7 +27,15 @@ const CLOCKS_DIFFER_MS: i64 = 10_000;
 pub(super) struct Kept {
     /// Its total, start and end, as far as they can be read.
     pub(super) terms: [Option<i64>; 3],
+    pub(super) held: Held,
+}
+
+/// What takes a coupon's stock in the gate.
+#[derive(Debug, Default)]
+pub(super) struct Held {
     pub(super) holders: BTreeMap<Slot, Hold>,
+    /// Users' second results in one slot, which should not be: each with its user.
+    surpluses: BTreeMap<i64, i64>,
 }
 
 /// A user's slot of a coupon.
@@ -61,12 +69,16 @@ impl Kept {
             return Ok(None);
         }
         let terms = META.map(|field| parsed(fields.get(field)));
-        let mut holders = BTreeMap::new();
+        let (mut holders, mut surpluses) = (BTreeMap::new(), BTreeMap::new());
         for (field, held) in fields {
-            if META.contains(&&*field) || field == LAST_SLOT || field.starts_with(SURPLUS) {
+            if META.contains(&&*field) || field == LAST_SLOT {
                 continue;
             }
             let wrong = || format!("Redis: {key} has a field {field:?} with {held:?}");
+            if let Some(result) = field.strip_prefix(SURPLUS) {
+                surpluses.insert(result.parse().with_context(wrong)?, held.parse().with_context(wrong)?);
+                continue;
+            }
             let (parked, result) = held.strip_prefix(PARKED).map_or((false, &*held), |result| (true, result));
             // Behind the id of a hold, or of one with a named request, come both.
             let (result, rest) = result.split_once(':').map_or((result, None), |(id, rest)| (id, Some(rest)));
@@ -76,7 +88,15 @@ impl Kept {
             let slot = (user.parse().with_context(wrong)?, slot.parse().with_context(wrong)?);
             holders.insert(slot, Hold { result, parked, plain, ends_s: None });
         }
-        Ok(Some(Self { terms, holders }))
+        Ok(Some(Self { terms, held: Held { holders, surpluses } }))
+    }
+}
+
+impl Held {
+    /// Says whether a result takes stock there for a user, in that slot or as one too many.
+    pub(super) fn takes_stock(&self, slot: Slot, hold: Hold) -> bool {
+        let in_slot = self.holders.get(&slot).is_some_and(|held| held.result == hold.result);
+        in_slot || self.surpluses.get(&hold.result) == Some(&slot.0)
     }
 }
 
@@ -114,11 +134,12 @@ pub(super) struct Differing {
 }
 
 /// Compares the gate's holders of a coupon with those accounted for, by what was read until now.
-pub(super) fn differing(held: &BTreeMap<Slot, Hold>, accounted: &Accounted, now: Timestamp) -> Differing {
+pub(super) fn differing(held: &Held, accounted: &Accounted, now: Timestamp) -> Differing {
     let mut found = Differing::default();
+    let Held { holders, surpluses } = held;
     // A result that was set aside may be held as any other: until the gate is filled anew, it is.
     let is = |held: Hold, known: &Hold| held.result == known.result && (known.parked || !held.parked);
-    for (&slot, &hold) in held {
+    for (&slot, &hold) in holders {
         match accounted.get(&slot) {
             None => found.not_stored.push((slot, hold)),
             Some(known) if known.iter().any(|known| is(hold, known)) => {}
@@ -128,9 +149,13 @@ pub(super) fn differing(held: &BTreeMap<Slot, Hold>, accounted: &Accounted, now:
             }
         }
     }
+    let stored = |result: i64| accounted.values().flatten().any(|known| known.result == result);
+    for (&result, &user) in surpluses.iter().filter(|(result, _)| !stored(**result)) {
+        found.not_stored.push(((user, 0), Hold { result, parked: false, plain: true, ends_s: None }));
+    }
     let unheld = accounted.iter().filter(|(slot, known)| {
         // Gate and shards are not read at one moment, and what is held expires whenever its time comes.
-        !held.contains_key(slot) && !known.iter().all(|known| known.may_have_expired(now))
+        !holders.contains_key(slot) && !known.iter().all(|known| known.may_have_expired(now))
     });
     found.not_held = unheld.filter_map(|(slot, known)| Some((*slot, known.first()?.result))).collect();
     found
@@ -179,8 +204,9 @@ mod tests {
         let now = Timestamp::from_millis(100_000);
         for (ends_s, found) in [(90, 0), (110, 0), (111, 1), (0, 1)] {
             let accounted = Accounted::from([((7, 0), vec![row(ends_s)])]);
-            assert_eq!(differing(&BTreeMap::new(), &accounted, now).not_held.len(), found, "{ends_s}");
-            let held = BTreeMap::from([((7, 0), row(0))]);
+            assert_eq!(differing(&Held::default(), &accounted, now).not_held.len(), found, "{ends_s}");
+            let holders = BTreeMap::from([((7, 0), row(0))]);
+            let held = Held { holders, ..Held::default() };
             assert_eq!(differing(&held, &accounted, now).not_held.len(), 0, "{ends_s}");
         }
     }

@@ -137,13 +137,13 @@ impl Servers {
             let accounted = accounted(&snapshot, &stored, coupon);
             found.stored += accounted.len();
             // A coupon of which the gate lacks even the total is one that it does not know.
-            let Some(Kept { terms: [Some(_), ..], holders }) = kept else {
+            let Some(Kept { terms: [Some(_), ..], held }) = kept else {
                 found.unknown.push(format!("coupon {coupon}"));
                 continue;
             };
-            let mut differing = differing(&holders, &accounted, now);
+            let mut differing = differing(&held, &accounted, now);
             let not_stored = differing.not_stored.len();
-            differing.not_stored.retain(|(slot, _)| !pending.contains(&mark(*slot, coupon)));
+            differing.not_stored.retain(|(slot, hold)| !pending.contains(&mark(*slot, coupon, hold.result)));
             found.pending += not_stored - differing.not_stored.len();
             still_differing(&mut redis, &gate, coupon, &mut differing)?;
             found.add(coupon, room(&catalogue, coupon), differing);
@@ -175,15 +175,16 @@ impl Servers {
     }
 }
 
-/// The names of all reservations that are not known to be stored, at one moment: `user:coupon`, and in a further slot
-/// `user:coupon:slot`.
+/// The names of all reservations that are not known to be stored, at one moment: `user:coupon:result`, and in a further slot
+/// `user:coupon:result:slot`.
 fn pending(redis: &mut Connection, gate: &Gate) -> Result<HashSet<String>> {
     Ok(redis::cmd("ZRANGE").arg(gate.pending()).arg(0).arg(-1).query(redis)?)
 }
 
 /// The name of a reservation that is not known to be stored.
-fn mark((user, slot): Slot, coupon: i64) -> String {
-    if slot == 0 { format!("{user}:{coupon}") } else { format!("{user}:{coupon}:{slot}") }
+fn mark((user, slot): Slot, coupon: i64, result: i64) -> String {
+    let first = format!("{user}:{coupon}:{result}");
+    if slot == 0 { first } else { format!("{first}:{slot}") }
 }
 
 /// Every stored result of those coupons: in a table, or leaving one for another in which it is not yet.
@@ -217,9 +218,9 @@ fn still_differing(
     if differing.not_held.is_empty() && differing.not_stored.is_empty() {
         return Ok(());
     }
-    let now = Kept::read(redis, gate, coupon)?.map(|kept| kept.holders).unwrap_or_default();
-    differing.not_held.retain(|(slot, _)| !now.contains_key(slot));
-    differing.not_stored.retain(|(slot, held)| now.get(slot).is_some_and(|now| now.result == held.result));
+    let now = Kept::read(redis, gate, coupon)?.map(|kept| kept.held).unwrap_or_default();
+    differing.not_held.retain(|(slot, _)| !now.holders.contains_key(slot));
+    differing.not_stored.retain(|(slot, hold)| now.takes_stock(*slot, *hold));
     Ok(())
 }
 

@@ -133,8 +133,8 @@ async fn step(
 /// Confirm what is held
 ///
 /// A result that is `held` becomes the user's, before its `hold_until` only, whatever has ended meanwhile. Asked for again,
-/// also after it was used, the answer is the result as it is. With the token of `admin.token`, operators may ask for any
-/// user.
+/// also after it was used, the answer is the result as it is; once it gave its stock back, 409. With the token of
+/// `admin.token`, operators may ask for any user.
 #[utoipa::path(
     post,
     path = "/api/coupon/confirm",

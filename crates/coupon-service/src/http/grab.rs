@@ -148,9 +148,9 @@ impl Decided {
 ///
 /// A decided grab is 200, whether or not it got the coupon: `grab_status` 1 is stored, 0 says why not. After a 503 the
 /// outcome may be unknown; asking again is safe, and finds out. With a `request_id` a request that was granted gets the same
-/// answer again, until an hour after its result gave its stock back, and a grab by another one is another grab. One that was
-/// refused is decided anew. A field given twice, or one that is not listed, is refused. A number is whole if it has no
-/// fraction, however it is written.
+/// answer again, until an hour after its result gave its stock back or a day after its coupon's end, when it is
+/// `invalid_time`, and a grab by another one is another grab. One that was refused is decided anew. A field given twice, or
+/// one that is not listed, is refused. A number is whole if it has no fraction, however it is written.
 #[utoipa::path(
     post,
     path = "/api/coupon/grab",

@@ -143,12 +143,14 @@ fn a_repeat_that_comes_late_is_let_go_of_where_the_copy_which_has_arrived_gave_i
         let (scene, row) = (Scene::new(with_two_copies).await, in_two_copies());
         assert_eq!(scene.gate.hold(&scene.epoch, &[hold_of(&row)]).await, Ok(vec![true]));
         scene.start().await;
+        // It goes by the epoch that is open by then.
+        scene.wait_until(after(5_000)).await;
         let CouponResult { result_id, user_id, coupon_id, room_id, .. } = row;
         let repeat = format!(
             r#"{{"dataset":"{DATASET}","epoch":1,"sent":1,"rows":{{"{TABLE}":[[{result_id},{user_id},{coupon_id},{room_id}]]}}}}"#
         );
         let sent = scene.world.state().queues.put(FIRST, repeat.into_bytes());
-        assert!(sent, "its queue is there once a process has started");
+        assert!(sent, "its queue is there");
         scene.lets_go_of(&row).await;
     });
 }

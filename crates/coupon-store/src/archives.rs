@@ -74,7 +74,7 @@ pub struct Retired {
     pub count_took: Duration,
     /// Coupons that had results retired.
     pub coupons: u64,
-    /// Rows that would have gone, but are held, answer their request still, or have changed since it began where there is a room index.
+    /// Rows that would have gone, but are held, answer their request still or, with a room index, have changed since.
     pub held: u64,
 }
 

@@ -186,7 +186,8 @@ fn a_parked_result_is_found_and_accounts_for_its_hold<S: Store>() {
     for (slot, noted) in [(0, "0"), (1, "1"), (0, "NULL")] {
         let store = S::sound();
         let row = format!("(77, 5, 2, 1, 'coupon_results', 'conflict', 0, {noted})");
-        store.shard(0, &format!("INSERT INTO parked_results VALUES {row}"));
+        let columns = "result_id, user_id, coupon_id, room_id, table_name, reason, park_time, slot";
+        store.shard(0, &format!("INSERT INTO parked_results ({columns}) VALUES {row}"));
         store.hold_in(5, 2, slot, 77);
         let (kind, count, text) = store.only();
         assert_eq!((kind, count), (Kind::Parked, 1));

@@ -136,7 +136,7 @@ mod tests {
         let (one, other) = (contestant("one", 1.0, 2.0), contestant("other", 2.0, 3.0));
         assert_eq!(turns(&one, &other, &keys()), []);
         assert_eq!(faster(&other, &[&one], &keys()), [("one", "grab"), ("one", "room_orders")]);
-        assert_eq!(faster(&one, &[&other], &keys()), []);
+        assert!(faster(&one, &[&other], &keys()).is_empty());
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
         let (close, leader) = (rounds([1.1, 1.3, 1.06, 1.25, 1.12]), contestant("leader", 1.0, 2.0));
         let key = ["room_orders".to_owned()];
         assert_eq!(faster(&leader, &[&close], &key), [("one", "room_orders")]);
-        assert_eq!(faster(&leader, &[&close; 12], &key), []);
+        assert!(faster(&leader, &[&close; 12], &key).is_empty());
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct ArchiveView {
     pub rows_dropped: u64,
     /// Results deleted one by one.
     pub rows_deleted: u64,
-    /// Results that would have gone, but are held, answer their request still, or have changed since it began where there is a room index.
+    /// Results that would have gone, but are held, answer their request still or, with a room index, have changed since.
     pub held: u64,
     /// Coupons that had results taken off their stock.
     pub coupons: u64,

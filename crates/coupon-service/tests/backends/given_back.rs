@@ -7,8 +7,9 @@ use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
 
 use crate::bench::{
-    Bench, PLENTY, SCARCE, attempt, changed, cluster, decide, epoch_of, filled_after, grab, granted, held_by,
-    holding, names, redis_of, row, run, settles_at, shard_of, sold, unlink, until, verified,
+    Bench, PLENTY, SCARCE, attempt, changed, cluster, coupon_id, decide, epoch_of, eventually, filled_after,
+    grab, granted, held_by, holding, names, redis_of, remaining, row, run, settles_at, shard_of, sold,
+    unlink, until, verified,
 };
 
 /// One statement on the shard that a user's results are on.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coupon_store::servers::seam::{Epoch, Fence, GateServer, Terms};
+use coupon_store::servers::seam::{Epoch, Fence, Terms};
 use coupon_store::settings::DecidedBy;
 use coupon_store::{Backend, Decision, Stock};
 use deadpool_redis::redis;
@@ -19,17 +19,14 @@ const FORGOTTEN: u64 = 7;
 
 /// Puts main back to before any change of its catalogue, and before it was told of any grab.
 async fn put_main_back(bench: &Bench) {
-    let forgotten = [
-        &*format!("DELETE FROM coupons WHERE coupon_id = {NEW}"),
-        &*format!("DELETE FROM coupon_rooms WHERE coupon_id = {NEW}"),
-        &*format!("UPDATE coupons SET total_stock = 2, remaining_stock = 2 WHERE coupon_id = {SCARCE}"),
-        "DELETE FROM coupons_made",
-        "DELETE FROM stock_logs WHERE operator IN ('olga', 'grab')",
-        "DELETE FROM catalogue_changes",
-        "UPDATE catalogue_state SET version = 0",
-        "UPDATE outbox_positions SET outbox_id = 0",
-    ];
-    for statement in forgotten {
+    let forgotten = format!(
+        "DELETE FROM coupons WHERE coupon_id = {NEW}; DELETE FROM coupon_rooms WHERE coupon_id = {NEW}; \
+         DELETE FROM coupons_made; DELETE FROM stock_logs WHERE operator IN ('olga', 'grab'); \
+         UPDATE coupons SET total_stock = 2, remaining_stock = 2 WHERE coupon_id = {SCARCE}; \
+         DELETE FROM catalogue_changes; UPDATE catalogue_state SET version = 0; \
+         UPDATE outbox_positions SET outbox_id = 0"
+    );
+    for statement in forgotten.split("; ") {
         bench.edit_main(statement).await;
     }
 }

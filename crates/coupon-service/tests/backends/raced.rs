@@ -8,7 +8,9 @@ use coupon_store::ids::IdGenerator;
 use coupon_store::{Attempt, Backend, Change, Changed, Decision, PageRequest, PlacedResult, Visit};
 use futures_util::{StreamExt as _, stream};
 
-use crate::bench::{Bench, PLENTY, coupon_id, eventually, held_by, row, run, settles_at, sold, until, verified};
+use crate::bench::{
+    Bench, PLENTY, coupon_id, eventually, held_by, row, run, settles_at, shard_of, sold, until, verified,
+};
 
 /// Rounds, and the holds of each, which are all due at one moment.
 const ROUNDS: u64 = 10;

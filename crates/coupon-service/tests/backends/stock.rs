@@ -12,8 +12,8 @@ use futures_util::{StreamExt as _, stream};
 use mysql_async::prelude::Queryable as _;
 
 use crate::bench::{
-    Bench, OneTable, PLENTY, SCARCE, USERS, attempt, changed, coupon_id, decide, grab, granted, held_by,
-    holding, home, place, placed, remaining, run, settles_at, sold,
+    Bench, ENDED, OneTable, PLENTY, SCARCE, USERS, attempt, changed, coupon_id, decide, eventually, grab,
+    granted, held_by, holding, home, place, placed, remaining, run, settles_at, sold, until,
 };
 
 /// Grabs that are under way at once.

@@ -44,9 +44,9 @@ fn run(context: &mut Context) -> Result<Findings> {
     let point = |shards: u16| {
         let of = NonZeroU16::try_from(shards)?;
         let point = Point { contestant: "hash", shards: of, results, days: DAYS, users: USERS };
-        Ok((shards.into(), format!("hash of {shards} shards"), point))
+        anyhow::Ok((f64::from(shards), format!("hash of {shards} shards"), point))
     };
-    let points = SHARDS.into_iter().map(point).collect::<Result<_>>()?;
+    let points = SHARDS.into_iter().map(point).collect::<Result<Vec<_>>>()?;
     let found = grab_in_turns(context, points, turn)?;
     let lines = [GRAB, GRAB_CPU, USER, ROOM, ROOM_CPU, RECENT];
     let what = format!("hash-svc on files with {} results, by its shards", count(results));

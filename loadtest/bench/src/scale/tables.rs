@@ -39,7 +39,7 @@ const KEPT: Line = Line { name: "kept sums, p50", unit: "ms", must: AllowedGrowt
 fn run(context: &mut Context) -> Result<Findings> {
     let context = &*context;
     let results = if context.quick { QUICK } else { RESULTS };
-    let point = |days| {
+    let point = |days: u64| {
         let point = Point { contestant: "range-time", shards: SHARDS, results, days, users: USERS };
         (days as f64, format!("range-time of {days} days"), point)
     };

@@ -36,7 +36,8 @@ fn a_source_that_something_waits_for_is_refused_with_what_it_is() {
         from.change_shard(1, undo);
         from.change_shard(
             0,
-            "INSERT INTO parked_results VALUES (1, 1, 1, 1, 'coupon_results', 'a contradiction', 0, 0)",
+            "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time) \
+             VALUES (1, 1, 1, 1, 'coupon_results', 'a contradiction', 0)",
         );
         let told = error(&from, &Here::folder("hash", 3));
         assert!(told.contains("shard 0: 1 parked results") && told.contains("resolve"), "{told}");

@@ -234,7 +234,8 @@ fn results_of_a_coupon_on_offer_or_only_withdrawn_are_kept_and_nothing_changes()
 fn results_of_a_coupon_that_ended_within_the_day_are_kept_and_the_error_says_until_when() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(2_000));
-    let error = archive_at(later().plus_millis(-1_000), dir.path(), "2026-11-20").unwrap_err().to_string();
+    let error =
+        archive_at(later().plus_millis(-3_600_000), dir.path(), "2026-11-20").unwrap_err().to_string();
     assert!(error.contains("ends at 2026-11-22T00:00:00.000Z"), "{error}");
     assert!(error.contains("archive from 2026-11-23T00:00:00.000Z on"), "{error}");
     assert_eq!(rows(dir.path(), 4).len(), 2_000);
@@ -248,7 +249,11 @@ fn parked_results_must_be_resolved_first() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(100));
     shard_db(dir.path(), 2)
-        .execute("INSERT INTO parked_results VALUES (1, 1, 1, 1, '', '', 0, 0)", [])
+        .execute(
+            "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time) \
+             VALUES (1, 1, 1, 1, '', '', 0)",
+            [],
+        )
         .unwrap();
     let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
     assert!(error.contains("shard 2") && error.contains("parked"), "{error}");

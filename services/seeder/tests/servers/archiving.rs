@@ -166,7 +166,9 @@ fn an_archive_that_meets_another_transaction_in_main_goes_on_after_it() {
 fn parked_results_must_be_resolved_first() {
     let place = Place::new("parked");
     place.seed("hash", &small(100), false);
-    place.run(Some(2), "INSERT INTO parked_results VALUES (1, 1, 1, 1, '', '', 0, 0)");
+    let parked = "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time) \
+                  VALUES (1, 1, 1, 1, '', '', 0)";
+    place.run(Some(2), parked);
     let error = archive(&place, "2026-11-22").unwrap_err().to_string();
     assert!(error.contains("shard 2") && error.contains("parked"), "{error}");
     assert_eq!(place.rows(), 100);

@@ -80,8 +80,8 @@ impl Archiving for FileArchiving {
             retired: Retired::default(),
             trouble: None,
         };
-        let (site, job) = (Arc::clone(&self.0), Arc::clone(&self.0));
-        let job = Job { site: job, operator, pace, archive: archive.clone() };
+        let site = Arc::clone(&self.0);
+        let job = Job { site: Arc::clone(&site), operator, pace, archive: archive.clone() };
         let started = self.0.shared.archiver.start(
             archive,
             reply,

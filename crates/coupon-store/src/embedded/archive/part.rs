@@ -169,11 +169,11 @@ mod tests {
     fn no_more_results_of_a_coupon_go_than_are_named() {
         let (coupon, noon) =
             (CouponId::new(7).unwrap(), "2026-11-22T12:00:00Z".parse::<Timestamp>().unwrap());
-        let mut going = Going::new(noon.day(), noon, (10, 10)).unwrap();
+        let mut going = Going::new(noon.day(), noon, (10, 10), false).unwrap();
         going.over.insert(coupon, 3);
         let part = |results| {
             let sums = vec![(coupon, Totals { results, ..Totals::default() })];
-            Part { table: TableId::Single, whole: false, last: 0, settled: String::new(), sums }
+            Part { table: TableId::Single, whole: false, last: 0, condition: String::new(), sums }
         };
         assert_eq!(going.first_unnamed(&part(3)), None);
         going.note(&part(2));

@@ -61,7 +61,7 @@ pub struct LogLine {
 }
 
 impl MainMemory {
-    pub(in crate::memory) fn new(terms: &[Terms]) -> Self {
+    pub(super) fn new(terms: &[Terms]) -> Self {
         let stock = |terms: &Terms| {
             let total = i64::from(terms.total);
             (terms.coupon, Stock::of(total, total))
@@ -71,7 +71,7 @@ impl MainMemory {
     }
 
     /// The turn of the one that writes the stock log.
-    pub(in crate::memory) fn books(&self) -> Arc<Mutex<()>> {
+    pub(super) fn books(&self) -> Arc<Mutex<()>> {
         Arc::clone(&self.books)
     }
 
@@ -90,19 +90,16 @@ impl MainMemory {
 
 /// A process's way to main.
 #[derive(Clone)]
-pub(in crate::memory) struct Main {
-    pub(in crate::memory) line: Line,
+pub(super) struct Main {
+    pub(super) line: Line,
 }
 
 impl Main {
-    pub(in crate::memory) async fn ask<T>(
-        &self,
-        read: impl FnOnce(&mut MainMemory) -> T,
-    ) -> Result<T, DatabaseError> {
+    pub(super) async fn ask<T>(&self, read: impl FnOnce(&mut MainMemory) -> T) -> Result<T, DatabaseError> {
         self.line.ask(|state| read(&mut state.main)).await.map_err(|lost| self.failed(lost))
     }
 
-    pub(in crate::memory) async fn order<T: Send + 'static>(
+    pub(super) async fn order<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Arc<World>, &mut MainMemory) -> T + Send + 'static,
     ) -> Result<T, DatabaseError> {
@@ -123,7 +120,7 @@ impl Main {
     }
 
     /// Somebody else has what is asked for.
-    pub(in crate::memory) fn busy(&self) -> DatabaseError {
+    pub(super) fn busy(&self) -> DatabaseError {
         let server = self.line.server.to_string();
         DatabaseError::new(&server, &server, "memory", "it waited too long for a lock", true)
     }

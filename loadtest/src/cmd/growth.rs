@@ -8,11 +8,12 @@ use coupon_cli::duration::parse_duration;
 use coupon_cli::numbers::nonzero;
 use coupon_lab::growth::LayoutStep;
 use coupon_loadgen::workload::Catalogue;
-use coupon_service::growth::ROWS_PER_S;
 use coupon_strategies::Spec;
 
 use crate::compare::Growth;
 
+/// The rows that move in a second unless set otherwise: more than a service moves by itself, since turns are short.
+const ROWS_PER_S: NonZeroU32 = NonZeroU32::new(5_000).unwrap();
 /// The shards of contestants unless set otherwise.
 const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
 

@@ -58,7 +58,7 @@ pub struct LayoutChangeRequest {
     /// True: change nothing, and say what the change would be worth; false if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
-    /// Of a dry run, and of nothing else: the rate that rows would be moved at; 5,000 a second if not given.
+    /// Of a dry run, and of nothing else: the rate that rows would be moved at; 1,000 a second if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     pub rows_per_s: Option<u32>,
@@ -114,7 +114,7 @@ pub struct LayoutForecast {
 /// A movement of rows to be begun.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct RebalanceRequest {
-    /// The most rows to move in a second; 5,000 if not given.
+    /// The most rows to move in a second; 1,000 if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     pub rows_per_s: Option<u32>,

@@ -128,7 +128,7 @@ fn a_dry_run_goes_by_what_is_grabbed_now() {
     let forecast = dry_run(&api, r#""shards":8"#).forecast.unwrap();
     assert_eq!(forecast.counted, "rows of the last 10 minutes");
     assert_eq!((forecast.effective_shards_before, forecast.effective_shards_after), (Some(1.0), Some(1.5)));
-    assert_eq!((forecast.rows, forecast.rows_per_s), (33, 5_000));
+    assert_eq!((forecast.rows, forecast.rows_per_s), (33, 1_000));
 }
 
 #[test]

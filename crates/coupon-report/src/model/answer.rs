@@ -11,9 +11,9 @@ use super::Figure;
 pub struct Answer {
     /// The conclusion, in a sentence or two.
     pub verdict: String,
-    /// The contestants that no other plain one was shown to beat, by rows stored a second, by the mean time a request takes, and
-    /// by effective shards, each as far as it tells any apart. Where these point to different contestants, all of those, and
-    /// `verdict` says who leads in what; empty when there is nothing to choose by.
+    /// The contestants, of those with more than one shard if any has, that no other was shown to beat by rows stored a second, by the
+    /// mean time a request takes, or by effective shards, and that lead by one of these. Where they point to different contestants, all
+    /// of those, and `verdict` says who leads in what; empty when there is nothing to choose by.
     pub choice: Vec<String>,
     /// The figures that it rests on.
     pub figures: Vec<KeyFigure>,

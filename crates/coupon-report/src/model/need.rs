@@ -72,7 +72,7 @@ pub struct Need {
     pub result: NeedResult,
     /// Every contestant that could be chosen, the best first.
     pub places: Vec<Placed>,
-    /// The metric that decided; without a difference, the first that was judged; `null` if none was.
+    /// The metric that decided, by which those lead that `places` says lead; without a difference, the first that was judged; `null` if none was.
     pub by: Option<Metric>,
     /// The reasons why no contestant can be named, or why one leads in nothing.
     pub doubts: Vec<DoubtKind>,
@@ -107,13 +107,14 @@ pub struct Placed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// No other was shown to be better, some to be worse, and its median is no worse than that of any who is behind.
+    /// By the metric in `by` it was shown to be better than another, and no other to be better than it; and its median is no worse
+    /// than that of any who is behind.
     Leads,
     /// No other was shown to be better or worse.
     Equal,
-    /// Somebody was shown to be better.
+    /// Another was shown to be better.
     Behind,
-    /// Neither better nor worse than those that lead was shown.
+    /// It was shown neither to be better than another nor to be behind, or it leads by this metric and is behind by another.
     NotTold,
     /// It leads in nothing: it failed or refused more than others, or was sent less.
     Barred,

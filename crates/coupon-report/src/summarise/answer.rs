@@ -6,7 +6,7 @@ use coupon_measure::stats::{MIN_ROUNDS, estimate};
 use super::figures::endpoints_of;
 use super::mix::{Turn, faster, turns};
 use super::needs::{candidates, kept_up};
-use super::standing::{NO_VERDICT, Standing};
+use super::standing::{Chosen, NO_VERDICT, Standing};
 use crate::endpoints;
 use crate::model::{Answer, Call, Contestant, KeyFigure, Metric, Quantile, Reading, Report, Round};
 
@@ -17,9 +17,9 @@ const TURNS: usize = 2;
 struct Criterion<'a> {
     metric: Metric,
     standing: Standing<'a>,
-    /// The verb phrase for the only one that leads.
+    /// The verb phrase for one that leads alone, all others behind it.
     leads: &'static str,
-    /// The verb phrase for several that none was shown to beat.
+    /// The verb phrase for those that none was shown to beat.
     shares: &'static str,
 }
 
@@ -39,17 +39,20 @@ fn criteria<'a>(report: &'a Report, candidates: &[&'a Contestant]) -> [Criterion
 impl Criterion<'_> {
     /// The sentence for those that lead.
     fn told(&self) -> String {
-        match self.standing.leaders().as_slice() {
-            [only] => format!("{only} {}", self.leads),
-            several => format!("nobody was shown {} than {}", self.shares, several.join(" or ")),
+        let leaders = self.standing.leaders().join(" or ");
+        if self.standing.is_first_alone() {
+            format!("{leaders} {}", self.leads)
+        } else {
+            format!("nobody was shown {} than {leaders}", self.shares)
         }
     }
 
     /// The sentence for those that are chosen, which are named already.
     fn told_of_choice(&self) -> String {
-        match self.standing.leaders().as_slice() {
-            [_] => format!("it {}", self.leads),
-            _ => format!("nobody was shown {}", self.shares),
+        if self.standing.is_first_alone() {
+            format!("it {}", self.leads)
+        } else {
+            format!("nobody was shown {}", self.shares)
         }
     }
 }
@@ -181,17 +184,16 @@ fn conclude(judged: &[&Criterion<'_>]) -> Answer {
         [] => String::new(),
         same => format!(" No difference was shown in {}.", format::list(same)),
     };
-    let Some(leading) = decisive.first().map(|of| &of.standing) else {
+    let standings: Vec<&Standing<'_>> = decisive.iter().map(|of| &of.standing).collect();
+    let Some(chosen) = Chosen::of(&standings) else {
         return Answer {
             verdict: format!("Any of them, at this load.{same}"),
             certainty: first.standing.certainty(),
             ..Answer::default()
         };
     };
-    let in_all = |name: &String| decisive.iter().all(|of| of.standing.leaders().contains(name));
-    let choice: Vec<String> = leading.leaders().into_iter().filter(in_all).collect();
-    let certainty = leading.certainty();
-    if choice.is_empty() {
+    let certainty = chosen.by.certainty();
+    if !chosen.agreed {
         let parts: Vec<String> = decisive.iter().map(|of| of.told()).collect();
         let mut choice: Vec<String> = decisive.iter().flat_map(|of| of.standing.leaders()).collect();
         choice.sort();
@@ -203,6 +205,7 @@ fn conclude(judged: &[&Criterion<'_>]) -> Answer {
             ..Answer::default()
         };
     }
+    let choice = chosen.names;
     let parts: Vec<String> = decisive.iter().map(|of| of.told_of_choice()).collect();
     Answer {
         verdict: format!("Choose {}: {}.{same}", choice.join(" or "), format::list(&parts)),

@@ -5,7 +5,7 @@ use coupon_measure::format;
 use coupon_measure::stats::{ERROR, MIN_ROUNDS, RELEVANT_DIFFERENCE};
 
 use super::figures::endpoints_of;
-use super::standing::{NO_VERDICT, Standing};
+use super::standing::{Chosen, NO_VERDICT, Standing};
 use crate::endpoints;
 use crate::model::{
     Advice, Contestant, DoubtKind, EndpointRound, Grounds, LEAST_MS, Metric, Need, NeedResult, Place, Placed,
@@ -44,21 +44,13 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// The verdict by the first of some standings that tells candidates apart: those that lead in it, and of them those that lead in
-    /// the other standings as well, if there are any.
+    /// The verdict by some standings, the first before the others.
     fn answered(&self, standings: &[&Standing<'_>], sentences: &[String]) -> (Need, Advice) {
         let judged = standings.iter().find(|standing| standing.judged());
-        let mut decisive = standings.iter().filter(|standing| standing.differs());
-        let first = decisive.next();
-        let mut choice = first.map_or_else(Vec::new, |standing| standing.leaders());
-        let mut disagree = false;
-        for other in decisive {
-            let both: Vec<String> =
-                other.leaders().into_iter().filter(|name| choice.contains(name)).collect();
-            disagree |= both.is_empty();
-            choice = if both.is_empty() { choice } else { both };
-        }
-        let by = first.or(judged).copied();
+        let chosen = Chosen::of(standings);
+        let by = chosen.as_ref().map(|chosen| chosen.by).or(judged.copied());
+        let disagree = chosen.as_ref().is_some_and(|chosen| !chosen.agreed);
+        let choice = chosen.map_or_else(Vec::new, |chosen| chosen.names);
         let need = self.need(by, &choice);
         let warning = "These figures point to different contestants: choose by the one that matters to you.";
         let mut said = self.why_not(judged.is_some());
@@ -79,7 +71,7 @@ impl Question<'_> {
         let place = |name: &String| match by {
             Some(_) if choice.contains(name) => Place::Leads,
             Some(by) => match by.place(self.report, name) {
-                // It led by the first metric, and others led by that and the next.
+                // It leads by this metric, and is behind by another.
                 Place::Leads => Place::NotTold,
                 other => other,
             },
@@ -172,7 +164,7 @@ fn writes(report: &Report, candidates: &[&Contestant]) -> (Need, Advice) {
     let rate = if granted.differs() {
         format!(
             "Most grabs granted: {}; behind: {}.",
-            Standing::shown(&granted.unbeaten, "/s"),
+            Standing::shown(&granted.leading, "/s"),
             Standing::shown(&granted.beaten, "/s")
         )
     } else if granted.judged() {
@@ -194,7 +186,7 @@ fn storing(stored: &Standing<'_>) -> String {
     if stored.differs() {
         format!(
             "Most rows stored: {}; behind: {}.",
-            Standing::shown(&stored.unbeaten, "/s"),
+            Standing::shown(&stored.leading, "/s"),
             Standing::shown(&stored.beaten, "/s")
         )
     } else if stored.judged() {
@@ -221,7 +213,7 @@ pub(super) fn kept_up(report: &Report, candidates: &[&Contestant]) -> String {
 
 fn latency(standing: &Standing<'_>, percentile: &str) -> String {
     if !standing.judged() {
-        let so_far = Standing::shown(&standing.unbeaten, "ms");
+        let so_far = Standing::shown(&standing.apart, "ms");
         return match standing.missing {
             Some(why) => format!("{percentile}: n/a, {why}."),
             None if so_far.is_empty() => so_far,
@@ -231,14 +223,14 @@ fn latency(standing: &Standing<'_>, percentile: &str) -> String {
     if !standing.differs() {
         return format!("{percentile}: no difference ({}).", standing.range("ms"));
     }
-    let lead = if standing.unbeaten.len() > 1 { "lead, no difference between them" } else { "leads" };
+    let lead = if standing.leading.len() > 1 { "lead, no difference between them" } else { "leads" };
     let apart = match standing.apart.as_slice() {
         [] => String::new(),
         apart => format!("; not told from either: {}", Standing::shown(apart, "ms")),
     };
     format!(
         "{percentile}: {} {lead}; behind: {}{apart}.",
-        Standing::shown(&standing.unbeaten, "ms"),
+        Standing::shown(&standing.leading, "ms"),
         Standing::shown(&standing.beaten, "ms")
     )
 }
@@ -311,7 +303,7 @@ fn fan_out(shards: &Standing<'_>, tables: &Standing<'_>, timed: bool) -> String 
     format!(
         "{} a query: {} against {}{meaning}.",
         if what == "shards" { "Shards" } else { "Tables" },
-        Standing::shown(&standing.unbeaten, ""),
+        Standing::shown(&standing.leading, ""),
         Standing::shown(&standing.beaten, "")
     )
 }

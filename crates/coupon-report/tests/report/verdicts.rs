@@ -233,6 +233,94 @@ fn a_worse_median_than_one_that_is_behind_does_not_lead() {
     assert!(!report.answer.choice.contains(&"range-time".to_owned()));
 }
 
+/// One whose median is the best, and which varies too much to be told from the others.
+fn moody() -> Report {
+    report(
+        "user_coupons",
+        &[
+            ("steady", &[1.05, 1.0, 0.95, 1.1, 1.0]),
+            ("slow", &[2.2, 2.1, 2.0, 2.3, 2.2]),
+            ("moody", &[0.5, 80.0, 0.6, 0.55, 40.0]),
+        ],
+    )
+}
+
+/// The lines of the first screen on a terminal.
+fn first_screen(report: &Report) -> String {
+    let mut out = Vec::new();
+    terminal::print(report, &mut out, terminal::Screen::new(80, false)).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    text.split("* leads:").next().unwrap().to_owned()
+}
+
+/// Every mark rests on a verdict by the metric that it stands beside.
+fn every_mark_is_a_verdict(report: &Report) {
+    for need in &report.needs {
+        for placed in need.places.iter().filter(|placed| placed.place == Place::Leads) {
+            let better = report
+                .verdicts
+                .iter()
+                .filter(|verdict| Some(&verdict.metric) == need.by.as_ref())
+                .any(|verdict| verdict.better.as_ref() == Some(&placed.contestant));
+            assert!(better, "{} by {:?}: {}", need.need, need.by, placed.contestant);
+        }
+    }
+}
+
+#[test]
+fn one_that_was_shown_to_beat_nobody_has_no_mark_however_good_its_median() {
+    let report = summed(moody());
+    let p50 = Metric::latency("user_coupons", Quantile::P50);
+    for other in ["slow", "steady"] {
+        assert_eq!(report.verdict(&p50, "moody", other).unwrap().call, Call::NoDifference);
+    }
+    assert_eq!(place(&report, "user_coupons", "steady"), Place::Leads);
+    assert_eq!(place(&report, "user_coupons", "slow"), Place::Behind);
+    assert_eq!(place(&report, "user_coupons", "moody"), Place::NotTold);
+    every_mark_is_a_verdict(&report);
+    let text = &report.advice.iter().find(|advice| advice.heading == "One user's coupons").unwrap().text;
+    assert!(
+        text.contains("steady (1.00 ms) leads; behind: slow (2.20 ms); not told from either: moody"),
+        "{text}"
+    );
+    // Nothing was shown to be the fastest where one could not be told from it.
+    assert!(
+        report.answer.verdict.starts_with("Choose steady: nobody was shown to answer this workload faster"),
+        "{}",
+        report.answer.verdict
+    );
+    let screen = first_screen(&report);
+    assert!(screen.contains("* steady") && !screen.contains("* moody"), "{screen}");
+    let page = html::render(&report);
+    assert!(page.contains("steady 1.00 ms ✓") && page.contains("moody 0.60 ms;"), "{page}");
+}
+
+#[test]
+fn where_times_do_not_tell_one_from_those_that_lead_what_it_visits_may_and_the_mark_is_by_that() {
+    let mut report = moody();
+    for (contestant, shards) in report.contestants.iter_mut().zip([4.0, 4.0, 1.0]) {
+        for round in &mut contestant.rounds {
+            round.endpoints.get_mut("user_coupons").unwrap().shards_visited = Figure::of(shards);
+        }
+    }
+    let report = summed(report);
+    let need = report.need("user_coupons").unwrap();
+    assert_eq!(need.by, Some(Metric::shards("user_coupons")));
+    assert_eq!(place(&report, "user_coupons", "moody"), Place::Leads);
+    assert_eq!(place(&report, "user_coupons", "steady"), Place::Behind);
+    let advice = report.advice.iter().find(|advice| advice.heading == "One user's coupons").unwrap();
+    assert_eq!(advice.choice, ["moody"]);
+    assert!(advice.text.contains("p50: steady (1.00 ms) leads"), "{}", advice.text);
+    every_mark_is_a_verdict(&report);
+}
+
+#[test]
+fn every_mark_of_a_recorded_comparison_is_a_verdict() {
+    let report = crate::recorded::recorded();
+    assert!(report.needs.iter().any(|need| need.result == NeedResult::Leads));
+    every_mark_is_a_verdict(&report);
+}
+
 #[test]
 fn the_first_screen_names_nobody_whom_the_lines_below_doubt() {
     let mut report = two();

@@ -3,6 +3,7 @@
 use coupon_measure::format;
 use coupon_measure::stats::{MIN_ROUNDS, estimate};
 
+use super::baseline;
 use super::figures::endpoints_of;
 use super::mix::{Turn, faster, turns};
 use super::needs::{candidates, kept_up};
@@ -84,6 +85,9 @@ pub(super) fn of(report: &Report) -> Answer {
     };
     if able.len() < candidates.len() {
         answer.verdict = format!("{} {}", answer.verdict, barred(report, &candidates));
+    }
+    if answer.certainty != NO_VERDICT {
+        answer.verdict.extend(baseline::beside_choice(report).map(|beside| format!(" {beside}")));
     }
     if !answer.choice.is_empty() {
         answer.verdict.extend(not_audited(report));

@@ -67,24 +67,70 @@ fn conclusion(verdicts: &[&Verdict], single: &str) -> (Vec<String>, String) {
     ahead.sort();
     ahead.dedup();
     let (choice, verdict) = if ahead.is_empty() {
-        (vec![single.to_owned()], format!("At this load nobody writes better than {single}."))
+        (vec![single.to_owned()], format!("At this load nobody was shown to write better than {single}."))
     } else {
         let verb = if ahead.len() == 1 { "writes" } else { "write" };
         let text = format!("{} {verb} better than {single}.", format::list(&ahead));
         (ahead, text)
     };
-    let sentences = [
-        verdict,
-        part(&format!("{single} is beaten in"), verdicts, |v| v.worse.as_deref() == Some(single)),
-        part(&format!("{single} is ahead of others in"), verdicts, |v| v.better.as_deref() == Some(single)),
-    ];
-    (choice, sentences.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" "))
+    let mut sentences = vec![verdict];
+    sentences.extend(parts(&format!("{single} is behind"), verdicts, |v| {
+        v.better.as_deref().filter(|_| v.worse.as_deref() == Some(single))
+    }));
+    sentences.extend(parts(&format!("{single} is ahead of"), verdicts, |v| {
+        v.worse.as_deref().filter(|_| v.better.as_deref() == Some(single))
+    }));
+    (choice, sentences.join(" "))
 }
 
-/// The metrics picked, those of one endpoint together: `grab (p50), room orders (p50, p99)`.
-fn part(what: &str, verdicts: &[&Verdict], pick: impl Fn(&Verdict) -> bool) -> String {
+/// The sentence on the contestants with one shard that none with more was shown to write better than, to stand beside a choice among
+/// the others; nothing where there is none.
+pub(super) fn beside_choice(report: &Report) -> Option<String> {
+    let unbeaten = |single: &&Contestant| {
+        advice(report, single).is_some_and(|advice| advice.choice == [single.name.as_str()])
+    };
+    let unbeaten: Vec<&str> =
+        report.contestants.iter().filter(unbeaten).map(|single| single.name.as_str()).collect();
+    (!unbeaten.is_empty()).then(|| {
+        let names = unbeaten.join(" or ");
+        format!(
+            "That is of those with more shards: at this load none was shown to write better than {names}."
+        )
+    })
+}
+
+/// The contestants whose difference from the single one a verdict names, each with the metrics: those of the same metrics in one
+/// sentence, `update is ahead of hash and range-time in room orders (p50).`
+fn parts<'v>(
+    what: &str,
+    verdicts: &[&'v Verdict],
+    other: impl Fn(&'v Verdict) -> Option<&'v str>,
+) -> Vec<String> {
+    let mut others: Vec<(&str, Vec<&Metric>)> = Vec::new();
+    for verdict in verdicts {
+        let Some(name) = other(verdict) else { continue };
+        match others.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, metrics)) => metrics.push(&verdict.metric),
+            None => others.push((name, vec![&verdict.metric])),
+        }
+    }
+    let mut told: Vec<(Vec<String>, String)> = Vec::new();
+    for (name, metrics) in others {
+        let metrics = listed(&metrics);
+        match told.iter_mut().find(|(_, known)| *known == metrics) {
+            Some((names, _)) => names.push(name.to_owned()),
+            None => told.push((vec![name.to_owned()], metrics)),
+        }
+    }
+    told.into_iter()
+        .map(|(names, metrics)| format!("{what} {} in {metrics}.", format::list(&names)))
+        .collect()
+}
+
+/// Metrics, those of one endpoint together: `grab (p50), room orders (p50, p99)`.
+fn listed(metrics: &[&Metric]) -> String {
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
-    for metric in verdicts.iter().filter(|v| pick(v)).map(|v| &v.metric) {
+    for metric in metrics {
         let (name, quantile) = match metric {
             Metric::Latency { endpoint, quantile } => {
                 (endpoints::name(endpoint).to_owned(), quantile.label())
@@ -92,7 +138,6 @@ fn part(what: &str, verdicts: &[&Verdict], pick: impl Fn(&Verdict) -> bool) -> S
             other => (other.label(), ""),
         };
         match groups.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, quantiles)) if quantiles.contains(&quantile) => {}
             Some((_, quantiles)) => quantiles.push(quantile),
             None => groups.push((name, vec![quantile])),
         }
@@ -104,5 +149,5 @@ fn part(what: &str, verdicts: &[&Verdict], pick: impl Fn(&Verdict) -> bool) -> S
             quantiles => format!("{name} ({})", quantiles.join(", ")),
         })
         .collect();
-    if shown.is_empty() { String::new() } else { format!("{what} {}.", format::list(&shown)) }
+    format::list(&shown)
 }

@@ -7,14 +7,14 @@ use coupon_measure::stats::MIN_ROUNDS;
 
 use super::text::Page;
 use crate::model::{Call, Metric, Report, Verdict};
-use crate::summarise::{candidates, inverse};
+use crate::summarise::inverse;
 
 /// One line for each contestant that is ahead of another by a metric, then the metrics without a difference.
 ///
-/// Fan-out is counted, not timed, and stands in the contestants' tables; cures and the baseline have sections of
-/// their own.
+/// Fan-out is counted, not timed, and stands in the contestants' tables; cures have a section of their own.
 pub(super) fn print(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
-    let names: Vec<&str> = candidates(report).iter().map(|contestant| contestant.name.as_str()).collect();
+    let plain = report.contestants.iter().filter(|contestant| report.is_plain(contestant));
+    let names: Vec<&str> = plain.map(|contestant| contestant.name.as_str()).collect();
     let among = |name: &str| names.contains(&name);
     let verdicts: Vec<&Verdict> =
         report.verdicts.iter().filter(|v| !v.metric.is_fan_out() && among(&v.a) && among(&v.b)).collect();

@@ -314,6 +314,38 @@ fn where_times_do_not_tell_one_from_those_that_lead_what_it_visits_may_and_the_m
     every_mark_is_a_verdict(&report);
 }
 
+/// Two with four shards each, and one database; the last is as fast as the first.
+fn with_one_database() -> Report {
+    let mut report = report(
+        "grab",
+        &[
+            ("hash", &[2.0, 2.1, 2.0, 1.9, 2.2]),
+            ("range", &[4.0, 4.2, 3.9, 4.1, 4.3]),
+            ("update", &[2.0, 2.1, 2.0, 1.9, 2.2]),
+        ],
+    );
+    for (contestant, shards) in report.contestants.iter_mut().zip([4, 4, 1]) {
+        contestant.shards = shards;
+        contestant.baseline = (shards == 1).then(|| "one database".to_owned());
+    }
+    summed(report)
+}
+
+#[test]
+fn a_baseline_stands_among_the_verdicts_beside_the_choice_and_names_whom_it_is_ahead_of() {
+    let report = with_one_database();
+    assert_eq!(report.answer.choice, ["hash"]);
+    let verdict = &report.answer.verdict;
+    assert!(verdict.contains("none was shown to write better than update"), "{verdict}");
+    let advice = report.advice.iter().find(|advice| advice.heading.contains("beside update")).unwrap();
+    assert!(advice.text.contains("update is ahead of range in grab (p50, p99)"), "{}", advice.text);
+    let mut out = Vec::new();
+    terminal::print(&report, &mut out, terminal::Screen::new(80, false)).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let verdicts = text.split("VERDICTS").nth(1).unwrap().split("WHICH").next().unwrap();
+    assert!(verdicts.contains("update (2.00 ms) is ahead of range by"), "{verdicts}");
+}
+
 #[test]
 fn every_mark_of_a_recorded_comparison_is_a_verdict() {
     let report = crate::recorded::recorded();

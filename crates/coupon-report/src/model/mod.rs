@@ -28,6 +28,7 @@ pub use answer::{Answer, KeyFigure, Requirement};
 pub use audit::{AuditResult, AuditTotals, MAX_EXAMPLES, Violation};
 pub use growth::{Asked, GrowthPart, GrowthRound, Part};
 pub use heat::{Heat, HeatMap, HeatRange, HotKey};
+pub(crate) use metric::NONE_SENT;
 pub use metric::{GRAB_OUTCOMES, LEAST_MS, Metric, Quantile, UnknownMetric};
 pub use need::{Doubt, DoubtKind, Grounds, Need, NeedResult, Place, Placed, PositionEffect, Shape};
 pub use outlook::{Outlook, OutlookCase};

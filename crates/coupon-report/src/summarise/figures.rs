@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use coupon_core::ShardingStats;
 use coupon_measure::stats::estimate;
 
-use crate::model::{Contestant, Figure, Metric, Round, ShardRound, Summary};
+use crate::model::{Contestant, Figure, Metric, NONE_SENT, Round, ShardRound, Summary};
 use crate::{Report, endpoints};
 
 /// Fills a round's shares, effective shards and skew from the work of its shards.
@@ -93,7 +93,10 @@ fn summary(contestant: &Contestant, metric: Metric) -> Summary {
     let figures: Vec<Figure> = contestant.rounds.iter().map(|round| metric.read(round)).collect();
     let values: Vec<f64> = figures.iter().filter_map(Figure::value).collect();
     let missing = figures.len() - values.len();
-    let why = figures.iter().find_map(Figure::reason).unwrap_or("no round was run");
+    // Of an endpoint that only some rounds asked, those say why there is no figure.
+    let reasons = || figures.iter().filter_map(Figure::reason);
+    let why = reasons().find(|why| *why != NONE_SENT).or_else(|| reasons().next());
+    let why = why.unwrap_or("no round was run");
     let reason = match (missing, values.is_empty()) {
         (0, false) => None,
         (_, true) => Some(why.to_owned()),
@@ -130,6 +133,22 @@ mod tests {
         fill_spread(&mut round);
         assert_eq!(round.effective_shards.reason(), Some("shard 1: no cgroup"));
         assert_eq!(round.shards[0].share.value(), None);
+    }
+
+    #[test]
+    fn an_endpoint_that_some_rounds_asked_lacks_a_figure_for_their_reason() {
+        use crate::model::{EndpointRound, LatencyMs, Quantile, Reading};
+        let asked = EndpointRound {
+            timed: 9,
+            latency: Reading::Known(LatencyMs { p50: 1.0, p90: 2.0, p99: 3.0, p999: 4.0, max: 5.0 }),
+            ..EndpointRound::default()
+        };
+        let mut rounds = vec![Round::default(); 3];
+        rounds[1].endpoints.insert("recent".to_owned(), asked);
+        let contestant = Contestant { rounds, ..Contestant::default() };
+        let reason = |quantile| summary(&contestant, Metric::latency("recent", quantile)).reason.unwrap();
+        assert_eq!(reason(Quantile::P99), "a p99 takes 100 requests a round");
+        assert_eq!(reason(Quantile::P50), "2 of 3 rounds left out: none was sent");
     }
 
     #[test]

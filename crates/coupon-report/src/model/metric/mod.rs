@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use quantile::Quantile;
+pub(crate) use read::NONE_SENT;
 use register::Use;
 
 use crate::endpoints;

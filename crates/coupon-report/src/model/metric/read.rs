@@ -7,12 +7,15 @@ use super::register::Rounds;
 use crate::endpoints;
 use crate::model::{EndpointRound, Figure, LatencyMs, Reading, Round};
 
+/// The reason of a round that sent no request of the kind.
+pub(crate) const NONE_SENT: &str = "none was sent";
+
 impl Metric {
     /// The round's figure.
     #[must_use]
     pub fn read(&self, round: &Round) -> Figure {
         let asked = |name: &str, read: &dyn Fn(&EndpointRound) -> Figure| {
-            round.endpoints.get(name).map_or_else(|| Figure::unknown("none was sent"), read)
+            round.endpoints.get(name).map_or_else(|| Figure::unknown(NONE_SENT), read)
         };
         match self {
             Self::Granted | Self::Stored if round.grabs.sold_out > 0 => {
@@ -32,12 +35,12 @@ impl Metric {
             Self::Lag => lag(round),
             Self::Latency { endpoint, quantile } => match latency(round, endpoint) {
                 Some((requests, latency)) => quantile.of(requests, latency),
-                None => Figure::unknown("none was sent"),
+                None => Figure::unknown(NONE_SENT),
             },
             Self::Slowest { endpoint } => match latency(round, endpoint) {
                 Some((_, Reading::Known(latency))) => Figure::of(latency.max),
                 Some((_, Reading::Unknown(reason))) => Figure::unknown(reason),
-                None => Figure::unknown("none was sent"),
+                None => Figure::unknown(NONE_SENT),
             },
             Self::Answered { endpoint } => asked(endpoint, &|found| match round.seconds {
                 seconds if seconds > 0.0 => Figure::of(found.ok as f64 / seconds),
@@ -45,10 +48,10 @@ impl Metric {
             }),
             Self::Shards { endpoint } => asked(endpoint, &|found| found.shards_visited.clone()),
             Self::Tables { endpoint } => asked(endpoint, &|found| found.tables_visited.clone()),
-            Self::ScenarioLatency { scenario, quantile } => round.scenarios.get(scenario).map_or_else(
-                || Figure::unknown("none was sent"),
-                |found| quantile.of(found.timed, &found.latency),
-            ),
+            Self::ScenarioLatency { scenario, quantile } => round
+                .scenarios
+                .get(scenario)
+                .map_or_else(|| Figure::unknown(NONE_SENT), |found| quantile.of(found.timed, &found.latency)),
         }
     }
 

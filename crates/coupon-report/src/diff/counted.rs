@@ -52,8 +52,13 @@ fn agreed_by_all(changes: &[Change]) -> Change {
 fn of_two(metric: &Metric, before: &Contestant, after: &Contestant, least: f64) -> Row {
     let pairs = pairs(metric, before, after);
     let judgement = judge_by(&ratios(pairs.iter().copied()), least);
-    let (change, reason) = between_rounds(&pairs, metric.more_is_better())
-        .unwrap_or_else(|| change(&judgement, metric.more_is_better(), least));
+    // Chance has no part in a count: what is equal in every round that both have is the same, however few those are.
+    let equal = !pairs.is_empty() && pairs.iter().all(|(after, before)| after == before);
+    let (change, reason) = match between_rounds(&pairs, metric.more_is_better()) {
+        Some(found) => found,
+        None if equal => (Change::Same, None),
+        None => change(&judgement, metric.more_is_better(), least),
+    };
     Row {
         contestant: before.name.clone(),
         metric: metric.to_string(),

@@ -7,6 +7,8 @@ use coupon_measure::Table;
 
 /// The widest line, in characters: longer ones are hard to read, whatever the terminal has room for.
 const WIDEST: usize = 100;
+/// The width of an output that nobody said the width of, such as a file or a pipe.
+const USUAL: usize = 80;
 /// The narrowest that text is made for.
 const NARROWEST: usize = 40;
 
@@ -28,7 +30,7 @@ impl Screen {
     /// can show them and who did not ask for none (<https://no-color.org>).
     pub fn of(out: &(impl io::IsTerminal + std::os::fd::AsFd)) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let columns = coupon_cli::screen::columns(out).unwrap_or(WIDEST);
+        let columns = coupon_cli::screen::columns(out).unwrap_or(USUAL);
         Self::new(columns, coupon_cli::screen::obeys(out) && !set("NO_COLOR"))
     }
 }

@@ -46,7 +46,7 @@ use anyhow::{Context, Result, ensure};
 pub use acks::{Ack, ClientAnswer, write_acks};
 pub use claims::{Claim, Claims};
 pub use findings::{AuditReport, Finding, Kind, SHOWN, Unapplied};
-pub use reads::{Asked, Read, fetch};
+pub use reads::{Asked, Read, Sample, fetch};
 #[cfg(feature = "servers")]
 pub use servers::{Addresses, Differences, Servers};
 use source::{Gate, Place, Snapshot};
@@ -140,8 +140,8 @@ impl Data {
     ///
     /// # Errors
     /// When the data cannot be read.
-    pub fn sample(&self, claims: &Claims) -> Result<Vec<Asked>> {
-        self.read(|snapshot, _| Ok(reads::sample(&snapshot.catalogue, claims)))
+    pub fn sample(&self, claims: &Claims) -> Result<Sample> {
+        self.read(|snapshot, _| Ok(reads::sample(&snapshot, claims)))
     }
 
     /// Reads it as it is at one moment.

@@ -75,9 +75,9 @@ pub fn audit(data: &Data, target: &Target, scope: &Scope<'_>) -> Result<AuditRep
 
 /// Asks a service for a sample of everything that its read endpoints answer.
 fn reads(data: &Data, target: &Target, claims: Option<&Claims>) -> Result<Vec<Read>> {
-    let asked = match claims {
+    let sample = match claims {
         Some(claims) => data.sample(claims)?,
         None => data.sample(&Claims::default())?,
     };
-    fetch(&asked, |path| ask(target, "GET", path, &[], READ))
+    fetch(&sample, |path| ask(target, "GET", path, &[], READ))
 }

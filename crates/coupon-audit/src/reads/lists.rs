@@ -71,10 +71,10 @@ impl<'a> Lists<'a> {
         }
     }
 
-    /// Adds to the report the answers that differ from what is stored; rows may be moved, or may have been.
+    /// Adds to the report the answers that differ from what is stored; rows have moved so far.
     pub(crate) fn check(self, movement: Option<&Movement>, report: &mut AuditReport) {
         for mut answer in self.answers {
-            if movement.is_some_and(|movement| movement.began >= since(answer.read)) {
+            if movement != answer.read.movement.as_ref() {
                 answer.forgets_shards(report);
             }
             let path = answer.read.asked.path();

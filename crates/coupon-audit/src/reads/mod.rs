@@ -10,8 +10,9 @@ use coupon_core::{Money, Timestamp};
 use serde::Deserialize;
 
 use super::claims::Claims;
+use super::history::Movement;
 use super::life::{self, Life};
-use super::source::{Catalogue, Grab, Spent, Stored, Sums, UNTOLD};
+use super::source::{Catalogue, Grab, Snapshot, Spent, Stored, Sums, UNTOLD};
 pub(crate) use lists::Lists;
 
 /// Numbers of users and rooms in a sample.
@@ -43,12 +44,29 @@ pub enum Asked {
     Global,
 }
 
+/// Questions, and how far rows had moved when they were drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    asked: Vec<Asked>,
+    movement: Option<Movement>,
+}
+
+impl Sample {
+    /// The questions.
+    #[must_use]
+    pub fn asked(&self) -> &[Asked] {
+        &self.asked
+    }
+}
+
 /// A question, and what came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Read {
     asked: Asked,
     /// The time of the question.
     at: Timestamp,
+    /// How far rows had moved before it.
+    movement: Option<Movement>,
     contents: Contents,
 }
 
@@ -83,7 +101,11 @@ impl Asked {
 
 /// The questions of a sample that asks some of everything: users who were granted something and their rooms, windows
 /// of time, sums.
-pub(crate) fn sample(catalogue: &Catalogue, claims: &Claims) -> Vec<Asked> {
+pub(crate) fn sample(snapshot: &Snapshot, claims: &Claims) -> Sample {
+    Sample { asked: questions(&snapshot.catalogue, claims), movement: snapshot.movement }
+}
+
+fn questions(catalogue: &Catalogue, claims: &Claims) -> Vec<Asked> {
     let step = claims.granted.len().div_ceil(USERS).max(1);
     let chosen = || claims.granted.iter().step_by(step);
     let room_of = |coupon: u64| Some(catalogue.get(&i64::try_from(coupon).ok()?)?.room);
@@ -106,12 +128,12 @@ pub(crate) fn sample(catalogue: &Catalogue, claims: &Claims) -> Vec<Asked> {
 ///
 /// # Errors
 /// When `get` fails.
-pub fn fetch(asked: &[Asked], mut get: impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> Result<Vec<Read>> {
+pub fn fetch(sample: &Sample, mut get: impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> Result<Vec<Read>> {
     let one = |asked: &Asked| {
         let at = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
-        Ok(Read { asked: *asked, at, contents: fetch_one(*asked, &mut get)? })
+        Ok(Read { asked: *asked, at, movement: sample.movement, contents: fetch_one(*asked, &mut get)? })
     };
-    asked.iter().map(one).collect()
+    sample.asked.iter().map(one).collect()
 }
 
 fn fetch_one(asked: Asked, get: &mut impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> Result<Contents> {

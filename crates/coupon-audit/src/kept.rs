@@ -55,9 +55,9 @@ pub(super) fn check(snapshot: &Snapshot, sold: &Sold, scope: &Scope<'_>, report:
         report.add(Kind::Miscounted, 1, || text);
     }
     if !scope.drained {
-        let why =
-            "the terms of the database's stock were not held against main's: the service was not drained";
-        report.skip(Kind::Miscounted, why);
+        let why = scope.why_not_still();
+        let what = "the terms of the database's stock were not held against main's";
+        report.skip(Kind::Miscounted, format!("{what}: {why}"));
         return;
     }
     let now = now().millis();

@@ -21,6 +21,7 @@ mod ids;
 mod kept;
 mod ledger;
 mod life;
+mod moment;
 mod placement;
 mod reads;
 mod recorded;
@@ -46,6 +47,7 @@ use anyhow::{Context, Result, ensure};
 pub use acks::{Ack, ClientAnswer, write_acks};
 pub use claims::{Claim, Claims};
 pub use findings::{AuditReport, Finding, Kind, SHOWN, Unapplied};
+pub use moment::Moment;
 pub use reads::{Asked, Read, Sample, fetch};
 #[cfg(feature = "servers")]
 pub use servers::{Addresses, Differences, Servers};
@@ -92,6 +94,19 @@ pub struct Scope<'a> {
     /// True if the main database has applied everything handed over: then nothing may be left to apply, and the gate
     /// may hold nothing that is not stored.
     pub drained: bool,
+    /// The data at a moment before everything was drained, where clients go on meanwhile whose answers are not all known. What it
+    /// had is applied since, and what came later may be on its way; nothing is called invented.
+    pub beside: Option<&'a Moment>,
+}
+
+impl Scope<'_> {
+    /// The reason why nothing is judged that holds only where all is still, and the way out.
+    fn why_not_still(&self) -> &'static str {
+        match self.beside {
+            Some(_) => "clients changed the data meanwhile: end the load, and audit again",
+            None => "the service was not drained",
+        }
+    }
 }
 
 impl Data {
@@ -133,6 +148,14 @@ impl Data {
             };
             Ok(Start { gate: terms, ..stock::remember(&mut snapshot)? })
         })
+    }
+
+    /// Takes note of the data as it is now, to tell whether anything has changed since.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub fn moment(&self) -> Result<Moment> {
+        self.read(|mut snapshot, _| Moment::of(&mut snapshot))
     }
 
     /// The questions to ask the service's read endpoints, so that some of everything is asked: users who were granted

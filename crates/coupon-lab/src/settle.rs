@@ -12,6 +12,9 @@ use super::wait::POLL;
 /// The limit of one answer of a read endpoint: a scatter over much data takes its time.
 const READ: Duration = Duration::from_secs(30);
 
+/// Attempts at an audit that no client comes between.
+const ATTEMPTS: u32 = 3;
+
 /// The limit of a wait for a service that cannot say yet that everything is stored.
 #[derive(Debug, Clone, Copy)]
 pub enum Patience {
@@ -64,11 +67,33 @@ pub fn settle(data: &Data, target: &dyn Fn() -> Result<Target>, patience: Patien
     Ok(())
 }
 
-/// Holds the data of a service that has settled, and a sample of its answers, against clients' answers.
+/// Holds the data of a service that has settled, and a sample of its answers, against clients' answers. Where clients go on
+/// meanwhile, only what holds beside them is judged.
 ///
 /// # Errors
-/// When the data cannot be read, or the service does not answer. A violation is no error.
+/// When the data cannot be read, or the service does not answer or drain. A violation is no error.
 pub fn audit(data: &Data, target: &Target, scope: &Scope<'_>) -> Result<AuditReport> {
+    let report = of_still(data, target, scope)?;
+    if report.violations() == 0 {
+        return Ok(report);
+    }
+    // What was found may have come between the questions and the audit: it stands if nothing changes around the two.
+    let drain = || drain(Some(data), &|| Ok(target.clone()), Patience::WhileRowsAreStored);
+    for _ in 0..ATTEMPTS {
+        drain()?;
+        let before = data.moment()?;
+        let report = of_still(data, target, scope)?;
+        if report.violations() == 0 || data.moment()? == before {
+            return Ok(report);
+        }
+    }
+    let before = data.moment()?;
+    drain()?;
+    data.audit(&Scope { beside: Some(&before), ..*scope })
+}
+
+/// The same, of a service that nobody asks anything meanwhile.
+fn of_still(data: &Data, target: &Target, scope: &Scope<'_>) -> Result<AuditReport> {
     let reads = reads(data, target, scope.claims)?;
     data.audit(&Scope { reads: Some(&reads), drained: true, ..*scope })
 }

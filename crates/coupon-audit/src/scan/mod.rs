@@ -245,7 +245,8 @@ fn note_what_cannot_be_checked(
     report: &mut AuditReport,
 ) {
     if scope.reads.is_none() {
-        report.not_checked.insert(Kind::Misread, "no read endpoint was asked".to_owned());
+        let why = scope.beside.map_or("no read endpoint was asked", |_| scope.why_not_still());
+        report.not_checked.insert(Kind::Misread, why.to_owned());
     }
     match scope.claims {
         None => {
@@ -259,7 +260,9 @@ fn note_what_cannot_be_checked(
             report.acknowledged = ledger.map(|ledger| ledger.granted.len() as u64);
             report.refused = Some(claims.refused());
             report.unknown = Some(claims.unknown() as u64);
-            if since.is_none() {
+            if scope.beside.is_some() {
+                report.not_checked.insert(Kind::Invented, scope.why_not_still().to_owned());
+            } else if since.is_none() {
                 let why = "nothing was acknowledged and no start is given";
                 report.not_checked.insert(Kind::Invented, why.to_owned());
             }

@@ -60,13 +60,14 @@ impl Pass<'_> {
     fn before(&self, row: &Stored, seen: &mut Seen) -> Before {
         let Some(start) = self.scope.start else {
             let own = self.since.is_some_and(|since| row.grab.id > since);
-            return if own { Before::Absent } else { Before::Unknown };
+            // Beside other clients nothing is known to be the run's own.
+            return if own && self.scope.beside.is_none() { Before::Absent } else { Before::Unknown };
         };
         let at = start.position(row.grab.id);
         if let Some(found) = at.and_then(|at| seen.old.get_mut(at)) {
             *found = true;
         }
-        start.before(at, row)
+        if self.scope.beside.is_some() { Before::Unknown } else { start.before(at, row) }
     }
 
     /// The catalogue's entries for a coupon: now, at the start, and before each change by an operator.

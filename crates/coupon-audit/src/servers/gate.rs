@@ -128,7 +128,7 @@ impl source::Gate for HeldGate<'_> {
             return Ok(());
         }
         let why = match (scope.drained, servers.addresses.redis.is_empty()) {
-            (false, _) => Some("the service was not drained"),
+            (false, _) => Some(scope.why_not_still()),
             (_, true) => Some("setting `servers.redis` is missing"),
             _ => gate.closed(),
         };

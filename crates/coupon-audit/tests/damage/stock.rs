@@ -30,6 +30,47 @@ fn outbox_entries_not_yet_applied_are_a_violation_only_after_draining<S: Store>(
     assert_eq!(store.audit().violations(), 0);
 }
 
+fn beside_clients_what_comes_after_a_drain_is_on_its_way_and_what_was_there_before_is_not<S: Store>() {
+    let store = S::sound();
+    let shard = shard_of(TODAY);
+    let another = |user: u16| {
+        store.store(shard, TABLE_TODAY, id(TODAY, user), user.into(), 2);
+        store.hold(user.into(), 2, id(TODAY, user));
+        store.note(shard, 2);
+    };
+    let before = store.data().moment().unwrap();
+    another(5);
+    assert_ne!(store.data().moment().unwrap(), before);
+    let scope = store.scope(None);
+    let beside = |before: &_| {
+        let scope = Scope { beside: Some(before), reads: None, drained: false, ..scope };
+        store.data().audit(&scope).unwrap()
+    };
+    let report = beside(&before);
+    assert_eq!(report.violations(), 0, "{report}");
+    assert_eq!(report.unapplied.iter().map(|entry| entry.entries).sum::<u64>(), 1);
+    for kind in [Kind::Invented, Kind::Misread] {
+        assert!(report.not_checked[&kind].contains("end the load"), "{report}");
+    }
+    // One that was written before everything was drained must be applied.
+    let after = store.data().moment().unwrap();
+    another(6);
+    let (kind, count, text) = only(&beside(&after));
+    assert_eq!((kind, count), (Kind::Miscounted, 1));
+    assert!(text.contains("1 outbox entries (1 rows)"), "{text}");
+}
+
+fn whatever_happens_to_a_row_makes_another_moment<S: Store>() {
+    let store = S::sound();
+    let before = store.data().moment().unwrap();
+    assert_eq!(store.data().moment().unwrap(), before);
+    for change in ["hold_until = 5", "use_status = 1", "state = 2"] {
+        let earlier = store.data().moment().unwrap();
+        store.shard(shard_of(TODAY), &format!("UPDATE {TABLE_TODAY} SET {change} WHERE user_id = 2"));
+        assert_ne!(store.data().moment().unwrap(), earlier, "{change}");
+    }
+}
+
 fn each_breach_of_the_law_of_the_books_is_found<S: Store>() {
     let today = shard_of(TODAY);
     for (sql, said) in [
@@ -94,6 +135,8 @@ fn a_coupon_that_was_moved_is_no_fault_of_its_rows_and_another_room_is<S: Store>
 on_every_store! {
     stock_that_differs_from_the_rows_is_found,
     outbox_entries_not_yet_applied_are_a_violation_only_after_draining,
+    beside_clients_what_comes_after_a_drain_is_on_its_way_and_what_was_there_before_is_not,
+    whatever_happens_to_a_row_makes_another_moment,
     each_breach_of_the_law_of_the_books_is_found,
     the_log_is_only_ever_added_to,
     a_catalogue_that_was_edited_is_no_fault_of_older_rows,

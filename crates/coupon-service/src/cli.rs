@@ -110,6 +110,7 @@ impl Flags {
             file: self.config,
             environment: true,
             flags,
+            ..Sources::default()
         }
     }
 }

@@ -159,7 +159,7 @@ impl Family {
     /// # Errors
     /// When a flag is no setting of it, or any setting has an impossible value; the message names it.
     pub fn configured(&self, shards: NonZeroU16, sources: Sources) -> Result<Arc<dyn ShardingStrategy>> {
-        sources.flags.iter().try_for_each(|set| self.check(set))?;
+        sources.flags.iter().try_for_each(|set| self.check(sources.flag(), set))?;
         let chosen = self.choice.map(|(key, value)| format!("{} = {value:?}", self.key(key)));
         let sources = Sources { service_defaults: chosen.unwrap_or_default(), ..sources };
         let strategy = self.program.strategy(&sources, self.shards(shards))?;
@@ -171,18 +171,18 @@ impl Family {
     }
 
     /// Tries a flag alone, so that an error can name it.
-    fn check(&self, set: &str) -> Result<()> {
-        let (key, _) =
-            set.split_once('=').with_context(|| format!("--set {}: write it as key=value", shown(set)))?;
+    fn check(&self, flag: &str, set: &str) -> Result<()> {
+        let given = || format!("{flag} {}", shown(set));
+        let (key, _) = set.split_once('=').with_context(|| format!("{}: write it as key=value", given()))?;
         let section = self.program.section();
         let field = key.trim().strip_prefix(section).and_then(|rest| rest.strip_prefix('.'));
         ensure!(
             field.is_some(),
-            "--set {}: this strategy has no such setting; its settings begin with \"{section}.\"",
-            shown(set)
+            "{}: this strategy has no such setting; its settings begin with \"{section}.\"",
+            given()
         );
         let alone = Sources { flags: vec![set.to_owned()], ..Sources::default() };
-        self.program.check(&alone).with_context(|| format!("--set {}", shown(set)))
+        self.program.check(&alone).with_context(given)
     }
 
     /// The strategy that has this layout over so many shards, if it is one of this family.

@@ -43,7 +43,8 @@ impl Copying {
     {
         let from = self.source(named)?;
         let (settings, sources) = side("--to", &self.to, &self.to_sets)?;
-        let strategy = strategy(sources, &settings).context("--to")?;
+        // Here a setting of the strategy is given with the side's own flag.
+        let strategy = strategy(Sources { called: "--to-set", ..sources }, &settings).context("--to")?;
         let room_index = settings.room_index;
         let to = match settings.backend {
             BackendKind::Embedded => {
@@ -68,7 +69,13 @@ impl Copying {
                 let dir = folder(&settings).or_else(|| named.map(of_strategy));
                 Site::Folder(dir.context("--from: setting `embedded.data` is missing: which folder is it?")?)
             }
-            BackendKind::Servers => Site::Servers(Box::new(settings.servers)),
+            BackendKind::Servers => {
+                ensure!(
+                    named.is_some() || !settings.servers.namespace.is_empty(),
+                    "--from-strategy is missing: it says whose databases are meant; or give --from-set servers.namespace=NAME"
+                );
+                Site::Servers(Box::new(settings.servers))
+            }
         })
     }
 }
@@ -124,6 +131,31 @@ mod tests {
                 assert!(said.starts_with(flag) && said.contains(named) && !said.contains("s3cret"), "{said}");
             }
         }
+    }
+
+    #[test]
+    fn whose_databases_are_copied_is_asked_for_by_the_flag_that_says_it() {
+        let copying = |set: &str| Copying {
+            from: Vec::new(),
+            from_sets: vec!["backend=servers".to_owned(), set.to_owned()],
+            to: Vec::new(),
+            to_sets: Vec::new(),
+            rate: None,
+            anew: false,
+        };
+        let error = copying("shards=4").source(None).unwrap_err().to_string();
+        assert!(error.starts_with("--from-strategy is missing"), "{error}");
+        assert!(copying("shards=4").source(Some("hash")).is_ok());
+        assert!(copying("servers.namespace=shop").source(None).is_ok());
+    }
+
+    #[test]
+    fn a_setting_that_the_copys_strategy_lacks_is_told_with_its_flag() {
+        let (settings, sources) = side("--to", &[], &["shard=3".to_owned()]).unwrap();
+        let family = coupon_strategies::REGISTER.family("hash").unwrap();
+        let sources = Sources { called: "--to-set", ..sources };
+        let error = format!("{:#}", family.configured(settings.shards, sources).unwrap_err());
+        assert!(error.contains("--to-set shard=3: this strategy has no such setting"), "{error}");
     }
 
     #[test]

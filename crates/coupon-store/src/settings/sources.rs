@@ -53,6 +53,16 @@ pub struct Sources {
     pub environment: bool,
     /// Flags, as `key=value`: a list or quoted text as TOML writes them, or else the text as it is.
     pub flags: Vec<String>,
+    /// The name of such a flag, where it is not `--set`.
+    pub called: &'static str,
+}
+
+impl Sources {
+    /// The name of a flag.
+    #[must_use]
+    pub const fn flag(&self) -> &'static str {
+        if self.called.is_empty() { "--set" } else { self.called }
+    }
 }
 
 impl Sources {

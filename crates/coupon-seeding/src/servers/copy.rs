@@ -27,7 +27,9 @@ source!(Reader {
 pub(crate) fn of_servers(settings: &ServersSettings, strategy: Option<&str>) -> Result<Origin> {
     let mut reader = Reader::open(settings, namespace(settings, strategy)?)?;
     let (label, waits) = reader.at_rest()?;
-    Ok(Origin { source: Box::new(reader), dataset: label.dataset, layout: label.layout, waits })
+    // The label's is that of the first version.
+    let layout = reader.latest_layout()?.unwrap_or(label.layout);
+    Ok(Origin { source: Box::new(reader), dataset: label.dataset, layout, waits })
 }
 
 /// Databases on servers that become a copy of the data set with that id.

@@ -10,6 +10,7 @@ use tokio::runtime::{self, Runtime};
 
 use super::at_work::{RENEWED_WITHIN, processes_at_work};
 use super::cluster::{Cluster, Label, SetupLock};
+use super::layouts;
 use super::marks::Marks;
 use super::mysql::Database;
 use super::names::Namespace;
@@ -132,6 +133,16 @@ impl Reader {
             anyhow::Ok((main, shards))
         })?;
         Ok(Self { cluster, main, shards, resting, runtime })
+    }
+
+    /// The line of the latest version of the layout; none where main has no list of versions.
+    ///
+    /// # Errors
+    /// When main does not answer.
+    pub fn latest_layout(&mut self) -> anyhow::Result<Option<String>> {
+        let read = self.runtime.block_on(layouts::read(&mut self.main));
+        let versions = read.map_err(|error| self.cluster.main.error(&error))?;
+        Ok(versions.into_iter().last().map(|version| version.layout))
     }
 
     /// Main's label, and whatever of the data set is not at rest.

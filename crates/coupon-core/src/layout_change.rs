@@ -46,7 +46,10 @@ pub enum LayoutChangeError {
         shards: NonZeroU16,
     },
     /// A layout that would list too many ranges.
-    #[error("the layout would list {ranges} ranges of rooms, and may list {most}")]
+    #[error(
+        "the layout would list {ranges} ranges of rooms, and may list {most}: all up to the highest room that is named are listed, so \
+         name rooms that there are"
+    )]
     TooManyRanges {
         /// The ranges it would list.
         ranges: u64,

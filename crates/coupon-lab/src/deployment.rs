@@ -283,15 +283,18 @@ fn log_of(number: usize) -> String {
     if number == 1 { "service.log".to_owned() } else { format!("service-{number}.log") }
 }
 
+/// The way to say where servers are.
+const WHERE: &str = "say where they are with --config FILE, the file of settings that the service has";
+
 /// The data of a service that runs already, when it is the data that the service means.
 fn its_data(stats: &AdminStats, site: Option<&SharedServers>) -> Result<Data, String> {
     let data = match (&stats.data, &stats.namespace, site) {
         (Some(folder), ..) => Data::Folder(PathBuf::from(folder)),
         (None, Some(namespace), Some(site)) => {
-            site.data(namespace).map_err(|error| format!("its data is on servers: {error:#}"))?
+            site.data(namespace).map_err(|error| format!("its data is on servers: {error:#}; {WHERE}"))?
         }
         (None, Some(_), None) => {
-            return Err("its data is on servers: setting `servers.main` is missing".to_owned());
+            return Err(format!("its data is on servers: setting `servers.main` is missing; {WHERE}"));
         }
         (None, None, _) => return Err(format!("its data is no folder: the backend is {}", stats.backend)),
     };

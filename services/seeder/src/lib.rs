@@ -277,7 +277,7 @@ enum Command {
     /// No service may be using the data set. Services on it are to have the setting room_index = true from then on.
     RoomIndex {
         /// Strategy whose databases are meant, unless servers.namespace says so.
-        #[arg(long, value_parser = strategies())]
+        #[arg(long, global = true, value_parser = strategies())]
         strategy: Option<String>,
         #[command(subcommand)]
         command: RoomIndexCommand,
@@ -361,6 +361,17 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
         OneCli::command().debug_assert();
+    }
+
+    #[test]
+    fn whose_room_index_is_made_is_said_before_or_after_what_is_done() {
+        for arguments in
+            [["room-index", "--strategy", "hash", "build"], ["room-index", "build", "--strategy", "hash"]]
+        {
+            let cli = Cli::try_parse_from(std::iter::once("seeder").chain(arguments)).unwrap();
+            let Some(Command::RoomIndex { strategy, .. }) = cli.command else { panic!("{arguments:?}") };
+            assert_eq!(strategy.as_deref(), Some("hash"));
+        }
     }
 
     #[test]

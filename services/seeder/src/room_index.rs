@@ -25,7 +25,9 @@ impl RoomIndexCommand {
             }
             Self::Drop(storage) => {
                 drop_room_index(&site(storage)?, strategy)?;
-                say(&"there is no room index: services on this data set need room_index = false, the default")
+                say(
+                    &"the room index is taken away: services on this data set need room_index = false, the default",
+                )
             }
         }
     }

@@ -100,7 +100,8 @@ pub struct Moving {
 }
 
 impl Moving {
-    /// A movement that begins now, to the latest of so many versions that are open, in a data set of so many rows.
+    /// A movement that begins now, to the latest of so many versions that are open, in a data set of so many rows. Where it goes on
+    /// from the last one, which was stopped, the rows that have arrived are those of both.
     ///
     /// # Errors
     /// [`GrowthError::Refused`] where every row is in its place already, or the latest version is not yet in force.
@@ -110,6 +111,7 @@ impl Moving {
         now: Timestamp,
         rows: u64,
         (rate, operator): (NonZeroU32, &Operator),
+        last: Option<&Self>,
     ) -> Result<Self, GrowthError> {
         if open < 2 {
             let why = "there is nothing to move: every row is where the layout says";
@@ -124,7 +126,7 @@ impl Moving {
             began: now,
             operator: operator.as_str().to_owned(),
             runs: true,
-            moved: 0,
+            moved: last.filter(|last| last.to == to).map_or(0, |last| last.moved),
             rows,
             looked_at: 0,
             rate,
@@ -165,6 +167,9 @@ pub trait Growing: Send + Sync {
         operator: Operator,
     ) -> LocalFuture<'_, Result<Announced, GrowthError>>;
 
+    /// The reason why a version would be refused now, if there is one; nothing is announced.
+    fn refuses(&self, next: NextLayout) -> LocalFuture<'_, Result<Option<String>, GrowthError>>;
+
     /// Goes by the latest version that there is, since the gate refused grabs that were placed by an earlier one.
     /// A backend of one process is never behind.
     fn catch_up(&self) -> LocalFuture<'_, Result<(), Unavailable>> {
@@ -194,12 +199,18 @@ mod tests {
     fn what_is_in_the_way_of_a_movement_is_named() {
         let (now, ann) = (Timestamp::from_millis(1_795_348_800_000), Operator::new("Ann").unwrap());
         let begun = |open, from| {
-            Moving::begin(open, (2, from), now, 10, (NonZeroU32::MIN, &ann))
+            Moving::begin(open, (2, from), now, 10, (NonZeroU32::MIN, &ann), None)
                 .map_err(|error| error.to_string())
         };
         let moving = begun(2, now).unwrap();
         assert_eq!((moving.to, moving.began, moving.rows, moving.runs), (2, now, 10, true));
         assert_eq!(moving.operator, "Ann");
+        let goes_on = |last: &Moving| {
+            let by = (NonZeroU32::MIN, &ann);
+            Moving::begin(3, (2, now), now, 10, by, Some(last)).unwrap().moved
+        };
+        let stopped = Moving { moved: 7, runs: false, ..moving.clone() };
+        assert_eq!((goes_on(&stopped), goes_on(&Moving { to: 1, ..stopped })), (7, 0));
         assert!(begun(1, now).unwrap_err().contains("nothing to move"));
         assert!(begun(2, now.plus_millis(1)).unwrap_err().contains("wait until then"));
     }

@@ -219,7 +219,7 @@ fn the_layout_is_shown_with_its_versions_what_moves_and_what_is_archived() {
     says("moving-now", "under way");
     says("moving-now", "of 20 looked at");
     ask_as_ann(&service, "/admin/rebalance", r#"{"rows_per_s":1000000}"#);
-    says("moving-now", "not under way any more");
+    says("moving-now", "done");
     page.wait("document.querySelectorAll('#version-rows tr')[1].textContent.includes('closed')");
     ask_as_ann(&service, "/admin/archive", r#"{"before":"2026-01-01"}"#);
     says("archive-now", "Results of the days before 2026-01-01, archived by Ann");

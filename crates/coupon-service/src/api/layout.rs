@@ -25,6 +25,8 @@ pub struct LayoutVersionView {
     pub valid_from: String,
     /// Its layout, in one line.
     pub layout: String,
+    /// True once that time has come.
+    pub in_force: bool,
     /// True once earlier rows are being moved to where it says.
     pub receives: bool,
     /// True once no row is left where it said.
@@ -78,6 +80,8 @@ pub struct LayoutChanged {
     /// Processes that live and had not confirmed the version when they were no longer waited for: the gate refuses what they
     /// would put elsewhere.
     pub unconfirmed: Vec<String>,
+    /// Of a dry run: the reason why the change would be refused now; null if it would be made.
+    pub refused: Option<String>,
     /// Of a dry run: what the change would be worth.
     pub forecast: Option<LayoutForecast>,
     /// Time that it took, in milliseconds.
@@ -87,8 +91,12 @@ pub struct LayoutChanged {
 /// What a change of the layout is worth, by counts and samples of the rows that there are.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema, PartialEq)]
 pub struct LayoutForecast {
-    /// The rows that the next four figures are of: those of the last minutes, or of all times where there are none.
+    /// The rows that the next six figures are of: those of the last minutes, or of all times where there are none.
     pub counted: String,
+    /// The number of these rows that were looked at.
+    pub rows_counted: u64,
+    /// The fewest by which shares and effective shards say more than chance: a hundred for each shard after the change.
+    pub rows_needed: u64,
     /// Each shard's part of new rows as it is, 0 to 1.
     pub shares_before: Vec<f64>,
     /// Each shard's part of new rows after the change.
@@ -131,7 +139,9 @@ pub struct RebalanceView {
     pub operator: String,
     /// True while it goes on; false once all are moved, or it was stopped.
     pub runs: bool,
-    /// Rows that have arrived.
+    /// True once every row is where that version says.
+    pub done: bool,
+    /// Rows that have arrived, also before it was stopped and begun again.
     pub moved: u64,
     /// Rows that there were to look at when it began.
     pub rows: u64,

@@ -18,6 +18,9 @@ const DAYS: i64 = 32;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 /// The rows of a span that are looked at, at most.
 const LOOKED_AT: usize = 1_000;
+/// The fewest rows for each shard by which shares say more than chance: the hottest of eight evenly loaded shards has a fifth more
+/// than its part of so many by chance alone.
+const FEWEST_A_SHARD: u64 = 100;
 /// About what a row takes, with its entries of indexes.
 const ROW_BYTES: u64 = 150;
 
@@ -110,6 +113,8 @@ pub(super) fn of(
     let rows_to_move = whole(moved);
     LayoutForecast {
         counted: counted.to_owned(),
+        rows_counted: of.iter().map(|stratum| stratum.looked_at.len() as u64).sum(),
+        rows_needed: FEWEST_A_SHARD * u64::from(after.shard_count().get()),
         effective_shards_before: spread_before.effective_shards,
         effective_shards_after: spread_after.effective_shards,
         shares_before: spread_before.share,
@@ -200,6 +205,7 @@ mod tests {
         let strata = [stratum(30, &[1, 3, 5], true), stratum(90_000, &[2], false)];
         let forecast = forecast(&strata);
         assert_eq!(forecast.counted, "rows of the last 10 minutes");
+        assert_eq!((forecast.rows_counted, forecast.rows_needed), (3, 400));
         assert_eq!(forecast.shares_before, [0.0, 1.0]);
         assert_eq!(
             (forecast.effective_shards_before, forecast.effective_shards_after),

@@ -50,15 +50,15 @@ impl Wanted {
     }
 }
 
-/// The layout, with all versions that it ever had.
+/// The layout, with all versions that it ever had, at this time of main's.
 ///
 /// # Errors
 /// [`GrowthError`] when main does not answer.
-pub async fn show(backend: &Backend) -> Result<LayoutView, GrowthError> {
+pub async fn show(backend: &Backend, now: Timestamp) -> Result<LayoutView, GrowthError> {
     let versions = backend.growth.versions().await?;
     let moving = backend.growth.moving().await?;
     let shards = backend.layouts.now().latest().strategy.shard_count();
-    Ok(view(versions, moving.as_ref(), shards, backend.layouts.prepared()))
+    Ok(view(versions, moving.as_ref(), shards, backend.layouts.prepared(), now))
 }
 
 /// The layout that these are the versions of, the latest of which uses so many shards of those that there are.
@@ -68,12 +68,14 @@ pub fn view(
     moving: Option<&Moving>,
     shards: NonZeroU16,
     prepared: NonZeroU16,
+    now: Timestamp,
 ) -> LayoutView {
+    let rebalance = moving.map(|moving| rebalance_view(moving, &versions));
     LayoutView {
         shards: shards.get(),
         shards_prepared: prepared.get(),
-        versions: versions.into_iter().map(version).collect(),
-        rebalance: moving.map(rebalance_view),
+        versions: versions.into_iter().map(|record| version(record, now)).collect(),
+        rebalance,
     }
 }
 
@@ -140,6 +142,7 @@ pub async fn dry_run(
 ) -> Result<LayoutChanged, GrowthError> {
     let asked = Instant::now();
     let next = next(backend, wanted).await?;
+    let refused = backend.growth.refuses(next.clone()).await?;
     let forecast = forecast(backend, queries, &next, rows_per_s, now).await?;
     Ok(LayoutChanged {
         layout: next.strategy.layout(),
@@ -147,6 +150,7 @@ pub async fn dry_run(
         version: None,
         gate: false,
         unconfirmed: Vec::new(),
+        refused,
         forecast: Some(forecast),
         waited_ms: millis_since(asked),
     })
@@ -168,16 +172,23 @@ pub async fn announce(
     Ok(LayoutChanged {
         layout: announced.version.layout.clone(),
         what,
-        version: Some(version(announced.version)),
+        version: Some(at_its_announcement(announced.version)),
         gate: announced.gate,
         unconfirmed: announced.unconfirmed,
+        refused: None,
         forecast: None,
         waited_ms: millis_since(asked),
     })
 }
 
-fn version(record: VersionRecord) -> LayoutVersionView {
+fn at_its_announcement(record: VersionRecord) -> LayoutVersionView {
+    let announced = record.announced;
+    version(record, announced)
+}
+
+fn version(record: VersionRecord, now: Timestamp) -> LayoutVersionView {
     LayoutVersionView {
+        in_force: record.from <= now,
         version: record.number,
         valid_from: record.from.to_string(),
         layout: record.layout,
@@ -189,10 +200,22 @@ fn version(record: VersionRecord) -> LayoutVersionView {
     }
 }
 
-/// A movement of rows, as operators see it.
+/// The last movement of rows, as operators see it; none before the first.
+///
+/// # Errors
+/// [`GrowthError`] when main does not answer.
+pub async fn rebalance(backend: &Backend) -> Result<Option<RebalanceView>, GrowthError> {
+    let Some(moving) = backend.growth.moving().await? else { return Ok(None) };
+    let versions = backend.growth.versions().await?;
+    Ok(Some(rebalance_view(&moving, &versions)))
+}
+
+/// A movement of rows, as operators see it, of a layout with these versions.
 #[must_use]
-pub fn rebalance_view(moving: &Moving) -> RebalanceView {
+pub fn rebalance_view(moving: &Moving, versions: &[VersionRecord]) -> RebalanceView {
+    let mut before = versions.iter().filter(|version| version.number < moving.to);
     RebalanceView {
+        done: !moving.runs && !versions.is_empty() && before.all(|version| version.closed),
         to_version: moving.to,
         began_at: moving.began.to_string(),
         operator: moving.operator.clone(),

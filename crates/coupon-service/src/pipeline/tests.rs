@@ -266,6 +266,9 @@ impl Growing for Second {
     fn announce(&self, _: NextLayout, _: Operator) -> LocalFuture<'_, Result<Announced, GrowthError>> {
         unreachable!("nothing is announced")
     }
+    fn refuses(&self, _: NextLayout) -> LocalFuture<'_, Result<Option<String>, GrowthError>> {
+        unreachable!("nothing is announced")
+    }
     fn start_moving(&self, _: NonZeroU32, _: Operator) -> LocalFuture<'_, Result<Moving, GrowthError>> {
         unreachable!("nothing moves")
     }

@@ -61,6 +61,7 @@ fn a_layout_is_changed_while_it_serves_rows_are_moved_and_it_is_all_undone() {
     let three = request("POST", "/admin/layout", &format!("{JSON}X-Operator: Ann\r\n"), br#"{"shards":3}"#);
     let changed: LayoutChanged = api.send(&three).json();
     let version = changed.version.unwrap();
+    assert!(!version.in_force);
     assert_eq!((version.version, &*version.operator, changed.gate), (2, "Ann", true));
     // Rows of before are where they were, and new ones follow once the version is in force.
     assert_eq!(coupons(&api, 3), (1, vec![0, 3]));
@@ -84,7 +85,9 @@ fn a_layout_is_changed_while_it_serves_rows_are_moved_and_it_is_all_undone() {
     let ShardsStatus { effective_shards, skew, .. } = api.get("/admin/shards/status").json();
     let shards = effective_shards.unwrap() * skew.unwrap();
     assert!((shards - 3.0).abs() < 1e-9, "a shard that no version uses has no part in it: {shards}");
+    assert!(layout.versions.iter().all(|version| version.in_force));
     let moved = layout.rebalance.unwrap();
+    assert!(moved.done);
     assert_eq!((moved.trouble, moved.moved >= 22), (None, true), "of 30 users, 8 stay where they are");
     assert_eq!(coupons(&api, 35), (1, vec![2]));
     assert_eq!((coupons(&api, 30), coupons(&api, 29)), ((1, vec![0]), (1, vec![2])));
@@ -100,6 +103,9 @@ fn a_layout_over_more_shards_than_are_prepared_is_refused() {
     let api = Api::start();
     let problem = ask(&api, "POST", "/admin/layout", r#"{"shards":5}"#).problem(409);
     assert!(problem.detail.contains("4 are prepared"), "{}", problem.detail);
+    let refused = dry_run(&api, r#""shards":5"#).refused;
+    assert_eq!(refused.as_deref(), Some(&*problem.detail), "a dry run says so too");
+    assert_eq!(dry_run(&api, r#""shards":3"#).refused, None);
     let never: Rebalance = api.get("/admin/rebalance").json();
     assert!(never.rebalance.is_none());
 }
@@ -113,6 +119,7 @@ fn a_dry_run_says_what_a_change_would_be_worth_by_the_rows_that_there_are() {
     assert!(changed.version.is_none() && !changed.gate);
     let forecast = changed.forecast.unwrap();
     assert_eq!(forecast.counted, "rows of all times");
+    assert_eq!((forecast.rows_counted, forecast.rows_needed), (30, 800));
     assert_eq!((forecast.effective_shards_before, forecast.effective_shards_after), (Some(3.75), Some(7.5)));
     assert_eq!((forecast.shares_before.len(), forecast.shares_after.len()), (4, 8));
     assert_eq!((forecast.rows, forecast.rows_to_move, forecast.rows_to_other_shards), (30, 15, 15));

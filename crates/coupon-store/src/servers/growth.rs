@@ -41,6 +41,10 @@ impl Growing for ServersGrowth {
         self.there(Arc::clone(&self.background).announce_layout(next, operator))
     }
 
+    fn refuses(&self, next: NextLayout) -> LocalFuture<'_, Result<Option<String>, GrowthError>> {
+        self.there(Arc::clone(&self.background).refuses_layout(next))
+    }
+
     fn catch_up(&self) -> LocalFuture<'_, Result<(), Unavailable>> {
         self.there(Arc::clone(&self.background).catch_up())
     }

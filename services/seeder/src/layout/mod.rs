@@ -5,7 +5,7 @@ mod told;
 
 use std::num::{NonZeroU16, NonZeroU32};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
@@ -26,6 +26,8 @@ pub(super) use self::place::{OfLayout, unlocked};
 
 /// The interval between two lines of progress.
 const TOLD_EACH: Duration = Duration::from_secs(1);
+/// The longest wait for a version that was announced to be in force: on servers that takes ten seconds.
+const BEGINS: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LayoutCommand {
@@ -146,28 +148,58 @@ impl Rebalance {
     /// Begins, and tells how far it is until it ends. At a service it goes on when this command is ended.
     pub(super) fn run(self, of_layout: &OfLayout<'_>) -> Result<()> {
         if self.show {
-            return say(&Progress(self.at.look(of_layout)?.rebalance));
+            return say(&Progress::once(self.at.look(of_layout)?.rebalance));
         }
         let place = self.at.place(Some(&self.by.operator), of_layout, 0)?;
         if self.stop {
             place.stop_moving()?;
-            return say(&Progress(place.moving()?));
+            return say(&Progress::once(place.moving()?));
         }
-        let layout = place.show()?;
+        let layout = in_force(&place)?;
         if open_before_latest(&layout).is_empty() {
             return say(&AllInPlace(latest(&layout)));
         }
         place.start_moving(self.rate, self.by.operator)?;
+        let mut before: Option<(Instant, u64)> = None;
         loop {
             let moving = place.moving()?.context("nobody knows of the movement of rows that was begun")?;
             let (runs, trouble) = (moving.runs, moving.trouble.clone());
-            say(&Progress(Some(moving)))?;
+            let now = (Instant::now(), moving.moved);
+            let arrived_per_s = before.map(|(at, moved)| {
+                f64::from(u32::try_from(now.1.saturating_sub(moved)).unwrap_or(u32::MAX))
+                    / (now.0 - at).as_secs_f64()
+            });
+            before = Some(now);
+            say(&Progress { moving: Some(moving), arrived_per_s })?;
             match trouble {
                 Some(why) if !runs => bail!("rows are not moved any more: {why}"),
                 _ if !runs => return all_is_where_it_is_to_be(&place.show()?),
                 _ => sleep(TOLD_EACH),
             }
         }
+    }
+}
+
+/// The layout, once its latest version is in force: rows move from then on, and it is waited for.
+fn in_force(place: &Place) -> Result<LayoutView> {
+    let deadline = Instant::now() + BEGINS;
+    let mut told = false;
+    loop {
+        let layout = place.show()?;
+        let Some(latest) = layout.versions.last().filter(|latest| !latest.in_force) else {
+            return Ok(layout);
+        };
+        let (version, from) = (latest.version, &latest.valid_from);
+        ensure!(
+            Instant::now() < deadline,
+            "version {version} of the layout is in force from {from} on, and was waited for {} s: run `seeder rebalance` again then",
+            BEGINS.as_secs()
+        );
+        if !told {
+            say(&format!("version {version} of the layout is in force from {from} on: waiting until then"))?;
+            told = true;
+        }
+        sleep(TOLD_EACH / 4);
     }
 }
 
@@ -232,6 +264,7 @@ mod tests {
             version,
             valid_from: String::new(),
             layout: String::new(),
+            in_force: true,
             receives: true,
             closed: *closed,
             announced_at: String::new(),

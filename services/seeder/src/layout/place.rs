@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use coupon_core::ShardingStrategy;
 use coupon_core::catalogue_change::Operator;
+use coupon_core::{LayoutChange, ShardingStrategy};
 use coupon_loadgen::http::{Target, get_json, post_json};
 use coupon_service::api::{
     LayoutChangeRequest, LayoutChanged, LayoutView, Rebalance, RebalanceRequest, RebalanceView,
@@ -102,13 +102,15 @@ impl Place {
         let folder = unlocked(Folder::open_as_it_is(&data(storage)?).map_err(Into::into))?;
         let (versions, moving) = folder.recorded_layouts()?;
         let shards = of_layout(folder.layout())?.shard_count();
-        Ok(growth::view(versions, moving.as_ref(), shards, folder.shards()))
+        Ok(growth::view(versions, moving.as_ref(), shards, folder.shards(), Clock::system().now()))
     }
 
     pub(super) fn show(&self) -> Result<LayoutView> {
         match self {
             Self::Service(target) => get_json(target, "/admin/layout"),
-            Self::Folder(opened) => Ok(opened.runtime.block_on(growth::show(&opened.backend))?),
+            Self::Folder(opened) => {
+                Ok(opened.runtime.block_on(growth::show(&opened.backend, opened.clock.now()))?)
+            }
         }
     }
 
@@ -124,7 +126,11 @@ impl Place {
             }
             Self::Folder(opened) => {
                 let Opened { backend, queries, clock, runtime } = opened;
-                Ok(runtime.block_on(growth::dry_run(backend, queries, wanted, rate, clock.now()))?)
+                let looked = growth::dry_run(backend, queries, wanted, rate, clock.now());
+                let looked = runtime.block_on(looked)?;
+                // The change itself makes the shards that a folder lacks.
+                let made = matches!(wanted, Wanted::Change(LayoutChange::Shards(count)) if *count > backend.layouts.prepared());
+                Ok(LayoutChanged { refused: looked.refused.filter(|_| !made), ..looked })
             }
         }
     }
@@ -141,10 +147,7 @@ impl Place {
     pub(super) fn moving(&self) -> Result<Option<RebalanceView>> {
         match self {
             Self::Service(target) => Ok(get_json::<Rebalance>(target, "/admin/rebalance")?.rebalance),
-            Self::Folder(opened) => {
-                let moving = opened.runtime.block_on(opened.backend.growth.moving())?;
-                Ok(moving.as_ref().map(growth::rebalance_view))
-            }
+            Self::Folder(opened) => Ok(opened.runtime.block_on(growth::rebalance(&opened.backend))?),
         }
     }
 

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+use coupon_cli::screen::prose;
+
 use coupon_service::api::{LayoutChanged, LayoutForecast, LayoutVersionView, LayoutView, RebalanceView};
+
+/// The width of what is told, in a file or a pipe too: the line of a layout may be long.
+const COLUMNS: usize = 80;
 
 /// The versions of a layout.
 pub(super) struct Versions(pub(super) LayoutView);
@@ -11,11 +16,11 @@ impl fmt::Display for Versions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(LayoutView { shards, shards_prepared, versions, rebalance }) = self;
         for version in versions {
-            writeln!(f, "{}", Line(version))?;
+            writeln!(f, "{}", prose(&Line(version).to_string(), COLUMNS))?;
         }
         write!(f, "{shards} shards are used, {shards_prepared} are prepared")?;
         if let Some(moving) = rebalance {
-            write!(f, "\n{}", Moved(moving))?;
+            write!(f, "\n{}", Moved(moving, None))?;
         }
         Ok(())
     }
@@ -27,10 +32,11 @@ struct Line<'a>(&'a LayoutVersionView);
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let version = self.0;
-        let state = match (version.closed, version.receives) {
-            (true, _) => ", closed",
-            (false, true) => ", receives rows",
-            (false, false) => "",
+        let state = match (version.closed, version.in_force, version.receives) {
+            (true, ..) => ", closed",
+            (false, false, _) => ", not in force yet",
+            (false, true, true) => ", receives rows",
+            (false, true, false) => "",
         };
         let by = match &*version.operator {
             // Nobody made the first one.
@@ -50,10 +56,10 @@ pub(super) struct Change(pub(super) LayoutChanged);
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LayoutChanged { layout, what, version, gate, unconfirmed, forecast, .. } = &self.0;
+        let LayoutChanged { layout, what, version, gate, unconfirmed, refused, forecast, .. } = &self.0;
         match version {
             Some(version) => {
-                write!(f, "{}", Line(version))?;
+                write!(f, "{}", prose(&Line(version).to_string(), COLUMNS))?;
                 if !gate {
                     write!(f, "\nthe gate is shut, and opens with it")?;
                 }
@@ -61,10 +67,16 @@ impl fmt::Display for Change {
                     write!(f, "\nnot confirmed yet by {}", unconfirmed.join(", "))?;
                 }
             }
-            None => write!(f, "not done, only looked at: {what}\nlayout: {layout}")?,
+            None => {
+                let looked_at = format!("not done, only looked at: {what}\nlayout: {layout}");
+                write!(f, "{}", prose(&looked_at, COLUMNS))?;
+            }
+        }
+        if let Some(why) = refused {
+            write!(f, "\n{}", prose(&format!("it would be refused now: {why}"), COLUMNS))?;
         }
         match forecast {
-            Some(forecast) => write!(f, "\n{}", Worth(forecast)),
+            Some(forecast) => write!(f, "\n{}", prose(&Worth(forecast).to_string(), COLUMNS)),
             None => Ok(()),
         }
     }
@@ -81,15 +93,24 @@ impl fmt::Display for Worth<'_> {
         let shares = |shares: &[f64]| {
             shares.iter().map(|share| format!("{:.0}%", share * 100.0)).collect::<Vec<_>>().join(" ")
         };
-        writeln!(
-            f,
-            "effective shards, by {}: {} now ({}), {} then ({})",
-            worth.counted,
-            effective(worth.effective_shards_before),
-            shares(&worth.shares_before),
-            effective(worth.effective_shards_after),
-            shares(&worth.shares_after)
-        )?;
+        if worth.rows_counted < worth.rows_needed {
+            writeln!(
+                f,
+                "effective shards: not known, by {} {} (it takes {}, a hundred for each shard)",
+                worth.rows_counted, worth.counted, worth.rows_needed
+            )?;
+        } else {
+            writeln!(
+                f,
+                "effective shards, by {} {}: {} now ({}), {} then ({})",
+                worth.rows_counted,
+                worth.counted,
+                effective(worth.effective_shards_before),
+                shares(&worth.shares_before),
+                effective(worth.effective_shards_after),
+                shares(&worth.shares_after)
+            )?;
+        }
         write!(
             f,
             "a rebalance would move about {} of {} rows, {} of them to another shard: {:.1} MB, {:.0} s at {} rows a second",
@@ -108,13 +129,23 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// How far a movement of rows is, if there ever was one.
-pub(super) struct Progress(pub(super) Option<RebalanceView>);
+/// How far a movement of rows is, if there ever was one, and how many rows a second have arrived since it was last told.
+pub(super) struct Progress {
+    pub(super) moving: Option<RebalanceView>,
+    pub(super) arrived_per_s: Option<f64>,
+}
+
+impl Progress {
+    /// How far it is now, which is told once.
+    pub(super) const fn once(moving: Option<RebalanceView>) -> Self {
+        Self { moving, arrived_per_s: None }
+    }
+}
 
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(moving) => write!(f, "{}", Moved(moving)),
+        match &self.moving {
+            Some(moving) => write!(f, "{}", Moved(moving, self.arrived_per_s)),
             None => f.write_str("no rows were ever moved"),
         }
     }
@@ -130,20 +161,23 @@ impl fmt::Display for AllInPlace {
 }
 
 /// How far a movement of rows is.
-struct Moved<'a>(&'a RebalanceView);
+struct Moved<'a>(&'a RebalanceView, Option<f64>);
 
 impl fmt::Display for Moved<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let moving = self.0;
-        write!(
-            f,
-            "rows to version {}: {} moved, {} of {} looked at",
-            moving.to_version, moving.moved, moving.looked_at, moving.rows
-        )?;
+        write!(f, "rows to version {}: {} moved", moving.to_version, moving.moved)?;
+        if let Some(arrived) = self.1.filter(|_| moving.runs) {
+            write!(f, " ({arrived:.0} a second)")?;
+        }
+        if moving.done {
+            return write!(f, ", done: every row is where that says");
+        }
+        write!(f, ", {} of {} looked at", moving.looked_at, moving.rows)?;
         match (moving.runs, moving.seconds_left) {
-            (true, Some(left)) => write!(f, ", {:.0} a second, {left:.0} s left", moving.rows_per_s)?,
+            (true, Some(left)) => write!(f, " ({:.0} a second), {left:.0} s left", moving.rows_per_s)?,
             (true, None) => write!(f, ", waiting")?,
-            (false, _) => write!(f, ", ended")?,
+            (false, _) => write!(f, ", stopped")?,
         }
         match &moving.trouble {
             Some(why) => write!(f, ": {why}"),
@@ -160,6 +194,8 @@ mod tests {
     fn a_dry_run_says_what_it_is_worth_and_that_nothing_was_done() {
         let forecast = LayoutForecast {
             counted: "rows of the last 10 minutes".to_owned(),
+            rows_counted: 900,
+            rows_needed: 200,
             shares_before: vec![1.0, 0.0],
             shares_after: vec![0.5, 0.5],
             effective_shards_before: Some(1.0),
@@ -171,21 +207,50 @@ mod tests {
             rows_per_s: 100,
             seconds: 5.0,
         };
-        let changed = LayoutChanged {
+        let changed = |refused: Option<&str>, forecast: &LayoutForecast| LayoutChanged {
             layout: "a layout".to_owned(),
             what: "spread each range over 2 shards".to_owned(),
             version: None,
             gate: false,
             unconfirmed: Vec::new(),
-            forecast: Some(forecast),
+            refused: refused.map(str::to_owned),
+            forecast: Some(forecast.clone()),
             waited_ms: 1,
         };
+        let few =
+            Change(changed(Some("8 are needed"), &LayoutForecast { rows_counted: 5, ..forecast.clone() }));
+        let told = few.to_string();
+        assert!(told.contains("\nit would be refused now: 8 are needed\n"), "{told}");
+        assert!(told.contains("not known, by 5 rows of the last 10 minutes (it takes 200"), "{told}");
         assert_eq!(
-            Change(changed).to_string(),
+            Change(changed(None, &forecast)).to_string(),
             "not done, only looked at: spread each range over 2 shards\nlayout: a layout\n\
-             effective shards, by rows of the last 10 minutes: 1.00 now (100% 0%), 2.00 then (50% 50%)\n\
-             a rebalance would move about 500 of 1000 rows, 400 of them to another shard: 0.1 MB, 5 s at 100 rows a second"
+             effective shards, by 900 rows of the last 10 minutes: 1.00 now (100% 0%), 2.00\n  then (50% 50%)\n\
+             a rebalance would move about 500 of 1000 rows, 400 of them to another shard: 0.1\n  MB, 5 s at 100 rows a second"
         );
+    }
+
+    #[test]
+    fn a_long_layout_is_told_in_lines_that_fit() {
+        let ranges: Vec<String> = (1..200).map(|room| format!("{room}@0")).collect();
+        let version = LayoutVersionView {
+            version: 1,
+            valid_from: "2026-11-22T12:00:00.000Z".to_owned(),
+            layout: format!("range of room_id, starting at rooms {}", ranges.join(", ")),
+            in_force: false,
+            receives: false,
+            closed: false,
+            announced_at: String::new(),
+            operator: "Ann".to_owned(),
+            what: "more".to_owned(),
+        };
+        let layout = LayoutView { shards: 1, shards_prepared: 1, versions: vec![version], rebalance: None };
+        let told = Versions(layout).to_string();
+        assert!(
+            told.starts_with("version 1 from 2026-11-22T12:00:00.000Z, not in force yet: range"),
+            "{told}"
+        );
+        assert!(told.lines().all(|line| line.chars().count() <= COLUMNS), "{told}");
     }
 
     #[test]
@@ -195,6 +260,7 @@ mod tests {
             began_at: "2026-11-22T12:00:00.000Z".to_owned(),
             operator: "Ann".to_owned(),
             runs: true,
+            done: false,
             moved: 10,
             rows: 100,
             looked_at: 20,
@@ -203,9 +269,19 @@ mod tests {
             seconds_left: Some(10.0),
             trouble: None,
         };
-        let told = |moving: &RebalanceView| Progress(Some(moving.clone())).to_string();
-        assert_eq!(told(&moving), "rows to version 2: 10 moved, 20 of 100 looked at, 8 a second, 10 s left");
+        let told = |moving: &RebalanceView| {
+            Progress { moving: Some(moving.clone()), arrived_per_s: Some(3.0) }.to_string()
+        };
+        assert_eq!(
+            told(&moving),
+            "rows to version 2: 10 moved (3 a second), 20 of 100 looked at (8 a second), 10 s left"
+        );
         let parked = RebalanceView { runs: false, trouble: Some("a shard is down".to_owned()), ..moving };
-        assert_eq!(told(&parked), "rows to version 2: 10 moved, 20 of 100 looked at, ended: a shard is down");
+        assert_eq!(
+            told(&parked),
+            "rows to version 2: 10 moved, 20 of 100 looked at, stopped: a shard is down"
+        );
+        let done = RebalanceView { done: true, trouble: None, ..parked };
+        assert_eq!(told(&done), "rows to version 2: 10 moved, done: every row is where that says");
     }
 }

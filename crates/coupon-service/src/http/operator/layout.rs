@@ -3,7 +3,7 @@
 use std::num::{NonZeroU16, NonZeroU32};
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use coupon_core::{LayoutChange, RoomId};
+use coupon_core::{LayoutChange, RoomId, Timestamp};
 use coupon_store::GrowthError;
 use serde::Deserialize;
 
@@ -28,6 +28,10 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get_and_post("/admin/layout", layout, layout_change);
     routes.get_and_post("/admin/rebalance", rebalance, rebalance_start);
     routes.post("/admin/rebalance/stop", rebalance_stop);
+}
+
+fn mains_time(service: &Service) -> Timestamp {
+    service.backend.ids.mains_time(service.clock.now())
 }
 
 fn problem(error: GrowthError) -> Problem {
@@ -106,7 +110,7 @@ pub(in crate::http) async fn layout(
 ) -> Result<HttpResponse, Problem> {
     admit(&req, &service.settings.admin.token)?;
     Query::none(&req)?;
-    view::ok(&growth::show(&service.backend).await.map_err(problem)?)
+    view::ok(&growth::show(&service.backend, mains_time(&service)).await.map_err(problem)?)
 }
 
 /// Change the layout
@@ -130,8 +134,7 @@ pub(in crate::http) async fn layout_change(
     let asked: Asked = received(BODY_MAX, &req, payload, &service).await?;
     let (wanted, rate, backend) = (asked.wanted()?, rate(asked.rows_per_s)?, &service.backend);
     let changed = if asked.dry_run == Some(true) {
-        let now = service.backend.ids.mains_time(service.clock.now());
-        growth::dry_run(backend, &service.queries, &wanted, rate, now).await
+        growth::dry_run(backend, &service.queries, &wanted, rate, mains_time(&service)).await
     } else {
         growth::announce(backend, &wanted, operator(&req)?).await
     };
@@ -153,8 +156,7 @@ pub(in crate::http) async fn rebalance(
 ) -> Result<HttpResponse, Problem> {
     admit(&req, &service.settings.admin.token)?;
     Query::none(&req)?;
-    let moving = service.backend.growth.moving().await.map_err(problem)?;
-    view::ok(&Rebalance { rebalance: moving.as_ref().map(growth::rebalance_view) })
+    view::ok(&Rebalance { rebalance: growth::rebalance(&service.backend).await.map_err(problem)? })
 }
 
 /// Move earlier rows to where the latest version of the layout puts them
@@ -177,7 +179,7 @@ pub(in crate::http) async fn rebalance_start(
     let asked: Pace = received(BODY_MAX, &req, payload, &service).await?;
     let (rate, operator) = (rate(asked.rows_per_s)?, operator(&req)?);
     let moving = service.backend.growth.start_moving(rate, operator).await.map_err(problem)?;
-    view::ok(&growth::rebalance_view(&moving))
+    view::ok(&growth::rebalance_view(&moving, &[]))
 }
 
 /// [`RebalanceRequest`] as it comes in.
@@ -205,7 +207,9 @@ pub(in crate::http) async fn rebalance_stop(
     admit(&req, &service.settings.admin.token)?;
     Query::none(&req)?;
     let moving = service.backend.growth.stop_moving().await.map_err(problem)?;
-    view::ok(&Rebalance { rebalance: moving.as_ref().map(growth::rebalance_view) })
+    let versions = service.backend.growth.versions().await.map_err(problem)?;
+    let stopped = moving.as_ref().map(|moving| growth::rebalance_view(moving, &versions));
+    view::ok(&Rebalance { rebalance: stopped })
 }
 
 #[cfg(test)]

@@ -199,7 +199,7 @@ function showLayout({ shards, shards_prepared: prepared, versions, rebalance }, 
 
 function showMoving(moving) {
   const left = moving.seconds_left === null ? "waiting" : `${count.format(moving.rows_per_s)} looked at a second, ${count.format(moving.rows_per_s_most)} moved at most, ${count.format(moving.seconds_left)} s left`;
-  const state = moving.runs ? `under way: ${left}` : "not under way any more";
+  const state = moving.runs ? `under way: ${left}` : moving.done ? "done" : "stopped";
   write(by("moving-now"), `Rows to version ${moving.to_version}, begun by ${moving.operator} at ${second(moving.began_at)}, ${state}. ${count.format(moving.moved)} moved, ${count.format(moving.looked_at)} of ${count.format(moving.rows)} looked at.`);
   show("moving", moving.looked_at, moving.rows, moving.trouble);
 }

@@ -96,6 +96,14 @@ impl Growing for FileGrowth {
         self.finish("announce-layout", move |shared| shared.announce(next, &operator))
     }
 
+    fn refuses(&self, next: NextLayout) -> LocalFuture<'_, Grown<Option<String>>> {
+        self.finish("look-at-layout", move |shared| match shared.next_number(&next, shared.clock.now()) {
+            Ok(_) => Ok(None),
+            Err(GrowthError::Refused(why)) => Ok(Some(why)),
+            Err(error) => Err(error),
+        })
+    }
+
     fn start_moving(&self, rate: NonZeroU32, operator: Operator) -> LocalFuture<'_, Grown<Moving>> {
         self.finish("start-moving", move |shared| shared.start_moving(rate, operator))
     }
@@ -254,7 +262,8 @@ impl Shared {
             return Ok(movement.now());
         }
         let (open, latest) = (versions.versions().len(), (latest.number, latest.from));
-        let begun = Moving::begin(open, latest, now, self.rows(), (rate, &operator))?;
+        let last = self.read_main(layouts::moving)?;
+        let begun = Moving::begin(open, latest, now, self.rows(), (rate, &operator), last.as_ref())?;
         drop(versions);
         let before = self.to_main.layout_blocking(LayoutStep::Receive(begun.clone(), operator))?;
         Ok(self.start_mover(begun, before).map_err(|error| Unavailable::new("this process", error))?)

@@ -53,13 +53,7 @@ impl Background {
         next: NextLayout,
         operator: Operator,
     ) -> Result<Announced, GrowthError> {
-        let line = next.strategy.layout();
-        // Looked at, and not kept: readers by an earlier list are waited for.
-        let unknown = self.layouts.look(|known| {
-            let is_known = of_layout(known, &line).is_some();
-            (!is_known).then(|| format!("\"{line}\" is no layout that {} reads back", known.name()))
-        });
-        if let Some(why) = unknown {
+        if let Some(why) = self.unreadable(&next) {
             return Err(GrowthError::Refused(why));
         }
         self.make_tables_of(&*next.strategy).await?;
@@ -78,6 +72,29 @@ impl Background {
             "a version of the layout is announced"
         );
         Ok(Announced { version, unconfirmed, gate })
+    }
+
+    /// The reason why a version would be refused now, if there is one.
+    pub(in crate::servers) async fn refuses_layout(
+        self: Arc<Self>,
+        next: NextLayout,
+    ) -> Result<Option<String>, GrowthError> {
+        if let Some(why) = self.unreadable(&next) {
+            return Ok(Some(why));
+        }
+        let shards = next.strategy.shard_count();
+        let changing = self.main.change_layout(shards).await.map_err(Unavailable::from)?;
+        Ok(in_the_way(changing.state(), &next, self.layouts.prepared()))
+    }
+
+    /// The reason for which nobody could read a layout back, if there is one.
+    fn unreadable(&self, next: &NextLayout) -> Option<String> {
+        let line = next.strategy.layout();
+        // Looked at, and not kept: readers by an earlier list are waited for.
+        self.layouts.look(|known| {
+            let is_known = of_layout(known, &line).is_some();
+            (!is_known).then(|| format!("\"{line}\" is no layout that {} reads back", known.name()))
+        })
     }
 
     async fn write_next(
@@ -293,7 +310,7 @@ mod tests {
         let later = VersionRecord { from: state().now.plus_millis(1), ..state().versions[0].clone() };
         names(refused(&LayoutState { versions: vec![later], ..state() }, 1, 8), "wait until then");
         let (ann, now) = (Operator::new("Ann").unwrap(), state().now);
-        let moving = Moving::begin(2, (1, now), now, 9, (NonZeroU32::MIN, &ann)).unwrap();
+        let moving = Moving::begin(2, (1, now), now, 9, (NonZeroU32::MIN, &ann), None).unwrap();
         let stopped = Moving { runs: false, ..moving.clone() };
         names(refused(&LayoutState { movement: Some(moving), ..state() }, 1, 8), "being moved");
         assert_eq!(refused(&LayoutState { movement: Some(stopped), ..state() }, 1, 8), None);

@@ -257,7 +257,8 @@ impl Background {
         };
         let open = state.versions.iter().filter(|version| !version.closed).count();
         let from = (latest.number, latest.from);
-        let moving = Moving::begin(open, from, state.now, self.rows(), (rate, &operator))?;
+        let last = state.movement.as_ref();
+        let moving = Moving::begin(open, from, state.now, self.rows(), (rate, &operator), last)?;
         let latest = VersionRecord { receives: true, ..latest.clone() };
         let what = format!("rows are moved to where version {} of the layout says", moving.to);
         let begun =
@@ -305,7 +306,7 @@ mod tests {
 
     fn movement(to: VersionNumber, began: i64) -> Moving {
         let (now, ann) = (Timestamp::from_millis(began), Operator::new("Ann").unwrap());
-        Moving::begin(2, (to, now), now, 9, (NonZeroU32::MIN, &ann)).unwrap()
+        Moving::begin(2, (to, now), now, 9, (NonZeroU32::MIN, &ann), None).unwrap()
     }
 
     #[test]

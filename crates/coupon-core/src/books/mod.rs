@@ -188,6 +188,29 @@ pub struct Gap {
     pub next: i64,
 }
 
+/// A shard was put back to before what main was told of it: what it has forgotten would be sold again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "it has lost data: main was told of its change {told}, and it knows {has}; put back a later copy of it, or everything as it \
+     was at one moment"
+)]
+pub struct Behind {
+    /// The last entry that main has applied.
+    pub told: i64,
+    /// The last entry that the shard has written.
+    pub has: i64,
+}
+
+impl Behind {
+    /// Makes sure that a shard has written what main was told of.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub const fn refuse(told: i64, has: i64) -> Result<(), Self> {
+        if has < told { Err(Self { told, has }) } else { Ok(()) }
+    }
+}
+
 /// Deltas by coupon, and how far they bring main.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {

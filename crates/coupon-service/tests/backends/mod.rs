@@ -79,6 +79,7 @@ use inbox::{
 use laws::*;
 use living::*;
 use operators::*;
+use put_back::a_shard_that_was_put_back_to_before_what_main_was_told_stops_the_start;
 use room_index::*;
 use stock::*;
 use used::{
@@ -148,6 +149,7 @@ on_every_backend! {
     what_is_asked_of_a_room_is_answered_by_one_shard_as_all_would_answer,
     what_the_index_was_not_told_before_the_end_it_is_told_after_the_next_start,
     the_setting_and_the_index_that_is_there_must_agree,
+    a_shard_that_was_put_back_to_before_what_main_was_told_stops_the_start,
     an_index_that_was_put_back_is_refused_and_can_be_made_anew,
 }
 

@@ -1,4 +1,4 @@
-//! Laws of a main that was put back to an earlier state, beside shards and a gate that were not.
+//! Laws of a main that was put back to an earlier state, beside shards and a gate that were not, and of such a shard.
 
 use std::time::Duration;
 
@@ -37,6 +37,31 @@ async fn lose_redis(bench: &Bench, backend: &Backend) {
     let pattern = format!("{}.*", names(bench, backend).exchange());
     let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap();
     let () = redis::cmd("UNLINK").arg(keys).query_async(&mut redis).await.unwrap();
+}
+
+/// What it has forgotten would be sold again.
+pub(crate) async fn a_shard_that_was_put_back_to_before_what_main_was_told_stops_the_start(bench: &Bench) {
+    let shard = shard_of(1);
+    let backend = bench.open();
+    assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
+    backend.lifecycle.drain().await.unwrap();
+    if let Bench::Embedded { dir, .. } = bench {
+        bench.edit_shard(shard, &format!("VACUUM INTO '{}'", dir.path().join("copy").display()));
+    }
+    assert_eq!(grab(&backend, bench, 3, SCARCE).await, Decision::Granted(0));
+    backend.lifecycle.drain().await.unwrap();
+    backend.lifecycle.close();
+    drop(backend);
+
+    if let Bench::Embedded { dir, .. } = bench {
+        let file = |end: &str| dir.path().join(format!("shard-{shard}.sqlite{end}"));
+        std::fs::rename(dir.path().join("copy"), file("")).unwrap();
+        assert!(["-wal", "-shm"].iter().all(|end| !file(end).exists()));
+    } else {
+        bench.damage_shard(shard, "UPDATE shard_state SET outbox_id = outbox_id - 1").await;
+    }
+    let refused = format!("{:#}", bench.try_open().err().unwrap());
+    assert!(refused.contains("main was told of its change 2, and it knows 1; put back"), "{refused}");
 }
 
 #[test]

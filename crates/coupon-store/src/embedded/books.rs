@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coupon_core::books::{Changes, Delta, Line, Moved, Movement, Posting, Stock, TotalLine, post};
+use coupon_core::books::{Behind, Changes, Delta, Line, Moved, Movement, Posting, Stock, TotalLine, post};
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponId, ShardId, StockOperation, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -20,6 +20,18 @@ type Parked = BTreeMap<CouponId, Vec<Delta>>;
 pub fn position(db: &Connection, shard: ShardId) -> rusqlite::Result<i64> {
     db.prepare_cached("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox_positions WHERE shard = ?1")?
         .query_row([shard.number()], |row| row.get(0))
+}
+
+/// The last entry of a shard's outbox that main has applied, and the last one that it has written: a writer forgets what main has
+/// applied, but never its last entry.
+///
+/// # Errors
+/// When SQLite cannot read them, and [`Behind`] when the shard was put back to before what main was told.
+pub fn told_and_written(main: &Connection, of_shard: &Connection, shard: ShardId) -> anyhow::Result<(i64, i64)> {
+    let told = position(main, shard)?;
+    let written = of_shard.query_row("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox", [], |row| row.get(0))?;
+    Behind::refuse(told, written)?;
+    Ok((told, written))
 }
 
 /// Applies changes to main, within a transaction. Returns the coupons that have no room for them, and why.

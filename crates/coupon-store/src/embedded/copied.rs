@@ -65,7 +65,8 @@ impl Reader {
             let count = |sql: &str| count(db, sql).with_context(|| self.of_shard(shard));
             let inbox = count("SELECT COUNT(*) FROM inbox")?;
             waits.extend(Waits::of_shard(shard, inbox, "batches of results in its inbox"));
-            let position = books::position(&self.main, shard)?;
+            let (position, _) =
+                books::told_and_written(&self.main, db, shard).with_context(|| self.of_shard(shard))?;
             let untold = count(&format!("SELECT COUNT(*) FROM outbox WHERE outbox_id > {position}"))?;
             waits.extend(Waits::of_shard(shard, untold, "entries in its outbox that main has not applied"));
             let leaving = count("SELECT COUNT(*) FROM leaving")?;

@@ -114,9 +114,7 @@ fn load_shard(
         let next_due = sql::next_due(&writer)?;
         let moves = moves::state(&writer)?;
         let main = folder.connect_main_reader()?;
-        let position = books::position(&main, shard)?;
-        let last: i64 =
-            writer.query_row("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox", [], |row| row.get(0))?;
+        let (position, last) = books::told_and_written(&main, &writer, shard)?;
         let mut totals = sum_totals(&writer, &latest_first)?;
         totals += moves::leaving_totals(&writer)?;
         let readers = connections(options.readers.get(), || folder.connect_shard_reader(shard))?;
@@ -129,7 +127,7 @@ fn load_shard(
             state.waiting.store(inbox.rows.len(), Ordering::Release);
         }
         let unapplied = unapplied(&writer, shard, position)?;
-        let next_outbox_id = position.max(last) + 1;
+        let next_outbox_id = last + 1;
         let index = folder.room_index().map(|places| Telling::read(&writer, places)).transpose()?;
         Ok(Part {
             shard,

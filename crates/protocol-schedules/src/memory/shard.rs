@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
+use coupon_core::books::Behind;
 use coupon_core::{CouponId, CouponResult, ResultId, ShardId, TableId, Timestamp, VersionNumber};
 use coupon_store::servers::seam::{
     Begun, DatabaseError, Hold, Look, OutboxEntry, Reached, ReadsHolds, ShardMoves, ShardServer, ShardState,
@@ -209,11 +210,9 @@ impl ShardServer for Shard {
 
     async fn check(&self, told: i64) -> Result<(), DatabaseError> {
         let has = self.ask(|memory| memory.outbox_id).await?;
-        if has >= told {
-            return Ok(());
-        }
-        let why = format!("it has lost data: main was told of its change {told}, and it knows {has}");
-        Err(DatabaseError::new(&self.name(), "memory", "memory", &why, false))
+        let refused =
+            |why: Behind| DatabaseError::new(&self.name(), "memory", "memory", &why.to_string(), false);
+        Behind::refuse(told, has).map_err(refused)
     }
 
     async fn announce(&self, epoch: u64) -> Result<(), DatabaseError> {

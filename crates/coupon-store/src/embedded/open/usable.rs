@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::Options;
 use crate::embedded::folder::{Folder, FolderError};
-use crate::embedded::{layouts, moves, rooms};
+use crate::embedded::{books, layouts, moves, rooms};
 use crate::ids::PATIENCE_MS;
 use crate::room_index::agreed;
 use crate::settings::DecidedBy;
@@ -62,15 +62,22 @@ pub(super) fn read_layouts(
     let (records, versions) =
         read().with_context(|| format!("cannot read {}", folder.main_path().display()))?;
     for shard in (0..folder.shards().get()).map(ShardId::new) {
-        known_to_move(folder, shard, &records)
+        agrees_with_main(folder, shard, main, &records)
             .with_context(|| format!("cannot use {}", folder.shard_path(shard).display()))?;
     }
     Ok(Layouts::new(versions, folder.shards()))
 }
 
-/// Refuses a main that has forgotten a version which a shard was told of, or its rows have begun to move to.
-fn known_to_move(folder: &Folder, shard: ShardId, records: &[VersionRecord]) -> anyhow::Result<()> {
+/// Refuses a shard that has forgotten what main was told of it, and a main that has forgotten a version which a shard was told of,
+/// or its rows have begun to move to.
+fn agrees_with_main(
+    folder: &Folder,
+    shard: ShardId,
+    main: &Connection,
+    records: &[VersionRecord],
+) -> anyhow::Result<()> {
     let db = folder.connect_shard_reader(shard)?;
+    books::told_and_written(main, &db, shard)?;
     let (moves, told) = (moves::state(&db)?, moves::told_layout(&db)?);
     let known = layout_records::ensure_known(moves, records)
         .and_then(|()| layout_records::ensure_told(told, records));

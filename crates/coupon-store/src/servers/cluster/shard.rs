@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail, ensure};
 use coupon_core::ShardId;
+use coupon_core::books::Behind;
 use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable as _;
 
@@ -83,14 +84,7 @@ pub(in crate::servers) async fn check_shard(
         .query_first("SELECT outbox_id FROM shard_state")
         .await
         .map_err(|error| database.error(&error))?;
-    match has {
-        Some(has) if has >= told => Ok(()),
-        has => {
-            let has = has.unwrap_or(0);
-            let why = format!("it has lost data: main was told of its change {told}, and it knows {has}");
-            Err(database.failed(why, false))
-        }
-    }
+    Behind::refuse(told, has.unwrap_or(0)).map_err(|behind| database.failed(behind.to_string(), false))
 }
 
 /// Tells a shard which data set it belongs to, unless it holds results of another: those are not for us to lose.

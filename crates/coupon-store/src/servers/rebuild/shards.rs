@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use coupon_core::books::{Changes, Delta, Moved};
+use coupon_core::books::{Behind, Changes, Delta, Moved};
 use coupon_core::{CouponId, ShardId, TableId};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
@@ -69,9 +69,7 @@ impl<'a> Still<'a> {
         let sql = "SELECT outbox_id, results FROM shard_state WHERE dataset = ?";
         let state: Option<(i64, i64)> = conn.exec_first(sql, (dataset,)).await?;
         let (last, results) = state.with_context(|| format!("it does not hold data set {dataset}"))?;
-        if last < position {
-            bail!("it has lost data: main was told of its change {position}, and it knows {last}");
-        }
+        Behind::refuse(position, last)?;
         let untold = untold(&mut conn, shard, position, last).await?;
         let unnoted = stock::untold(&mut conn).await?;
         Ok(Self { database, conn, tables, shard, position, last, results, untold, unnoted })

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use coupon_core::books::Movement;
+use coupon_core::books::{Behind, Movement};
 use coupon_core::{CouponResult, ResultId, ShardId, TableId, Timestamp};
 
 use super::late::{LateError, Sorted};
@@ -65,24 +65,21 @@ impl Floor {
     /// Refuses a shard that has less.
     pub(super) fn check(self, outbox_id: i64, commits: u64) -> Result<(), LostData> {
         if failpoints::is_off(Mechanism::Floors) {
-            Ok(())
-        } else if outbox_id < self.told {
-            Err(LostData::Told { told: self.told, has: outbox_id })
-        } else if commits < self.commits {
-            Err(LostData::Seen { seen: self.commits, has: commits })
-        } else {
-            Ok(())
+            return Ok(());
         }
+        Behind::refuse(self.told, outbox_id)?;
+        if commits < self.commits { Err(LostData::Seen { seen: self.commits, has: commits }) } else { Ok(()) }
     }
 }
 
 /// A shard was put back to an earlier state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::servers) enum LostData {
-    #[error("it has lost data: main was told of its change {told}, and it knows {has}")]
-    Told { told: i64, has: i64 },
+    #[error(transparent)]
+    Told(#[from] Behind),
     #[error(
-        "it has lost data: this process has seen {seen} transactions of it committed, and it knows {has}"
+        "it has lost data: this process has seen {seen} transactions of it committed, and it knows {has}; put back a later copy of \
+         it, or everything as it was at one moment"
     )]
     Seen { seen: u64, has: u64 },
 }

@@ -37,8 +37,8 @@ impl Deref for ArchiveReport {
 /// `clock` decides which coupons are over for a day: until then their results answer who asks again, and are not to be retired.
 ///
 /// # Errors
-/// When the folder cannot be opened, rows of it are being moved, a shard has parked results, or a result to be retired is of a
-/// coupon that is not over for a day; then nothing is retired.
+/// When the folder cannot be opened, rows of it are being moved, the days are not over, a shard has parked results, or a result to be
+/// retired is of a coupon that is not over for a day; then nothing is retired.
 pub fn archive(
     dir: &Path,
     of_layout: impl FnOnce(&str) -> Result<Arc<dyn ShardingStrategy>>,

@@ -29,6 +29,9 @@ use super::{Backend, ChangeError, LocalFuture};
 /// The time between two looks at an archive that is waited for.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// The time for which results of a day that is over may still be on their way to their tables.
+const LATE_MS: i64 = 60_000;
+
 /// What an archive leaves to others of the files' time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchivePace {
@@ -115,6 +118,34 @@ pub fn archive_alone(
     match archive.trouble {
         Some(why) => Err(anyhow::anyhow!(why)),
         None => Ok(archive),
+    }
+}
+
+/// Days that are to be archived, and whose results may still come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the days before {before} are not all over for a minute, and results of them may still come, so nothing was retired: choose \
+     an earlier day (--before), {latest} at the latest"
+)]
+pub struct NotOver {
+    before: Day,
+    latest: Day,
+}
+
+impl NotOver {
+    /// The latest day before which all days are over for so long.
+    #[must_use]
+    pub const fn latest(now: Timestamp) -> Day {
+        now.plus_millis(-LATE_MS).day()
+    }
+
+    /// Makes sure that all days before one are over, and so long that nothing of them is on its way any more.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn refuse(before: Day, now: Timestamp) -> Result<(), Self> {
+        let latest = Self::latest(now);
+        if before > latest { Err(Self { before, latest }) } else { Ok(()) }
     }
 }
 

@@ -59,7 +59,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use archives::{
-    Archive, ArchivePace, Archiving, NotYet, Retired, archive_alone, first_id, may_not_go_yet,
+    Archive, ArchivePace, Archiving, NotOver, NotYet, Retired, archive_alone, first_id, may_not_go_yet,
 };
 pub use catalogue::{Applied, Catalogue, ChangeError, CouponAndDetails, Offer, Offered};
 pub use gate::{Attempt, Decided, Decision, Gate, Grant, Reservation, Stock};

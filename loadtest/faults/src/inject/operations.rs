@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use coupon_seeding::{SeedOptions, Silent};
+use coupon_store::NotOver;
 
 use crate::context::now;
 use crate::deployment::CaseDeployment;
@@ -24,7 +25,7 @@ pub(crate) fn archived_and_reset(deployment: &CaseDeployment<'_>) -> Result<Proo
 fn archive_and_reset(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<(bool, String)> {
     let settings = deployment.context.site.of(&service.namespace);
     let now = now();
-    let archived = coupon_seeding::archive_servers(&settings, None, now.day(), now, &mut Silent);
+    let archived = coupon_seeding::archive_servers(&settings, None, NotOver::latest(now), now, &mut Silent);
     let archived = archived.context("seeder archive")?;
     let retired = archived.rows_dropped + archived.rows_deleted;
     let options =

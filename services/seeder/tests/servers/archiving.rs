@@ -101,6 +101,17 @@ fn results_of_a_coupon_that_ended_within_the_day_are_kept_and_the_error_says_unt
 }
 
 #[test]
+fn a_day_is_archived_once_it_is_over_for_a_minute() {
+    let place = Place::new("over_for_a_minute");
+    place.seed("hash", &small(100), false);
+    let refused = archive_at(later().plus_millis(59_999), &place, "2026-11-23").unwrap_err().to_string();
+    assert!(refused.contains("--before") && refused.contains("2026-11-22 at the latest"), "{refused}");
+    assert_eq!(place.rows(), 100);
+    archive_at(later().plus_millis(60_000), &place, "2026-11-23").unwrap();
+    assert_eq!(place.rows(), 0);
+}
+
+#[test]
 fn what_may_go_is_judged_by_mains_time_where_the_seeders_is_ahead() {
     let place = Place::new("clock_ahead");
     let clock = Clock::system();

@@ -19,7 +19,7 @@ use coupon_store::servers::mysql::{self, DatabaseError};
 use coupon_store::servers::rooms;
 use coupon_store::settings::ServersSettings;
 use coupon_store::statements::settled;
-use coupon_store::{Retired, first_id, may_not_go_yet};
+use coupon_store::{NotOver, Retired, first_id, may_not_go_yet};
 
 use self::books::Books;
 use self::shard::Shard;
@@ -95,8 +95,8 @@ impl Offers<'_> {
 /// time decides which results may go: until a coupon is over for a day, its results answer who asks again.
 ///
 /// # Errors
-/// When a database cannot be used, the data set is incomplete, a shard has parked results, or a result to be retired
-/// is of a coupon that is not over for a day; then nothing is retired, but for the tables counted before a service
+/// When a database cannot be used, the data set is incomplete, the days are not over, a shard has parked results, or a result to be
+/// retired is of a coupon that is not over for a day; then nothing is retired, but for the tables counted before a service
 /// stored such a result.
 pub fn archive_servers(
     settings: &ServersSettings,
@@ -110,6 +110,7 @@ pub fn archive_servers(
     runtime.block_on(async {
         let (cluster, dataset) = open(settings, namespace).await?;
         let now = mains_time::at_most(&cluster.main, now).await?;
+        NotOver::refuse(before, now)?;
         let books = Books::open(&cluster, &dataset).await?;
         // What is on its way to tables that are about to go is counted with what they hold.
         settle_queues(&cluster, settings, &dataset).await?;

@@ -29,12 +29,10 @@ use super::rooms::{Carriers, FIRST, next_to_retire};
 use super::state::lock;
 use super::writer::Writer;
 use crate::{
-    Archive, ArchivePace, Archiving, ChangeError, LocalFuture, Retired, RoomPlaces, Unavailable,
+    Archive, ArchivePace, Archiving, ChangeError, LocalFuture, NotOver, Retired, RoomPlaces, Unavailable,
     may_not_go_yet,
 };
 
-/// The time for which results of a day that is over may still be on their way to a file.
-const LATE_MS: i64 = 60_000;
 /// The wait after a step beside grabs, in the time that it took: the disk and the writer are the grabs' meanwhile.
 const REST: u32 = 3;
 
@@ -151,11 +149,7 @@ impl Job {
     /// Finds out what may go, and has main take note that it does.
     fn prepare(&mut self) -> Result<Going, ChangeError> {
         let Archive { before, began, .. } = self.archive;
-        if self.pace == ArchivePace::BesideGrabs && before.start() > began.plus_millis(-LATE_MS) {
-            return refused(format!(
-                "the days before {before} are not over since a minute: results of them may still come"
-            ));
-        }
+        NotOver::refuse(before, began).or_else(|why| refused(why.to_string()))?;
         self.no_row_moves()?;
         let shared = &self.site.shared;
         for shard in self.shards() {

@@ -122,6 +122,18 @@ pub struct Backend {
     pub data: Data,
 }
 
+impl Backend {
+    /// Counts a coupon's stock by the gate; `None` for a coupon that it does not hold, or need not hold any more: who held one that is
+    /// over for a day the gate may remember after an archive has taken it.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the gate does not answer.
+    pub async fn stock(&self, coupon: CouponId, now: Timestamp) -> Result<Option<Stock>, Unavailable> {
+        let over = self.catalogue.known().is_forgotten(coupon, self.ids.mains_time(now));
+        if over { Ok(None) } else { self.gate.stock(coupon).await }
+    }
+}
+
 /// The place of a backend's data.
 #[derive(Debug)]
 pub enum Data {

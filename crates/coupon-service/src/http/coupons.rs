@@ -19,8 +19,8 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 
 /// The remaining stock of a coupon
 ///
-/// Asks the gate, which decides grabs: exact, not trailing. A coupon that is over need not be in the gate: then it is the
-/// main database's count, which trails what comes back.
+/// Asks the gate, which decides grabs: exact, not trailing. A coupon that is over need not be in the gate: then, and from a day after
+/// its end on, it is the main database's count, which trails what comes back and is told of archives.
 #[utoipa::path(
     get,
     path = "/api/coupon/{coupon_id}/stock",
@@ -34,7 +34,7 @@ pub(super) async fn stock(req: HttpRequest, service: web::Data<Service>) -> Resu
     Query::none(&req)?;
     let backend = &service.backend;
     let as_of = service.clock.now();
-    let stock = match backend.gate.stock(coupon).await.map_err(|error| Problem::unavailable(&error))? {
+    let stock = match backend.stock(coupon, as_of).await.map_err(|error| Problem::unavailable(&error))? {
         Some(stock) => stock,
         None => {
             let known = backend.catalogue.coupon(coupon, false).await;

@@ -3,7 +3,9 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use coupon_service::api::{ArchiveView, ChangeList, CouponView, GlobalStatistics, LastArchive, ResultPage};
+use coupon_service::api::{
+    ArchiveView, ChangeList, CouponView, GlobalStatistics, LastArchive, OfferPage, ResultPage, StockView,
+};
 
 use crate::client::{Answer, request};
 use crate::fixture::{Api, ENDED, PLENTY, USERS};
@@ -80,6 +82,11 @@ fn old_results_are_archived_between_grabs_and_the_rest_is_as_it_was() {
     assert_eq!((counted.results, kept.results), (24 + user, 24 + user));
     let coupon: CouponView = api.get(&format!("/api/coupon/{ENDED}")).json();
     assert_eq!((coupon.total_stock, coupon.remaining_stock), (44, 20), "what went took its stock along");
+    let stock: StockView = api.get(&format!("/api/coupon/{ENDED}/stock")).json();
+    assert_eq!((stock.total_stock, stock.remaining_stock, stock.sold), (44, 20, 24));
+    let offers: OfferPage = api.get("/admin/coupons").json();
+    let offer = offers.items.iter().find(|offer| offer.coupon_id == ENDED).unwrap();
+    assert_eq!((offer.total_stock, offer.left, offer.sold), (44, 20, 24));
     let changes: ChangeList = api.get("/admin/changes").json();
     let line = changes.items.iter().find(|change| change.what.contains("archived")).unwrap();
     assert_eq!((&*line.operator, &*line.what), ("Ann", "results of the days before 2026-11-22 are archived"));

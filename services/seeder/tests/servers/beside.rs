@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::scope;
 
 use coupon_audit::{AuditReport, Kind, Scope};
+use coupon_core::Timestamp;
 use coupon_seeding::{SeedOptions, Silent, audited};
 use coupon_store::NotOver;
 use coupon_store::clock::Clock;
@@ -177,6 +178,37 @@ fn an_end_that_an_operator_moves_just_before_an_archive_stops_it_before_anything
     assert_eq!(place.number(None, named), 0, "no coupon is over for good");
     service.drain();
     place.assert_books_balance();
+}
+
+/// The gate remembers who held a coupon that was on offer when it was filled, also once an archive has taken their results.
+#[test]
+fn what_people_see_of_a_coupon_adds_up_after_an_archive_beside_a_gate_that_has_its_holders() {
+    let place = seeded("adds_up", "hash");
+    let (&coupon, &sold) = place.counts().iter().next().unwrap();
+    let end = |time: Timestamp| format!(r#"{{"end_time":"{time}"}}"#);
+    let now = Clock::system().now();
+    let tomorrow = now.plus_millis(DAY_MS).millis();
+    place.run(None, &format!("UPDATE coupons SET end_time = {tomorrow} WHERE coupon_id = {coupon}"));
+    let service = start(&place, "hash", "all");
+    let shown = || {
+        let stock = service.done("GET", &format!("/api/coupon/{coupon}/stock"), "");
+        let offers = service.done("GET", "/admin/coupons?limit=1000", "");
+        let offers = offers["items"].as_array().unwrap();
+        let offer = offers.iter().find(|offer| offer["coupon_id"] == coupon).unwrap();
+        let number = |of: &serde_json::Value| of.as_i64().unwrap();
+        let shown = [&stock["total_stock"], &stock["remaining_stock"], &stock["sold"]].map(number);
+        assert_eq!([&offer["total_stock"], &offer["left"], &offer["sold"]].map(number), shown);
+        shown
+    };
+    let [total, left, sold_by_gate] = shown();
+    assert_eq!((sold_by_gate, left), (sold, total - sold), "it was filled with its holders");
+    service.done("PATCH", &format!("/admin/coupons/{coupon}"), &end(now.plus_millis(-DAY_MS - 1)));
+    archive(&place).unwrap();
+    service.drain();
+    assert_eq!(shown(), [left, left, 0]);
+    let grab = format!(r#"{{"user_id":1,"coupon_id":{coupon}}}"#);
+    assert_eq!(service.done("POST", "/api/coupon/grab", &grab)["grab_status"], 0);
+    assert_eq!(place.rows(), 0);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 
 /// The coupons as they sell, by id
 ///
-/// What is sold and left is the gate's count. What is held is counted where results live.
+/// What is sold and left is the gate's count, and from a day after its end on the main database's. What is held is counted where results live.
 #[utoipa::path(
     get,
     path = "/admin/coupons",
@@ -59,9 +59,9 @@ pub(in crate::http) async fn offers(
     let last = found.last().filter(|_| more).map(|(coupon, _)| coupon.coupon_id.get());
     let next = |position| Cursor { list, key, state: None, position, start: Timestamp::default() };
     let (held, missing) = held(&service).await;
-    let now = service.backend.ids.mains_time(service.clock.now());
-    let gate = &service.backend.gate;
-    let stocks = join_all(found.iter().map(|(coupon, _)| gate.stock(coupon.coupon_id))).await;
+    let (backend, clock) = (&service.backend, service.clock.now());
+    let now = backend.ids.mains_time(clock);
+    let stocks = join_all(found.iter().map(|(coupon, _)| backend.stock(coupon.coupon_id, clock))).await;
     let offer = |((coupon, _), stock): ((Coupon, _), Result<Option<Stock>, _>)| {
         let held = held.get(&coupon.coupon_id).copied().unwrap_or(0);
         offer(coupon, stock.ok().flatten(), held, now)

@@ -58,6 +58,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use coupon_core::{CouponId, Timestamp};
+
 pub use archives::{
     Archive, ArchivePace, Archiving, NotOver, NotYet, Retired, archive_alone, first_id, may_not_go_yet,
 };

@@ -41,6 +41,7 @@ impl Retirement {
         self.at.storage.refuse_strategy("the data set says how it is laid out")?;
         let (settings, _) = self.at.storage.read()?;
         let (before, progress) = (self.before, &mut *on_stderr());
+        let operator = self.operator.clone().map_or_else(|| Operator::new("operator"), Ok)?;
         say(&match settings.backend {
             BackendKind::Embedded => {
                 let dir = &settings.embedded.data;
@@ -48,14 +49,10 @@ impl Retirement {
                     !dir.as_os_str().is_empty(),
                     "--data is missing: give the folder, whatever its strategy, or name the service that has it with --target"
                 );
-                let operator = self.operator.clone().map_or_else(|| Operator::new("operator"), Ok)?;
                 unlocked(archive(dir, of_layout, before, operator, &Clock::system(), progress))?
             }
             BackendKind::Servers => {
-                if self.operator.is_some() {
-                    bail!("--operator has no effect, since the backend is servers: leave it out");
-                }
-                archive_servers(&settings.servers, strategy, before, now(), progress)?
+                archive_servers(&settings.servers, strategy, before, &operator, now(), progress)?
             }
         })
     }

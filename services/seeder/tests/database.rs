@@ -73,13 +73,12 @@ fn several_processes_on_one_database_sell_what_there_is() {
 /// Retires what is older than today.
 fn archive(at: &Here) -> ArchiveReport {
     let (clock, silent) = (Clock::system(), &mut Silent);
-    let today = clock.now().day();
+    let (today, operator) = (clock.now().day(), Operator::new("ann").unwrap());
     if at.is_folder() {
-        let operator = Operator::new("ann").unwrap();
         return coupon_seeding::archive(&at.folder_path(), of_layout, today, operator, &clock, silent)
             .unwrap();
     }
-    coupon_seeding::archive_servers(&at.place().settings, None, today, clock.now(), silent).unwrap()
+    coupon_seeding::archive_servers(&at.place().settings, None, today, &operator, clock.now(), silent).unwrap()
 }
 
 /// Stores a result by hand.

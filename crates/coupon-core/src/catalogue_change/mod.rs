@@ -198,6 +198,12 @@ pub fn room_ended(room: RoomId) -> String {
     format!("room {room} ended")
 }
 
+/// The words for the archive of all days before one in the record of changes.
+#[must_use]
+pub fn archive_begins(before: Day) -> String {
+    format!("results of the days before {before} are archived")
+}
+
 /// The words for the archive of so many results of a coupon in the record of changes.
 #[must_use]
 pub fn results_archived(rows: i64, before: Day) -> String {

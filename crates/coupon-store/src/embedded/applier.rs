@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use coupon_core::books::{self, Changes, Moved};
-use coupon_core::catalogue_change::{CatalogueChange, Operator};
+use coupon_core::catalogue_change::{CatalogueChange, Operator, archive_begins};
 use coupon_core::{CouponId, Day, ShardId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -370,8 +370,7 @@ impl Applier {
         let not_yet = end_for_good(&self.db, coupons, *before, now)
             .map_err(|error| Unavailable::new("the main database", error))?;
         if not_yet.is_none() {
-            let what = format!("results of the days before {before} are archived");
-            self.live.record(&self.db, operator, &what, now)?;
+            self.live.record(&self.db, operator, &archive_begins(*before), now)?;
             self.archiving = Some(*before);
         }
         Ok(not_yet)

@@ -1,6 +1,7 @@
 //! Work of operators while services run.
 
 use anyhow::{Context, Result};
+use coupon_core::catalogue_change::Operator;
 use coupon_seeding::{SeedOptions, Silent};
 use coupon_store::NotOver;
 
@@ -25,7 +26,8 @@ pub(crate) fn archived_and_reset(deployment: &CaseDeployment<'_>) -> Result<Proo
 fn archive_and_reset(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<(bool, String)> {
     let settings = deployment.context.site.of(&service.namespace);
     let now = now();
-    let archived = coupon_seeding::archive_servers(&settings, None, NotOver::latest(now), now, &mut Silent);
+    let (before, operator) = (NotOver::latest(now), Operator::new("faults")?);
+    let archived = coupon_seeding::archive_servers(&settings, None, before, &operator, now, &mut Silent);
     let archived = archived.context("seeder archive")?;
     let retired = archived.rows_dropped + archived.rows_deleted;
     let options =

@@ -1,6 +1,7 @@
 //! Retires old results and checks that the books still balance.
 
 use coupon_audit::Scope;
+use coupon_core::catalogue_change::Operator;
 use coupon_core::{Day, ResultId, Timestamp};
 use coupon_seeding::{ArchiveReport, SeedOptions, Silent, audited};
 use coupon_store::clock::Clock;
@@ -20,7 +21,7 @@ fn archive(place: &Place, before: &str) -> anyhow::Result<ArchiveReport> {
 
 fn archive_at(now: Timestamp, place: &Place, before: &str) -> anyhow::Result<ArchiveReport> {
     let before: Day = before.parse().unwrap();
-    coupon_seeding::archive_servers(&place.settings, None, before, now, &mut Silent)
+    coupon_seeding::archive_servers(&place.settings, None, before, &Operator::new("Ann")?, now, &mut Silent)
 }
 
 /// The auditor finds nothing in it, the record of what archives took included.

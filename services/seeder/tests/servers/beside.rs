@@ -6,6 +6,7 @@ use std::thread::scope;
 
 use coupon_audit::{AuditReport, Kind, Scope};
 use coupon_core::Timestamp;
+use coupon_core::catalogue_change::Operator;
 use coupon_seeding::{SeedOptions, Silent, audited};
 use coupon_store::NotOver;
 use coupon_store::clock::Clock;
@@ -49,7 +50,8 @@ fn seeded(namespace: &str, name: &str) -> Place {
 /// Retires what is older than today.
 fn archive(place: &Place) -> anyhow::Result<coupon_seeding::ArchiveReport> {
     let now = Clock::system().now();
-    coupon_seeding::archive_servers(&place.settings, None, NotOver::latest(now), now, &mut Silent)
+    let (before, operator) = (NotOver::latest(now), Operator::new("Ann")?);
+    coupon_seeding::archive_servers(&place.settings, None, before, &operator, now, &mut Silent)
 }
 
 /// The ids that are stored of a coupon.
@@ -239,6 +241,9 @@ fn an_end_stays_where_it_is_once_an_archive_has_begun_and_operators_see_why_tota
     place.assert_books_balance();
     let (_, changes) = service.ask("GET", "/admin/changes?limit=1000", "");
     let changes = changes["items"].as_array().unwrap();
+    let named: Vec<_> = changes.iter().filter(|change| change["operator"] == "Ann").collect();
+    let [asked] = named[..] else { panic!("{named:?}") };
+    assert!(asked["what"].as_str().unwrap().starts_with("results of the days before"), "{asked}");
     let line = changes.iter().find(|change| change["coupon_id"] == coupon).unwrap();
     assert_eq!(line["operator"], "archive", "{line}");
     assert!(line["what"].as_str().unwrap().contains("are archived: total_stock falls"), "{line}");

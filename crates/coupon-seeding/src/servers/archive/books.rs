@@ -3,6 +3,7 @@
 //! Services do the same all the time; main's row for a shard makes everybody take turns, and says what is done.
 
 use anyhow::{Context, Result};
+use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponId, Day, Timestamp};
 use coupon_store::NotYet;
 use coupon_store::servers::books::settle;
@@ -47,12 +48,13 @@ impl Books {
         &mut self,
         going: &Counts,
         before: Day,
+        operator: Option<&Operator>,
         now: Timestamp,
     ) -> Result<Option<NotYet>> {
         let mut tries = Tries::default();
         loop {
             self.keep().await?;
-            match end_for_good(&self.main, going, before, now).await.map_err(anyhow::Error::from) {
+            match end_for_good(&self.main, going, before, operator, now).await.map_err(anyhow::Error::from) {
                 Err(error) if tries.again_after(&error) => {}
                 done => return done,
             }

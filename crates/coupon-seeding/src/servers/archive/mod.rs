@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
+use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponId, Day, Timestamp};
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::mains_time;
@@ -55,6 +56,8 @@ struct Offers<'a> {
     books: &'a mut Books,
     before: Day,
     now: Timestamp,
+    /// The operator who asked for the archive, until the record of changes names them.
+    unnamed: Option<&'a Operator>,
     /// The results that the record of changes names, and that have not gone yet.
     named: Counts,
 }
@@ -68,15 +71,16 @@ impl Offers<'_> {
             (more > 0).then_some((*coupon, more))
         };
         let more: Counts = counts.iter().filter_map(more).collect();
-        let not_yet = if more.is_empty() {
+        let not_yet = if more.is_empty() && self.unnamed.is_none() {
             // Nobody is refused who edits main by hand.
             self.books.first_not_yet(counts, self.now).await?
         } else {
-            self.books.end_for_good(&more, self.before, self.now).await?
+            self.books.end_for_good(&more, self.before, self.unnamed, self.now).await?
         };
         if let Some(not_yet) = not_yet {
             bail!(may_not_go_yet(not_yet, self.before));
         }
+        self.unnamed = None;
         more.into_iter().for_each(|(coupon, rows)| *self.named.entry(coupon).or_default() += rows);
         Ok(())
     }
@@ -91,7 +95,7 @@ impl Offers<'_> {
 
 /// Retires the results of all days before `before` from a strategy's databases. Services may be running.
 ///
-/// Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. The earlier of `now` and main's
+/// The record of changes names the operator. Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. The earlier of `now` and main's
 /// time decides which results may go: until a coupon is over for a day, its results answer who asks again.
 ///
 /// # Errors
@@ -102,6 +106,7 @@ pub fn archive_servers(
     settings: &ServersSettings,
     strategy: Option<&str>,
     before: Day,
+    operator: &Operator,
     now: Timestamp,
     progress: &mut dyn Progress,
 ) -> Result<ArchiveReport> {
@@ -114,7 +119,7 @@ pub fn archive_servers(
         let books = Books::open(&cluster, &dataset).await?;
         // What is on its way to tables that are about to go is counted with what they hold.
         settle_queues(&cluster, settings, &dataset).await?;
-        let retired = retire(&cluster, books, before, now, progress).await?;
+        let retired = retire(&cluster, books, (before, operator), now, progress).await?;
         rooms::retire(&cluster, &dataset, first_id(before)?, now).await?;
         Ok(ArchiveReport(retired))
     })
@@ -123,7 +128,7 @@ pub fn archive_servers(
 async fn retire(
     cluster: &Cluster,
     mut books: Books,
-    before: Day,
+    (before, operator): (Day, &Operator),
     now: Timestamp,
     progress: &mut dyn Progress,
 ) -> Result<Retired> {
@@ -133,7 +138,7 @@ async fn retire(
     for shard in &shards {
         books.settle(shard).await?;
     }
-    let mut offers = Offers { books: &mut books, before, now, named: Counts::new() };
+    let mut offers = Offers { books: &mut books, before, now, unnamed: Some(operator), named: Counts::new() };
     for shard in &shards {
         shard.finish_dropping(&mut offers).await?;
         offers.books.settle(shard).await?;

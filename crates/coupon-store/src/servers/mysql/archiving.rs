@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use coupon_core::books::ARCHIVE;
-use coupon_core::catalogue_change::results_archived;
+use coupon_core::catalogue_change::{Operator, archive_begins, results_archived};
 use coupon_core::{CouponId, Day, Timestamp};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Transaction, TxOpts, Value};
 
 use super::catalogue::{lock_version, reach};
-use super::{Database, DatabaseError, PATIENCE};
+use super::{Database, DatabaseError, PATIENCE, change};
 use crate::NotYet;
 use crate::archives::{NAMED_FROM, not_yet};
 use crate::clock::Clock;
@@ -32,7 +32,8 @@ pub async fn first_not_yet(
 }
 
 /// Takes coupons out of sale for good, of which so many results of before a day are about to be archived: their ends cannot be
-/// moved any more. Where results of one may not go yet at that moment, nothing is changed, and that one is returned.
+/// moved any more. The record of changes names the operator who asked for it, where one is given. Where results of a coupon may not
+/// go yet at that moment, nothing is changed, and that one is returned.
 ///
 /// # Errors
 /// When main cannot be asked.
@@ -40,12 +41,13 @@ pub async fn end_for_good(
     main: &Database,
     going: &BTreeMap<CouponId, i64>,
     before: Day,
+    operator: Option<&Operator>,
     now: Timestamp,
 ) -> Result<Option<NotYet>, DatabaseError> {
     let mut conn = main.connect().await?;
     let ended = async {
         let transaction = conn.start_transaction(TxOpts::default()).await?;
-        end_all(transaction, going, before, now).await
+        end_all(transaction, going, before, operator, now).await
     };
     main.patiently(PATIENCE, ended).await
 }
@@ -54,11 +56,11 @@ async fn end_all(
     mut transaction: Transaction<'_>,
     going: &BTreeMap<CouponId, i64>,
     before: Day,
+    operator: Option<&Operator>,
     now: Timestamp,
 ) -> mysql_async::Result<Option<NotYet>> {
-    let version = lock_version(&mut transaction).await?;
-    let time = format!("SELECT {}", mains_time::expression(&Clock::system()));
-    let mains = transaction.query_first(time).await?.map_or(now, Timestamp::from_millis);
+    let mut version = lock_version(&mut transaction).await?;
+    let mains = mains_time::expression(&Clock::system());
     let coupons: Vec<CouponId> = going.keys().copied().collect();
     if let Some(not_yet) = first(&mut transaction, &coupons, now).await? {
         transaction.rollback().await?;
@@ -67,6 +69,12 @@ async fn end_all(
     let named_from =
         "INSERT IGNORE INTO meta (name, value) SELECT ?, COALESCE(MAX(log_id), 0) FROM stock_logs";
     transaction.exec_drop(named_from, (NAMED_FROM,)).await?;
+    if let Some(operator) = operator {
+        version += 1;
+        let what = archive_begins(before);
+        change::record_plain(&mut transaction, version, &mains, operator.as_str(), &what).await?;
+    }
+    let mains = transaction.query_first(format!("SELECT {mains}")).await?.map_or(now, Timestamp::from_millis);
     let lines: Vec<(u64, (&CouponId, &i64))> = (version + 1..).zip(going).collect();
     for some in lines.chunks(LINES) {
         let sql = format!(

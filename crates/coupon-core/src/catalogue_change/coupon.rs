@@ -113,15 +113,50 @@ impl NewCoupon {
     /// # Errors
     /// [`Refused::Conflict`] when it differs in what can be asked for.
     pub fn is(&self, there: &CouponRow) -> Result<(), Refused> {
-        let new = self.row(there.coupon.create_time).coupon;
-        let Coupon { remaining_stock, sold, update_time, .. } = there.coupon;
-        let same = Coupon { remaining_stock, sold, update_time, ..new } == there.coupon;
-        if same && same_details(self.details.as_ref(), there.details.as_ref()) {
+        let (id, other) = (self.coupon_id, self.other_fields(there).join(", "));
+        if other.is_empty() {
             return Ok(());
         }
-        let why =
-            format!("there is a coupon {} already, and it is not the same in every respect", self.coupon_id);
-        Err(Refused::Conflict(why))
+        Err(Refused::Conflict(format!(
+            "there is a coupon {id} already, and it differs in {other}: change that one, by PATCH, or choose another coupon_id"
+        )))
+    }
+
+    /// The fields that a coupon which is there has otherwise.
+    fn other_fields(&self, there: &CouponRow) -> Vec<&'static str> {
+        let Self {
+            coupon_id: _,
+            room_id,
+            coupon_name,
+            coupon_type,
+            discount_amount,
+            discount_rate,
+            min_purchase,
+            total_stock,
+            start_time,
+            end_time,
+            status,
+            terms: GrabTerms { hold_s, user_limit, returnable },
+            details,
+        } = self;
+        let Coupon { terms, .. } = &there.coupon;
+        let same = [
+            ("room_id", *room_id == there.coupon.room_id),
+            ("coupon_name", *coupon_name == there.coupon.coupon_name),
+            ("coupon_type", *coupon_type == there.coupon.coupon_type),
+            ("discount_amount", *discount_amount == there.coupon.discount_amount),
+            ("discount_rate", *discount_rate == there.coupon.discount_rate),
+            ("min_purchase", *min_purchase == there.coupon.min_purchase),
+            ("total_stock", *total_stock == there.coupon.total_stock),
+            ("start_time", *start_time == there.coupon.start_time),
+            ("end_time", *end_time == there.coupon.end_time),
+            ("status", *status == there.coupon.status),
+            ("hold_s", *hold_s == terms.hold_s),
+            ("user_limit", *user_limit == terms.user_limit),
+            ("returnable", *returnable == terms.returnable),
+            ("details", same_details(details.as_ref(), there.details.as_ref())),
+        ];
+        same.into_iter().filter(|(_, same)| !same).map(|(field, _)| field).collect()
     }
 }
 

@@ -52,7 +52,11 @@ fn the_same_coupon_made_twice_is_one_and_another_is_a_conflict() {
         CouponRow { coupon: Coupon { remaining_stock: 3, update_time: at(9), ..row(97).coupon }, ..row(97) };
     assert_eq!(new_coupon().is(&sold), Ok(()));
     let other = NewCoupon { coupon_name: "Eleven off".to_owned(), ..new_coupon() };
-    assert!(matches!(other.is(&sold), Err(Refused::Conflict(_))));
+    let refused = other.is(&sold).unwrap_err().to_string();
+    assert!(refused.contains("it differs in coupon_name: change that one"), "{refused}");
+    let terms = GrabTerms { user_limit: 9, ..other.terms };
+    let refused = NewCoupon { total_stock: 5, terms, ..other }.is(&sold).unwrap_err().to_string();
+    assert!(refused.contains("it differs in coupon_name, total_stock, user_limit:"), "{refused}");
 }
 
 #[test]

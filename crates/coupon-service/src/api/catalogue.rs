@@ -212,6 +212,9 @@ pub struct CatalogueChanged {
     /// Processes that live and had not confirmed the version within 2 s: for a moment longer they may show what was before, and
     /// not know what is new.
     pub unconfirmed: Vec<String>,
+    /// The part of its life that the coupon is in now: `early`, `open`, `over` or `withdrawn`; null for a change of no coupon, or
+    /// where the main database did not answer.
+    pub phase: Option<String>,
     /// Time that it took, in milliseconds.
     pub waited_ms: u64,
 }

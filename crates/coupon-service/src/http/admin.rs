@@ -8,7 +8,7 @@ use coupon_store::settings::Secret;
 use coupon_store::{Latency, ShardReport};
 use futures_util::future::join_all;
 
-use super::identity::has_token;
+use super::identity::{bearer, has_token};
 use super::params::Query;
 use super::problem::{Kind, Problem};
 use super::responses::{AdminProblems, Unanswered};
@@ -34,8 +34,12 @@ pub(super) fn admit(req: &HttpRequest, token: &Secret) -> Result<(), Problem> {
             Err(Problem::new(Kind::LoopbackOnly, detail))
         });
     }
-    let detail = "send the header Authorization: Bearer with the token that admin.token sets";
-    if has_token(req, token) { Ok(()) } else { Err(Problem::new(Kind::Unauthorized, detail)) }
+    if has_token(req, token) {
+        return Ok(());
+    }
+    let given = bearer(req).map_or("", |_| "the token in it is another one: ");
+    let detail = format!("{given}send the header Authorization: Bearer with the token that admin.token sets");
+    Err(Problem::new(Kind::Unauthorized, detail))
 }
 
 /// The reason why a request is not made by a user of this machine; `None` for one that is.

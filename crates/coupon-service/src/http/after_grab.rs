@@ -76,7 +76,10 @@ impl Target {
             }
             StepOutcome::Refused(why, result) => Err(stands(why, &result)),
             StepOutcome::NotReturnable => {
-                let detail = format!("result {id} is of a coupon that only operators take back");
+                let detail = format!(
+                    "result {id} is of a coupon that only operators take back: with the token that admin.token sets, in the header \
+                     Authorization: Bearer"
+                );
                 Err(Problem::new(Kind::NotReturnable, detail).field("result_id"))
             }
             StepOutcome::TooOften(wait) => Err(Problem::too_many("gives coupons back", wait)),

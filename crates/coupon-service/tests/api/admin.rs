@@ -8,9 +8,15 @@ fn with_a_token_set_the_admin_paths_ask_for_it_even_on_this_machine() {
     let api = Api::with(&["admin.token=open sesame"]);
     for (method, path) in [("GET", "/admin/stats"), ("GET", "/admin/shards/status"), ("POST", "/admin/drain")]
     {
-        for header in ["", "Authorization: Bearer open\r\n", "Authorization: Basic open sesame\r\n"] {
+        for (header, is_another) in [
+            ("", false),
+            ("Authorization: Bearer open\r\n", true),
+            ("Authorization: Basic open sesame\r\n", false),
+        ] {
             let answer = api.send(&request(method, path, header, b""));
-            assert_eq!(answer.problem(401).kind, "/problems/unauthorized");
+            let problem = answer.problem(401);
+            assert_eq!(problem.kind, "/problems/unauthorized");
+            assert_eq!(problem.detail.contains("is another one"), is_another, "{}", problem.detail);
             assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer"));
         }
         let right = "Authorization: Bearer open sesame\r\n";

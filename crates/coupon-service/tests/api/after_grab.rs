@@ -151,6 +151,7 @@ fn users_hand_back_what_they_own_where_the_coupon_lets_them() {
         (problem.kind.as_str(), problem.field.as_deref()),
         ("/problems/not-returnable", Some("result_id"))
     );
+    assert!(problem.detail.contains("the token that admin.token sets"), "{}", problem.detail);
     assert_eq!(api.left(PLENTY), 999);
 }
 

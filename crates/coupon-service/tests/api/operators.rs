@@ -106,9 +106,10 @@ fn a_total_is_raised_while_it_sells_and_lowered_below_what_is_sold() {
 fn windows_and_withdrawals_hold_from_the_answer_on() {
     let api = Api::start();
     let why = |user, coupon| api.grab(user, coupon).fail_reason;
-    changed(&api, "POST", &format!("/admin/coupons/{PLENTY}/withdraw"), "");
+    let withdrawn = changed(&api, "POST", &format!("/admin/coupons/{PLENTY}/withdraw"), "");
+    assert_eq!(withdrawn.phase.as_deref(), Some("withdrawn"));
     assert_eq!(why(1, PLENTY).as_deref(), Some("invalid_time"));
-    patched(&api, PLENTY, r#"{"status":1}"#);
+    assert_eq!(patched(&api, PLENTY, r#"{"status":1}"#).phase.as_deref(), Some("open"));
     assert_eq!(why(1, PLENTY), None);
     changed(&api, "POST", &format!("/admin/coupons/{PLENTY}/end"), "");
     assert_eq!(why(2, PLENTY).as_deref(), Some("invalid_time"));
@@ -116,6 +117,8 @@ fn windows_and_withdrawals_hold_from_the_answer_on() {
     assert_eq!(why(1, EARLY), None);
     let early = api.post("/admin/coupons/4/end", "").json::<CatalogueChanged>();
     assert!(!early.changed, "what is over stays as it is");
+    let past = NEW.replace("11:00:00Z", "09:00:00Z").replace("13:00:00Z", "10:00:00Z");
+    assert_eq!(changed(&api, "POST", "/admin/coupons", &past).phase.as_deref(), Some("over"));
     patched(&api, ENDED, r#"{"end_time":"2026-11-23T00:00:00Z"}"#);
     assert_eq!(why(1, ENDED).as_deref(), Some("duplicate"), "who had one before has it still");
     assert_eq!(why(31, ENDED), None);

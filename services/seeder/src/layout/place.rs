@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{LayoutChange, ShardingStrategy};
 use coupon_loadgen::http::{Target, get_json, post_json};
@@ -65,9 +65,10 @@ fn data(storage: &Storage) -> Result<PathBuf> {
 /// Says what to do where a service has a folder that was to be opened.
 pub(crate) fn unlocked<T>(opened: Result<T>) -> Result<T> {
     opened.map_err(|error| match error.downcast_ref() {
-        Some(FolderError::Locked { .. }) => {
-            error.context("a service has this folder: name the service with --target")
-        }
+        Some(FolderError::Locked { dir, holder }) => anyhow!(
+            "{} is in use by another process{holder}: name the service with --target, or stop it first",
+            dir.display()
+        ),
         _ => error,
     })
 }

@@ -89,7 +89,7 @@ fn a_folder_that_a_service_has_is_archived_by_that_service_alone() {
     let (data, before) = (dir.path().to_str().unwrap(), kept_from().to_string());
     let target = service.url();
     for (arguments, said) in [
-        (&["--data", data][..], "name the service with --target"),
+        (&["--data", data][..], ": name the service with --target, or stop it first"),
         (&["--data", data, "--target", &target], "--data has no effect"),
         (&["--data", data, "--set", "range.spread=2"], "--set range.spread has no effect"),
     ] {

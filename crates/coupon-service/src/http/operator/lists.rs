@@ -132,6 +132,13 @@ impl Phase {
     }
 }
 
+/// The word for the part of its life that a coupon is in; none where main does not answer.
+pub(super) async fn phase(service: &Service, coupon: CouponId) -> Option<String> {
+    let (coupon, _) = service.backend.catalogue.coupon(coupon, false).await.ok()??;
+    let now = service.backend.ids.mains_time(service.clock.now());
+    Some(Phase::of(&coupon, now).word().to_owned())
+}
+
 /// The latest changes of the catalogue, the last first
 #[utoipa::path(
     get,

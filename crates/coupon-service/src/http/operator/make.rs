@@ -17,6 +17,7 @@ use super::super::problem::{Kind, Problem};
 use super::super::responses::{AdminProblems, Unanswered, Unmade, Unread};
 use super::super::routes::Routes;
 use super::super::view;
+use super::lists::phase;
 use super::request;
 use crate::api::{CatalogueChanged, CouponChangeRequest, NewCouponRequest, NewRoomRequest, NewUsersRequest};
 use crate::state::Service;
@@ -95,14 +96,19 @@ async fn make(
     service: &Service,
     change: CatalogueChange,
 ) -> Result<HttpResponse, Problem> {
-    let (operator, asked) = (operator(req)?, Instant::now());
+    let (operator, coupon, asked) = (operator(req)?, change.coupon(), Instant::now());
     let applied = service.backend.catalogue.change(change, operator).await.map_err(unmade)?;
+    let phase = match coupon {
+        Some(coupon) => phase(service, coupon).await,
+        None => None,
+    };
     view::ok(&CatalogueChanged {
         version: applied.version,
         changed: applied.changed,
         added: applied.added,
         gate: applied.gate,
         unconfirmed: applied.unconfirmed,
+        phase,
         waited_ms: u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
 }

@@ -4,6 +4,8 @@ import { by, complain, count, element, fit, write } from "./parts.js";
 
 const REFRESH_MS = 2000;
 const PAGE = 25;
+/** The largest total that a coupon can have. */
+const MOST = 2147483647;
 
 let token = sessionStorage.getItem("token") ?? "";
 let operator = sessionStorage.getItem("operator") ?? "";
@@ -291,17 +293,26 @@ by("rows").addEventListener("click", (event) => {
 
 by("leave").addEventListener("click", () => by("dialog").close());
 
+/** The reason why a change cannot be asked for, by its field; none if it can. */
+function wrong({ kind }) {
+  const total = by("total").value.trim();
+  const fits = /^\d+$/.test(total) && Number(total) <= MOST;
+  return kind === "raise" && !fits ? [{ field: "total_stock", message: `total_stock must be from 0 to ${MOST}` }] : [];
+}
+
 /** The request that makes a change. */
 function request({ kind, coupon }) {
   const path = `admin/coupons/${coupon.coupon_id}`;
-  const total = by("total").value.trim();
-  if (kind === "raise") return ["PATCH", path, { total_stock: /^\d+$/.test(total) ? Number(total) : total }];
+  if (kind === "raise") return ["PATCH", path, { total_stock: Number(by("total").value.trim()) }];
   if (kind === "offer") return ["PATCH", path, { status: 1 }];
   return ["POST", `${path}/${kind}`];
 }
 
 by("change").addEventListener("submit", async (event) => {
   event.preventDefault();
+  const reasons = wrong(asked);
+  complain(by("change"), by("wrong-change"), reasons);
+  if (reasons.length > 0) return;
   // Until it is answered, a second click would only ask for the same.
   by("do").disabled = true;
   const { status, body } = await ask(...request(asked));

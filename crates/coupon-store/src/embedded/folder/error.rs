@@ -61,8 +61,9 @@ pub enum FolderError {
     TooOld { dir: PathBuf, found: u32 },
     /// Rows would be looked for where they are not.
     #[error(
-        "{dir} holds data laid out as \"{found}\", and this service's strategy is \"{wanted}\": change the strategy's settings, \
-         choose another folder, or seed it anew with --reset"
+        "{dir} holds data laid out as \"{found}\", and this service's strategy is \"{wanted}\": start the program of that strategy \
+         (hash-svc for a hash, range-svc for ranges) with its settings, choose another folder or, if nobody needs what is there, seed it \
+         anew with --reset"
     )]
     OtherLayout { dir: PathBuf, found: String, wanted: String },
     /// A shard's file is not there.

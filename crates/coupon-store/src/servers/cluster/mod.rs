@@ -140,8 +140,9 @@ impl Cluster {
         let (first, latest) = (versions.first(), versions.last());
         ensure!(
             [first, latest].into_iter().flatten().any(|version| version.layout == layout),
-            "{main}: its data is laid out as \"{}\", and this service's strategy is \"{layout}\": change the strategy's \
-             settings, choose another `servers.namespace`, or seed it anew with --reset",
+            "{main}: its data is laid out as \"{}\", and this service's strategy is \"{layout}\": start the program of that \
+             strategy (hash-svc for a hash, range-svc for ranges) with its settings, choose another `servers.namespace` or, if \
+             nobody needs what is there, seed it anew with --reset",
             latest.map_or(&*label.layout, |version| &*version.layout)
         );
         if label.of_before {

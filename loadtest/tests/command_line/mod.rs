@@ -191,6 +191,19 @@ fn a_target_without_the_workloads_coupons_is_told_of_before_the_run() {
 }
 
 #[test]
+fn grabs_that_have_to_name_their_requests_are_told_of_with_the_way_out_after_the_run() {
+    for (status, hinted) in [("422 Unprocessable Content", true), ("503 Service Unavailable", false)] {
+        let url = service_with(status);
+        let output = loadtest(&["run", "--target", &url, "--rate", "50", "--duration", "200ms", "--requests", "grabs"]);
+        let (said, error) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!(error.contains("grabs were answered with 422") && error.contains("checkout.toml"), hinted, "{error}");
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("a request that failed counts as the time-out"), "{said}");
+    }
+}
+
+#[test]
 fn the_built_in_workload_is_printed_as_a_file_that_can_be_read_back() {
     let output = loadtest(&["run", "--print-workload"]);
     let folder = tempfile::tempdir().unwrap();

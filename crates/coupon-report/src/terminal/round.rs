@@ -25,6 +25,10 @@ pub(super) fn print(
     let mut table = Table::new(["", "requests", "errors", "shards", "p50", "p90", "p99", "p99.9", "max"]);
     table.extend(keys.iter().flat_map(|key| endpoint_rows(round, key)));
     page.table(&table)?;
+    if round.endpoints.values().any(|endpoint| !endpoint.errors.is_empty()) {
+        let why = "Here a request that failed counts as the time-out, however soon it was answered: a failure at once is not fast.";
+        page.wrapped(why, 2, 2)?;
+    }
     reasons(page, missing(contestant, &keys, &Quantile::ALL))?;
     let seconds = round.seconds.min(report.meta.seconds_per_round);
     let scenarios = scenarios_of(report);

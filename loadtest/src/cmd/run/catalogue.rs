@@ -1,9 +1,27 @@
 //! Compares the target's catalogue with the workload's.
 
 use coupon_loadgen::http::{Target, get_status};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::load::Outcome;
+use coupon_loadgen::workload::{Catalogue, Endpoint, Requests};
 
 const NOT_FOUND: u16 = 404;
+/// The answer to a grab that has to name its request and does not.
+const UNPROCESSABLE: &str = "422";
+
+/// A hint about grabs that were answered with 422, when the workload's grabs name no requests.
+pub(super) fn unnamed(outcome: &Outcome, requests: &Requests) -> Option<String> {
+    let names = match requests {
+        Requests::Scenarios(scenarios) => scenarios.iter().all(|scenario| scenario.checkout.is_some()),
+        _ => false,
+    };
+    let grabs = outcome.endpoints.get(&Endpoint::Grab)?;
+    let refused = grabs.errors.get(UNPROCESSABLE).filter(|_| !names)?;
+    Some(format!(
+        "note: {refused} grabs were answered with 422. Of a coupon that is held for a checkout (hold_s), or that a user may have several \
+         of (user_limit), each grab names its request: give every scenario of a --workload a checkout, as in \
+         loadtest/workloads/checkout.toml"
+    ))
+}
 
 /// A hint about many answers with 404 to come, when the target lacks the workload's last coupon or user.
 ///

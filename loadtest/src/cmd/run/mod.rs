@@ -119,6 +119,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let outcome = run_load_with(&target, &spec, &mut |state| terminal::progress(line(state, &spec)));
     terminal::clear_progress();
     let outcome = outcome.context("--target")?;
+    if let Some(hint) = catalogue::unnamed(&outcome, &spec.workload.requests) {
+        terminal::note(hint);
+    }
     let report = report::of(&target, &spec, date, &outcome, &limits);
     let printed = coupon_report::terminal::show(&report);
     let json = json.map(|file| file.write_json(&report));

@@ -61,9 +61,9 @@ enum StepError {
     /// Another mover has been here.
     #[error("another mover has been here")]
     Overtaken,
-    /// The right to have a batch under way may be another's by now.
-    #[error("it does not have its turn any more: {0:#}")]
-    LostTurn(anyhow::Error),
+    /// The right to have a batch under way was lost, and cannot be had again.
+    #[error("it does not have its turn any more: {0}")]
+    LostTurn(MoveError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0:#}")]
@@ -184,12 +184,16 @@ impl<'a> Shards<'a> {
         Ok((rows, begun))
     }
 
-    /// Begins one of a batch, for as long as that has its turn.
+    /// Begins one of a batch, which has its turn: another one where it was lost.
     async fn begin_in(&self, turn: &Turn, shard: ShardId) -> Step<Has<'_>> {
-        let has = self.begin_at(shard).await?;
-        // The shard's consumers wait meanwhile.
-        turn.check().await.map_err(StepError::LostTurn)?;
-        Ok(has)
+        loop {
+            let has = self.begin_at(shard).await?;
+            // The shard's consumers wait meanwhile.
+            let Err(lost) = turn.check().await else { return Ok(has) };
+            drop(has);
+            tracing::debug!(%shard, error = format!("{lost:#}"), "a batch of rows has lost its turn, and waits for another");
+            self.turns.renew(turn).await.map_err(StepError::LostTurn)?;
+        }
     }
 
     /// Waits until no transaction is under way at a shard that began before.
@@ -372,7 +376,7 @@ impl Background {
     /// tables. Whoever asks has main's lock of the gate, and is about to read all holders of coupons: each row is in a table,
     /// and stays there, or is among those that are returned.
     pub(super) async fn deliver_what_leaves(&self) -> anyhow::Result<Vec<(Placement, Vec<Hold>)>> {
-        let (shards, turn) = (Shards::new(self), Turn::of_the_gatekeeper());
+        let (shards, turn) = (Shards::new(self), Turn::OfTheGatekeeper);
         for shard in self.shards() {
             shards.wait_for(shard).await?;
         }

@@ -6,7 +6,9 @@
 //!
 //! The lock may be lost, as by a process that was frozen, or where main has failed over. So it is asked for once more in
 //! each transaction, after that has the shard's row of state; and whoever fills the gate, or adds to it, takes each shard's row
-//! of state once after it has the lock: what had that row before is done, and what has it later is refused.
+//! of state once after it has the lock: what had that row before is done, and what has it later changes nothing. A batch whose
+//! transaction finds the lock lost goes on in a later round: as after a kill, whoever had the lock in between has brought it to where it
+//! goes, or left it as it was.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -31,7 +33,7 @@ const BUSY: Duration = Duration::from_millis(20);
 const SHUT: Duration = Duration::from_millis(500);
 
 /// Batches that go by one lock of main's.
-struct Round {
+pub(super) struct Round {
     began: Instant,
     /// None once it is not known whether it is still had. Its connection goes with it, and the lock with that.
     lock: Mutex<Option<Box<dyn GateLock>>>,
@@ -39,24 +41,37 @@ struct Round {
     _one: OwnedMutexGuard<()>,
 }
 
-/// The right to have a batch under way.
-pub(super) struct Turn(Option<Arc<Round>>);
-
-impl Turn {
-    /// The turn of a caller that has main's lock of the gate anyhow.
-    pub(super) const fn of_the_gatekeeper() -> Self {
-        Self(None)
-    }
-
-    /// Makes sure that it is had still.
-    pub(super) async fn check(&self) -> anyhow::Result<()> {
-        let Some(round) = &self.0 else { return Ok(()) };
-        let mut lock = round.lock.lock().await;
+impl Round {
+    /// Makes sure that its lock is had still.
+    async fn check(&self) -> anyhow::Result<()> {
+        let mut lock = self.lock.lock().await;
         // A question that is given up half-way would be answered to the next that asks.
         let mut had = lock.take().context("it was not heard of when another batch asked")?;
         timeout(STILL, had.state()).await.context("main does not answer")??;
         *lock = Some(had);
         Ok(())
+    }
+
+    /// True if its lock is known to be lost. While main is asked that is not known.
+    fn is_lost(&self) -> bool {
+        self.lock.try_lock().is_ok_and(|lock| lock.is_none())
+    }
+}
+
+/// The right to have a batch under way.
+pub(super) enum Turn {
+    /// That of a caller that has main's lock of the gate anyhow.
+    OfTheGatekeeper,
+    /// That of a batch, by its round; none while it waits for another.
+    In(Mutex<Option<Arc<Round>>>),
+}
+
+impl Turn {
+    /// Makes sure that it is had still.
+    pub(super) async fn check(&self) -> anyhow::Result<()> {
+        let Self::In(round) = self else { return Ok(()) };
+        let round = round.lock().await.clone();
+        round.context("its round is over")?.check().await
     }
 }
 
@@ -77,26 +92,43 @@ impl HasGateLock for &dyn MainServer {
 /// Gives out turns.
 pub(super) struct Turns<M> {
     main: M,
-    /// The round in which batches begin.
-    round: Mutex<Weak<Round>>,
+    current: Mutex<Weak<Round>>,
     one: Arc<Mutex<()>>,
 }
 
 impl<M: HasGateLock> Turns<M> {
     pub(super) fn new(main: M) -> Self {
-        Self { main, round: Mutex::default(), one: Arc::default() }
+        Self { main, current: Mutex::default(), one: Arc::default() }
     }
 
     /// Waits for a turn.
     pub(super) async fn next(&self) -> Result<Turn, MoveError> {
-        let mut current = self.round.lock().await;
-        let under_way = current.upgrade().filter(|round| round.began.elapsed() < ROUND);
+        Ok(Turn::In(Mutex::new(Some(self.round().await?))))
+    }
+
+    /// Waits for another round for a turn that was lost.
+    pub(super) async fn renew(&self, turn: &Turn) -> Result<(), MoveError> {
+        let Turn::In(round) = turn else { return Ok(()) };
+        let mut round = round.lock().await;
+        // Another step of the same batch may have done it.
+        if round.as_ref().is_none_or(|round| round.is_lost()) {
+            // The next round begins only once nobody is in this one.
+            *round = None;
+            *round = Some(self.round().await?);
+        }
+        Ok(())
+    }
+
+    /// The round in which batches begin: the next, where that is over.
+    async fn round(&self) -> Result<Arc<Round>, MoveError> {
+        let mut current = self.current.lock().await;
+        let under_way = current.upgrade().filter(|round| round.began.elapsed() < ROUND && !round.is_lost());
         if let Some(round) = under_way {
-            return Ok(Turn(Some(round)));
+            return Ok(round);
         }
         let round = Arc::new(self.begin().await?);
         *current = Arc::downgrade(&round);
-        Ok(Turn(Some(round)))
+        Ok(round)
     }
 
     /// Waits until the round before is over, and begins another.
@@ -217,7 +249,25 @@ mod tests {
         assert!(one.check().await.unwrap_err().to_string().contains("does not answer"));
         main.silent.store(false, Ordering::Relaxed);
         other.check().await.unwrap_err();
-        drop((one, other));
+        // Neither waits for the other's end, and both go on in one round; so does a step of the same batch that asked meanwhile.
+        let (renewed, again, others) =
+            tokio::join!(turns.renew(&one), turns.renew(&one), turns.renew(&other));
+        renewed.and(again).and(others).unwrap();
+        one.check().await.unwrap();
+        other.check().await.unwrap();
         turns.next().await.unwrap().check().await.unwrap();
+        assert_eq!(main.given.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn a_round_whose_lock_was_lost_is_nobody_s_any_more() {
+        let main = Main::default();
+        let turns = Turns::new(&main);
+        let lost = turns.next().await.unwrap();
+        main.silent.store(true, Ordering::Relaxed);
+        lost.check().await.unwrap_err();
+        main.silent.store(false, Ordering::Relaxed);
+        let (next, ()) = tokio::join!(turns.next(), async { drop(lost) });
+        next.unwrap().check().await.unwrap();
     }
 }

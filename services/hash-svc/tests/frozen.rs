@@ -10,6 +10,7 @@ use coupon_core::{CouponId, CouponStatus, RoomId, RowKey, ShardId, ShardingStrat
 use coupon_stack::{Stack, StackOptions};
 use coupon_store::clock::Clock;
 use coupon_store::servers::cluster::Cluster;
+use coupon_store::servers::mysql::Database;
 use coupon_store::settings::{NoSettings, ServersSettings, Sources, UnknownUsers};
 use coupon_store::{Backend, NextLayout, servers};
 use mysql_async::prelude::Queryable as _;
@@ -95,15 +96,25 @@ impl Place {
 
     /// Changes rows of main by hand; returns how many.
     pub(crate) fn in_main(&self, sql: &str) -> u64 {
-        let main = Cluster::new(&self.settings, &*self.strategy).unwrap().main;
-        block_on(async {
-            let mut conn = main.connect_alone().await.unwrap();
-            conn.query_drop(sql).await.unwrap();
-            let changed = conn.affected_rows();
-            conn.disconnect().await.unwrap();
-            changed
-        })
+        by_hand(&Cluster::new(&self.settings, &*self.strategy).unwrap().main, sql)
     }
+
+    /// Changes rows of a shard by hand; returns how many by the last statement.
+    pub(crate) fn in_shard(&self, shard: ShardId, sql: &str) -> u64 {
+        let cluster = Cluster::new(&self.settings, &*self.strategy).unwrap();
+        let (_, database) = cluster.numbered().find(|(number, _)| *number == shard).unwrap();
+        by_hand(database, sql)
+    }
+}
+
+fn by_hand(database: &Database, sql: &str) -> u64 {
+    block_on(async {
+        let mut conn = database.connect_alone().await.unwrap();
+        conn.query_drop(sql).await.unwrap();
+        let changed = conn.affected_rows();
+        conn.disconnect().await.unwrap();
+        changed
+    })
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -181,9 +192,14 @@ impl Place {
         block_on(announced).unwrap().version.from
     }
 
-    /// The users with a result, each with the shards that it is on and the time of its grab.
+    /// The users with a result, each with the shard that it is on and the time of its grab.
     pub(crate) fn stored(&self) -> Vec<(UserId, ShardId, Timestamp)> {
-        let cluster = Cluster::new(&self.settings, &*over(8)).unwrap();
+        self.stored_over(8)
+    }
+
+    /// The same, while there are so many shards.
+    pub(crate) fn stored_over(&self, shards: u16) -> Vec<(UserId, ShardId, Timestamp)> {
+        let cluster = Cluster::new(&self.settings, &*over(shards)).unwrap();
         let mut rows = Vec::new();
         for (shard, database) in cluster.numbered() {
             let of_shard = block_on(async {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use coupon_audit::{Addresses, Data, Scope, Servers};
 use coupon_core::catalogue_change::{CatalogueChange, NewUser, Operator, USERS_MAX};
-use coupon_core::{CouponId, RoomId, RowKey, UserId, UserLevel};
-use coupon_stack::{Stack, StackOptions};
+use coupon_core::{CouponId, ResultState, RoomId, RowKey, UserId, UserLevel};
+use coupon_stack::{Server, Stack, StackOptions};
 use rustix::process::Signal;
 
 use crate::frozen::{Place, block_on, is_past, nobody, over, total};
@@ -66,6 +66,20 @@ impl Load {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         Some(answer)
+    }
+
+    /// The decision about a user's grab, however often it must be asked for.
+    fn decided(&self, user: u64) -> String {
+        let undecided =
+            |answer: &String| ["HTTP/1.1 408", "HTTP/1.1 503"].iter().any(|head| answer.starts_with(head));
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(answer) = self.ask(user).filter(|answer| !undecided(answer)) {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "nothing is decided for user {user}");
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// One user grabs, however often they must ask.
@@ -280,6 +294,42 @@ fn a_process_that_cannot_go_by_a_layout_is_named_calls_nothing_absent_and_has_ro
     assert!(moving().moved > 0 && moving().trouble.is_none());
     place.backend.lifecycle.close();
     audit(&stack, false);
+}
+
+#[test]
+fn a_gate_that_is_filled_takes_a_row_that_has_arrived_as_it_is_there_by_now() {
+    let stack = Stack::start(&StackOptions::default()).unwrap();
+    let flags = settings(&stack);
+    make(&flags);
+    let service = Service::start(&flags);
+    let load = Load::new(&service);
+    load.run(2, Duration::ZERO, |load| load.next.load(Ordering::Relaxed) >= FIRST_USER + 40);
+    service.until_done("POST /admin/drain", "");
+    let place = Place::open(&flags);
+    let stored = place.stored_over(4);
+    let shard = stored[0].1;
+    let mut there = stored.iter().filter(|(_, at, _)| *at == shard).map(|(user, ..)| user.get());
+    let (gave_back, other, stuck) = (there.next().unwrap(), there.next().unwrap(), FIRST_USER + USERS - 1);
+    // Of a batch that cannot arrive as a whole, since one row's id is another's by now, one has arrived, and was given back there.
+    let columns = "result_id, user_id, coupon_id, room_id, grab_status, grab_time, state, slot";
+    let (table, returned) = ("coupon_results", ResultState::Returned.code());
+    let done = place.in_shard(
+        shard,
+        &format!(
+            "INSERT INTO leaving ({columns}, from_table, to_shard, to_table) \
+             SELECT {columns}, '{table}', {shard}, '{table}' FROM {table} WHERE user_id IN ({gave_back}, {other}); \
+             UPDATE leaving SET user_id = {stuck} WHERE user_id = {other}; \
+             REPLACE INTO move_state (id, batch, moving_from, closed, late) VALUES (1, 1, 0, 0, 0); \
+             UPDATE {table} SET state = {returned}, slot = NULL, state_time = grab_time + 1 WHERE user_id = {gave_back}"
+        ),
+    );
+    assert_eq!(done, 1);
+    place.backend.lifecycle.close();
+
+    stack.restart(Server::Redis).unwrap();
+    let (has_it_again, has_it) = (load.decided(gave_back), load.decided(stuck));
+    assert!(has_it_again.contains(r#""grab_status":1"#), "{has_it_again}");
+    assert!(has_it.contains("duplicate"), "{has_it}");
 }
 
 /// Waits until something is so.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::bulk::bindings;
 use super::sql::{self, parsed};
-use crate::moving::{Batch, Departure, Key, ShardMoves, Slice, same_grab};
+use crate::moving::{Batch, Departure, Key, ShardMoves, Slice, not_there};
 use crate::statements::{self, COLUMNS};
 use crate::{Found, PageRequest, PlacedResult, Totals};
 
@@ -136,12 +136,10 @@ pub(super) fn still_leaving(
     let mut still = Vec::new();
     for (to, rows) in leaving(db)?.map(|batch| batch.by_shard()).unwrap_or_default() {
         let there = connect(to)?;
-        for PlacedResult { placement, result } in rows {
-            let found = look(&there, placement.table, result.result_id)?;
-            if !found.is_some_and(|found| same_grab(&found, &result)) {
-                still.push(result);
-            }
-        }
+        let found = rows.iter().map(|row| look(&there, row.placement.table, row.result.result_id));
+        let found: Vec<CouponResult> =
+            found.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;
+        still.append(&mut not_there(&rows, &found));
     }
     Ok(still)
 }

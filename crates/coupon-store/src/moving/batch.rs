@@ -71,6 +71,13 @@ pub(crate) fn check_arrived(
     }
 }
 
+/// Those of the rows that have left which were not found where they go.
+pub(crate) fn not_there(left: &[PlacedResult], found: &[CouponResult]) -> Vec<CouponResult> {
+    let found: HashMap<ResultId, &CouponResult> = found.iter().map(|row| (row.result_id, row)).collect();
+    let is_there = |row: &CouponResult| found.get(&row.result_id).is_some_and(|there| same_grab(there, row));
+    left.iter().map(|row| row.result).filter(|row| !is_there(row)).collect()
+}
+
 /// True if two rows of one id are of one grab, whatever became of it.
 pub(crate) fn same_grab(one: &CouponResult, other: &CouponResult) -> bool {
     (one.user_id, one.coupon_id, one.room_id) == (other.user_id, other.coupon_id, other.room_id)

@@ -24,7 +24,7 @@ use coupon_core::{CouponResult, ResultId, RouteError, RowKey, ShardId, TableId, 
 
 pub(crate) use self::arriving::Arriving;
 pub use self::batch::{Batch, Departure};
-pub(crate) use self::batch::{check_arrived, same_grab, slice_of};
+pub(crate) use self::batch::{check_arrived, not_there, same_grab, slice_of};
 pub(crate) use self::mover::{Ended, Mover, deliver};
 pub(crate) use self::pace::{Pace, Progress};
 use crate::{PlacedResult, Unavailable};

@@ -6,10 +6,11 @@ use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use coupon_core::{Placement, ShardId, TableId};
+use coupon_core::{CouponResult, Placement, ResultState, ShardId, TableId, UserId};
 
-use self::world::{World, era, version};
-use super::{Departure, Ended, MoveError, Mover, MovingShards, Pace, Progress, Slice};
+use self::world::{World, era, row, version};
+use super::{Departure, Ended, MoveError, Mover, MovingShards, Pace, Progress, Slice, not_there};
+use crate::PlacedResult;
 
 fn run(seeds: std::ops::Range<u64>, play: &impl AsyncFn(&World)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -109,4 +110,13 @@ fn a_mover_that_is_stopped_leaves_nothing_on_the_way() {
         world.move_all(|| u32::MAX).await;
         world.assert_settled();
     });
+}
+
+#[test]
+fn a_row_that_is_where_it_goes_is_not_on_its_way_any_more() {
+    let placement = Placement::new(ShardId::new(1), TableId::Part(0));
+    let left = [0, 1, 2].map(|sequence| PlacedResult { placement, result: row(1, sequence) });
+    let released = CouponResult { state: ResultState::Released, slot: None, ..left[0].result };
+    let another = CouponResult { user_id: UserId::new(999).unwrap(), ..left[2].result };
+    assert_eq!(not_there(&left, &[released, another]), [left[1].result, left[2].result]);
 }

@@ -52,7 +52,7 @@ pub(super) fn version(number: VersionNumber, receives: bool, shards: u16, tables
     LayoutVersion { number, from: era(number), receives, strategy: Arc::new(Remainder { shards, tables }) }
 }
 
-fn row(version: VersionNumber, sequence: u16) -> CouponResult {
+pub(super) fn row(version: VersionNumber, sequence: u16) -> CouponResult {
     let id = ResultId::from_parts(era(version).plus_millis(5), 0, sequence).unwrap();
     let user = UserId::new(u64::from(sequence) * 3 + u64::from(version)).unwrap();
     let granted = CouponResult::granted(id, user, CouponId::new(1).unwrap(), RoomId::new(1).unwrap());

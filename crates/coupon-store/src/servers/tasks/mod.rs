@@ -16,6 +16,7 @@ mod handles;
 mod late;
 mod layout;
 mod lease;
+mod leaving;
 mod let_go;
 mod movement;
 mod moving;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coupon_core::{CouponResult, Placement, ShardId, TableId, VersionNumber};
+use coupon_core::{CouponResult, ShardId, TableId, VersionNumber};
 use tokio::time::{Instant, error::Elapsed, timeout};
 
 use super::Background;
@@ -12,9 +12,9 @@ use super::steps::Tries;
 use super::store::{Of, StoreError};
 use super::stored::{Known, Stored};
 use super::turns::{Turn, Turns};
-use crate::moving::{Batch, Departure, Key, MoveError, MovingShards, ShardMoves, Slice, deliver};
+use crate::moving::{Batch, Departure, Key, MoveError, MovingShards, ShardMoves, Slice};
 use crate::servers::seam::{
-    Begun, DatabaseError, Hold, Inserted, MainServer, MoveNote, MovingRows, ShardServer, StoringError,
+    Begun, DatabaseError, Inserted, MainServer, MoveNote, MovingRows, ShardServer, StoringError,
 };
 use crate::{PlacedResult, Totals, Unavailable};
 
@@ -197,7 +197,7 @@ impl<'a> Shards<'a> {
     }
 
     /// Waits until no transaction is under way at a shard that began before.
-    async fn wait_for(&self, shard: ShardId) -> Result<(), MoveError> {
+    pub(super) async fn wait_for(&self, shard: ShardId) -> Result<(), MoveError> {
         let mut tries = Tries::default();
         loop {
             let tried = timeout(PATIENCE, self.begin_at(shard)).await;
@@ -369,35 +369,4 @@ impl MovingShards for Shards<'_> {
             }
         }
     }
-}
-
-impl Background {
-    /// Brings what a mover left on its way to where it goes, and returns the rows that cannot arrive, with their shard and one of its
-    /// tables. Whoever asks has main's lock of the gate, and is about to read all holders of coupons: each row is in a table,
-    /// and stays there, or is among those that are returned.
-    pub(super) async fn deliver_what_leaves(&self) -> anyhow::Result<Vec<(Placement, Vec<Hold>)>> {
-        let (shards, turn) = (Shards::new(self), Turn::OfTheGatekeeper);
-        for shard in self.shards() {
-            shards.wait_for(shard).await?;
-        }
-        let mut still = Vec::new();
-        for shard in self.shards() {
-            match deliver(&shards, &turn, shard).await {
-                Err(error @ MoveError::Differs { .. }) => {
-                    tracing::error!(%shard, %error, "rows that move cannot arrive; they keep their stock where they are");
-                }
-                delivered => delivered?,
-            }
-            let Some(batch) = shards.leaving(shard).await? else { continue };
-            let holds = batch.rows.iter().filter(|row| is_known_to_a_gate(&row.result));
-            let holds = holds.map(|row| Hold::of(&row.result)).collect();
-            still.extend(batch.rows.first().map(|row| (Placement::new(shard, row.placement.table), holds)));
-        }
-        Ok(still)
-    }
-}
-
-/// True of a row that takes stock, or answers a request.
-const fn is_known_to_a_gate(row: &CouponResult) -> bool {
-    row.slot.is_some() || row.request.is_some()
 }

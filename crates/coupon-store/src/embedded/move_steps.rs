@@ -10,7 +10,7 @@ use super::transaction::{Done, Store};
 use super::work::Work;
 use super::writer::Writer;
 use crate::moving::{Departure, MoveError, ShardMoves};
-use crate::{PlacedResult, Unavailable};
+use crate::{PlacedResult, Totals, Unavailable};
 
 type Moved<T> = Result<T, MoveError>;
 
@@ -26,14 +26,22 @@ impl Writer {
         Ok(self.moves)
     }
 
-    /// Lets a batch leave.
-    pub(super) fn leave(&mut self, departure: &Departure) -> Moved<()> {
+    /// Lets a batch leave, and forgets the one before if that is known to have arrived.
+    pub(super) fn leave(&mut self, departure: &Departure, arrived: Option<u64>) -> Moved<()> {
         let next = ShardMoves { batch: departure.number, ..self.moves };
-        if next.batch != self.moves.batch + 1 || !self.none_leaves()? {
+        let forgets = arrived == Some(self.moves.batch);
+        if next.batch != self.moves.batch + 1 || !(forgets || self.none_leaves()?) {
             return Err(MoveError::Overtaken(self.shard));
         }
-        self.transact(|store| store.leave(departure, next))?;
+        let left = if forgets { self.leaving_totals()? } else { Totals::default() };
+        self.transact(|store| {
+            if forgets {
+                store.forget()?;
+            }
+            store.leave(departure, next)
+        })?;
         self.moves = next;
+        self.state.take_off(left);
         Ok(())
     }
 
@@ -56,7 +64,7 @@ impl Writer {
         if self.moves.batch != number {
             return Ok(());
         }
-        let left = moves::leaving_totals(&self.db).map_err(|error| self.failed(&error))?;
+        let left = self.leaving_totals()?;
         self.transact(|store| store.forget())?;
         self.state.take_off(left);
         Ok(())
@@ -88,6 +96,10 @@ impl Writer {
         self.transact(|store| store.note_moves(moves))?;
         self.moves = moves;
         Ok(())
+    }
+
+    fn leaving_totals(&self) -> Moved<Totals> {
+        moves::leaving_totals(&self.db).map_err(|error| self.failed(&error))
     }
 
     fn none_leaves(&self) -> Moved<bool> {

@@ -166,15 +166,11 @@ impl Job {
         let Movement { pace, progress, .. } = &*self.movement;
         let mover = || Mover { shards: &self.files, versions: self.layouts.now(), pace, progress };
         while !pace.is_stopped() {
-            progress.begin();
             let done = mover().run().await;
             outage.tried(&done);
             match done {
-                Ok(Ended::Done) => {
-                    progress.is_out_of_trouble();
-                    return Ended::Done;
-                }
-                Ok(Ended::Stopped) => progress.is_out_of_trouble(),
+                Ok(Ended::Done) => return Ended::Done,
+                Ok(Ended::Stopped) => {}
                 Err(_) => sleep(RETRY).await,
             }
         }
@@ -191,7 +187,7 @@ impl Job {
             let closed = self.to_main.layout(LayoutStep::Moved(moved)).await;
             outage.tried(&closed);
             let Err(error) = closed else { return };
-            progress.is_in_trouble(&error);
+            progress.is_in_trouble(None, &error);
             sleep(RETRY).await;
         }
     }
@@ -242,6 +238,8 @@ impl MovingShards for Files {
     type Turn = OwnedRwLockReadGuard<()>;
 
     const BATCH: u32 = 8_192;
+    // Grabs wait for each transaction of one.
+    const BATCHES_PER_S: u32 = 25;
 
     fn shards(&self) -> Vec<ShardId> {
         (0..).map(ShardId::new).take(self.writers.len()).collect()
@@ -263,9 +261,15 @@ impl MovingShards for Files {
         self.read(shard, |db| moves::scan(db, table, slice))
     }
 
-    async fn leave(&self, _: &Self::Turn, shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
+    async fn leave(
+        &self,
+        _: &Self::Turn,
+        shard: ShardId,
+        departure: &Departure,
+        arrived: Option<u64>,
+    ) -> Result<(), MoveError> {
         let departure = departure.clone();
-        on(&self.writers, shard, move |writer| writer.leave(&departure)).await?
+        on(&self.writers, shard, move |writer| writer.leave(&departure, arrived)).await?
     }
 
     async fn leaving(&self, shard: ShardId) -> Result<Option<Batch>, MoveError> {

@@ -4,12 +4,13 @@
 //!
 //! 1. at the old shard the rows go from their table into the table `leaving`, with their new places;
 //! 2. at each new shard they go into their tables;
-//! 3. once they were read back there, they go out of `leaving`.
+//! 3. once they were read back there, they go out of `leaving`: with the next batch, in the transaction in which that leaves, or, where
+//!    that is not to leave at once, in one of their own.
 //!
-//! So a row is always in a table or in `leaving`, and for a moment in both, in the order of [`coupon_core::Versioned::places`]: whoever looks
-//! in this order finds it. Batches are numbered by the shard that they leave, and each shard knows the last number that arrived
-//! from each other. A mover that was killed is followed by one that takes up what it left in `leaving`; one that was only frozen
-//! finds, at its next step, that its number is taken.
+//! So a row is always in a table or in `leaving`, and for a moment in both, at the places of ever later versions: a reader who visits
+//! the rounds of [`coupon_core::Versioned::rounds`] one after the other finds it. Batches are numbered by the shard that they leave, and
+//! each shard knows the last number that arrived from each other. A mover that was killed is followed by one that takes up what it left
+//! in `leaving`; one that was only frozen finds, at its next step, that its number is taken.
 //!
 //! Grabs of earlier versions may still come to be stored while rows move: [`Arriving`] says what becomes of them.
 
@@ -94,6 +95,8 @@ pub(crate) trait MovingShards {
 
     /// The most rows that one batch takes, whatever the rate: they are in memory, and their shard stores nothing meanwhile.
     const BATCH: u32;
+    /// So many batches a second, as long as their sizes allow it.
+    const BATCHES_PER_S: u32;
 
     /// Every shard that may have rows to move.
     fn shards(&self) -> Vec<ShardId>;
@@ -111,8 +114,15 @@ pub(crate) trait MovingShards {
     /// Rows of a table in the order of their ids: those after one, from before a moment, at most so many.
     async fn scan(&self, shard: ShardId, table: TableId, slice: Slice) -> Result<Vec<Key>, MoveError>;
 
-    /// Takes a batch out of its table and into `leaving`. It must be the next of its shard, and `leaving` empty.
-    async fn leave(&self, turn: &Self::Turn, shard: ShardId, departure: &Departure) -> Result<(), MoveError>;
+    /// Takes a batch out of its table and into `leaving`. It must be the next of its shard, and `leaving` empty but for the one
+    /// before, where that is known to have arrived: it is forgotten.
+    async fn leave(
+        &self,
+        turn: &Self::Turn,
+        shard: ShardId,
+        departure: &Departure,
+        arrived: Option<u64>,
+    ) -> Result<(), MoveError>;
 
     /// The batch that is in a shard's `leaving`, if there is one.
     async fn leaving(&self, shard: ShardId) -> Result<Option<Batch>, MoveError>;

@@ -1,16 +1,17 @@
 //! The pace of a mover, and how far it has come.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use coupon_core::ShardId;
 use tokio::time::{Instant, sleep};
 
 use crate::measure::Rate;
 
-/// So many batches a second, as long as their sizes allow it.
-const BATCHES_PER_S: u32 = 10;
 /// The longest that a mover waits before it looks whether it is stopped, or has another rate.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -49,9 +50,9 @@ impl Pace {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// The rows that a batch takes, of which it may take so many.
-    pub(super) fn batch(&self, most: u32) -> usize {
-        (self.rows_per_s().get() / BATCHES_PER_S).clamp(1, most) as usize
+    /// The rows that a batch takes of which there are to be so many a second, as long as it may take that many.
+    pub(super) fn batch(&self, per_s: u32, most: u32) -> usize {
+        (self.rows_per_s().get() / per_s).clamp(1, most) as usize
     }
 
     /// Waits until so many rows may be moved, or it is stopped.
@@ -66,7 +67,7 @@ impl Pace {
 
     /// Takes rows from what the rate allows; where it allows none for now, says for how long.
     fn take(&self, rows: usize, now: Instant) -> Option<Duration> {
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ahead = lock(&self.ahead);
         let rate = f64::from(self.rows_per_s().get());
         let passed = now.saturating_duration_since(ahead.1).as_secs_f64();
         *ahead = ((ahead.0 - passed * rate).max(0.0), now);
@@ -84,14 +85,20 @@ impl Pace {
 /// How far a mover has come.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    /// The rows that were looked at: the most that any look at everything has come to.
+    /// The rows that were looked at: of each shard the most that any look at it has come to.
     pub(crate) looked_at: AtomicU64,
-    /// Those of the present look.
-    this_look: AtomicU64,
+    looks: Mutex<BTreeMap<ShardId, Look>>,
     pub(crate) moved: AtomicU64,
-    /// The reason why it does not go on everywhere, in words.
-    trouble: Mutex<Option<String>>,
+    /// The reasons why it does not go on everywhere, in words, by the shard.
+    troubles: Mutex<BTreeMap<Option<ShardId>, String>>,
     rate: Rate,
+}
+
+/// The rows of a shard that were looked at.
+#[derive(Debug, Default)]
+struct Look {
+    now: u64,
+    furthest: u64,
 }
 
 impl Default for Progress {
@@ -105,36 +112,36 @@ impl Progress {
     pub(crate) fn after(looked_at: u64) -> Self {
         Self {
             looked_at: AtomicU64::new(looked_at),
-            this_look: AtomicU64::new(0),
+            looks: Mutex::default(),
             moved: AtomicU64::new(0),
-            trouble: Mutex::default(),
+            troubles: Mutex::default(),
             rate: Rate::new(),
         }
     }
 
-    /// Everything is looked at once more. The number goes on where this look comes further than those before.
-    pub(crate) fn begin(&self) {
-        self.this_look.store(0, Ordering::Relaxed);
+    /// A shard is looked at from its first row on. The number goes on where this look comes further than those before.
+    pub(super) fn looks_anew(&self, shard: ShardId) {
+        lock(&self.looks).entry(shard).or_default().now = 0;
     }
 
-    /// True until the present look has come to the first row.
+    /// True until it has come to the first row.
     pub(crate) fn is_at_the_beginning(&self) -> bool {
-        self.this_look.load(Ordering::Relaxed) == 0
+        lock(&self.looks).values().all(|look| look.furthest == 0)
     }
 
-    /// The reason why it does not go on everywhere, in words, if there is one.
+    /// A reason why it does not go on everywhere, in words, if there is one.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.troubles).values().next().cloned()
     }
 
-    /// Something is in its way.
-    pub(crate) fn is_in_trouble(&self, error: &impl std::fmt::Display) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    /// Something is in its way, at a shard or elsewhere.
+    pub(crate) fn is_in_trouble(&self, at: Option<ShardId>, error: &impl Display) {
+        lock(&self.troubles).insert(at, error.to_string());
     }
 
-    /// Nothing is in its way any more.
-    pub(crate) fn is_out_of_trouble(&self) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Nothing is in its way there any more.
+    pub(super) fn is_out_of_trouble(&self, at: ShardId) {
+        lock(&self.troubles).remove(&Some(at));
     }
 
     /// The rows that were looked at in the last seconds, by the second.
@@ -142,15 +149,22 @@ impl Progress {
         self.rate.of(self.looked_at.load(Ordering::Relaxed)).unwrap_or(0.0)
     }
 
-    pub(super) fn looked_at(&self, rows: usize) {
-        let rows = rows as u64;
-        let reached = self.this_look.fetch_add(rows, Ordering::Relaxed) + rows;
+    pub(super) fn looked_at(&self, shard: ShardId, rows: usize) {
+        let mut looks = lock(&self.looks);
+        let look = looks.entry(shard).or_default();
+        look.now += rows as u64;
+        look.furthest = look.furthest.max(look.now);
+        let reached = looks.values().map(|look| look.furthest).sum();
         self.looked_at.fetch_max(reached, Ordering::Relaxed);
     }
 
     pub(super) fn moved(&self, rows: usize) {
         self.moved.fetch_add(rows as u64, Ordering::Relaxed);
     }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -160,14 +174,14 @@ mod tests {
     #[tokio::test(flavor = "current_thread", start_paused = true)]
     async fn movers_keep_the_rate_together_and_hear_of_another_at_once() {
         let (pace, began) = (Pace::new(NonZeroU32::new(1_000).unwrap()), Instant::now());
-        assert_eq!((pace.batch(1_000), pace.batch(50)), (100, 50));
+        assert_eq!((pace.batch(10, 1_000), pace.batch(10, 50), pace.batch(50, 1_000)), (100, 50, 20));
         for _ in 0..20 {
             pace.wait(100).await;
         }
         let took = began.elapsed();
         assert!(took >= Duration::from_millis(1_890) && took <= Duration::from_millis(2_000), "{took:?}");
         pace.set(NonZeroU32::MIN);
-        assert_eq!(pace.batch(1_000), 1);
+        assert_eq!(pace.batch(10, 1_000), 1);
         let slow = async {
             pace.wait(1).await;
             pace.wait(1).await;
@@ -182,19 +196,32 @@ mod tests {
     }
 
     #[test]
-    fn what_was_looked_at_grows_however_often_everything_is_looked_at() {
+    fn what_was_looked_at_grows_however_often_a_shard_is_looked_at() {
         let progress = Progress::after(10);
-        let shown = |progress: &Progress| progress.looked_at.load(Ordering::Relaxed);
+        let (one, other) = (ShardId::new(0), ShardId::new(1));
         let mut seen = Vec::new();
-        for looks in [&[8, 7][..], &[9], &[9, 9]] {
-            progress.begin();
-            assert!(progress.is_at_the_beginning());
+        assert!(progress.is_at_the_beginning());
+        for (shard, looks) in [(one, &[8, 7][..]), (other, &[4]), (one, &[9]), (one, &[9, 9])] {
+            progress.looks_anew(shard);
             for rows in looks {
-                progress.looked_at(*rows);
-                seen.push(shown(&progress));
+                progress.looked_at(shard, *rows);
+                seen.push(progress.looked_at.load(Ordering::Relaxed));
             }
         }
-        assert_eq!(seen, [10, 15, 15, 15, 18]);
+        assert_eq!(seen, [10, 15, 19, 19, 19, 22]);
+        assert!(!progress.is_at_the_beginning());
+    }
+
+    #[test]
+    fn trouble_is_told_until_every_shard_is_out_of_it() {
+        let progress = Progress::default();
+        let (one, other) = (ShardId::new(0), ShardId::new(1));
+        progress.is_in_trouble(Some(one), &"it is down");
+        progress.is_in_trouble(Some(other), &"it is slow");
+        progress.is_out_of_trouble(one);
+        assert_eq!(progress.trouble().as_deref(), Some("it is slow"));
+        progress.is_out_of_trouble(other);
+        assert_eq!(progress.trouble(), None);
     }
 
     #[tokio::test(flavor = "current_thread", start_paused = true)]

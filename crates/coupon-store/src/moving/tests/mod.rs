@@ -5,6 +5,7 @@ mod world;
 use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use coupon_core::{CouponResult, Placement, ResultState, ShardId, TableId, UserId};
 
@@ -58,10 +59,8 @@ fn what_comes_after_a_version_was_closed_is_stored_once_where_it_is_in_the_end()
 fn a_layout_that_changes_once_more_while_rows_move_takes_them_along() {
     run(0..100, &async |world| {
         world.lives.set(60);
-        let (pace, progress) = (Pace::new(NonZeroU32::MAX), Progress::default());
-        let versions = Arc::new(world.versions.borrow().clone());
-        let stopped = Mover { shards: world, versions, pace: &pace, progress: &progress }.run().await;
-        assert!(stopped.is_err() || stopped == Ok(Ended::Done));
+        let ended = world.run(&Progress::default()).await;
+        assert!(ended.is_none_or(|ended| ended == Ok(Ended::Done)));
         world.announce(version(3, true, 3, 3));
         world.sell(3);
         world.move_all(|| 10 + world.below(100) as u32).await;
@@ -85,7 +84,7 @@ fn a_mover_that_was_frozen_does_no_harm_when_it_goes_on() {
         if departure.rows.is_empty() {
             return;
         }
-        world.leave(&(), shard, &departure).await.unwrap();
+        world.leave(&(), shard, &departure, None).await.unwrap();
         let batch = world.leaving(shard).await.unwrap().unwrap();
         world.move_all(|| u32::MAX).await;
         for (to, rows) in batch.by_shard() {
@@ -93,9 +92,61 @@ fn a_mover_that_was_frozen_does_no_harm_when_it_goes_on() {
         }
         world.forget(&(), shard, batch.number).await.unwrap();
         let next = Departure { number: batch.number, ..departure };
-        assert_eq!(world.leave(&(), shard, &next).await, Err(MoveError::Overtaken(shard)));
+        let overtaken = world.leave(&(), shard, &next, Some(begun.batch)).await;
+        assert_eq!(overtaken, Err(MoveError::Overtaken(shard)));
         world.assert_settled();
     });
+}
+
+#[test]
+fn a_batch_that_cannot_arrive_for_a_while_arrives_while_other_shards_are_not_done() {
+    run(0..20, &async |world| {
+        world.refused.set(3);
+        world.waits.set(true);
+        let progress = Progress::default();
+        let ended = tokio::time::timeout(Duration::from_secs(60), world.run(&progress)).await;
+        assert_eq!(ended, Ok(Some(Ok(Ended::Done))));
+        assert_eq!((world.refused.get(), progress.trouble()), (0, None));
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn a_mover_that_can_do_no_more_says_so_and_leaves_the_rest_to_another() {
+    run(0..20, &async |world| {
+        world.refused.set(u32::MAX);
+        let progress = Progress::default();
+        let failed = world.run(&progress).await.unwrap().unwrap_err();
+        assert_eq!(progress.trouble(), Some(failed.to_string()));
+        let closed = world.shards.borrow().iter().filter(|shard| shard.is_closed()).count();
+        assert_eq!(closed, 4, "the others are empty");
+        world.refused.set(0);
+        world.move_all(|| u32::MAX).await;
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn a_mover_that_is_overtaken_ends_though_other_shards_wait() {
+    run(0..20, &async |world| {
+        world.waits.set(true);
+        world.other_mover.set(true);
+        let progress = Progress::default();
+        let ended = tokio::time::timeout(Duration::from_secs(60), world.run(&progress)).await;
+        assert_eq!(ended, Ok(Some(Err(MoveError::Overtaken(ShardId::new(0))))));
+        world.waits.set(false);
+        world.move_all(|| u32::MAX).await;
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn a_row_that_is_where_it_goes_is_not_on_its_way_any_more() {
+    let placement = Placement::new(ShardId::new(1), TableId::Part(0));
+    let left = [0, 1, 2].map(|sequence| PlacedResult { placement, result: row(1, sequence) });
+    let released = CouponResult { state: ResultState::Released, slot: None, ..left[0].result };
+    let another = CouponResult { user_id: UserId::new(999).unwrap(), ..left[2].result };
+    assert_eq!(not_there(&left, &[released, another]), [left[1].result, left[2].result]);
 }
 
 #[test]
@@ -110,13 +161,4 @@ fn a_mover_that_is_stopped_leaves_nothing_on_the_way() {
         world.move_all(|| u32::MAX).await;
         world.assert_settled();
     });
-}
-
-#[test]
-fn a_row_that_is_where_it_goes_is_not_on_its_way_any_more() {
-    let placement = Placement::new(ShardId::new(1), TableId::Part(0));
-    let left = [0, 1, 2].map(|sequence| PlacedResult { placement, result: row(1, sequence) });
-    let released = CouponResult { state: ResultState::Released, slot: None, ..left[0].result };
-    let another = CouponResult { user_id: UserId::new(999).unwrap(), ..left[2].result };
-    assert_eq!(not_there(&left, &[released, another]), [left[1].result, left[2].result]);
 }

@@ -1,9 +1,14 @@
 //! Shards in memory, and everybody who works with them but the mover.
 
+mod steps;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::{pending, poll_fn};
 use std::num::{NonZeroU16, NonZeroU32};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use coupon_core::random::SplitMix64;
 use coupon_core::{
@@ -11,10 +16,8 @@ use coupon_core::{
     RouteError, RowKey, ShardId, ShardingStrategy, TableId, Timestamp, UserId, VersionNumber, Versioned,
 };
 
-use crate::moving::{
-    Arriving, Batch, Departure, Ended, Key, MoveError, Mover, MovingShards, Pace, Progress, ShardMoves, Slice,
-};
-use crate::{PlacedResult, Unavailable};
+use crate::PlacedResult;
+use crate::moving::{Arriving, Ended, MoveError, Mover, Pace, Progress, ShardMoves};
 
 /// Users by the remainder of their number, over shards and then over a shard's tables.
 #[derive(Debug)]
@@ -68,6 +71,10 @@ pub(super) struct Shard {
 }
 
 impl Shard {
+    pub(super) fn is_closed(&self) -> bool {
+        self.moves.closed > 0
+    }
+
     fn has(&self, table: TableId, id: ResultId) -> bool {
         self.tables.get(&table).is_some_and(|rows| rows.contains_key(&id))
             || self.leaving.iter().any(|row| row.result.result_id == id)
@@ -94,6 +101,12 @@ pub(super) struct World {
     readers: RefCell<Vec<Reader>>,
     /// Steps of the mover until it is killed.
     pub(super) lives: Cell<u32>,
+    /// The times that rows of the first shard do not arrive.
+    pub(super) refused: Cell<u32>,
+    /// True if the second shard does not say what tables it has before the first is empty.
+    pub(super) waits: Cell<bool>,
+    /// True if another mover has moved a batch from the first shard before the next leaves it.
+    pub(super) other_mover: Cell<bool>,
 }
 
 impl World {
@@ -109,6 +122,9 @@ impl World {
             confirming: RefCell::default(),
             readers: RefCell::default(),
             lives: Cell::new(u32::MAX),
+            refused: Cell::new(0),
+            waits: Cell::new(false),
+            other_mover: Cell::new(false),
         };
         world.sell(1);
         world.sell(2);
@@ -253,16 +269,29 @@ impl World {
             tokio::task::yield_now().await;
         }
         self.play();
-        let killed = || Err(Unavailable::new("the mover", "it was killed").into());
         let lives = self.lives.get();
         if lives == 0 || (lives == 1 && self.below(2) == 0) {
             self.lives.set(0);
-            return killed();
+            return pending().await;
         }
         let done = take(&mut self.shards.borrow_mut());
         self.lives.set(lives - 1);
         self.play();
-        if lives == 1 { killed() } else { done }
+        if lives == 1 { pending().await } else { done }
+    }
+
+    /// Lets a mover work to its end; none if it is killed.
+    pub(super) async fn run(&self, progress: &Progress) -> Option<Result<Ended, MoveError>> {
+        let pace = Pace::new(NonZeroU32::MAX);
+        let versions = Arc::new(self.versions.borrow().clone());
+        let mover = Mover { shards: self, versions, pace: &pace, progress };
+        let mut run = pin!(mover.run());
+        let ended = poll_fn(|context| match run.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending if self.lives.get() == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        ended.await
     }
 
     /// Runs movers until one has done it, each of which may be killed.
@@ -270,13 +299,8 @@ impl World {
         for _ in 0..200 {
             // A reader who began before everybody knew that a version receives rows is not there any more by now.
             self.lives.set(lives());
-            let (pace, progress) = (Pace::new(NonZeroU32::MAX), Progress::default());
-            let versions = Arc::new(self.versions.borrow().clone());
-            let mover = Mover { shards: self, versions, pace: &pace, progress: &progress };
-            match mover.run().await {
-                Ok(ended) => return assert_eq!(ended, Ended::Done),
-                Err(MoveError::Unavailable(_)) => {}
-                Err(other) => panic!("{other}"),
+            if let Some(ended) = self.run(&Progress::default()).await {
+                return assert_eq!(ended, Ok(Ended::Done));
             }
         }
         panic!("two hundred movers have not moved it");
@@ -317,124 +341,5 @@ impl World {
         versions.push(next);
         self.versions.replace(Versioned::new(versions).unwrap());
         self.readers.borrow_mut().clear();
-    }
-}
-
-impl MovingShards for World {
-    type Turn = ();
-
-    const BATCH: u32 = 8_192;
-
-    fn shards(&self) -> Vec<ShardId> {
-        (0..SHARDS).map(ShardId::new).collect()
-    }
-
-    async fn turn(&self) -> Result<(), MoveError> {
-        Ok(())
-    }
-
-    async fn begin(&self, shard: ShardId, up_to: VersionNumber) -> Result<ShardMoves, MoveError> {
-        self.step(|shards| {
-            let moves = &mut shards[shard.index()].moves;
-            moves.moving_from = moves.moving_from.max(up_to);
-            Ok(*moves)
-        })
-        .await
-    }
-
-    async fn tables(&self, shard: ShardId) -> Result<Vec<TableId>, MoveError> {
-        self.step(|shards| Ok(shards[shard.index()].tables.keys().copied().collect())).await
-    }
-
-    async fn scan(&self, shard: ShardId, table: TableId, slice: Slice) -> Result<Vec<Key>, MoveError> {
-        self.step(|shards| {
-            let rows = shards[shard.index()].tables[&table].values();
-            let within = rows.filter(|row| {
-                slice.after.is_none_or(|after| row.result_id > after) && row.grab_time < slice.before
-            });
-            Ok(within.map(|row| Key { id: row.result_id, row: row.key() }).take(slice.most.min(4)).collect())
-        })
-        .await
-    }
-
-    async fn leave(&self, (): &(), shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
-        self.step(|shards| {
-            let from = &mut shards[shard.index()];
-            if from.moves.batch + 1 != departure.number || !from.leaving.is_empty() {
-                return Err(MoveError::Overtaken(shard));
-            }
-            from.moves.batch = departure.number;
-            let table = from.tables.get_mut(&departure.table).unwrap();
-            let leaves = |(id, placement): &(ResultId, Placement)| {
-                table.remove(id).map(|result| PlacedResult { placement: *placement, result })
-            };
-            from.leaving = departure.rows.iter().filter_map(leaves).collect();
-            Ok(())
-        })
-        .await
-    }
-
-    async fn leaving(&self, shard: ShardId) -> Result<Option<Batch>, MoveError> {
-        self.step(|shards| {
-            let Shard { leaving, moves, .. } = &shards[shard.index()];
-            Ok((!leaving.is_empty()).then(|| Batch { number: moves.batch, rows: leaving.clone() }))
-        })
-        .await
-    }
-
-    async fn arrive(
-        &self,
-        (): &(),
-        shard: ShardId,
-        from: ShardId,
-        number: u64,
-        rows: &[PlacedResult],
-    ) -> Result<(), MoveError> {
-        self.step(|shards| {
-            let to = &mut shards[shard.index()];
-            if to.arrivals.get(&from).is_some_and(|last| *last >= number) {
-                return Ok(());
-            }
-            to.arrivals.insert(from, number);
-            for row in rows {
-                let table = to.tables.entry(row.placement.table).or_default();
-                table.entry(row.result.result_id).or_insert(row.result);
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Vec<CouponResult>, MoveError> {
-        self.step(|shards| {
-            let tables = &shards[shard.index()].tables;
-            let find =
-                |row: &PlacedResult| tables.get(&row.placement.table)?.get(&row.result.result_id).copied();
-            Ok(rows.iter().filter_map(find).collect())
-        })
-        .await
-    }
-
-    async fn forget(&self, (): &(), shard: ShardId, number: u64) -> Result<(), MoveError> {
-        self.step(|shards| {
-            let from = &mut shards[shard.index()];
-            if from.moves.batch == number {
-                from.leaving.clear();
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    async fn close(&self, shard: ShardId, up_to: VersionNumber, late: u64) -> Result<bool, MoveError> {
-        self.step(|shards| {
-            let Shard { moves, leaving, .. } = &mut shards[shard.index()];
-            let closes = moves.late == late && leaving.is_empty();
-            if closes {
-                moves.closed = moves.closed.max(up_to);
-            }
-            Ok(closes)
-        })
-        .await
     }
 }

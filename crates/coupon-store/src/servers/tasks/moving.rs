@@ -213,15 +213,26 @@ impl<'a> Shards<'a> {
         has.note(ShardMoves { moving_from: moves.moving_from.max(up_to), ..moves }).await
     }
 
-    async fn try_to_leave(&self, turn: &Turn, shard: ShardId, departure: &Departure) -> Step<()> {
+    async fn try_to_leave(
+        &self,
+        turn: &Turn,
+        shard: ShardId,
+        departure: &Departure,
+        arrived: Option<u64>,
+    ) -> Step<()> {
         let mut has = self.begin_in(turn, shard).await?;
-        let moves = has.begun.moves;
-        if departure.number != moves.batch + 1 || !has.rows.none_leaves().await? {
+        let (moves, mut less) = (has.begun.moves, Totals::default());
+        if departure.number != moves.batch + 1 {
+            return Err(StepError::Overtaken);
+        }
+        if arrived == Some(moves.batch) {
+            less = has.rows.forget().await?;
+        } else if !has.rows.none_leaves().await? {
             return Err(StepError::Overtaken);
         }
         has.rows.leave(departure).await?;
         let moves = ShardMoves { batch: departure.number, ..moves };
-        has.commit(MoveNote { moves, ..MoveNote::default() }).await
+        has.commit(MoveNote { moves, less, ..MoveNote::default() }).await
     }
 
     async fn try_to_arrive(
@@ -288,6 +299,7 @@ impl MovingShards for Shards<'_> {
     type Turn = Turn;
 
     const BATCH: u32 = 2_048;
+    const BATCHES_PER_S: u32 = 10;
 
     fn shards(&self) -> Vec<ShardId> {
         self.background.shards().collect()
@@ -315,10 +327,16 @@ impl MovingShards for Shards<'_> {
         self.ask(shard, self.server(shard)?.scan(table, slice)).await
     }
 
-    async fn leave(&self, turn: &Turn, shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
+    async fn leave(
+        &self,
+        turn: &Turn,
+        shard: ShardId,
+        departure: &Departure,
+        arrived: Option<u64>,
+    ) -> Result<(), MoveError> {
         let mut tries = Tries::default();
         loop {
-            let tried = timeout(PATIENCE, self.try_to_leave(turn, shard, departure)).await;
+            let tried = timeout(PATIENCE, self.try_to_leave(turn, shard, departure, arrived)).await;
             if let Some(done) = outcome(shard, &mut tries, tried) {
                 return done;
             }

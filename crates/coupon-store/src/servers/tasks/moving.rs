@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// The age of an idle connection of which it is not known any more whether its server keeps it.
 const IDLE: Duration = Duration::from_secs(10);
 /// The rows that one statement stores.
-const ROWS: usize = 1_000;
+const ROWS: usize = 1_024;
 
 /// The shards, and the connections that steps are taken over.
 pub(super) struct Shards<'a> {

@@ -24,7 +24,7 @@ use crate::servers::seam::{DatabaseError, GateLock, MainServer};
 
 /// The time for which batches may begin by one lock of main's. Whoever waits for it waits for this and the last batch, which is less
 /// than they have patience for.
-const ROUND: Duration = Duration::from_millis(500);
+const ROUND: Duration = Duration::from_secs(1);
 /// The longest that main may take to say whether a lock is still had.
 const STILL: Duration = Duration::from_secs(2);
 /// The wait before the lock of the gate is asked for again that another process has.
@@ -212,13 +212,14 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread", start_paused = true)]
     async fn batches_share_a_lock_and_whoever_waits_has_it_between_two_rounds() {
+        const LASTS: Duration = Duration::from_secs(20);
         let main = Main::default();
         let turns = Turns::new(&main);
         let began = Instant::now();
-        // Four shards have one batch after the other for ten seconds; it is never so that none is under way.
+        // Four shards have one batch after the other; it is never so that none is under way.
         let shard = async |number: u64| {
             sleep(Duration::from_millis(number * 30)).await;
-            while began.elapsed() < Duration::from_secs(10) {
+            while began.elapsed() < LASTS {
                 let turn = turns.next().await.unwrap();
                 sleep(Duration::from_millis(120)).await;
                 turn.check().await.unwrap();
@@ -226,7 +227,7 @@ mod tests {
         };
         let waits = async {
             let mut had = 0;
-            while began.elapsed() < Duration::from_secs(10) {
+            while began.elapsed() < LASTS {
                 let lock = Arc::clone(&main.lock).lock_owned().await;
                 had += 1;
                 sleep(Duration::from_millis(10)).await;

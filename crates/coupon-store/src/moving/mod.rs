@@ -69,6 +69,9 @@ pub(crate) enum MoveError {
     /// A row that the version which receives has no place for.
     #[error("the layout that rows are moved to has no place for result {0}: {1}")]
     NoPlace(ResultId, RouteError),
+    /// The movement was stopped while no batch could have a turn.
+    #[error("rows move only while the gate is open: the movement was stopped before it was")]
+    Shut,
     /// Somebody else has moved rows from this shard meanwhile.
     #[error("another mover was at work on shard {0}")]
     Overtaken(ShardId),

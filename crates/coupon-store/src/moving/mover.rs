@@ -1,5 +1,6 @@
 //! The mover: several shards at once, each table by table and batch after batch.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,6 +21,8 @@ const SLICE: usize = 4;
 const AT_ONCE: usize = 8;
 /// The longest that a batch which has arrived waits for the next to leave before it is forgotten: its rows are found twice until then.
 const LINGERS: Duration = Duration::from_millis(250);
+/// The longest that a mover which was stopped waits for a turn, for what is on its way: there is none while the gate is shut.
+const STOPS: Duration = Duration::from_secs(2);
 /// The wait before a shard is tried again that could not be emptied.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -78,6 +81,9 @@ impl<S: MovingShards> Mover<'_, S> {
                 Ok(()) => self.progress.is_out_of_trouble(shard),
                 Err(error) => self.progress.is_in_trouble(Some(shard), error),
             }
+            if delivered == Err(MoveError::Shut) {
+                return delivered;
+            }
             all = all.and(delivered);
         }
         all
@@ -85,8 +91,20 @@ impl<S: MovingShards> Mover<'_, S> {
 
     /// Brings what is leaving a shard to where it goes.
     async fn deliver(&self, shard: ShardId) -> Result<(), MoveError> {
-        let turn = self.shards.turn().await?;
+        let turn = self.turn().await?;
         deliver(self.shards, &turn, shard).await
+    }
+
+    /// Waits for a turn, unless it is stopped.
+    async fn turn(&self) -> Result<S::Turn, MoveError> {
+        let mut turn = pin!(self.shards.turn());
+        loop {
+            match timeout(STOPS, &mut turn).await {
+                Ok(turn) => return turn,
+                Err(_) if self.pace.is_stopped() => return Err(MoveError::Shut),
+                Err(_) => {}
+            }
+        }
     }
 }
 
@@ -220,7 +238,7 @@ impl<S: MovingShards> OfShard<'_, S> {
     /// Moves a batch, whole. It stays in `leaving` until the next one leaves, or until it is forgotten.
     async fn carry(&self, departure: &Departure, arrived: Option<u64>) -> Result<Batches, MoveError> {
         let shards = self.mover.shards;
-        let turn = shards.turn().await?;
+        let turn = self.mover.turn().await?;
         shards.leave(&turn, self.shard, departure, arrived).await?;
         failpoints::hit(Point::Left);
         let arrived = bring_all(shards, &turn, self.shard).await?;
@@ -230,7 +248,7 @@ impl<S: MovingShards> OfShard<'_, S> {
     /// Forgets the batch that has arrived, if there is one.
     async fn forget(&self, batches: &mut Batches) -> Result<(), MoveError> {
         let Some(number) = batches.arrived.take() else { return Ok(()) };
-        let turn = self.mover.shards.turn().await?;
+        let turn = self.mover.turn().await?;
         self.mover.shards.forget(&turn, self.shard, number).await
     }
 }

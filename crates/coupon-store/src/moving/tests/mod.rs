@@ -127,6 +127,25 @@ fn a_mover_that_can_do_no_more_says_so_and_leaves_the_rest_to_another() {
 }
 
 #[test]
+fn a_mover_that_is_stopped_while_no_batch_has_a_turn_waits_for_none() {
+    run(0..5, &async |world| {
+        world.shut.set(true);
+        let versions = Arc::new(world.versions.borrow().clone());
+        let (pace, progress) = (Pace::new(NonZeroU32::MAX), Progress::default());
+        let mover = Mover { shards: world, versions, pace: &pace, progress: &progress };
+        let stop = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            pace.stop();
+        };
+        let (ended, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(60), mover.run()), stop);
+        assert_eq!(ended, Ok(Err(MoveError::Shut)));
+        world.shut.set(false);
+        world.move_all(|| u32::MAX).await;
+        world.assert_settled();
+    });
+}
+
+#[test]
 fn a_mover_that_is_overtaken_ends_though_other_shards_wait() {
     run(0..20, &async |world| {
         world.waits.set(true);

@@ -105,6 +105,8 @@ pub(super) struct World {
     pub(super) refused: Cell<u32>,
     /// True if the second shard does not say what tables it has before the first is empty.
     pub(super) waits: Cell<bool>,
+    /// True while no batch has a turn.
+    pub(super) shut: Cell<bool>,
     /// True if another mover has moved a batch from the first shard before the next leaves it.
     pub(super) other_mover: Cell<bool>,
 }
@@ -124,6 +126,7 @@ impl World {
             lives: Cell::new(u32::MAX),
             refused: Cell::new(0),
             waits: Cell::new(false),
+            shut: Cell::new(false),
             other_mover: Cell::new(false),
         };
         world.sell(1);

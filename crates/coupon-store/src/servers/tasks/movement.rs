@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{VersionNumber, Versioned};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Background;
 use super::layout::MENDED;
@@ -30,6 +31,8 @@ use crate::{GrowthError, Moving, Unavailable, VersionRecord};
 const LOOK: Duration = Duration::from_millis(500);
 /// The longest that an end waits for the process that moves rows.
 const STOPS: Duration = Duration::from_secs(10);
+/// The longest that what another mover left on its way waits for a turn.
+const TURN: Duration = Duration::from_secs(2);
 /// The longest reason that main keeps.
 const TROUBLE: usize = 1_000;
 
@@ -153,7 +156,8 @@ impl RowMover {
     async fn deliver(&self) -> anyhow::Result<()> {
         let shards = Shards::new(&self.background);
         for shard in self.background.shards() {
-            let turn = shards.turn().await?;
+            // The lock that archives and books wait for is had meanwhile: it is tried again once the gate is open.
+            let turn = timeout(TURN, shards.turn()).await.context("rows move only while the gate is open")??;
             deliver(&shards, &turn, shard).await?;
         }
         Ok(())

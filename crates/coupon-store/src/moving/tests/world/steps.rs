@@ -20,6 +20,9 @@ impl MovingShards for World {
     }
 
     async fn turn(&self) -> Result<(), MoveError> {
+        while self.shut.get() {
+            sleep(Duration::from_millis(50)).await;
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 use coupon_audit::Data;
+use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponResult, Day, Placement, ShardingStrategy, Timestamp};
 use coupon_store::BuiltWithout;
 use coupon_store::carried::{CarriedRow, CarriedTable};
@@ -55,6 +56,7 @@ pub fn archive_servers(
     _: &ServersSettings,
     _: Option<&str>,
     _: Day,
+    _: &Operator,
     _: Timestamp,
     _: &mut dyn Progress,
 ) -> Result<ArchiveReport> {

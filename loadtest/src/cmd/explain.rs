@@ -171,6 +171,7 @@ mod tests {
             version,
             valid_from: valid_from.to_owned(),
             layout: format!("hash of user_id, mix modulo, {shards} shards"),
+            in_force: true,
             receives,
             closed,
             announced_at: valid_from.to_owned(),

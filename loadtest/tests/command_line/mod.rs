@@ -194,10 +194,24 @@ fn a_target_without_the_workloads_coupons_is_told_of_before_the_run() {
 fn grabs_that_have_to_name_their_requests_are_told_of_with_the_way_out_after_the_run() {
     for (status, hinted) in [("422 Unprocessable Content", true), ("503 Service Unavailable", false)] {
         let url = service_with(status);
-        let output = loadtest(&["run", "--target", &url, "--rate", "50", "--duration", "200ms", "--requests", "grabs"]);
+        let output = loadtest(&[
+            "run",
+            "--target",
+            &url,
+            "--rate",
+            "50",
+            "--duration",
+            "200ms",
+            "--requests",
+            "grabs",
+        ]);
         let (said, error) =
             (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-        assert_eq!(error.contains("grabs were answered with 422") && error.contains("checkout.toml"), hinted, "{error}");
+        assert_eq!(
+            error.contains("grabs were answered with 422") && error.contains("checkout.toml"),
+            hinted,
+            "{error}"
+        );
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(said.contains("a request that failed counts as the time-out"), "{said}");
     }

@@ -116,7 +116,9 @@ fn an_operator_signs_in_and_changes_a_sale_while_it_goes_on() {
     click(&page, 1, "raise");
     page.fill("total", "-5");
     page.press_enter();
-    page.wait("document.getElementById('wrong-total').textContent === 'total_stock must be from 0 to 2147483647'");
+    page.wait(
+        "document.getElementById('wrong-total').textContent === 'total_stock must be from 0 to 2147483647'",
+    );
     page.fill("total", &(total + 1).to_string());
     page.press_enter();
     status_says(&page, "Coupon 1: in force as version 1");

@@ -49,7 +49,7 @@ struct Load(Child);
 
 impl Load {
     fn on(url: &str) -> Self {
-        let arguments = ["run", "--target", url, "--rate", "300", "--duration", "10min"];
+        let arguments = ["run", "--target", url, "--rate", "300", "--duration", "600s"];
         let mut load = Command::new(env!("CARGO_BIN_EXE_loadtest"));
         let load = load.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Self(load.unwrap())

@@ -78,7 +78,8 @@ fn archive(at: &Here) -> ArchiveReport {
         return coupon_seeding::archive(&at.folder_path(), of_layout, today, operator, &clock, silent)
             .unwrap();
     }
-    coupon_seeding::archive_servers(&at.place().settings, None, today, &operator, clock.now(), silent).unwrap()
+    coupon_seeding::archive_servers(&at.place().settings, None, today, &operator, clock.now(), silent)
+        .unwrap()
 }
 
 /// Stores a result by hand.

@@ -27,9 +27,14 @@ pub fn position(db: &Connection, shard: ShardId) -> rusqlite::Result<i64> {
 ///
 /// # Errors
 /// When SQLite cannot read them, and [`Behind`] when the shard was put back to before what main was told.
-pub fn told_and_written(main: &Connection, of_shard: &Connection, shard: ShardId) -> anyhow::Result<(i64, i64)> {
+pub fn told_and_written(
+    main: &Connection,
+    of_shard: &Connection,
+    shard: ShardId,
+) -> anyhow::Result<(i64, i64)> {
     let told = position(main, shard)?;
-    let written = of_shard.query_row("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox", [], |row| row.get(0))?;
+    let written =
+        of_shard.query_row("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox", [], |row| row.get(0))?;
     Behind::refuse(told, written)?;
     Ok((told, written))
 }

@@ -248,13 +248,14 @@ fn deserialize<T: DeserializeOwned>(section: &str, value: Value) -> Result<T, Se
     })
 }
 
-/// The types of settings that are whole numbers, and which ones those are.
-const WHOLE: [(&str, &str); 5] = [
-    ("u8", "from 0 to 255"),
-    ("u16", "from 0 to 65535"),
-    ("u32", "from 0 to 4294967295"),
-    ("u64", "of 0 or more"),
-    ("usize", "of 0 or more"),
+/// The library's words for settings that are whole numbers, and which ones those are.
+const WHOLE: [(&str, &str); 6] = [
+    ("an integer", "of 0 or more"),
+    ("an unsigned 64 bit or less integer", "of 0 or more"),
+    ("an unsigned 64 bit integer", "of 0 or more"),
+    ("an unsigned 32 bit integer", "from 0 to 4294967295"),
+    ("an unsigned 16 bit integer", "from 0 to 65535"),
+    ("an unsigned 8 bit integer", "from 0 to 255"),
 ];
 
 /// The words of a library about a value, without those that only its types explain.
@@ -262,10 +263,11 @@ fn plain_words(error: &str) -> String {
     if let Some((found, _)) = error.split_once(", expected a nonzero ") {
         return format!("{found}, expected 1 or more");
     }
-    if let Some((found, kind)) = error.rsplit_once(", expected ")
-        && let Some((_, numbers)) = WHOLE.iter().find(|(whole, _)| *whole == kind)
-    {
-        return format!("{found}, expected a whole number {numbers}");
+    if let Some((found, kind)) = error.split_once(", expected ") {
+        let kind = kind.split(" for key ").next().unwrap_or_default();
+        if let Some((_, numbers)) = WHOLE.iter().find(|(whole, _)| *whole == kind) {
+            return format!("{found}, expected a whole number {numbers}");
+        }
     }
     error.replacen("unknown variant", "unknown value", 1).replacen(
         "invalid socket address syntax",
@@ -342,8 +344,8 @@ mod tests {
     fn what_a_setting_must_be_is_told_in_plain_words() {
         for (flag, words) in [
             ("shards=0", "expected 1 or more"),
-            ("grab.shard_backlog=-1", "expected 1 or more"),
-            ("limits.user_grabs_per_s=-1", "expected a whole number from 0 to 4294967295"),
+            ("grab.shard_backlog=-1", "expected a whole number of 0 or more"),
+            ("limits.user_grabs_per_s=5000000000", "expected a whole number from 0 to 4294967295"),
             ("listen=nowhere", "give an address and a port"),
             ("servers.shards=[\"a\"", "setting `servers.shards`: a list or a quoted text"),
             ("admin.token='a", "setting `admin.token`: a list or a quoted text"),

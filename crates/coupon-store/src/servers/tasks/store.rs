@@ -301,7 +301,7 @@ mod tests {
     fn a_shard_that_has_less_than_was_seen_is_refused() {
         let floor = Floor { told: 5, commits: 9 };
         assert_eq!(floor.check(5, 9), Ok(()));
-        assert_eq!(floor.check(4, 9), Err(LostData::Told { told: 5, has: 4 }));
+        assert_eq!(floor.check(4, 9), Err(LostData::Told(Behind { told: 5, has: 4 })));
         assert_eq!(floor.check(6, 8), Err(LostData::Seen { seen: 9, has: 8 }));
     }
 }

@@ -16,6 +16,7 @@ pub mod database;
 #[path = "without_database.rs"]
 pub mod database;
 pub mod keys;
+mod layout;
 mod page;
 mod predict;
 mod proof;

@@ -34,7 +34,7 @@ pub(super) struct OwnArgs {
     /// The column of that table with a row's time
     #[arg(long, value_name = "COLUMN", requires = "from", conflicts_with = "queries")]
     time_column: Option<String>,
-    /// Read about so many rows of the table
+    /// Read so many rows of the table at most; of a larger one, in small places all over it
     #[arg(long, value_name = "ROWS", default_value = "200000", requires = "from", conflicts_with = "queries", value_parser = numbers::some::<u64>)]
     rows: u64,
     /// Read so many rows a second of the table at most
@@ -118,6 +118,7 @@ impl OwnArgs {
     #[cfg(feature = "servers")]
     fn by_rows(&self, from: &str, wanted: Wanted<'_>) -> Result<KeyFindings> {
         use coupon_cli::ask;
+        use coupon_measure::format::counted;
 
         use crate::advise::database::{Address, Asked, Reader};
         use crate::advise::keys::Study;
@@ -150,13 +151,16 @@ impl OwnArgs {
             study.sampled();
         }
         let read = reader.read(
-            |values, time| study.add(|place| values.get(place).and_then(Option::as_deref), time),
+            |place, values, time| {
+                study.place(place);
+                study.add(|column| values.get(column).and_then(Option::as_deref), time);
+            },
             terminal::progress,
         );
         terminal::clear_progress();
-        let (rows, filled) = read?;
+        let (rows, places) = read?;
         ensure!(rows > 0, "no row came");
-        terminal::note(format!("read {rows} rows, of {filled} ranges that have any"));
+        terminal::note(format!("read {}, in {}", counted(rows, "row"), counted(u64::from(places), "place")));
         Ok(KeyFindings::of_rows(name, study, shards, shard_writes as f64))
     }
 }

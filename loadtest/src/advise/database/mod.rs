@@ -1,10 +1,13 @@
-//! The rows of somebody's table, a sample of them: read by ranges of its primary key, at a pace, and never written.
+//! The rows of somebody's table, a sample of them: read in small places all over its primary key, at a pace, and never
+//! written.
 //!
 //! [`Address`] says where it is, [`Reader::open`] looks at it and says what would be read, [`Reader::read`] reads it.
 
 mod address;
-mod blocks;
+mod key;
+mod places;
 mod reader;
+mod spans;
 mod table;
 
 pub use address::Address;

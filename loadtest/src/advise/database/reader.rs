@@ -4,20 +4,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use coupon_cli::plain;
-use coupon_measure::format::{count, counted};
+use coupon_measure::format::count;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, OptsBuilder, Row};
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::rustls::crypto;
 
 use super::Address;
-use super::blocks::{Block, blocks};
+use super::key::{Key, Place};
+use super::places::{self, Block, Left};
+use super::spans::{Keys, spans};
 use super::table::{Table, quoted};
 
 /// The time limit for a connection to come about.
 const CONNECT: Duration = Duration::from_secs(5);
 /// The time limit for the answer to a question, which the server is asked to keep as well.
 const ANSWER: Duration = Duration::from_secs(60);
+/// So many rows, at least, are in one part of the key when all are read: enough that a question is worth its round trip.
+const PART: u64 = 500;
+/// The parts of the key at most, if all rows are read; and at least and at most, if some are. Each costs four questions.
+const PARTS: u64 = 4_000;
+const PARTS_OF_SOME: [u64; 2] = [100, 1_000];
 /// Nothing is written, whatever is sent; and no row is locked.
 const SESSION: [&str; 4] = [
     "SET SESSION TRANSACTION READ ONLY",
@@ -33,7 +40,7 @@ pub struct Asked {
     pub columns: Vec<String>,
     /// The column with a row's time.
     pub time: Option<String>,
-    /// About so many rows are read.
+    /// So many rows are read at most.
     pub rows: u64,
     /// So many a second at most.
     pub rows_a_second: u32,
@@ -45,13 +52,21 @@ pub struct Asked {
 #[derive(Debug)]
 pub struct Reader {
     runtime: Runtime,
+    asked: Asked,
+    server: Server,
+    rows: u64,
+}
+
+/// The table's server, as it is asked.
+#[derive(Debug)]
+struct Server {
     connection: Conn,
     address: Address,
-    asked: Asked,
+    key: Key,
+    /// The columns that are wanted.
     select: String,
-    id: String,
-    rows: u64,
-    blocks: Vec<Block>,
+    /// The table, by its primary key alone.
+    from: String,
 }
 
 impl Reader {
@@ -62,38 +77,32 @@ impl Reader {
     pub fn open(address: Address, asked: Asked) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build().context("no runtime")?;
         let named = address.to_string();
-        runtime.block_on(Self::opened(address, asked)).with_context(|| plain::line(&named).into_owned()).map(
-            |(connection, address, asked, planned)| {
-                let (select, id, rows, blocks) = planned;
-                Self { runtime, connection, address, asked, select, id, rows, blocks }
-            },
-        )
-    }
-
-    async fn opened(
-        address: Address,
-        asked: Asked,
-    ) -> Result<(Conn, Address, Asked, (String, String, u64, Vec<Block>))> {
-        let mut connection = connect(&address).await?;
-        let planned = timely(plan(&mut connection, &address, &asked)).await?;
-        Ok((connection, address, asked, planned))
+        let (server, rows) = runtime
+            .block_on(Server::open(address, &asked))
+            .with_context(|| plain::line(&named).into_owned())?;
+        Ok(Self { runtime, asked, server, rows })
     }
 
     /// What would be read, in words.
     #[must_use]
     pub fn plan(&self) -> String {
-        let Self { address, asked, rows, blocks, .. } = self;
+        let Self { asked, rows, server, .. } = self;
         let read = asked.rows.min(*rows);
         let columns = asked.columns.iter().chain(&asked.time);
         let columns: Vec<_> = columns.map(|column| plain::line(column)).collect();
+        let address = plain::line(&server.address.to_string()).into_owned();
+        let rows = count(*rows);
+        let which = if self.is_sampled() {
+            format!(
+                "about {rows} rows, of which {} would be read, in small\nplaces all over its primary key",
+                count(read)
+            )
+        } else {
+            format!("{rows} rows, all of which would be read")
+        };
         format!(
-            "{}: about {} rows, of which about {} would be read: the columns {}, in {} of the primary key, by read-only \
-             transactions, at most {} rows a second: {} s or more",
-            plain::line(&address.to_string()),
-            count(*rows),
-            count(read),
+            "{address}:\n{which}.\nColumns: {}. By read-only transactions, at most {} rows a second: {} s or more",
             columns.join(", "),
-            counted(blocks.len() as u64, "range"),
             count(u64::from(asked.rows_a_second)),
             count(read.div_ceil(u64::from(asked.rows_a_second.max(1))))
         )
@@ -105,41 +114,134 @@ impl Reader {
         self.asked.rows < self.rows
     }
 
-    /// Reads it: each row's values, and its time in milliseconds. Returns how many rows came, and from how many ranges that
-    /// had any.
+    /// Reads it: of each row its place in the table, its values, and its time in milliseconds. Rows that were read together
+    /// have the same place. Returns how many rows came, and from how many places.
     ///
     /// # Errors
     /// When the server does not answer, or not in time.
     pub fn read(
         mut self,
-        mut each: impl FnMut(&[Option<String>], Option<i64>),
+        mut each: impl FnMut(u32, &[Option<String>], Option<i64>),
         mut progress: impl FnMut(String),
-    ) -> Result<(u64, u64)> {
-        let (begun, columns) = (Instant::now(), self.asked.columns.len());
-        let (mut rows, mut filled) = (0_u64, 0_u64);
-        // Clusters of ids make some ranges fuller than others, and all of them together hardly so.
-        let most = self.asked.rows.saturating_mul(4).saturating_add(100_000);
-        for (number, (from, to)) in self.blocks.iter().enumerate() {
-            let question =
-                format!("{} WHERE {id} >= {from} AND {id} < {to} ORDER BY {id}", self.select, id = self.id);
+    ) -> Result<(u64, u32)> {
+        let named = plain::line(&self.server.address.to_string()).into_owned();
+        let blocks = self.blocks(&mut progress).with_context(|| named.clone())?;
+        let Self { runtime, mut server, asked, .. } = self;
+        let (begun, columns) = (Instant::now(), asked.columns.len());
+        let (mut left, mut rows, mut place) = (Left::new(asked.rows), 0_u64, 0_u32);
+        for (number, block) in blocks.iter().enumerate() {
+            let most = left.of(block);
+            if most == 0 {
+                continue;
+            }
             let take = |row: Row| {
                 let mut values = texts(&row);
                 let time = values.split_off(columns.min(values.len())).pop().flatten();
-                each(&values, time.and_then(|time| time.parse().ok()));
+                each(place, &values, time.and_then(|time| time.parse().ok()));
             };
-            let read = timely(read(&mut self.connection, &question, most.saturating_sub(rows), take));
-            let more = self
-                .runtime
-                .block_on(read)
-                .with_context(|| plain::line(&self.address.to_string()).into_owned())?;
+            let more = runtime.block_on(server.read(block, most, take)).with_context(|| named.clone())?;
+            left.came(block, more);
             rows += more;
-            filled += u64::from(more > 0);
-            let due = Duration::from_secs_f64(rows as f64 / f64::from(self.asked.rows_a_second.max(1)));
+            place += u32::from(more > 0);
+            let due = Duration::from_secs_f64(rows as f64 / f64::from(asked.rows_a_second.max(1)));
             std::thread::sleep(due.saturating_sub(begun.elapsed()));
-            progress(format!("{} rows, range {} of {}", count(rows), number + 1, self.blocks.len()));
+            progress(format!("{} rows, place {} of {}", count(rows), number + 1, blocks.len()));
         }
-        let _ = self.runtime.block_on(self.connection.disconnect());
-        Ok((rows, filled))
+        let _ = runtime.block_on(server.connection.disconnect());
+        Ok((rows, place))
+    }
+
+    fn blocks(&mut self, progress: &mut impl FnMut(String)) -> Result<Vec<Block>> {
+        let (is_sampled, Self { runtime, asked, server, rows }) = (self.is_sampled(), self);
+        let [least, most] = PARTS_OF_SOME;
+        let parts = if is_sampled {
+            (asked.rows * 2 / places::TOGETHER).clamp(least, most)
+        } else {
+            (*rows / PART).clamp(1, PARTS)
+        };
+        let (greatest, shifts) = (server.key.greatest(), server.key.shifts());
+        let told = |found| progress(format!("part {found} of {parts} of the primary key"));
+        runtime.block_on(async {
+            let spans = spans(server, greatest, parts as usize, told).await?;
+            if !is_sampled {
+                return Ok(places::all(&spans));
+            }
+            places::sampled(server, &spans, &shifts, asked.rows, asked.seed).await
+        })
+    }
+}
+
+impl Server {
+    async fn open(address: Address, asked: &Asked) -> Result<(Self, u64)> {
+        let mut connection = connect(&address).await?;
+        let table = timely(Table::of(&mut connection, &address)).await?;
+        let columns: Result<Vec<String>> = asked.columns.iter().map(|name| table.column(name)).collect();
+        let moment =
+            asked.time.as_deref().map_or_else(|| Ok("NULL".to_owned()), |name| table.moment(name))?;
+        let select = format!("{}, {moment}", columns?.join(", "));
+        let from = format!("{}.{}", quoted(&address.database), quoted(&address.table));
+        let counted = timely(counted_to(&mut connection, &from, asked.rows)).await?;
+        ensure!(counted > 0, "it is empty");
+        // A server that has not looked for long estimates too few, or too many.
+        let rows = if counted > asked.rows { table.rows.max(counted) } else { counted };
+        let from = format!("{from} FORCE INDEX (PRIMARY)");
+        Ok((Self { connection, address, key: table.key, select, from }, rows))
+    }
+
+    /// The first key between these in that order.
+    async fn end(&mut self, first: Place, last: Place, order: &str) -> Result<Option<Place>> {
+        let Self { connection, key, from, .. } = self;
+        let question = format!(
+            "SELECT {} FROM {from} WHERE {} ORDER BY {} LIMIT 1",
+            key.selected(),
+            key.within(first, last),
+            key.ordered(order)
+        );
+        let row: Option<Row> = timely(async { Ok(connection.query_first(question).await?) }).await?;
+        row.map(|row| key.place(&texts(&row)).context("its primary key is no whole number")).transpose()
+    }
+
+    /// Reads a place.
+    async fn read(&mut self, block: &Block, most: u64, mut take: impl FnMut(Row)) -> Result<u64> {
+        let Self { connection, key, select, from, .. } = self;
+        let passed = if block.passed > 0 { format!(" OFFSET {}", block.passed) } else { String::new() };
+        let question = format!(
+            "SELECT {select} FROM {from} WHERE {} ORDER BY {} LIMIT {most}{passed}",
+            key.within(block.first, block.last),
+            key.ordered("")
+        );
+        timely(async {
+            let mut rows = 0;
+            let mut answer = connection.query_iter(question).await.map_err(|error| said(&error))?;
+            while let Some(row) = answer.next().await.map_err(|error| said(&error))? {
+                rows += 1;
+                take(row);
+            }
+            Ok(rows)
+        })
+        .await
+    }
+}
+
+impl Keys for Server {
+    async fn least(&mut self, first: Place, last: Place) -> Result<Option<Place>> {
+        self.end(first, last, "").await
+    }
+
+    async fn greatest(&mut self, first: Place, last: Place) -> Result<Option<Place>> {
+        self.end(first, last, " DESC").await
+    }
+
+    async fn rows(&mut self, first: Place, last: Place) -> Result<u64> {
+        let Self { connection, key, from, .. } = self;
+        let question = format!(
+            "EXPLAIN FORMAT=TRADITIONAL SELECT {} FROM {from} WHERE {}",
+            key.selected(),
+            key.within(first, last)
+        );
+        let row: Option<Row> = timely(async { Ok(connection.query_first(question).await?) }).await?;
+        let rows = row.and_then(|row| row.get_opt::<Option<u64>, _>("rows")?.ok().flatten());
+        Ok(rows.unwrap_or_default())
     }
 }
 
@@ -176,47 +278,13 @@ async fn timely<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
         .with_context(|| format!("no answer within {} s", ANSWER.as_secs()))?
 }
 
-async fn plan(
-    connection: &mut Conn,
-    address: &Address,
-    asked: &Asked,
-) -> Result<(String, String, u64, Vec<Block>)> {
-    let table = Table::of(connection, address).await?;
-    let columns: Result<Vec<String>> = asked.columns.iter().map(|name| table.column(name)).collect();
-    let moment = asked.time.as_deref().map_or_else(|| Ok("NULL".to_owned()), |name| table.moment(name))?;
-    let (id, from) = (quoted(&table.id), format!("{}.{}", quoted(&address.database), quoted(&address.table)));
-    let select = format!("SELECT {}, {moment} FROM {from}", columns?.join(", "));
-    let ends: Option<(Option<String>, Option<String>)> = connection
-        .query_first(format!("SELECT CAST(MIN({id}) AS CHAR), CAST(MAX({id}) AS CHAR) FROM {from}"))
-        .await?;
-    let end = |text: Option<String>| text.and_then(|text| text.parse::<i128>().ok());
-    let ends = ends.and_then(|(least, greatest)| Some((end(least)?, end(greatest)?)));
-    let (least, greatest) = ends.context("it is empty")?;
-    let rows = table.rows.max(counted_to(connection, &from, asked.rows).await?);
-    Ok((select, id, rows, blocks(least, greatest, rows, asked.rows, asked.seed)))
-}
-
-/// The rows, counted as far as it matters: a server that has not looked for long estimates too few.
+/// The rows, counted as far as it matters.
 async fn counted_to(connection: &mut Conn, from: &str, most: u64) -> Result<u64> {
     let limit = most.saturating_add(1);
     let counted = connection
         .query_first(format!("SELECT COUNT(*) FROM (SELECT 1 FROM {from} LIMIT {limit}) some"))
         .await?;
     Ok(counted.unwrap_or_default())
-}
-
-async fn read(connection: &mut Conn, question: &str, most: u64, mut take: impl FnMut(Row)) -> Result<u64> {
-    let mut rows = 0;
-    let mut answer = connection.query_iter(question).await.map_err(|error| said(&error))?;
-    while let Some(row) = answer.next().await.map_err(|error| said(&error))? {
-        rows += 1;
-        ensure!(
-            rows <= most,
-            "it has many more rows than the server estimates: let ANALYZE TABLE count them"
-        );
-        take(row);
-    }
-    Ok(rows)
 }
 
 /// The values of a row: in answers to plain questions, every one is a text.

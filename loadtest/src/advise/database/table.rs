@@ -1,6 +1,6 @@
 //! What the server says of a table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::plain;
@@ -8,9 +8,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
 use super::Address;
-
-/// Types whose ranges can be drawn.
-const WHOLE: [&str; 5] = ["tinyint", "smallint", "mediumint", "int", "bigint"];
+use super::key::{Key, Whole};
 
 /// Types whose values are bytes, which may be no text.
 const BYTES: [&str; 3] = ["binary", "varbinary", "bit"];
@@ -39,8 +37,8 @@ const NO_KEYS: [&str; 18] = [
 /// A table.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// The first column of its primary key: a whole number.
-    pub(super) id: String,
+    /// Its primary key, which begins with a whole number.
+    pub(super) key: Key,
     /// The rows, as the server estimates them.
     pub(super) rows: u64,
     /// Its columns in small letters, with the names and types that they have.
@@ -51,41 +49,54 @@ impl Table {
     /// Asks the server.
     pub(super) async fn of(connection: &mut Conn, address: &Address) -> Result<Self> {
         let named = (&address.database, &address.table);
-        let columns: Vec<(String, String)> = connection
+        let columns: Vec<(String, String, String)> = connection
             .exec(
-                "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+                "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE FROM information_schema.COLUMNS \
+                 WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
                 named,
             )
             .await?;
         ensure!(!columns.is_empty(), "there is no such table, or this user may not read it");
+        let unsigned: BTreeSet<String> = columns
+            .iter()
+            .filter(|(.., whole)| whole.to_lowercase().contains("unsigned"))
+            .map(|(name, ..)| name.to_lowercase())
+            .collect();
         let columns: BTreeMap<_, _> = columns
             .into_iter()
-            .map(|(name, kind)| (name.to_lowercase(), (name, kind.to_lowercase())))
+            .map(|(name, kind, _)| (name.to_lowercase(), (name, kind.to_lowercase())))
             .collect();
-        let id: Option<String> = connection
-            .exec_first(
+        let primary: Vec<String> = connection
+            .exec(
                 "SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? \
-                 AND INDEX_NAME = 'PRIMARY' AND SEQ_IN_INDEX = 1",
+                 AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX",
                 named,
             )
             .await?;
+        let kind =
+            |name: &str| columns.get(&name.to_lowercase()).map(|(_, kind)| kind.as_str()).unwrap_or_default();
+        let whole = |name: &String| {
+            let is_signed = !unsigned.contains(&name.to_lowercase());
+            (name.clone(), Whole::of(name, kind(name), is_signed))
+        };
         const EXPORT: &str = "export some of its rows as CSV, and give that file with --key instead";
-        let Some(id) = id else {
+        let Some(first) = primary.first() else {
             bail!("it has no primary key by whose ranges it could be sampled: {EXPORT}")
         };
-        let kind = columns.get(&id.to_lowercase()).map(|(_, kind)| kind.as_str()).unwrap_or_default();
-        ensure!(
-            WHOLE.contains(&kind),
-            "its primary key begins with {} ({kind}), and ranges are drawn of whole numbers alone: {EXPORT}",
-            plain::line(&id)
-        );
+        let Some(key) = Key::new(primary.iter().map(whole).collect()) else {
+            bail!(
+                "its primary key begins with {} ({}), and ranges are drawn of whole numbers alone: {EXPORT}",
+                plain::line(first),
+                kind(first)
+            )
+        };
         let rows: Option<Option<u64>> = connection
             .exec_first(
                 "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
                 named,
             )
             .await?;
-        Ok(Self { id, rows: rows.flatten().unwrap_or_default(), columns })
+        Ok(Self { key, rows: rows.flatten().unwrap_or_default(), columns })
     }
 
     /// An expression for the text of a column of a key: bytes are read as hexadecimal digits, which keep their order.
@@ -130,12 +141,13 @@ pub(super) fn quoted(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::key::tests::key;
     use super::*;
 
     fn table(columns: &[(&str, &str)]) -> Table {
         let column =
             |(name, kind): &(&str, &str)| (name.to_lowercase(), ((*name).to_owned(), (*kind).to_owned()));
-        Table { id: "id".to_owned(), rows: 1, columns: columns.iter().map(column).collect() }
+        Table { key: key(&[("id", "bigint")]), rows: 1, columns: columns.iter().map(column).collect() }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(super) struct Sampled {
     pub(super) timed: bool,
     /// Milliseconds, or the row's number where there is no time.
     pub(super) moment: i64,
+    /// The place in the table that it was read at, with its neighbours.
+    pub(super) place: u32,
 }
 
 impl Sampled {
@@ -39,6 +41,8 @@ pub(super) struct Evidence<'s> {
     pub(super) values_between: (f64, f64),
     /// The most frequent values.
     pub(super) top: Vec<Share>,
+    /// How far their shares may be off.
+    pub(super) margin: Option<f64>,
     /// Rows by the hash's slot.
     pub(super) slots: Cow<'s, [u64]>,
     pub(super) sample: Cow<'s, [Sampled]>,

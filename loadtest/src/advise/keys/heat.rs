@@ -4,6 +4,7 @@ use coupon_core::Timestamp;
 use serde::Serialize;
 
 use super::order::Ordered;
+use super::shown::shortened;
 use crate::replay::PART;
 
 /// The most ranges of values.
@@ -11,6 +12,8 @@ const RANGES: usize = 36;
 const PARTS: usize = 56;
 /// The most lines of the picture.
 const LINES: usize = 12;
+/// The characters of a value beside it.
+const LABEL: usize = 18;
 /// From none to the most.
 const SHADES: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
 
@@ -71,11 +74,11 @@ impl Heat {
             let at = (*rows as usize * (SHADES.len() - 1)).div_ceil(most as usize);
             SHADES.get(at).copied().unwrap_or('@')
         };
+        let values: Vec<&str> = self.values.iter().step_by(together).map(String::as_str).collect();
         let line = |(value, rows): (&String, &Vec<u64>)| {
-            let value: String = coupon_cli::plain::line(value).chars().take(18).collect();
-            format!("{value:>18} |{}|", rows.iter().map(shade).collect::<String>())
+            format!("{value:>LABEL$} |{}|", rows.iter().map(shade).collect::<String>())
         };
-        self.values.iter().step_by(together).zip(&joined).map(line).collect()
+        shortened(&values, LABEL).iter().zip(&joined).map(line).collect()
     }
 }
 
@@ -90,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_ascends_with_time_is_a_line_across_and_fits_a_terminal() {
-        let row = |n: i64| Sampled { value: n.to_string().into(), timed: true, moment: n * 1_000 };
+        let row = |n: i64| Sampled { value: n.to_string().into(), timed: true, moment: n * 1_000, place: 0 };
         let sample: Vec<Sampled> = (0..1_200).map(row).collect();
         let heat = Heat::of(&Ordered::of(&sample, 1)).unwrap();
         assert_eq!((heat.rows.len(), heat.values[3].as_str()), (RANGES, "100"));
@@ -107,7 +110,8 @@ mod tests {
 
     #[test]
     fn one_moment_has_no_picture() {
-        let sample = [1, 2].map(|n: i64| Sampled { value: n.to_string().into(), timed: true, moment: 5 });
+        let sample =
+            [1, 2].map(|n: i64| Sampled { value: n.to_string().into(), timed: true, moment: 5, place: 0 });
         assert_eq!(Heat::of(&Ordered::of(&sample, 1)), None);
         assert_eq!(Heat::of(&Ordered::of(&[], 1)), None);
     }

@@ -6,11 +6,13 @@
 
 mod evidence;
 mod heat;
+mod margin;
 mod needs;
 mod order;
 mod page;
 mod prefix;
 mod render;
+mod shown;
 mod spread;
 mod study;
 mod trace;
@@ -84,6 +86,9 @@ pub struct ByKey {
     pub values_between: (f64, f64),
     /// The most frequent values.
     pub top: Vec<Share>,
+    /// How far the shares of these in a sample may be from those in the table, in 95 of 100 cases: the widest. None of a trace, or where
+    /// all rows were read.
+    pub margin: Option<f64>,
     /// The correlation of values with time, -1 to 1; none without times.
     pub ascent: Option<f64>,
     /// Where it is hashed.
@@ -117,6 +122,10 @@ pub struct Conditions {
     pub period: &'static str,
     /// True if rows came in another order than that of their times, so that there is no busiest second.
     pub mixed: bool,
+    /// The coarsest part of time that is known of some rows, where it is no moment: there is no busiest second then.
+    pub known: Option<&'static str>,
+    /// The day with the most rows and their number, where days are all that is known.
+    pub busiest_day: Option<(String, u64)>,
     /// True if the rows are a sample of many: there are more values than these have.
     pub sampled: bool,
 }
@@ -158,7 +167,8 @@ fn by_key(of: &Evidence<'_>, shards: NonZeroU16, shard_writes: f64) -> ByKey {
         values: of.values,
         values_between: of.values_between,
         top: of.top.clone(),
-        ascent: ascent(&ordered),
+        margin: of.margin,
+        ascent: enough.then(|| ascent(&ordered)).flatten(),
         hashed: enough
             .then(|| Spread { all: hashed((0..).zip(of.slots.iter().copied()), shards), busiest: of_part }),
         ranges: enough.then(|| Spread {

@@ -86,6 +86,7 @@ mod tests {
             value: value.replace(',', &PART.to_string()).into(),
             timed: true,
             moment: 0,
+            place: 0,
         };
         let sample: Vec<Sampled> = values.iter().map(row).collect();
         let ordered = Ordered::of(&sample, columns);

@@ -5,7 +5,7 @@ use coupon_measure::Table;
 use coupon_measure::format::counted;
 use coupon_report::html::{AdvicePage, KeyMap};
 
-use super::render::{busiest, different, fan_outs, loads, most_frequent, name, remarks, values};
+use super::render::{busiest, different, fan_outs, limits, loads, most_frequent, name, remarks, values};
 use super::{ByKey, KeyFindings};
 
 /// The page on rows of a table.
@@ -27,7 +27,7 @@ pub fn page(findings: &KeyFindings) -> AdvicePage {
 pub(in crate::advise) fn points(findings: &KeyFindings) -> Vec<String> {
     let remarks = findings.keys.iter().flat_map(|key| remarks(key, findings));
     let unsaid = busiest(findings).filter(|(_, needs)| needs.is_empty()).map(|(why, _)| why);
-    remarks.chain(unsaid).collect()
+    limits(findings).into_iter().chain(remarks).chain(unsaid).collect()
 }
 
 /// The maps of the keys whose rows have times.

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     fn prefix(values: &[&str]) -> Option<(String, f64)> {
-        let row = |value: &&str| Sampled { value: (*value).into(), timed: true, moment: 0 };
+        let row = |value: &&str| Sampled { value: (*value).into(), timed: true, moment: 0, place: 0 };
         let sample: Vec<Sampled> = values.iter().map(row).collect();
         let found = Prefix::of(&Ordered::of(&sample, 1), NonZeroU16::new(4).unwrap());
         found.map(|prefix| (prefix.text, prefix.share))

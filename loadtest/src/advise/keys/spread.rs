@@ -160,7 +160,7 @@ mod tests {
 
     fn sample(values: impl Iterator<Item = (u64, i64)>) -> Vec<Sampled> {
         values
-            .map(|(value, moment)| Sampled { value: value.to_string().into(), timed: true, moment })
+            .map(|(value, moment)| Sampled { value: value.to_string().into(), timed: true, moment, place: 0 })
             .collect()
     }
 
@@ -199,9 +199,9 @@ mod tests {
     #[test]
     fn a_prefix_visits_the_ranges_that_its_rows_are_in() {
         let of = |pairs: &mut dyn Iterator<Item = (u64, u64)>| -> f64 {
-            let rows =
-                pairs.map(|(a, b)| Sampled { value: format!("{a}{PART}{b}").into(), timed: true, moment: 0 });
-            let rows: Vec<Sampled> = rows.collect();
+            let row =
+                |(a, b)| Sampled { value: format!("{a}{PART}{b}").into(), timed: true, moment: 0, place: 0 };
+            let rows: Vec<Sampled> = pairs.map(row).collect();
             let ordered = Ordered::of(&rows, 2);
             Ranges::fitted(ordered.rows.iter().copied(), shards(4)).of_prefix(&ordered)
         };

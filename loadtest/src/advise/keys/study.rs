@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-use coupon_core::SLOTS;
+use coupon_core::{SLOTS, Timestamp};
 use coupon_measure::Random;
 use coupon_measure::sketch::{Distinct, Frequent, Often, Sample};
 
 use super::evidence::{Evidence, Query, Sampled, Second, Stretch, slot};
+use super::margin::margin;
 use super::{Conditions, KeyFindings, NAMED, Share};
 use crate::replay::{KeyColumns, LONGEST, PART, hash};
 
@@ -16,6 +17,7 @@ use crate::replay::{KeyColumns, LONGEST, PART, hash};
 const SAMPLED: usize = 20_000;
 /// Apart from the streams of requests, rounds, moments and queries.
 const SAMPLE: u64 = 1 << 58;
+const DAY_MS: i64 = 86_400_000;
 /// Equal parts of the time between the first row and the last.
 const PARTS: i64 = 24;
 
@@ -39,6 +41,14 @@ struct Seen {
     busiest: Vec<u64>,
 }
 
+/// Where a row was, in time and in the table.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    moment: i64,
+    timed: bool,
+    place: u32,
+}
+
 /// The busiest second.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Busiest {
@@ -47,13 +57,20 @@ struct Busiest {
 }
 
 /// The seconds that rows are of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seconds {
     now: Option<Busiest>,
     busiest: Option<Busiest>,
     last: Option<i64>,
     /// A row came that is older than the one before.
     mixed: bool,
+    are_midnights: bool,
+}
+
+impl Default for Seconds {
+    fn default() -> Self {
+        Self { now: None, busiest: None, last: None, mixed: false, are_midnights: true }
+    }
 }
 
 /// Takes rows.
@@ -65,6 +82,8 @@ pub struct Study {
     /// The rows are some of many, so that seconds are not as busy as they were, nor values as many.
     is_sample: bool,
     seconds: Seconds,
+    /// The place that rows are read at.
+    place: u32,
     text: String,
 }
 
@@ -98,6 +117,7 @@ impl Study {
             timed: 0,
             is_sample: false,
             seconds: Seconds::default(),
+            place: 0,
             text: String::new(),
         })
     }
@@ -105,6 +125,11 @@ impl Study {
     /// Says that the rows are a sample of many.
     pub const fn sampled(&mut self) {
         self.is_sample = true;
+    }
+
+    /// Says at which place of the table the rows that follow were read together.
+    pub const fn place(&mut self, place: u32) {
+        self.place = place;
     }
 
     /// Takes a row: a value for each column, and its time in milliseconds.
@@ -119,7 +144,8 @@ impl Study {
         }
         let moment = time.unwrap_or(i64::try_from(self.rows).unwrap_or(i64::MAX));
         for seen in &mut self.keys {
-            seen.add(&value, moment, &mut self.text, time.is_some());
+            let at = At { moment, timed: time.is_some(), place: self.place };
+            seen.add(&value, at, &mut self.text);
         }
     }
 
@@ -134,10 +160,26 @@ impl Study {
         }
     }
 
-    /// The busiest second; none where rows have no times, are a sample, or came in no order, so that seconds cannot be told apart in
-    /// bounded memory.
+    /// The busiest second; none where rows have no times or days alone, are a sample, or came in no order, so that seconds cannot be
+    /// told apart in bounded memory.
     fn busiest(&self) -> Option<Busiest> {
+        self.busiest_moment().filter(|_| !self.are_days())
+    }
+
+    /// The busiest of the moments that are told apart: a second, or a midnight that stands for its day.
+    fn busiest_moment(&self) -> Option<Busiest> {
         self.seconds.busiest.filter(|_| !self.seconds.mixed && !self.is_sample)
+    }
+
+    /// True where every time is a midnight: these are days, and no row is known to be of that second.
+    const fn are_days(&self) -> bool {
+        self.timed > 0 && self.seconds.are_midnights
+    }
+
+    fn busiest_day(&self) -> Option<(String, u64)> {
+        let day = self.busiest_moment().filter(|_| self.are_days())?;
+        let day_of = Timestamp::from_millis(day.second.saturating_mul(1_000)).day();
+        Some((day_of.to_string(), day.rows))
     }
 
     /// The queries that are told of: by each column of any key, and by each compound key.
@@ -163,6 +205,7 @@ impl Study {
             values: seen.distinct.estimate(),
             values_between: seen.distinct.bounds(),
             top: seen.top(rows),
+            margin: self.is_sample.then(|| seen.margin()).flatten(),
             slots: seen.slots.as_slice().into(),
             sample: seen.sample.kept().into(),
             busiest: busiest_part(seen.sample.kept()),
@@ -190,6 +233,8 @@ impl KeyFindings {
             shard_writes,
             period: "24th of the time",
             mixed: study.seconds.mixed,
+            known: study.are_days().then_some("day"),
+            busiest_day: study.busiest_day(),
             sampled: study.is_sample,
         };
         Self::judged(conditions, &evidence)
@@ -215,15 +260,9 @@ fn busiest_part(sample: &[Sampled]) -> Option<Stretch> {
 }
 
 impl Seen {
-    fn add<'v>(
-        &mut self,
-        value: impl Fn(usize) -> Option<&'v str>,
-        moment: i64,
-        text: &mut String,
-        timed: bool,
-    ) {
+    fn add<'v>(&mut self, value: impl Fn(usize) -> Option<&'v str>, at: At, text: &mut String) {
         text.clear();
-        for (at, place) in self.places.iter().enumerate() {
+        for (number, place) in self.places.iter().enumerate() {
             let Some(value) = value(*place) else {
                 self.without += 1;
                 return;
@@ -232,7 +271,7 @@ impl Seen {
                 self.too_long += 1;
                 return;
             }
-            if at > 0 {
+            if number > 0 {
                 text.push(PART);
             }
             text.push_str(value);
@@ -243,10 +282,17 @@ impl Seen {
         if let Some(rows) = self.slots.get_mut(usize::from(slot(hash))) {
             *rows += 1;
         }
+        let At { moment, timed, place } = at;
         if timed {
             self.this_second.push(hash);
         }
-        self.sample.add(|| Sampled { value: text.as_str().into(), timed, moment });
+        self.sample.add(|| Sampled { value: text.as_str().into(), timed, moment, place });
+    }
+
+    /// The widest margin of the shares of the most frequent values.
+    fn margin(&self) -> Option<f64> {
+        let of = |often: &Often| margin(self.sample.kept(), &often.value);
+        self.frequent.most(NAMED).iter().filter_map(of).max_by(f64::total_cmp)
     }
 
     fn top(&self, rows: u64) -> Vec<Share> {
@@ -268,6 +314,7 @@ impl Seconds {
 
     fn add(&mut self, time: i64) {
         let second = time.div_euclid(1_000);
+        self.are_midnights &= time.rem_euclid(DAY_MS) == 0;
         self.mixed |= self.last.is_some_and(|last| last > second);
         self.last = Some(second);
         self.now.get_or_insert(Busiest { second, rows: 0 }).rows += 1;
@@ -302,6 +349,10 @@ mod tests {
         assert_eq!(ordered.keys[0].busiest.len(), 3);
         assert!(study(&[2_000, 1_000]).busiest().is_none() && study(&[2_000, 1_000]).seconds.mixed);
         assert!(study(&[]).busiest().is_none());
+        // A midnight stands for its day.
+        let days = study(&[0, DAY_MS, DAY_MS, DAY_MS, 2 * DAY_MS]);
+        assert_eq!((days.busiest(), days.busiest_day()), (None, Some(("1970-01-02".to_owned(), 3))));
+        assert_eq!(study(&[0, DAY_MS, DAY_MS + 1]).busiest_day(), None);
     }
 
     #[test]

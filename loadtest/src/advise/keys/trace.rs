@@ -8,7 +8,7 @@ use coupon_loadgen::workload::Endpoint;
 
 use super::evidence::{Evidence, Query, Sampled, Second, Stretch, by_slot};
 use super::{Conditions, KeyFindings, NAMED, Share};
-use crate::replay::{KeyValues, Meaning, QueryMix, Recording};
+use crate::replay::{KeyValues, Meaning, QueryMix, Recording, Row, Spread};
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,11 @@ impl KeyFindings {
     pub fn of_trace(recording: &Recording, mix: &QueryMix, shards: NonZeroU16, shard_writes: f64) -> Self {
         let (length, period) = if recording.days_only() { (DAY_MS, "day") } else { (HOUR_MS, "hour") };
         let stretch = busiest(recording, length);
-        let second = recording.sampled.is_none().then(|| busiest(recording, SECOND_MS));
+        // A time that the seed made within a day or an hour is nothing that was counted.
+        let Spread { days, hours } = recording.spread;
+        let known = (days + hours > 0).then_some(if days > 0 { "day" } else { "hour" });
+        let is_counted = recording.sampled.is_none() && known.is_none();
+        let second = is_counted.then(|| busiest(recording, SECOND_MS));
         let kinds = kinds(recording, mix);
         let evidence: Vec<Evidence<'_>> = recording
             .keys()
@@ -39,6 +43,11 @@ impl KeyFindings {
             shard_writes,
             period,
             mixed: false,
+            known,
+            busiest_day: (recording.sampled.is_none() && recording.days_only()).then(|| {
+                let within = |row: &&Row| stretch.contains(row.time);
+                (stretch.start.day().to_string(), recording.stored().filter(within).count() as u64)
+            }),
             sampled: recording.sampled.is_some(),
         };
         Self::judged(conditions, &evidence)
@@ -68,11 +77,12 @@ fn evidence<'s>(
         values,
         values_between: (values, values),
         top: top(key, &counts, total),
+        margin: None,
         slots: by_slot(rows().map(|(_, hash)| *hash)).into(),
         sample: key
             .sample
             .iter()
-            .map(|(moment, value)| Sampled { value: value.clone(), timed: true, moment: *moment })
+            .map(|(moment, value)| Sampled { value: value.clone(), timed: true, moment: *moment, place: 0 })
             .collect(),
         busiest: Some(Stretch {
             moments: busiest.start.millis()..busiest.end.millis(),

@@ -73,8 +73,9 @@ fn a_key_that_ascends_has_its_busiest_hour_in_one_range() {
     assert!(effective(&ranges.all) > 3.8 && effective(hashed.busiest.as_ref().unwrap()) > 3.0);
     assert!(effective(ranges.busiest.as_ref().unwrap()) < 1.5, "{ranges:?}");
     let told = text(&found);
+    assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
     assert!(told.contains("order: it follows time") && told.contains("order: hashed 1 shard;"), "{told}");
-    assert!(told.contains("those of the busiest\nhour."), "{told}");
+    assert!(told.contains("those of the busiest hour."), "{told}");
     // The newest rows move from the first range to the last.
     let lines: Vec<&str> = told.lines().filter(|line| line.ends_with('|')).collect();
     assert!(lines[0].contains("|@") && lines.last().unwrap().ends_with("@|"), "{told}");
@@ -105,4 +106,17 @@ fn a_part_of_a_trace_keeps_the_values_of_its_own_rows_and_has_no_busiest_second(
     assert!((of_part.top[0].share - all.top[0].share).abs() < 0.05, "{:?}", of_part.top);
     assert!((375..=1_500).contains(&of_part.rows) && of_part.needs.is_none());
     assert!(text(&part).contains("The rows are a sample"), "{}", text(&part));
+}
+
+#[test]
+fn a_second_that_the_seed_made_within_a_day_is_not_counted() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let lines: String = (0..600).map(|n| format!("{n},1,1,2026-01-0{}\n", n / 200 % 3 + 1)).collect();
+    std::fs::write(file.path(), format!("user_id,room_id,coupon_id,grab_time\n{lines}")).unwrap();
+    let keys = vec!["user".parse().unwrap()];
+    let recording = read(file.path(), &Reading { keys, ..Reading::default() }).unwrap();
+    let found = KeyFindings::of_trace(&recording, &QueryMix::none(), FOUR, 1.0);
+    assert!(found.keys[0].needs.is_none());
+    assert_eq!(found.of.busiest_day, Some(("2026-01-01".to_owned(), 200)));
+    assert!(text(&found).contains("Of times only the day is known"), "{}", text(&found));
 }

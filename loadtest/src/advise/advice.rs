@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use serde::Serialize;
 
 use super::keys::ByKey;
-use super::{Agreement, Compared, Finding, Start, best_two, too_few};
+use super::{Agreement, Compared, Finding, Start, best_two, busiest_rows, rows_to_tell, too_few};
 use crate::replay::Recording;
 
 /// Everything that was found.
@@ -15,6 +15,10 @@ pub struct Advice<'a> {
     pub alternatives: &'a [Finding],
     /// The candidate keys that were asked for.
     pub keys: &'a [ByKey],
+    /// The rows of the busiest time, by which they are ranked.
+    pub busiest_rows: u64,
+    /// The rows that it would take to tell the two that are recommended apart; none where the first is the better one.
+    pub rows_to_tell: Option<u64>,
     /// The best, and the best of another kind.
     pub recommended: Vec<Recommended<'a>>,
     /// The agreement of prediction and measurement; none without a replay.
@@ -37,12 +41,19 @@ impl<'a> Advice<'a> {
     /// The advice without a proof: predictions alone. With too few rows to say, nothing is recommended.
     #[must_use]
     pub fn of(findings: &'a [Finding], recording: &Recording, shards: NonZeroU16) -> Self {
-        let best = if too_few(recording, shards) { Vec::new() } else { best_two(findings) };
+        let best = if too_few(findings, shards) { Vec::new() } else { best_two(findings) };
         let recommended = best.into_iter().map(|finding| {
             let start = Start::of(&finding.alternative.spec, recording);
             Recommended { name: &finding.alternative.name, start, compared: Vec::new() }
         });
-        Self { keys: &[], alternatives: findings, recommended: recommended.collect(), proof: None }
+        Self {
+            keys: &[],
+            alternatives: findings,
+            busiest_rows: busiest_rows(findings),
+            rows_to_tell: rows_to_tell(findings),
+            recommended: recommended.collect(),
+            proof: None,
+        }
     }
 
     /// Adds what a replay measured of one of them.

@@ -10,6 +10,7 @@
 
 mod advice;
 mod alternatives;
+mod chance;
 #[cfg(feature = "servers")]
 pub mod database;
 #[cfg(not(feature = "servers"))]
@@ -27,19 +28,16 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-use std::num::NonZeroU16;
-
 use serde::Serialize;
 
 pub use advice::{Advice, Recommended};
 pub use alternatives::{Alternative, alternatives};
+pub use chance::{busiest_rows, rows_to_tell, too_few};
 pub use page::page;
 pub use predict::{Prediction, Routed, predict};
 pub use proof::{Agreement, Compared, agreement};
 pub use render::text;
 pub use start::Start;
-
-use crate::replay::Recording;
 
 /// An alternative and what is to be expected of it.
 #[derive(Debug, Clone, Serialize)]
@@ -50,15 +48,6 @@ pub struct Finding {
     /// The prediction.
     #[serde(flatten)]
     pub prediction: Prediction,
-}
-
-/// Fewer rows a shard say more about chance than about a strategy.
-const LEAST_A_SHARD: u64 = 10;
-
-/// True when a recording has too few rows to tell strategies apart.
-#[must_use]
-pub fn too_few(recording: &Recording, shards: NonZeroU16) -> bool {
-    (recording.stored().count() as u64) < LEAST_A_SHARD * u64::from(shards.get())
 }
 
 /// The places of the findings, the best first: those with the highest worth. Of equals the one that was listed first,

@@ -6,7 +6,7 @@ use coupon_cli::plain;
 use coupon_report::html::AdvicePage;
 
 use super::keys::{self, KeyFindings};
-use super::render::{FITTED, best, fan_outs, few, hot_rooms, loads};
+use super::render::{FITTED, best, fan_outs, few, hot_rooms, loads, undecided};
 use super::{Advice, Recommended, too_few};
 use crate::replay::Recording;
 
@@ -21,26 +21,26 @@ pub fn page(
     let described = recording.described();
     let (lead, notes) =
         described.split_first().map_or((String::new(), &[][..]), |(first, rest)| (first.clone(), rest));
-    let is_few = too_few(recording, shards);
+    let is_few = too_few(advice.alternatives, shards);
+    let undecided = undecided(recording, advice.alternatives);
     let best = if is_few { Vec::new() } else { best(recording, advice.alternatives, shards) };
-    let verdict = match best.first() {
-        Some((told, _)) => format!("{told}."),
-        None => few(recording, shards),
+    let verdict = match (best.first(), &undecided) {
+        (None, _) => few(recording, advice.alternatives, shards),
+        (Some(_), Some(undecided)) => undecided.clone(),
+        (Some((told, _)), None) => format!("{told}."),
     };
     let mut points = vec![hot_rooms(recording, shards)];
     points.extend(best.iter().any(|(_, start)| start.is_fitted).then(|| FITTED.to_owned()));
     points.extend(proved(advice));
     points.extend(keys::points(keys));
     points.extend(notes.iter().cloned());
-    let mut tables = vec![(
-        "Every alternative, over all rows and the busiest".to_owned(),
-        loads(advice.alternatives, keys.of.period),
-    )];
+    let mut tables =
+        vec![("Every alternative, over all rows and the busiest".to_owned(), loads(advice.alternatives))];
     tables.extend(fan_outs(advice.alternatives).map(|table| ("Shards that queries visit".to_owned(), table)));
     tables.extend(keys::tables(keys));
     let mut commands: Vec<(String, String)> =
         best.into_iter().map(|(told, start)| (told, start.to_string())).collect();
-    if let Some((what, _)) = commands.first_mut() {
+    if let Some((what, _)) = commands.first_mut().filter(|_| undecided.is_none()) {
         // The verdict has named it.
         *what = "The command that starts it:".to_owned();
     }

@@ -6,7 +6,8 @@ use coupon_cli::plain as shown;
 use coupon_measure::Table;
 use coupon_measure::format::{count, counted, list, number, percent, plain};
 
-use super::{Finding, Start, best_two, too_few};
+use super::layout::{laid_out, table};
+use super::{Finding, Start, best_two, busiest_rows, rows_to_tell, too_few};
 use crate::replay::{QueryMix, Recording};
 
 /// Rooms that have at least this part of a shard's fair share are worth naming.
@@ -18,49 +19,69 @@ const NAMED: usize = 10;
 #[must_use]
 pub fn text(recording: &Recording, mix: &QueryMix, findings: &[Finding], shards: NonZeroU16) -> String {
     let stored = recording.stored().count() as u64;
-    let period = if recording.days_only() { "day" } else { "hour" };
+    let period = period(recording);
     let of_grab = |steps| -> f64 {
         mix.per_grab().filter(|(endpoint, _)| endpoint.is_step() == steps).map(|(_, each)| each).sum()
     };
     let mut out = format!(
         "{} rows to store, routed through every strategy over {shards} shards; {} queries and {} updates come with a grab.\n\
-         skew: the hottest shard's share over the fair share; 1 is even. effective: how many shards' worth of machines\n\
-         that is. worth: how many times the requests of one shard all serve in the busiest {period}, when every visit\n\
-         costs the same.\n\n",
+         skew: the hottest shard's share over the fair share; 1 is even. effective: how many shards' worth of machines \
+         that is, of all rows and of the {} in the busiest {period}. a query: shards that it visits. worth: how many \
+         times the requests of one shard all serve in the busiest {period}, when every visit costs the same.\n\n",
         count(stored),
         number(of_grab(false) + recording.asked().len() as f64 / recording.rows().len().max(1) as f64),
         number(of_grab(true)),
+        counted(busiest_rows(findings), "row"),
     );
-    out.push_str(&loads(findings, period).text());
+    out.push_str(&table(&loads(findings)));
     if let Some(visits) = fan_outs(findings) {
-        out.push('\n');
-        out.push_str(&visits.text());
+        out.push_str("\nShards visited:\n");
+        out.push_str(&table(&visits));
     }
     out.push('\n');
     out.push_str(&hot_rooms(recording, shards));
-    if too_few(recording, shards) {
-        out.push_str(&format!("\n{}\n", few(recording, shards)));
-        return out;
+    if too_few(findings, shards) {
+        out.push_str(&format!("\n{}\n", few(recording, findings, shards)));
+        return laid_out(&out);
     }
     let best = best(recording, findings, shards);
     best.iter().for_each(|(place, start)| out.push_str(&format!("\n{place}\n    {start}\n")));
     if best.iter().any(|(_, start)| start.is_fitted) {
         out.push_str(&format!("\n{FITTED}\n"));
     }
-    out
+    out.extend(undecided(recording, findings).map(|told| format!("\n{told}\n")));
+    laid_out(&out)
 }
 
 /// What is said of boundaries.
 pub(super) const FITTED: &str = "Boundaries are fitted to this trace, and judged by its own rows; tomorrow's hot rooms may be others: \
-try them\non another day's trace.";
+try them on another day's trace.";
 
 /// Says that rows are too few.
-pub(super) fn few(recording: &Recording, shards: NonZeroU16) -> String {
-    let rows = counted(recording.stored().count() as u64, "row");
+pub(super) fn few(recording: &Recording, findings: &[Finding], shards: NonZeroU16) -> String {
     format!(
-        "Too few to say which is best: {rows} over {shards} shards, where chance decides more than the strategy. Ten a shard\n\
-         are the least."
+        "Too few rows to say which is best: {} in the busiest {} over {shards} shards, where chance decides more than the \
+         strategy. Ten a shard are the least.",
+        counted(busiest_rows(findings), "row"),
+        period(recording)
     )
+}
+
+/// Says that chance may have put the best two into their order.
+pub(super) fn undecided(recording: &Recording, findings: &[Finding]) -> Option<String> {
+    let needed = rows_to_tell(findings)?;
+    Some(format!(
+        "Which of the two is better cannot be told: chance alone makes such a difference among the {} of the busiest {}. \
+         About {} in it would tell.",
+        counted(busiest_rows(findings), "row"),
+        period(recording),
+        count(needed)
+    ))
+}
+
+/// The busiest time's length, in words.
+const fn period(recording: &Recording) -> &'static str {
+    if recording.days_only() { "day" } else { "hour" }
 }
 
 /// The best two in words, each with what starts it.
@@ -70,19 +91,15 @@ pub(super) fn best(recording: &Recording, findings: &[Finding], shards: NonZeroU
             format!("{place}: {}, worth {} of {shards} shards", alternative.name, number(prediction.worth));
         (told, Start::of(&alternative.spec, recording))
     };
-    ["Best", "Best of another kind"].into_iter().zip(best_two(findings)).map(told).collect()
+    let places = match rows_to_tell(findings) {
+        Some(_) => ["Perhaps the best", "Or, of another kind"],
+        None => ["Best", "Best of another kind"],
+    };
+    places.into_iter().zip(best_two(findings)).map(told).collect()
 }
 
-pub(super) fn loads(findings: &[Finding], period: &str) -> Table {
-    let mut table = Table::new([
-        "",
-        "skew, all",
-        "effective",
-        &format!("skew, busiest {period}"),
-        "effective",
-        "shards a query",
-        "worth",
-    ]);
+pub(super) fn loads(findings: &[Finding]) -> Table {
+    let mut table = Table::new(["", "skew", "effective", "busiest: skew", "effective", "a query", "worth"]);
     for Finding { alternative, prediction } in findings {
         let figure =
             |value: Option<f64>| value.map_or_else(|| "n/a".to_owned(), |value| format!("{value:.2}"));
@@ -106,7 +123,7 @@ pub(super) fn fan_outs(findings: &[Finding]) -> Option<Table> {
     if kinds.is_empty() {
         return None;
     }
-    let mut table = Table::new(std::iter::once("shards visited").chain(kinds.keys().map(|kind| kind.key())));
+    let mut table = Table::new(std::iter::once("").chain(kinds.keys().map(|kind| kind.key())));
     for Finding { alternative, prediction } in findings {
         let visits = prediction.recorded.fan_out.values().map(|shards| plain(*shards));
         table.row(std::iter::once(alternative.name.clone()).chain(visits));
@@ -180,7 +197,7 @@ pub(super) mod tests {
         let order = ranked(&findings);
         assert!(order.windows(2).all(|pair| pair[0].prediction.worth > pair[1].prediction.worth - 0.01));
         let shown = text(&recording, &mix, &findings, FOUR);
-        assert!(shown.contains(&format!("Best: {}", order[0].alternative.name)), "{shown}");
+        assert!(shown.contains(&format!("Perhaps the best: {}", order[0].alternative.name)), "{shown}");
         let kinds = best_two(&findings).iter().map(|finding| finding.alternative.kind()).collect::<Vec<_>>();
         assert!(kinds[0] != kinds[1], "{kinds:?}");
         assert!(
@@ -188,6 +205,23 @@ pub(super) mod tests {
             "{shown}"
         );
         assert!(findings.iter().all(|finding| shown.contains(&finding.alternative.name)), "{shown}");
+    }
+
+    #[test]
+    fn chance_names_no_best_and_every_line_but_a_command_fits() {
+        let recording = super::super::predict::tests::recording();
+        let mix = QueryMix::of(&Workload::default()).unwrap();
+        let mut findings = findings(&recording, &mix);
+        for finding in &mut findings {
+            // Sixty rows, each alternative as even as any.
+            finding.prediction.busiest.rows = coupon_core::ShardingStats::of_counts(&[18, 14, 14, 14]);
+            finding.prediction.worth = if finding.alternative.name == "hash" { 3.3 } else { 3.0 };
+        }
+        let shown = text(&recording, &mix, &findings, FOUR);
+        assert!(!shown.contains("Best: ") && shown.contains("Perhaps the best: hash"), "{shown}");
+        assert!(shown.contains("cannot be told") && shown.contains("60 rows"), "{shown}");
+        let is_fine = |line: &str| line.starts_with("    ") || line.chars().count() <= 80;
+        assert!(shown.lines().all(is_fine), "{shown}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use coupon_measure::random::Random;
 use coupon_strategies::REGISTER;
 
 use super::*;
-use crate::replay::{QueryMix, Reading, read, write_rooms, write_users};
+use crate::replay::{QueryMix, Reading, Recording, read, write_rooms, write_users};
 
 const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
 
@@ -120,7 +120,7 @@ fn too_few_rows_are_no_ground_for_advice() {
             recording(&format!("user_id,room_id,coupon_id,grab_time\n{lines}"), &Reading::default());
         let findings = findings(&recording, &QueryMix::none(), 25);
         let told = text(&recording, &QueryMix::none(), &findings, FOUR);
-        assert!(told.contains("Too few to say which is best") && !told.contains("Best:"), "{told}");
+        assert!(told.contains("Too few rows to say which is best") && !told.contains("Best:"), "{told}");
         assert!(Advice::of(&findings, &recording, FOUR).recommended.is_empty());
     }
 }

@@ -94,7 +94,7 @@ fn a_trace_that_cannot_be_replayed_is_one_line_that_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     // Enough rows to be advised on.
-    let rows: String = (1..=50).map(|user| format!("{user},1,1,2026010{}\n", user % 2 + 1)).collect();
+    let rows: String = (1..=100).map(|user| format!("{user},1,1,2026010{}\n", user % 2 + 1)).collect();
     write("ours.csv", &format!("user_id,room_id,coupon_id,grab_time\n{rows}"));
     write("theirs.csv", "who,where,what,when\n1,1,1,20260101\n");
     write("mixed.csv", "user_id,room_id,coupon_id,grab_time\n1,1,1,20260101\n2,1,1,1767225600\n");

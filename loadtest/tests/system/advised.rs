@@ -61,7 +61,9 @@ fn advised(folder: &Path) -> Advised {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8(output.stdout).unwrap();
-    let (best, rest) = said.split_once("Best: ").unwrap().1.split_once('\n').unwrap();
+    // Where chance decides, it says so.
+    let told = ["\nBest: ", "\nPerhaps the best: "].iter().find_map(|first| said.split_once(first));
+    let (best, rest) = told.unwrap().1.split_once('\n').unwrap();
     let name = best.split(',').next().unwrap().to_owned();
     // A note about the rooms' numbers may follow.
     let command = rest.lines().next().unwrap().trim().split("  (").next().unwrap();

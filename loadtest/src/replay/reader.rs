@@ -23,6 +23,8 @@ use crate::source::{self, Next, Record, Table};
 const NULLS: [&str; 5] = ["", "null", "none", "nan", "\\n"];
 /// The format of times is found out by so many lines.
 const HEAD: usize = 10_000;
+/// A row that makes no sense and has so many lines is one whose quote was never closed.
+const SWALLOWED: u64 = 100;
 
 /// The description of a file to read.
 #[derive(Debug, Clone)]
@@ -139,6 +141,10 @@ fn own_header(table: &mut Table) -> Result<Header> {
         Next::End => bail!("it is empty: its first line must name the columns"),
     };
     ensure!(
+        !record.bytes(0).is_some_and(|first| first.starts_with(b"{") || first.starts_with(b"[")),
+        "its first line is JSON, and no header of a table: make a table of it, with a header and a line a grab (CSV)"
+    );
+    ensure!(
         record.fields().all(|name| std::str::from_utf8(name).is_ok()),
         "its header is no UTF-8: name its encoding, for example --encoding gbk or --encoding windows-1252"
     );
@@ -188,6 +194,7 @@ impl Reader<'_> {
             match table.next_record() {
                 Ok(Next::End) => break,
                 Ok(Next::TooLong { line, lines }) => {
+                    closed(line, lines)?;
                     self.left_out.add(
                         "longer than a line can be (1 MiB, 65,536 fields)".to_owned(),
                         line,
@@ -217,6 +224,7 @@ impl Reader<'_> {
                 Ok(())
             }
             Err(reason) => {
+                closed(record.line, record.lines)?;
                 self.leave_out(reason, record.line, record.lines);
                 Ok(())
             }
@@ -311,6 +319,17 @@ impl Reader<'_> {
         let origin = Origin { file, left_out, notes, are_days, seed: reading.seed };
         Recording::of(lines, origin)
     }
+}
+
+/// Refuses a row that has taken in the lines behind it: what is left of the file would say nothing.
+fn closed(line: u64, lines: u64) -> Result<()> {
+    ensure!(
+        lines < SWALLOWED,
+        "line {line}: a quote that opens in it is not closed, so that the {} after it are no rows; close it, or take \
+         the line out",
+        counted(lines - 1, "line")
+    );
+    Ok(())
 }
 
 fn is_null(text: &str) -> bool {

@@ -142,6 +142,7 @@ fn keys_are_judged_by_a_sample_of_a_table_that_is_only_read() {
         ),
         ("names", &shop.password, &["--key", "name", "--yes"], "whole numbers alone"),
         ("nothing", &shop.password, &["--key", "name", "--yes"], "no such table"),
+        ("orders", "", &["--key", "name", "--yes"], "set MYSQL_PWD"),
         ("orders", "wrong", &["--key", "name", "--yes"], "the user or the password is wrong"),
     ] {
         let refused = shop.advise(table, password, more);

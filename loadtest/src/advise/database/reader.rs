@@ -254,9 +254,17 @@ async fn connect(address: &Address) -> Result<Conn> {
         .setup(SESSION.map(str::to_owned).to_vec())
         .prefer_socket(false);
     let connected = tokio::time::timeout(CONNECT, Conn::new(opts)).await;
+    let refused = |error| match error {
+        mysql_async::Error::Server(ref said) if said.code == 1045 && address.password().is_none() => {
+            anyhow!(
+                "the user is wrong, or needs a password, and none was given: set MYSQL_PWD, or say it on a terminal"
+            )
+        }
+        error => said(&error),
+    };
     let mut connection = connected
         .with_context(|| format!("it did not answer within {} s", CONNECT.as_secs()))?
-        .map_err(|error| said(&error))?;
+        .map_err(refused)?;
     // MariaDB's name for it, or MySQL's.
     let limits = [("max_statement_time", ANSWER.as_secs()), ("max_execution_time", ANSWER.as_secs() * 1_000)];
     for (limit, value) in limits {

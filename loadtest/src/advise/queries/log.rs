@@ -43,6 +43,21 @@ impl LogKind {
     }
 }
 
+/// What a file that looks like no SQL seems to be.
+fn no_sql(head: &[u8]) -> Option<&'static str> {
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let first = lines.next()?;
+    if first.starts_with(b"{") || first.starts_with(b"[") {
+        return Some("JSON");
+    }
+    let columns = |line: &[u8]| line.iter().filter(|byte| **byte == b',').count();
+    // Names and values between commas, as many in each line, and no word behind another.
+    let is_row = |line: &[u8]| columns(line) > 0 && columns(line) == columns(first) && !line.ends_with(b";");
+    let is_table =
+        !first.iter().any(u8::is_ascii_whitespace) && is_row(first) && lines.next().is_some_and(is_row);
+    is_table.then_some("a table (CSV)")
+}
+
 /// Reads a file to its end. The seconds that a statement took are those of a slow log.
 ///
 /// # Errors
@@ -55,6 +70,9 @@ pub(super) fn each_statement(
     let mut head = Vec::new();
     stream.by_ref().take(LOOKED_AT).read_to_end(&mut head)?;
     let kind = LogKind::of(&head);
+    if let Some(other) = no_sql(&head).filter(|_| kind == LogKind::Sql) {
+        return Err(io::Error::other(format!("it looks like {other}, and is no log and no file of SQL")));
+    }
     let mut stream = BufReader::with_capacity(PIECE as usize, Cursor::new(head).chain(stream));
     let mut lines =
         Lines { kind, shaper: Shaper::default(), is_statement: kind != LogKind::General, seconds: None };

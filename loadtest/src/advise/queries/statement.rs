@@ -13,6 +13,56 @@ use sqlparser::parser::Parser;
 
 use super::conditions::{Conditions, column};
 
+/// The words that statements which concern no rows begin with, and parts of procedures.
+const OTHERS: [&str; 46] = [
+    "ALTER",
+    "ANALYZE",
+    "BEGIN",
+    "BINLOG",
+    "CACHE",
+    "CALL",
+    "CHANGE",
+    "CHECK",
+    "CHECKSUM",
+    "COMMIT",
+    "CREATE",
+    "DEALLOCATE",
+    "DECLARE",
+    "DELIMITER",
+    "DESC",
+    "DESCRIBE",
+    "DO",
+    "DROP",
+    "END",
+    "EXECUTE",
+    "EXPLAIN",
+    "FLUSH",
+    "GRANT",
+    "HELP",
+    "INSTALL",
+    "KILL",
+    "LOCK",
+    "OPTIMIZE",
+    "PREPARE",
+    "PURGE",
+    "QUIT",
+    "RELEASE",
+    "RENAME",
+    "REPAIR",
+    "RESET",
+    "REVOKE",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "SET",
+    "SHOW",
+    "START",
+    "STOP",
+    "TRUNCATE",
+    "UNLOCK",
+    "USE",
+    "XA",
+];
+
 /// A column as a statement names it, in small letters, as MySQL compares them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Column {
@@ -94,12 +144,12 @@ pub(super) struct Statement {
 
 /// Reads a shape; none when it concerns no rows (`SET`, `COMMIT`, …).
 pub(super) fn read(shape: &str) -> Option<Statement> {
-    let parsed = match Parser::parse_sql(&MySqlDialect {}, shape) {
+    // The older words for FOR SHARE, which the parser does not know.
+    let parsed = match Parser::parse_sql(&MySqlDialect {}, &shape.replace("LOCK IN SHARE MODE", "FOR SHARE"))
+    {
         Ok(parsed) => parsed,
-        Err(_) if begins_like_rows(shape) => {
-            return Some(Statement::in_doubt(writes(shape), Doubt::Unreadable));
-        }
-        Err(_) => return None,
+        Err(_) if begins_like_others(shape) => return None,
+        Err(_) => return Some(Statement::in_doubt(writes(shape), Doubt::Unreadable)),
     };
     let [parsed] = parsed.as_slice() else { return None };
     let parts = Parts::of(parsed);
@@ -108,6 +158,7 @@ pub(super) fn read(shape: &str) -> Option<Statement> {
         Parsed::Insert(insert) => of_insert(insert),
         Parsed::Update(update) => of_update(update),
         Parsed::Delete(delete) => of_delete(delete),
+        Parsed::LoadData { .. } => Statement::in_doubt(true, Doubt::Unreadable),
         Parsed::Set(_) if parts.selects > 0 => Statement::in_doubt(false, Doubt::Subquery),
         _ => return None,
     };
@@ -115,14 +166,15 @@ pub(super) fn read(shape: &str) -> Option<Statement> {
     Some(statement)
 }
 
-/// Shapes have reserved words in capitals.
-fn begins_like_rows(shape: &str) -> bool {
-    writes(shape) || ["SELECT ", "WITH ", "("].iter().any(|begin| shape.starts_with(begin))
+/// True for a shape that begins like a statement which concerns no rows.
+fn begins_like_others(shape: &str) -> bool {
+    let first = shape.split_whitespace().next().unwrap_or_default();
+    OTHERS.iter().any(|other| first.eq_ignore_ascii_case(other))
 }
 
 /// True for a shape that begins like one that writes.
 fn writes(shape: &str) -> bool {
-    ["INSERT ", "UPDATE ", "DELETE ", "REPLACE "].iter().any(|begin| shape.starts_with(begin))
+    ["INSERT ", "UPDATE ", "DELETE ", "REPLACE ", "LOAD "].iter().any(|begin| shape.starts_with(begin))
 }
 
 impl Statement {

@@ -154,6 +154,17 @@ mod tests {
     }
 
     #[test]
+    fn a_table_or_json_is_refused_by_name() {
+        for (text, named) in
+            [("user_id,room_id\n1,2\n", "a table (CSV)"), ("{\"a\": 1}\n", "JSON"), ("[\n1]", "JSON")]
+        {
+            let error = Tally::of(text.as_bytes(), |_| ()).unwrap_err().to_string();
+            assert!(error.contains(named), "{text:?}: {error}");
+        }
+        assert_eq!(tally("select a,\nb,\nc from t").statements, 1);
+    }
+
+    #[test]
     fn shapes_beyond_those_that_are_told_apart_are_counted() {
         let sql: String = (0..SHAPES + 5).map(|n| format!("SELECT a{n} FROM t;")).collect();
         let found = tally(&sql);

@@ -230,7 +230,7 @@ fn keys_are_judged_by_the_logs_that_a_server_writes() {
             .args(["advise", "--queries", log.to_str().unwrap(), "--key", "user_id", "--table", "orders"])
             .output()
             .unwrap();
-        let said = text(&output.stdout);
+        let said = text(&output.stdout).replace('\n', " ");
         assert!(output.status.success(), "{}", text(&output.stderr));
         for told in [
             &format!("a {kind} log, 5 statements on rows, in 4 shapes"),

@@ -102,12 +102,7 @@ impl Key {
     /// looks ranges of `(a, b) >= (1, 2)` up in an index.
     pub(super) fn within(&self, first: Place, last: Place) -> String {
         let (first, last) = (self.raw(first), self.raw(last));
-        let sides: Vec<Side<'_>> = self
-            .columns
-            .iter()
-            .zip(first.into_iter().zip(last))
-            .map(|(column, ends)| (column, ends))
-            .collect();
+        let sides: Vec<Side<'_>> = self.columns.iter().zip(first.into_iter().zip(last)).collect();
         let alike = sides.iter().take_while(|(_, (first, last))| first == last).count();
         let (same, apart) = sides.split_at_checked(alike).unwrap_or_default();
         let same = same.iter().map(|(column, (raw, _))| format!("{} = {}", column.name, column.value(*raw)));

@@ -158,11 +158,12 @@ impl Tab<'_> {
         answer["result"]["value"].clone()
     }
 
-    /// Waits until an expression is true.
+    /// Waits until an expression is true. It is not while what it names is not on the page yet.
     pub(crate) fn wait(&self, expression: &str) {
         let patience = Instant::now() + PATIENCE;
-        while self.eval(&format!("Boolean({expression})")) != true {
-            let text = || self.eval("document.body.innerText");
+        let holds = format!("(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()");
+        while self.eval(&holds) != true {
+            let text = || self.eval("document.body?.innerText");
             assert!(Instant::now() < patience, "{expression} did not come: {}", text());
             std::thread::sleep(ASK);
         }

@@ -85,7 +85,11 @@ fn advice_is_proved_by_a_replay_that_agrees_with_it() {
     let output =
         loadtest(folder.path(), &["advise", "--seconds", "6", "--rounds", "2", "--json", "advice.json"]);
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!((said.contains("\nBest: ") || said.contains("\nPerhaps the best: ")) && said.contains("skew of the rows"), "{said}");
+    assert!(
+        (said.contains("\nBest: ") || said.contains("\nPerhaps the best: "))
+            && said.contains("skew of the rows"),
+        "{said}"
+    );
     // A machine that is busy elsewhere may prove nothing, but it never proves the opposite.
     let proved = said.contains("The proof agrees with the prediction.");
     assert!(proved || said.contains("this machine could not take the pace"), "{said}");

@@ -161,7 +161,8 @@ impl Tab<'_> {
     /// Waits until an expression is true. It is not while what it names is not on the page yet.
     pub(crate) fn wait(&self, expression: &str) {
         let patience = Instant::now() + PATIENCE;
-        let holds = format!("(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()");
+        let holds =
+            format!("(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()");
         while self.eval(&holds) != true {
             let text = || self.eval("document.body?.innerText");
             assert!(Instant::now() < patience, "{expression} did not come: {}", text());

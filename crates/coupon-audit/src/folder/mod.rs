@@ -123,8 +123,7 @@ fn shards(folder: &Path, main: &Connection) -> Result<Vec<Connection>> {
 fn moved(folder: &Path, main: &Connection) -> Result<(Option<Movement>, Vec<Moved>)> {
     let movement = read::movement(main)?;
     let mut moved = Vec::new();
-    for number in 0..if movement.is_some() { read::shard_count(main)? } else { 0 }
-    {
+    for number in 0..if movement.is_some() { read::shard_count(main)? } else { 0 } {
         let file = open(&folder.join(format!("shard-{number}.sqlite")))?;
         let (left, leaving) = file.query_row(Moved::LEFT, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let mut statement = file.prepare(Moved::ARRIVED)?;

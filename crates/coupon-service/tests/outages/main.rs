@@ -36,8 +36,8 @@ use coupon_store::{Backend, Decision, Unavailable, Visit, servers};
 use deadpool_redis::redis;
 
 use bench::{
-    Bench, PLENTY, SCARCE, attempt, coupon_id, decide, epoch_of, eventually, grab, held_by, only,
-    USERS, open_process, options, placed, redis_of, remaining, run, shard_of, stack, until,
+    Bench, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, epoch_of, eventually, grab, held_by, only,
+    open_process, options, placed, redis_of, remaining, run, shard_of, stack, until,
 };
 
 /// Lets a test that takes a server away have them all to itself.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use coupon_audit::{AuditReport, Data, Scope};
-use coupon_core::{GrabTerms, ShardingStrategy};
+use coupon_core::{GrabTerms, ShardingStrategy, Timestamp};
 use coupon_seeding::{CopyOptions, CopyReport, Progress, SeedOptions, Silent, Site, audited};
 use coupon_store::clock::Clock;
 use rusqlite::{Connection, OpenFlags};
@@ -164,8 +164,12 @@ impl Here {
 
     /// Makes a data set with a past, and with coupons of which there are three, held for ten minutes, two for each user.
     pub(crate) fn seed(&self, history: u64) {
+        self.seed_as_of(history, Clock::system().now());
+    }
+
+    /// The same as of another moment.
+    pub(crate) fn seed_as_of(&self, history: u64, as_of: Timestamp) {
         let terms = GrabTerms { hold_s: 600, user_limit: 2, returnable: true };
-        let as_of = Clock::system().now();
         let options = SeedOptions { users: 300, stock: Some(3), terms, as_of, ..small(history) };
         match &self.kind {
             Kind::Folder(_) => {

@@ -76,8 +76,9 @@ impl Running {
     async fn keep_noting(&self, lock: &mut dyn MoverLock, over: &Notify) -> Result<(), DatabaseError> {
         loop {
             tokio::select! {
-                () = sleep(LOOK) => {}
+                biased;
                 () = over.notified() => return Ok(()),
+                () = sleep(LOOK) => {}
             }
             match lock.note(&self.now()).await {
                 Ok(Some(moving)) if moving.runs && moving.began == self.begun.began => {
@@ -157,7 +158,8 @@ impl RowMover {
         let shards = Shards::new(&self.background);
         for shard in self.background.shards() {
             // The lock that archives and books wait for is had meanwhile: it is tried again once the gate is open.
-            let turn = timeout(TURN, shards.turn()).await.context("rows move only while the gate is open")??;
+            let turn =
+                timeout(TURN, shards.turn()).await.context("rows move only while the gate is open")??;
             deliver(&shards, &turn, shard).await?;
         }
         Ok(())
@@ -200,6 +202,7 @@ impl RowMover {
             let over = Notify::new();
             let mut noting = pin!(running.keep_noting(lock, &over));
             let ended = tokio::select! {
+                biased;
                 ended = mover.run() => ended,
                 noted = &mut noting => return Ok(noted?),
             };

@@ -11,7 +11,8 @@ use super::source::Coupon;
 
 /// A line of the record that an archive made.
 pub(super) struct Archived {
-    pub(super) coupon: i64,
+    /// None in the line of a whole archive, which may take nothing that holds stock.
+    pub(super) coupon: Option<i64>,
     pub(super) time: i64,
     /// Its words.
     pub(super) what: String,
@@ -41,7 +42,8 @@ impl Archives {
 
     /// The query for [`Archived`], on any kind of database.
     pub(super) const SELECT: &str = "SELECT coupon_id, change_time, what FROM catalogue_changes \
-         WHERE operator = 'archive' AND coupon_id IS NOT NULL ORDER BY version";
+         WHERE (operator = 'archive' AND coupon_id IS NOT NULL) \
+         OR (coupon_id IS NULL AND what LIKE 'results of the days before % are archived') ORDER BY version";
 
     /// What main says.
     ///
@@ -54,6 +56,10 @@ impl Archives {
         };
         let mut archives = Self { from: from.map(number).transpose()?, ..Self::default() };
         for Archived { coupon, time, what } in lines {
+            let Some(coupon) = coupon else {
+                archives.kept_from = archives.kept_from.max(read_whole(&what));
+                continue;
+            };
             // Words that say neither name the coupon alone.
             let (results, day) = read(&what).unzip();
             let named = archives.coupons.entry(coupon).or_insert(Named { results: 0, since: time });
@@ -101,9 +107,14 @@ fn read(what: &str) -> Option<(i64, Day)> {
     Some((results.parse().ok()?, day.parse().ok()?))
 }
 
+/// The first day that is kept, in the words for a whole archive.
+fn read_whole(what: &str) -> Option<Day> {
+    what.strip_prefix("results of the days before ")?.strip_suffix(" are archived")?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use coupon_core::catalogue_change::results_archived;
+    use coupon_core::catalogue_change::{archive_begins, results_archived};
 
     use super::*;
 
@@ -112,5 +123,18 @@ mod tests {
         let day: Day = "2026-11-22".parse().unwrap();
         assert_eq!(read(&results_archived(7, day)), Some((7, day)));
         assert_eq!(read("an archive"), None);
+        assert_eq!(read_whole(&archive_begins(day)), Some(day));
+        assert_eq!(read_whole(&results_archived(7, day)), None);
+    }
+
+    #[test]
+    fn an_archive_that_names_no_coupon_says_what_it_keeps() {
+        let [earlier, later]: [Day; 2] = ["2026-11-20", "2026-11-22"].map(|day| day.parse().unwrap());
+        let line = |coupon, what| Archived { coupon, time: 0, what };
+        let named = line(Some(5), results_archived(7, earlier));
+        let of = |lines| Archives::of(Some("0"), lines).unwrap();
+        let result = ResultId::from_parts(earlier.start(), 1, 0).unwrap().number();
+        assert!(of(vec![line(Some(5), results_archived(7, earlier))]).kept(result));
+        assert!(!of(vec![named, line(None, archive_begins(later))]).kept(result));
     }
 }

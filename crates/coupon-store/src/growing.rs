@@ -209,7 +209,7 @@ mod tests {
             let by = (NonZeroU32::MIN, &ann);
             Moving::begin(3, (2, now), now, 10, by, Some(last)).unwrap().moved
         };
-        let stopped = Moving { moved: 7, runs: false, ..moving.clone() };
+        let stopped = Moving { moved: 7, runs: false, ..moving };
         assert_eq!((goes_on(&stopped), goes_on(&Moving { to: 1, ..stopped })), (7, 0));
         assert!(begun(1, now).unwrap_err().contains("nothing to move"));
         assert!(begun(2, now.plus_millis(1)).unwrap_err().contains("wait until then"));

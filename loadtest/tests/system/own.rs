@@ -190,7 +190,7 @@ fn a_hot_tenant_is_seen_whatever_its_place_in_the_key_and_no_more_rows_are_read_
                 .as_array()
                 .unwrap()
                 .iter()
-                .find(|top| [700, 1].iter().any(|hot| top["value"] == hot.to_string()));
+                .find(|top| ["700", "1"].iter().any(|hot| top["value"] == **hot));
             let found = shown.unwrap_or_else(|| panic!("{top}"))["share"].as_f64().unwrap();
             assert!((found - share).abs() < 0.03, "{table} {rows}: {found}");
             let log = std::fs::read_to_string(data.join(&log)).unwrap();

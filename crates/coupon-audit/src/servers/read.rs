@@ -66,7 +66,7 @@ pub(super) async fn copied_lines(main: &mut Conn) -> Result<i64> {
 pub(super) async fn archives(main: &mut Conn) -> Result<Archives> {
     let from: Option<String> =
         main.exec_first("SELECT value FROM meta WHERE name = ?", (Archives::FROM,)).await?;
-    let lines: Vec<(i64, i64, String)> = main.query(Archives::SELECT).await?;
+    let lines: Vec<(Option<i64>, i64, String)> = main.query(Archives::SELECT).await?;
     Archives::of(
         from.as_deref(),
         lines.into_iter().map(|(coupon, time, what)| Archived { coupon, time, what }),

@@ -40,7 +40,9 @@ impl Left {
 
     /// The most rows to read of a place: its own and as many more, so that no place outweighs the others.
     pub(super) fn of(&self, block: &Block) -> u64 {
-        block.rows.saturating_add(self.owed.min(block.rows)).min(self.rows)
+        // Places among the rows of one key lie side by side: more of one would be the next one's.
+        let more = if block.first == block.last { 0 } else { self.owed.min(block.rows) };
+        block.rows.saturating_add(more).min(self.rows)
     }
 
     /// Notes how many came.

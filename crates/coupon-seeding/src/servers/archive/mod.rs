@@ -72,7 +72,7 @@ impl Offers<'_> {
         };
         let more: Counts = counts.iter().filter_map(more).collect();
         let not_yet = if more.is_empty() && self.unnamed.is_none() {
-            // Nobody is refused who edits main by hand.
+            // A person who edits main by hand is not refused: so their ends are looked at again.
             self.books.first_not_yet(counts, self.now).await?
         } else {
             self.books.end_for_good(&more, self.before, self.unnamed, self.now).await?
@@ -85,18 +85,17 @@ impl Offers<'_> {
         Ok(())
     }
 
-    /// The same for rows that go now.
-    async fn take(&mut self, counts: &Counts) -> Result<()> {
-        self.ensure_over(counts).await?;
+    /// Takes note of rows that have gone.
+    fn have_gone(&mut self, counts: &Counts) {
         counts.iter().for_each(|(coupon, rows)| *self.named.entry(*coupon).or_default() -= rows);
-        Ok(())
     }
 }
 
 /// Retires the results of all days before `before` from a strategy's databases. Services may be running.
 ///
-/// The record of changes names the operator. Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. The earlier of `now` and main's
-/// time decides which results may go: until a coupon is over for a day, its results answer who asks again.
+/// The record of changes names the operator. Whose databases they are is said by `servers.namespace`, or else by the name of
+/// the strategy. The earlier of `now` and main's time decides which results may go: until a coupon is over for a day, its
+/// results answer who asks again.
 ///
 /// # Errors
 /// When a database cannot be used, the data set is incomplete, the days are not over, a shard has parked results, or a result to be

@@ -189,7 +189,7 @@ impl Shard {
             Some(held @ 1..) => Err(anyhow!(
                 "{held} of its results are held, answer their request or have changed by now: run it again"
             )),
-            _ => offers.take(&going.counts).await,
+            _ => offers.ensure_over(&going.counts).await,
         };
         if let Err(error) = settled {
             self.put_back(&mut conn, retired)
@@ -202,6 +202,7 @@ impl Shard {
         let note = "INSERT INTO shard_meta (name, value) VALUES (?, 'told')";
         transaction.exec_drop(note, (retired,)).await?;
         transaction.commit().await?;
+        offers.have_gone(&going.counts);
         Ok(going.rows.cast_unsigned())
     }
 
@@ -265,7 +266,7 @@ impl Shard {
         for (_, coupon, live, used, cents) in rows {
             going.add((coupon, 1, live, used, cents))?;
         }
-        offers.take(&going.counts).await?;
+        offers.ensure_over(&going.counts).await?;
         going.note_in_outbox(&mut transaction).await?;
         let delete = format!("DELETE FROM {table} WHERE result_id > ? AND result_id <= ? AND {settled}");
         transaction.exec_drop(delete, (after, last)).await?;
@@ -276,6 +277,8 @@ impl Shard {
             going.rows
         );
         transaction.commit().await?;
+        // Not before it is committed: it may be given up, and tried again.
+        offers.have_gone(&going.counts);
         Ok(Some((gone, last)))
     }
 }

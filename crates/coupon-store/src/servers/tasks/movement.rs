@@ -159,7 +159,7 @@ impl RowMover {
         for shard in self.background.shards() {
             // The lock that archives and books wait for is had meanwhile: it is tried again once the gate is open.
             let turn =
-                timeout(TURN, shards.turn()).await.context("rows move only while the gate is open")??;
+                timeout(TURN, shards.turn()).await.context("no batch could have a turn: the gate is shut, or its lock is another's")??;
             deliver(&shards, &turn, shard).await?;
         }
         Ok(())

@@ -81,7 +81,7 @@ fn a_replay_sends_every_receipt_once_to_everybody_and_the_audit_finds_each() {
 
 #[test]
 fn advice_is_proved_by_a_replay_that_agrees_with_it() {
-    let folder = folder_with(SMALL);
+    let folder = folder_with(Size { receipts: 3_000, users: 2_000, ..SMALL });
     let output =
         loadtest(folder.path(), &["advise", "--seconds", "6", "--rounds", "2", "--json", "advice.json"]);
     let said = String::from_utf8(output.stdout).unwrap();

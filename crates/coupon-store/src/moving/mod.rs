@@ -70,7 +70,9 @@ pub(crate) enum MoveError {
     #[error("the layout that rows are moved to has no place for result {0}: {1}")]
     NoPlace(ResultId, RouteError),
     /// The movement was stopped while no batch could have a turn.
-    #[error("the movement was stopped before a batch could have a turn: the gate is shut, or its lock is another's")]
+    #[error(
+        "the movement was stopped before a batch could have a turn: the gate is shut, or its lock is another's"
+    )]
     Shut,
     /// Somebody else has moved rows from this shard meanwhile.
     #[error("another mover was at work on shard {0}")]

@@ -212,6 +212,6 @@ fn a_quote_that_takes_in_many_lines_is_an_error_that_names_its_line_and_so_is_js
     let lines = "1,1,1,1456665255\n".repeat(500);
     let error = format!("{:#}", ours(&format!("{lines}2,\"1,1,1456665255\n{lines}")).unwrap_err());
     assert!(error.contains("line 502: a quote that opens in it is not closed"), "{error}");
-    let json = read_as("{\"user_id\": 1, \"room_id\": 3}\n".to_owned(), &Reading::default()).unwrap_err();
+    let json = read_as("{\"user_id\": 1, \"room_id\": 3}\n", &Reading::default()).unwrap_err();
     assert!(format!("{json:#}").contains("its first line is JSON"), "{json:#}");
 }

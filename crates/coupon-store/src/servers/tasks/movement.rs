@@ -158,8 +158,9 @@ impl RowMover {
         let shards = Shards::new(&self.background);
         for shard in self.background.shards() {
             // The lock that archives and books wait for is had meanwhile: it is tried again once the gate is open.
-            let turn =
-                timeout(TURN, shards.turn()).await.context("no batch could have a turn: the gate is shut, or its lock is another's")??;
+            let turn = timeout(TURN, shards.turn())
+                .await
+                .context("no batch could have a turn: the gate is shut, or its lock is another's")??;
             deliver(&shards, &turn, shard).await?;
         }
         Ok(())

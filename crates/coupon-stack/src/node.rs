@@ -226,10 +226,8 @@ impl Node {
     pub(crate) fn begin_end(&self, gently: bool) -> Result<()> {
         let mut state = self.state();
         let Some(process) = state.running() else { return Ok(()) };
-        let asked = if gently { process.ask_to_end() } else { process.identity.signal(Signal::KILL) };
-        asked
-            .or_else(|error| if process.runs() { Err(error) } else { Ok(()) })
-            .with_context(|| self.name.clone())
+        let asked = if gently { process.ask_to_end() } else { process.identity.tell(Signal::KILL) };
+        asked.with_context(|| self.name.clone())
     }
 
     /// Waits until it has ended, or makes it end, and removes its control group.

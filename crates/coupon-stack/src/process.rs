@@ -91,6 +91,12 @@ impl Identity {
         sent.with_context(|| format!("cannot signal process {}", self.pid))
     }
 
+    /// Signals one that is to end. One that has ended by itself, perhaps while it was looked at, needs no signal: of a
+    /// process of many threads the first may be gone before it can be collected.
+    pub(crate) fn tell(self, signal: Signal) -> Result<()> {
+        self.signal(signal).or_else(|error| if self.runs() { Err(error) } else { Ok(()) })
+    }
+
     /// Freezes it or lets it go on, and waits until it does: a process of many threads takes a moment.
     pub(crate) fn freeze(self, freeze: bool) -> Result<()> {
         self.signal(if freeze { Signal::STOP } else { Signal::CONT })?;
@@ -201,10 +207,8 @@ impl Process {
     /// Asks it to end, also when it is paused.
     pub(crate) fn ask_to_end(&mut self) -> Result<()> {
         if self.runs() {
-            self.identity.signal(Signal::TERM)?;
-            self.identity
-                .signal(Signal::CONT)
-                .or_else(|error| if self.runs() { Err(error) } else { Ok(()) })?;
+            self.identity.tell(Signal::TERM)?;
+            self.identity.tell(Signal::CONT)?;
         }
         Ok(())
     }
@@ -212,14 +216,12 @@ impl Process {
     /// Makes it end.
     pub(crate) fn kill(&mut self) -> Result<()> {
         if self.runs() {
-            let killed = self.identity.signal(Signal::KILL);
+            self.identity.tell(Signal::KILL)?;
             ensure!(
                 self.ended_within(Duration::from_secs(10)),
                 "process {} cannot be killed",
                 self.identity.pid
             );
-            // It may have ended by itself just before.
-            killed.ok();
         }
         Ok(())
     }
@@ -284,6 +286,20 @@ mod tests {
         process.stop(Duration::from_secs(10)).unwrap();
         assert!(!process.runs() && !identity.runs());
         assert!(identity.signal(Signal::CONT).is_err());
+    }
+
+    #[test]
+    fn one_that_ended_before_it_was_collected_needs_no_signal() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut process = Process::start(&launch("exec sleep 60", &dir), |_| Ok(())).unwrap();
+        let identity = process.identity;
+        identity.tell(Signal::KILL).unwrap();
+        while identity.runs() {
+            std::thread::sleep(POLL);
+        }
+        assert!(identity.signal(Signal::TERM).is_err());
+        identity.tell(Signal::TERM).unwrap();
+        process.stop(Duration::from_secs(10)).unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The only writer of the main database. It tells main what the shards have stored, each outbox entry exactly once, many in
-//! one transaction: it trails the grabs by a moment, and no grab waits for it. And it makes the changes of the catalogue.
+//! The only writer of the main database. It applies to main what the shards have written to their outboxes, each entry exactly
+//! once, many in one transaction: it trails the grabs by a moment, and no grab waits for it. And it makes the changes of the
+//! catalogue.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +36,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(super) struct OutboxEntry {
     pub(super) shard: ShardId,
     pub(super) id: i64,
-    /// Rows that moved, or that the seeder's `archive` retired and had no time to tell of.
+    /// Rows that moved, or that the seeder's `archive` retired, which ended before main had applied the entry.
     pub(super) deltas: Vec<Moved>,
 }
 
@@ -277,7 +278,7 @@ impl Applier {
             inbox.changes.drain(..).for_each(|asked| self.change(asked));
             inbox.layouts.drain(..).for_each(|(step, reply)| {
                 let taken = self.live.grow(&self.db, &step, self.clock.now());
-                // Whoever asked may have left: it is done all the same.
+                // The caller may have left: the step is taken all the same.
                 let _ = reply.send(taken);
             });
             inbox.archives.drain(..).for_each(|(step, reply)| drop(reply.send(self.archive(&step))));
@@ -305,7 +306,8 @@ impl Applier {
         notes.recv_timeout(RETRY)
     }
 
-    /// Brings the gate to the changes that it could not be brought to before: main has them, and nobody may ask again.
+    /// Brings the gate to the changes that it could not be brought to before: main has them, and no operator may ask for them
+    /// again.
     fn finish(&mut self) {
         for coupon in self.unfinished.clone() {
             let finished = Made::again(&self.db, coupon)
@@ -356,7 +358,7 @@ impl Applier {
             let parked = self.apply(&[]);
             self.outage.tried(&parked);
         }
-        // Whoever asked may have left: it is changed all the same.
+        // The caller may have left: the change is made all the same.
         let _ = reply.send(changed);
     }
 

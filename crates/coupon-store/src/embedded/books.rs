@@ -1,4 +1,4 @@
-//! Main's books in its file: what the shards' outboxes tell, by the law of [`coupon_core::books`].
+//! Main's books in its file: the entries of the shards' outboxes, applied by the law of [`coupon_core::books`].
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub fn position(db: &Connection, shard: ShardId) -> rusqlite::Result<i64> {
 /// applied, but never its last entry.
 ///
 /// # Errors
-/// When SQLite cannot read them, and [`Behind`] when the shard was put back to before what main was told.
+/// When SQLite cannot read them, and [`Behind`] when the shard was put back to a state without entries that main has applied.
 pub fn told_and_written(
     main: &Connection,
     of_shard: &Connection,

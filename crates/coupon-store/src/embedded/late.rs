@@ -61,7 +61,7 @@ impl Writer {
             let mine: Vec<PlacedResult> = rows.by_ref().take(count).collect();
             let (mut stay, failed) = self.sort_out(&versions, mine, handed_over, &answer, work);
             if let Some(failed) = failed {
-                // Whoever waits hears that the outcome is open; what stays is stored all the same.
+                // The answer to the waiting caller is that the outcome is open; what stays is stored all the same.
                 answer.part().give(Err(failed));
             }
             work.stored.push((handed_over, stay.len(), answer));

@@ -28,12 +28,13 @@ use crate::{Layouts, Moving, PlacedResult, Unavailable};
 
 /// The wait before what failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-/// The time between two looks at whether anybody still reads by the versions of before.
+/// The time between two looks at whether any reader still goes by the versions of before.
 const LOOK: Duration = Duration::from_millis(5);
 /// The time between two notes in main of how far it has come.
 const NOTE: Duration = Duration::from_secs(1);
 
-/// Who may read all holders of a coupon: nobody while a batch is between two files.
+/// The lock that a thread takes to read all holders of a coupon, and a batch while it is between two files: one excludes the
+/// other.
 pub(super) type Turns = Arc<RwLock<()>>;
 
 /// The thread that moves rows, while there is one.
@@ -174,7 +175,7 @@ impl Job {
                 Err(_) => sleep(RETRY).await,
             }
         }
-        // What has left its shard and could not arrive is tried once more; what still leaves is told.
+        // What has left its shard and could not arrive is tried once more; what still leaves after that is reported.
         outage.tried(&mover().deliver_all().await);
         Ended::Stopped
     }

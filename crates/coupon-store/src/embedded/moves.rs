@@ -29,7 +29,7 @@ pub(super) fn state(db: &Connection) -> rusqlite::Result<ShardMoves> {
     Ok(db.prepare_cached(sql)?.query_row([], read).optional()?.unwrap_or_default())
 }
 
-/// The latest version of the layout that the shard was told of; 0 before any.
+/// The latest version of the layout that was announced to the shard; 0 before any.
 pub(super) fn told_layout(db: &Connection) -> rusqlite::Result<VersionNumber> {
     let sql = "SELECT CAST(value AS INTEGER) FROM shard_meta WHERE name = 'layout'";
     Ok(db.query_row(sql, [], |row| row.get(0)).optional()?.unwrap_or(0))

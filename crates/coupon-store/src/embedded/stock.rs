@@ -169,7 +169,7 @@ impl Store<'_> {
         self.done.given_back.iter().try_for_each(|result| self.take_back(result.coupon_id, 1))
     }
 
-    /// Takes off what an archive retires: it is not sold any more, as main is told.
+    /// Takes off the stock what an archive retires: those rows do not count as sold any more, as the shard's outbox says to main.
     pub(super) fn take_off_retired(&self, part: &Part) -> rusqlite::Result<()> {
         part.live().try_for_each(|(coupon, rows)| self.take_back(coupon, rows))
     }

@@ -1,4 +1,4 @@
-//! Tells the gate what a shard's file holds: in its tables, in its inbox, parked.
+//! Gives the gate what a shard's file holds: in its tables, in its inbox, parked.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -22,7 +22,7 @@ pub(super) struct TakenUp {
     pub(super) parked: HashSet<ResultId>,
 }
 
-/// Tells the gate of every result of a shard, before the first grab; coupons that are over do not matter to it.
+/// Gives the gate every result of a shard, before the first grab; coupons that are over do not matter to it.
 pub(super) fn everything(
     db: &Connection,
     shard: ShardId,
@@ -48,7 +48,7 @@ pub(super) fn everything(
     Ok(TakenUp { latest, inbox, parked })
 }
 
-/// Tells the gate of a shard's results of one coupon, while the service runs: as they are at one moment. No row may come from
+/// Gives the gate a shard's results of one coupon, while the service runs: as they are at one moment. No row may come from
 /// another shard meanwhile.
 pub(super) fn of_coupon(
     db: &Connection,

@@ -26,7 +26,7 @@ pub(super) struct Done {
     pub(super) changed: Vec<Changed>,
     /// Results that took a step, as they are now.
     stepped: Vec<CouponResult>,
-    /// What the room index is told of them, and of those that were added.
+    /// What was written for the room index about them, and about those that were added.
     pub(super) told: Option<Written>,
     /// Results that gave their stock back, as they are now.
     pub(super) given_back: Vec<CouponResult>,

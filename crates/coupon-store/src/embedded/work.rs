@@ -36,7 +36,7 @@ pub(super) enum Message {
 /// Something else that a writer does between two transactions.
 pub(super) struct Task(pub(super) Box<dyn FnOnce(&mut Writer) + Send>);
 
-/// The answer to whoever handed rows over. Where several writers store a part each, it is given once all of them have.
+/// The answer to the caller that handed rows over. Where several writers store a part each, it is given once all of them have.
 #[derive(Clone)]
 pub(super) struct Answer(Arc<Mutex<Parts>>);
 
@@ -52,7 +52,7 @@ impl Answer {
         Self(Arc::new(Mutex::new(Parts { reply: Some(reply), open: 1 })))
     }
 
-    /// The answer to rows that nobody waits for.
+    /// The answer to rows that no caller waits for.
     pub(super) fn to_nobody() -> Self {
         Self(Arc::new(Mutex::new(Parts { reply: None, open: 1 })))
     }

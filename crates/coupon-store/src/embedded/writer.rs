@@ -4,8 +4,8 @@
 //! which is as durable and much less to write. It gathers thousands there, and sorts them into their tables in slices
 //! between two batches, so that no batch waits long.
 //!
-//! Between two batches it also lets results expire that were held and not confirmed in time. Stock comes back in the order
-//! row, main's word, gate: whatever takes it again is told to main after it.
+//! Between two batches it also lets results expire that were held and not confirmed in time. Stock comes back in the order row,
+//! main, gate: a grab that takes the stock again is reported to main after it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ pub(super) struct Writer {
     /// What has moved from here.
     pub(super) moves: ShardMoves,
     pub(super) fence: Fence,
-    /// What the room index is told of, where there is one.
+    /// The writing of entries for the room index, where there is one.
     pub(super) index: Option<Telling>,
     /// True where the file decides grabs: it keeps their stock.
     pub(super) keeps_stock: bool,
@@ -356,7 +356,7 @@ impl Writer {
         }
     }
 
-    /// Everything is in its table: settle the gate, then answer, then tell main.
+    /// Everything is in its table: settle the gate, hand the entry for main on, then answer.
     fn tell(&mut self, mut done: Done, applied: i64, work: Work) {
         self.moves = self.moves.with_late(work.late);
         self.parked.extend(work.contradicting.iter().map(|(row, _)| row.result.result_id));
@@ -383,7 +383,7 @@ impl Writer {
         self.committed(done, applied);
     }
 
-    /// Takes note of what a transaction did to the rows, and tells main and gate of it.
+    /// Takes note of what a transaction did to the rows, and passes it on to main and to the gate.
     pub(super) fn committed(&mut self, done: &mut Done, applied: i64) {
         if !done.new_tables.is_empty() {
             self.known_tables.extend(&done.new_tables);
@@ -400,7 +400,7 @@ impl Writer {
         if let (Some(index), Some(told)) = (&mut self.index, done.told.take()) {
             index.committed(told);
         }
-        // Only now: whoever takes the stock that came back is told to main after it.
+        // Only now: a grab that takes the stock which came back is reported to main after it.
         let now = self.clock.now();
         done.given_back.iter().for_each(|result| self.gate.let_go(result, now));
         self.next_due = self.next_due.into_iter().chain(done.next_due).min();

@@ -15,7 +15,7 @@ use crate::{Archive, ChangeError, Unavailable};
 const PANICKED: &str =
     "the archive panicked, which is a mistake of this program: its standard error says where";
 
-/// The way to whoever asked for an archive.
+/// The way to the caller that asked for an archive.
 pub(super) type Answer = oneshot::Sender<Result<Archive, ChangeError>>;
 
 /// The last archive, and the thread that it runs on.
@@ -109,7 +109,7 @@ impl Archiver {
     }
 }
 
-/// Answers whoever asked for an archive, unless that was done before. They may have left: it goes on all the same.
+/// Answers the caller that asked for an archive, unless that was done before. It may have left: the archive goes on all the same.
 pub(super) fn answer(reply: &mut Option<Answer>, answer: Result<Archive, ChangeError>) {
     if let Some(reply) = reply.take() {
         drop(reply.send(answer));

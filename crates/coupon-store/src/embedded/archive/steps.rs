@@ -51,7 +51,7 @@ impl Writer {
         if !self.known_tables.contains(&table) {
             return Ok(Gone::default());
         }
-        // Nobody else writes: it is as this says until the transaction is through.
+        // This thread is the file's only writer: the table stays as it is read here until the transaction is through.
         let next = Part::next_of(&self.db, table, after, going);
         let Some(part) = next.map_err(|error| self.does_not_archive(&error))? else {
             return Ok(Gone::default());
@@ -60,7 +60,7 @@ impl Writer {
             return refused(format!("results of coupon {coupon} came late: archive again"));
         }
         if part.whole {
-            // Whoever reads from now on does not look for it.
+            // Readers that begin from now on do not look for the table.
             self.known_tables.remove(&table);
             self.list_tables();
         }

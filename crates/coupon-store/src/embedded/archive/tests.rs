@@ -111,7 +111,7 @@ async fn while_results_are_archived_no_row_moves_and_no_coupon_that_is_over_come
     let backend = sold(dir.path()).await;
     let archiving = backend.archiving.as_ref().unwrap();
     let start = || archiving.start(noon().day(), operator(), ArchivePace::BesideGrabs);
-    // The odd shard's file is somebody else's for now.
+    // Another connection keeps the odd shard's file locked for now.
     let other = rusqlite::Connection::open(dir.path().join("shard-1.sqlite")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let begun = start().await.unwrap();
@@ -217,7 +217,7 @@ async fn what_is_held_stays_before_rows_that_go_in_several_steps() {
     backend.lifecycle.close();
 }
 
-/// Whoever found a row before its table was dropped asks for a step of it afterwards.
+/// A caller found the row before its table was dropped, and asks for a step of it afterwards.
 #[tokio::test(flavor = "current_thread")]
 async fn a_step_of_a_result_whose_table_has_been_dropped_finds_none() {
     let dir = tempfile::tempdir().unwrap();

@@ -62,7 +62,7 @@ impl Lane {
         self.jobs.send(Job::Store(rows)).is_ok()
     }
 
-    /// Asks that what was handed over be made durable, and be told of. If the thread has given up, no answer comes.
+    /// Asks that what was handed over be made durable, and that `settled` say so. If the thread has given up, no answer comes.
     pub(super) fn settle(&self, settled: Sender<()>) {
         let _ = self.jobs.send(Job::Settle(settled));
     }
@@ -96,7 +96,7 @@ impl Writer {
                 Job::Store(rows) => self.store(&rows).map_err(failed)?,
                 Job::Settle(settled) => {
                     super::settle(&self.db).map_err(failed)?;
-                    // An error says that nobody waits any more.
+                    // An error says that the caller does not wait any more.
                     let _ = settled.send(());
                 }
                 Job::Finish => {

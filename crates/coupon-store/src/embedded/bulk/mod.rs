@@ -147,7 +147,7 @@ impl Bulk {
         let (settled, told) = mpsc::channel();
         self.lanes.values().for_each(|lane| lane.settle(settled.clone()));
         drop(settled);
-        // Ends when every lane has told, or has given up and dropped its sender.
+        // Ends when every lane has answered, or has given up and dropped its sender.
         let told = told.iter().count();
         if told < self.lanes.len() {
             let lanes = std::mem::take(&mut self.lanes);

@@ -100,7 +100,7 @@ impl std::fmt::Display for Holder {
 }
 
 impl FolderError {
-    /// Tells the common failures of the file system apart.
+    /// Distinguishes the common failures of the file system.
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
@@ -112,7 +112,7 @@ impl FolderError {
         }
     }
 
-    /// Tells a damaged file from SQLite's other complaints.
+    /// Distinguishes a damaged file from SQLite's other complaints.
     pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         let path = path.to_owned();

@@ -79,8 +79,8 @@ pub(super) fn make_private(path: &Path) -> Result<(), FolderError> {
     made.map(drop).map_err(|error| FolderError::io(path, error))
 }
 
-/// Takes the data's files away from everybody else: earlier versions let others read them. A file may be gone by then:
-/// SQLite removes its log when the last connection to a database ends.
+/// Makes the data's files private to their owner: earlier versions let others read them. A file may be gone by then: SQLite
+/// removes its log when the last connection to a database ends.
 pub(super) fn keep_private(dir: &Path) -> Result<(), FolderError> {
     for name in names(dir)?.iter().filter(|name| is_data(name)) {
         let path = dir.join(name);

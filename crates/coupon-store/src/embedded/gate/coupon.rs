@@ -52,7 +52,7 @@ impl CouponGate {
         self.reading.is_some()
     }
 
-    /// Everybody who holds it is known from now on.
+    /// Takes note that all holders of the coupon are known from now on.
     pub(super) fn all_read(&mut self) {
         self.reading = None;
     }
@@ -111,7 +111,7 @@ impl CouponGate {
         (!self.is_reading()).then(|| Stock { total: self.total, sold: self.sold() })
     }
 
-    /// Everybody who may hear something else than "sold out"; `None` while there is some left, or they are not known.
+    /// All users whose answer may be another than "sold out"; `None` while there is some left, or they are not known.
     pub(super) fn holders_if_sold_out(&self) -> Option<Vec<UserId>> {
         let sold_out = !self.is_reading() && self.sold() >= self.total;
         sold_out.then(|| self.holders.users().chain(self.recent.users()).collect())

@@ -114,7 +114,7 @@ fn a_user_gets_as_many_as_the_limit_says_each_in_the_lowest_free_slot() {
     for (slot, grab) in (0..3).zip(&grabs) {
         assert_eq!(gate.read().decide(grab), Decision::Granted(slot));
     }
-    // With no slot left, the lowest is what the user is told of: once it is stored, it is a duplicate.
+    // With no slot left, the user's answer names the result in the lowest slot: once it is stored, the answer is "duplicate".
     assert_eq!(gate.read().decide(&grabs[3]), Decision::Pending(grabs[0].reservation(0)));
     gate.settle([&stored(&grabs[0])]);
     assert_eq!(gate.read().decide(&grabs[3]), Decision::Duplicate(grabs[0].id));

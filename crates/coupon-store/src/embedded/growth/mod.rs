@@ -1,8 +1,8 @@
 //! A layout of files that changes while the process serves.
 //!
-//! This process is the only one that uses the folder. So a version begins a second after it is announced: everybody here goes
-//! by it at once. What is handed over meanwhile is refused at a fence of each writer, and stored later, so that no row of the
-//! version's time is stored by the one before.
+//! This process is the only one that uses the folder. So a version begins a second after it is announced: all threads of the
+//! process go by it at once. What is handed over meanwhile is refused at a fence of each writer, and stored later, so that no row
+//! of the version's time is stored by the one before.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
@@ -63,7 +63,7 @@ impl FileGrowth {
         self.0.start_mover(begun, None).map(drop)
     }
 
-    /// Does something to its end, whether or not anybody waits for the answer.
+    /// Does something to its end, whether or not the caller waits for the answer.
     fn finish<T: Send + 'static>(
         &self,
         name: &str,

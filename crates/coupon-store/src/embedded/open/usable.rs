@@ -68,8 +68,8 @@ pub(super) fn read_layouts(
     Ok(Layouts::new(versions, folder.shards()))
 }
 
-/// Refuses a shard that has forgotten what main was told of it, and a main that has forgotten a version which a shard was told of,
-/// or its rows have begun to move to.
+/// Refuses a shard that has forgotten outbox entries which main has applied, and a main that has forgotten a version of the
+/// layout which was announced to a shard, or which a shard's rows have begun to move to.
 fn agrees_with_main(
     folder: &Folder,
     shard: ShardId,

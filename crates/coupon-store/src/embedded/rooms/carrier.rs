@@ -1,4 +1,4 @@
-//! The thread that carries what shards have to tell to the room index.
+//! The thread that carries the shards' entries to the room index.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -25,7 +25,7 @@ const ROWS: usize = 2_048;
 
 type Reply = oneshot::Sender<Result<(), Unavailable>>;
 
-/// A shard that has something to tell.
+/// A shard whose entries are carried to the index.
 pub(in crate::embedded) struct Source {
     pub(in crate::embedded) shard: ShardId,
     /// A connection that reads.
@@ -37,7 +37,7 @@ pub(in crate::embedded) struct Source {
 /// A shard of the index.
 struct Target {
     shard: ShardId,
-    /// How far it has what each source has to tell.
+    /// How far it has the entries of each source.
     positions: Vec<i64>,
     as_of: Arc<AtomicI64>,
 }
@@ -56,7 +56,7 @@ impl Carrier {
     /// Reads how far each shard of the index has come.
     ///
     /// # Errors
-    /// When one has lost what it was told.
+    /// When one has lost entries that it had taken.
     pub(in crate::embedded) fn new(
         places: RoomPlaces,
         sources: Vec<Source>,
@@ -209,7 +209,7 @@ impl Carriers {
         answer.await.map_err(|_| stopped(()))?
     }
 
-    /// Ends the thread. What the index was not told of yet waits in the shards.
+    /// Ends the thread. Entries that were not carried yet wait in the shards.
     pub(in crate::embedded) fn stop(&self) {
         let Some(Running { markers, stopping, thread }) = lock(&self.0).take() else { return };
         stopping.store(true, Ordering::Release);

@@ -16,7 +16,8 @@ use crate::room_index::{Making, RoomPlaces};
 const CHUNK: usize = 8_192;
 
 /// Makes the index over all shards of a folder that no service has, of what is stored in their tables. Where it is cut short
-/// there is none, and the next run goes on, unless rows may have changed in between. `told` hears how many rows of how many it has.
+/// there is none, and the next run goes on, unless rows may have changed in between. `told` is called with the number of rows
+/// that the index has, and with the number of all rows.
 ///
 /// # Errors
 /// When a file cannot be read or written.

@@ -32,7 +32,7 @@ pub(super) struct IndexProgress {
     taken: Vec<AtomicI64>,
 }
 
-/// A writer's part in telling the index.
+/// A writer's part in keeping up the index: it writes the entries, and takes away those that the index has.
 pub(super) struct Telling {
     places: RoomPlaces,
     pub(super) told: Arc<IndexProgress>,
@@ -50,7 +50,7 @@ impl Telling {
         Ok(Self { places, told: Arc::new(IndexProgress { last: AtomicI64::new(last), taken }), forgotten })
     }
 
-    /// Writes what the index is to be told of these rows, within a transaction, and takes away what it has.
+    /// Writes entries for the index about these rows, within a transaction, and takes away those that the index has.
     pub(super) fn write<'a>(
         &self,
         db: &Connection,
@@ -123,7 +123,7 @@ fn forget(db: &Connection, to: ShardId, up_to: i64) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// The entry up to which a shard's part of the index has what another shard has to tell.
+/// The entry up to which a shard's part of the index has another shard's entries.
 fn position(db: &Connection, from: ShardId) -> rusqlite::Result<i64> {
     db.prepare_cached("SELECT COALESCE(MAX(entry_id), 0) FROM room_positions WHERE shard = ?1")?
         .query_row([from.number()], |row| row.get(0))
@@ -152,7 +152,7 @@ fn entries(db: &Connection, to: ShardId, above: i64, rows: usize) -> anyhow::Res
 #[derive(Debug, Default)]
 pub(super) struct Delivery {
     rows: Vec<CouponResult>,
-    /// How far it then has what a shard has to tell.
+    /// How far the index then has a shard's entries.
     positions: Vec<(ShardId, i64)>,
 }
 

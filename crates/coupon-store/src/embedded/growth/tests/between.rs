@@ -56,7 +56,7 @@ async fn a_row_that_contradicts_what_is_where_it_goes_stays_on_its_way_whole() {
     leave_one_to_another(&folder);
     let odd = rows[3];
     assert_eq!(odd.user_id.get(), 4);
-    // Somebody else's, under its id.
+    // The place where the row goes has another user's row of the same id.
     let columns = crate::statements::COLUMNS.join(", ");
     let to = folder.db(1);
     let attach = format!("ATTACH '{}' AS old", folder.dir.path().join("shard-0.sqlite").display());

@@ -1,19 +1,19 @@
 //! Retiring old results: the part of their life where ranges of time pay off.
 //!
-//! A table that holds one day, or one hour, is dropped whole; from any other table old rows are deleted, batch by
-//! batch. Either way the stock goes with the rows that still take it: a coupon's total falls by what was retired of these,
-//! so that total − remaining = live rows still holds, and two stock logs say so. Rows that gave their stock back go without
-//! a word. Rows that are held stay: what becomes of them is not known yet. So do those that gave their stock back within the hour and
-//! name their request: who asks again is answered by them. Where a row that takes stock is of a coupon whose end was less than a day
-//! ago, or has not come, withdrawn or not, nothing is retired: who was granted it and asks again is answered by its rows, and before
-//! its end it may be on offer again.
+//! A table that holds one day, or one hour, is dropped whole; from any other table old rows are deleted, batch by batch. Either
+//! way the stock goes with the rows that still take it: a coupon's total falls by what was retired of these, so that total −
+//! remaining = live rows still holds, and two stock logs say so. Rows that gave their stock back go without a word. Rows that are
+//! held stay: what becomes of them is not known yet. So do those that gave their stock back within the hour and name their
+//! request: a user who asks again is answered by them. Where a row that takes stock is of a coupon whose end was less than a day
+//! ago, or has not come, withdrawn or not, nothing is retired: a user who was granted it and asks again is answered by its rows,
+//! and before its end it may be on offer again.
 //!
 //! The rows leave and the shard's outbox gets its entry in one transaction, as with grabs, so that a crash at any
 //! point leaves a data set whose books balance; the next archive finishes what was begun.
 //!
-//! Before the first result of a coupon goes, an archive takes the coupon out of sale for good, by a change of the catalogue
-//! as operators make them: one transaction, which takes its turn with theirs. It is made only where the coupon's end was a day ago.
-//! Whoever moves the end before that stops the archive, and whoever wants to move it afterwards is refused.
+//! Before the first result of a coupon goes, an archive takes the coupon out of sale for good, by a change of the catalogue as
+//! operators make them: one transaction, which takes its turn with theirs. It is made only where the coupon's end was a day ago.
+//! An operator who moves the end before that stops the archive; an operator who wants to move it afterwards is refused.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -95,8 +95,8 @@ pub trait Archiving: Send + Sync {
     fn last(&self) -> Option<Archive>;
 }
 
-/// Retires the results of all days before one from files that nothing else uses, to the end; `told` hears how far it is. Blocks
-/// until then.
+/// Retires the results of all days before one from files that nothing else uses, to the end; `told` is called with how far it is.
+/// Blocks until then.
 ///
 /// # Errors
 /// [`ChangeError`] when they may not go, and when a file cannot be read or written.
@@ -167,8 +167,8 @@ pub struct NotYet {
     pub end: Timestamp,
 }
 
-/// The name under which main's label has the last line of the stock log that is older than the first archive which the
-/// record of changes names: what was archived by then, no change tells of.
+/// The name under which main's label has the last line of the stock log that is older than the first archive which the record of
+/// changes names: of what was archived by then, the record says nothing.
 pub(crate) const NAMED_FROM: &str = "archives_named_from";
 
 /// The question whether results of a coupon have been archived, or are about to be. Where main had forgotten it, its books say so

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::failpoints;
 
-/// The system's clock, plus two offsets that are zero outside of tests. One displaces everybody's time, the main
+/// The system's clock, plus two offsets that are zero outside of tests. One displaces the time of all processes, the main
 /// database's too; the other makes this clock alone wrong. Clones share both.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
@@ -44,7 +44,7 @@ impl Clock {
         clock
     }
 
-    /// Moves everybody's time forward or back.
+    /// Moves the time of all processes forward or back.
     pub fn set(&self, now: Timestamp) {
         self.displaced_ms.store(now.millis() - self.source_millis(), Ordering::Relaxed);
     }

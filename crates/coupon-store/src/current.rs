@@ -36,7 +36,7 @@ impl Current {
     /// Goes by another state of the catalogue from now on. The gate enforces it already: once the version has moved on, what
     /// was remembered of earlier answers is forgotten, and no user hears an older one again.
     pub(crate) fn swap(&self, known: Known, version: u64) {
-        // Before the version: who has seen that looks at no copy from before.
+        // Before the version: a reader that has seen the new version looks at no copy from before.
         self.known.swap(known);
         self.version.store(version, Ordering::Release);
     }

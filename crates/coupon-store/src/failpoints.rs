@@ -33,7 +33,7 @@ pub enum Point {
     Filling,
     /// A change of the catalogue by main, and not by the gate.
     Changed,
-    /// Given back at the row, and the gate not told yet; the other way round without [`Mechanism::RowFirst`].
+    /// Given back at the row, and not at the gate yet; the other way round without [`Mechanism::RowFirst`].
     GaveBack,
     /// Out of its table to be moved, and not at its new place yet.
     Left,
@@ -47,7 +47,7 @@ pub enum Point {
 pub enum Mechanism {
     /// Answering only after the queue's confirmation.
     Confirms,
-    /// Telling the queue to forget what is stored only once it is.
+    /// Acknowledging a message to its queue only once it is stored.
     AckAfterCommit,
     /// Routing by epoch, and closing epochs at the shards.
     Epoch,
@@ -65,13 +65,13 @@ pub enum Mechanism {
     OnePerUser,
     /// Looking for reservations and rows that the other side lacks.
     Reconciler,
-    /// Telling a reservation that is not known to be stored from one that is.
+    /// Distinguishing a reservation that is not known to be stored from one that is.
     Pending,
     /// Looking among the pending marks for a result that no shard has.
     PendingReads,
     /// Reading back what a row that does not go in contradicts.
     Conflicts,
-    /// Telling what comes again from what is new.
+    /// Distinguishing what comes again from what is new.
     Repeats,
     /// Keeping an unreadable message before the queue forgets it.
     Parking,

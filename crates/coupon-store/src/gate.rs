@@ -53,8 +53,8 @@ pub struct Reservation {
     pub request: Option<RequestKey>,
 }
 
-/// What a request was granted, as far as its answer tells it: that much is known as well once the result has given its slot
-/// back, which may be another's by then.
+/// What a request was granted, as far as its answer says it: that much is known as well once the result has given its slot back,
+/// which may be another's by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
     /// The result's id.
@@ -156,8 +156,8 @@ pub struct Decided {
 
 /// Stock and one-per-user, decided atomically.
 pub trait Gate: Send + Sync {
-    /// Decides every attempt, in order, of somebody who knows of no later version of the layout than that. An error means
-    /// that none is known to be decided.
+    /// Decides every attempt, in order, of a caller that knows of no later version of the layout than that. An error means that
+    /// none is known to be decided.
     fn reserve<'a>(
         &'a self,
         knows: VersionNumber,
@@ -174,9 +174,9 @@ pub trait Gate: Send + Sync {
     /// Answered from memory.
     fn epoch(&self) -> Option<u64>;
 
-    /// All users whom a coupon that is sold out could still be an answer for other than "sold out", and the epoch in which
-    /// that is so: its holders. `None` when it is not sold out, or cannot be found out. Stock that comes back makes it
-    /// untrue: who remembers this must not do so for longer than a second.
+    /// All users whose answer could still be another than "sold out" for a coupon that is sold out, its holders, and the epoch in
+    /// which that is so. `None` when it is not sold out, or cannot be found out. Stock that comes back makes it untrue: a caller
+    /// that remembers this must not do so for longer than a second.
     fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>>;
 
     /// Counts a coupon's stock; `None` for a coupon it does not hold.

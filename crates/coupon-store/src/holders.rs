@@ -24,7 +24,7 @@ impl Holder {
         }
     }
 
-    /// The answer to one who has no slot left, of whose slots this is the lowest.
+    /// The answer to a user who has no slot left; this is the result in the lowest of their slots.
     pub(crate) const fn refused(&self) -> Decision {
         if self.pending { Decision::Pending(self.reserved) } else { Decision::Duplicate(self.reserved.id) }
     }
@@ -44,7 +44,7 @@ impl Holders {
         self.first.len() + self.more.len()
     }
 
-    /// Everybody who holds something, some of them more than once.
+    /// All users who hold something, some of them more than once.
     pub(crate) fn users(&self) -> impl Iterator<Item = UserId> {
         self.first.keys().copied().chain(self.more.keys().map(|(user, _)| *user))
     }

@@ -202,7 +202,7 @@ impl IdSource {
         }
     }
 
-    /// Everybody's time when this process's clock shows `now`: main's, as far as it is known.
+    /// The time that all processes go by when this process's clock shows `now`: main's, as far as it is known.
     #[must_use]
     pub fn mains_time(&self, now: Timestamp) -> Timestamp {
         match self {

@@ -9,7 +9,7 @@ use super::id_set::IdSet;
 use super::terms::Terms;
 use super::{Offer, Offered};
 
-/// Everybody there is.
+/// The users that there are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Users {
     pub(super) all: IdSet,
@@ -58,7 +58,7 @@ impl Known {
         self
     }
 
-    /// It with these users as well, of whom some may not grab.
+    /// The same with these users as well; some of them may not grab.
     pub(super) fn with_users(mut self, added: &IdSet, inactive: &IdSet) -> Self {
         let users = Arc::make_mut(&mut self.users);
         users.all = users.all.union(added);

@@ -56,7 +56,7 @@ pub(crate) fn ensure_known(moves: ShardMoves, records: &[VersionRecord]) -> anyh
     Ok(())
 }
 
-/// Refuses a list of versions that ends before the latest which a shard was told of.
+/// Refuses a list of versions that ends before the latest which was announced to a shard.
 ///
 /// # Errors
 /// When it does.

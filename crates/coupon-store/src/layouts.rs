@@ -9,8 +9,8 @@ use coupon_core::{ShardId, ShardingStrategy, Versioned};
 
 use crate::swapped::Swapped;
 
-/// A list of versions, behind a pointer that those alone share with it who took [`Layouts::now`]: a reader that only looks shares the
-/// list around it.
+/// A list of versions, behind a pointer that only the callers of [`Layouts::now`] share with it: a reader that only looks shares
+/// the list around it.
 #[derive(Debug)]
 struct List(Arc<Versioned>);
 
@@ -97,12 +97,12 @@ impl Layouts {
     }
 }
 
-/// A list of versions that is not gone by any more, but for those who took it before.
+/// A list of versions that was replaced: only readers that took it before still go by it.
 #[derive(Debug)]
 pub struct Previous(Arc<List>);
 
 impl Previous {
-    /// True while somebody still goes from place to place by it.
+    /// True while a reader still goes from place to place by it.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
         let List(versions) = &*self.0;

@@ -125,8 +125,8 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Counts a coupon's stock by the gate; `None` for a coupon that it does not hold, or need not hold any more: who held one that is
-    /// over for a day the gate may remember after an archive has taken it.
+    /// Counts a coupon's stock by the gate; `None` for a coupon that it does not hold, or need not hold any more: of a coupon
+    /// that has been over for a day, the gate may still remember holders whose results an archive has taken.
     ///
     /// # Errors
     /// [`Unavailable`] when the gate does not answer.

@@ -34,7 +34,7 @@ impl Latencies {
         Arc::clone(&self.buckets)
     }
 
-    /// `None` before there is anything to tell.
+    /// `None` before anything was recorded.
     pub(super) fn spread(&self) -> Option<Latency> {
         let histogram = self.exact.lock().unwrap_or_else(PoisonError::into_inner);
         let histogram = histogram.as_ref().filter(|histogram| !histogram.is_empty())?;

@@ -9,7 +9,7 @@ use coupon_core::ShardId;
 
 /// The time between two lines about a lasting outage.
 const AGAIN: Duration = Duration::from_secs(60);
-/// Requests do not tell that something works again: an outage that none of them has met for so long is over.
+/// A request does not say that something works again: an outage that no request has met for so long is over.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// The failures so far, to be written beside the reason.

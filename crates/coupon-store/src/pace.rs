@@ -17,7 +17,7 @@ impl Pace {
         Self { every, next: Mutex::new(None) }
     }
 
-    /// Takes the next moment, for who asks `now`.
+    /// The next moment, for a caller that asks `now`.
     pub(crate) fn next(&self, now: Instant) -> Instant {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let at = next.map_or(now, |next| next.max(now));

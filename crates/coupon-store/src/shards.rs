@@ -210,9 +210,8 @@ pub trait Shards: Send + Sync {
     /// The number of results that are held there, of each coupon that has any.
     fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>>;
 
-    /// Takes a step of a result that lives there, by one conditional update of its row in a transaction of its shard.
-    /// Where stock comes back, the gate forgets the result after the commit, and main is told after that: the backend
-    /// does both.
+    /// Takes a step of a result that lives there, by one conditional update of its row in a transaction of its shard. Where stock
+    /// comes back, the backend has the gate forget the result and main apply the change, both after the commit.
     fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>>;
 
     /// The shard's state and work; `None` when there is no such shard.

@@ -417,7 +417,7 @@ mod tests {
 
     #[test]
     fn a_row_without_a_slot_is_one_that_is_not_live() {
-        // The totals and the gate tell live rows by their slot; the table of transitions clears it with the state.
+        // The totals and the gate know live rows by their slot; the table of transitions clears it with the state.
         for state in ResultState::ALL {
             let leads_there = |action: &Action| action.transition().to == state;
             let actions = [Action::Release, Action::Return, Action::Expire];

@@ -26,7 +26,7 @@ pub(crate) const SHARD: ShardId = ShardId::new(0);
 pub(crate) const TABLE: TableId = TableId::Single;
 
 /// Sells so many of a coupon, if there are as many left and it is on offer at those times. The numbers, in order: how many of a
-/// coupon, how many of them main is to be told of, the coupon, how many, the first and the last time, the epoch.
+/// coupon, how many of them no outbox entry counts yet, the coupon, how many, the first and the last time, the epoch.
 pub(crate) const SELL: &str = "UPDATE stock SET sold = sold + ?, untold = untold + ? \
      WHERE coupon_id = ? AND sold + ? <= total AND start_time <= ? AND end_time > ? AND epoch = ?";
 

@@ -67,8 +67,8 @@ impl Terms {
         if self.active { self.end } else { Timestamp::from_millis(0) }
     }
 
-    /// The time from which no gate need know who holds it: a day after its end, withdrawn or not. Until then whoever asks again
-    /// for what they were granted gets the same answer.
+    /// The time from which no gate need know who holds it: a day after its end, withdrawn or not. Until then a user who asks
+    /// again for what they were granted gets the same answer.
     #[must_use]
     pub const fn forgotten_from(&self) -> Timestamp {
         self.end.plus_millis(ASKED_ABOUT_MS)
@@ -160,7 +160,7 @@ fn read(row: Row, rooms: Option<&HashSet<RoomId>>) -> (Option<Terms>, Vec<String
     let grab = grab_terms(hold_s, user_limit, returnable, &mut wrong);
     let (total, taken_back) = (shown(total), shown(taken_back));
     let (start, end) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
-    // On what terms it would be granted, nobody can say.
+    // By terms of a grab that make no sense no coupon can be granted: it is taken as not active.
     let active = status == CouponStatus::Active.code() && grab.is_some();
     let grab = grab.unwrap_or_default();
     let min_purchase = Money::from_cents(least.max(0));

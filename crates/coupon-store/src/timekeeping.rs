@@ -55,7 +55,7 @@ impl Agreement {
     /// A time that main has reached, though it does not answer: what it said last and what has gone by since, less what its clock
     /// may have lost on that, and less what the clock of a server that takes its place may be behind. None before it was heard.
     ///
-    /// The clock that shows the time of day has no part in it: somebody may have set that meanwhile.
+    /// The clock that shows the time of day has no part in it: it may have been set meanwhile.
     pub(crate) fn mains_at_least(&self) -> Option<Timestamp> {
         let (told, at) = (*self.last_heard())?;
         let since = i64::try_from(at.elapsed().as_millis()).unwrap_or(0);

@@ -74,7 +74,7 @@ pub(crate) enum MoveError {
         "the movement was stopped before a batch could have a turn: the gate is shut, or its lock is another's"
     )]
     Shut,
-    /// Somebody else has moved rows from this shard meanwhile.
+    /// Another mover has moved rows from this shard meanwhile.
     #[error("another mover was at work on shard {0}")]
     Overtaken(ShardId),
     /// A row is not where it was put. It stays in `leaving`, so that it is not lost.
@@ -95,7 +95,7 @@ pub(crate) enum MoveError {
 /// The shards, as far as a mover needs them. What changes anything is one transaction of one shard, and may be asked for
 /// again when its outcome is not known.
 pub(crate) trait MovingShards {
-    /// The right to have a batch under way: nobody reads all holders of a coupon meanwhile.
+    /// The right to have a batch under way: no process reads all holders of a coupon meanwhile.
     type Turn;
 
     /// The most rows that one batch takes, whatever the rate: they are in memory, and their shard stores nothing meanwhile.

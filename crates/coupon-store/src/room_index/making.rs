@@ -16,10 +16,10 @@ pub(crate) const MAKING: &str = "room_index_making";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Making {
     places: RoomPlaces,
-    /// The changes that all shards together had seen when it began. If there are others since, rows may have changed that it has been told
-    /// of. 0 on files, where each process that changes rows takes note of that.
+    /// The changes that all shards together had seen when it began. If there are others since, rows that the index has taken may
+    /// have changed. 0 on files, where each process that changes rows takes note of that.
     changes: u64,
-    /// The rows that it has been told of.
+    /// The number of rows that the index has taken.
     taken: u64,
     /// The last of them, and where it is.
     last: Option<(Placement, ResultId)>,
@@ -42,8 +42,8 @@ impl Making {
         self.places
     }
 
-    /// The tables of a shard, in an order that stays, that it has not been told of to the end, each with the id of the last row
-    /// that it has been told of.
+    /// The tables of a shard, in an order that stays, that the index has not taken to the end, each with the id of the last row
+    /// that it has taken.
     pub(crate) fn left(self, shard: ShardId, tables: Vec<TableId>) -> Vec<(TableId, i64)> {
         let whole = |table| (table, -1);
         match self.last {
@@ -57,7 +57,7 @@ impl Making {
         }
     }
 
-    /// It has been told of these rows of a table. Returns how many it has been told of in all.
+    /// Takes note that the index has taken these rows of a table. Returns how many it has taken in all.
     pub(crate) fn took(&mut self, at: Placement, rows: &[CouponResult]) -> u64 {
         self.taken += rows.len() as u64;
         self.last = rows.last().map(|row| (at, row.result_id)).or(self.last);

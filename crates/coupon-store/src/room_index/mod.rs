@@ -1,11 +1,11 @@
 //! The room index: an optional copy of all results, by room, on a shard that is chosen by the room. What is asked of a room is
 //! answered by that shard alone, wherever the layout puts the results.
 //!
-//! It is one more that shards tell what they have committed, as main is told of stock. The transaction that stores a row, or
-//! takes a step of one, writes an entry beside it for the shard of the index that the row's room is kept on. A task carries
-//! entries there, in their order, with the position that they lead to in the transaction that takes them in. Entries may come
-//! twice, and those of a row that has moved may overtake each other: a row in the index changes only to a state that comes later
-//! in a result's life. So a row that moves to another shard is nothing to tell of.
+//! Shards report to it what they have committed, as they do to main. The transaction that stores a row, or takes a step of one,
+//! writes an entry beside it for the shard of the index that the row's room is kept on. A task carries entries there, in their
+//! order, with the position that they lead to in the transaction that takes them in. Entries may come twice, and those of a row
+//! that has moved may overtake each other: a row in the index changes only to a state that comes later in a result's life. So a
+//! row that moves to another shard needs no entry.
 
 mod making;
 
@@ -105,12 +105,12 @@ pub(crate) fn agreed(setting: bool, recorded: Option<RoomPlaces>) -> anyhow::Res
     Ok(())
 }
 
-/// The text of an entry that tells of these rows as they are now.
+/// The text of an entry with these rows as they are now.
 pub(crate) fn entry(rows: &[CouponResult]) -> serde_json::Result<String> {
     serde_json::to_string(&rows.iter().map(|row| EntryRow(*row)).collect::<Vec<_>>())
 }
 
-/// The rows that an entry tells of.
+/// The rows of an entry.
 ///
 /// # Errors
 /// When it is none.
@@ -238,8 +238,8 @@ pub(crate) struct IndexLost {
 }
 
 impl Reached {
-    /// Refuses a part of the index that has less than was taken away because it had it, and a shard that has less than it told
-    /// the index.
+    /// Refuses a part of the index that has less than was taken away because the index had it, and a shard whose last entry is
+    /// before the last that the index has of it.
     pub(crate) const fn check(self, at: ShardId, from: ShardId, has: i64) -> Result<(), IndexLost> {
         let of = if has < self.forgotten {
             at
@@ -254,14 +254,15 @@ impl Reached {
 
 /// Answers what is asked of a room by the room index.
 ///
-/// The answers' `as_of` are the index's own: how far it has what each shard has to tell.
+/// The answers' `as_of` are the index's own: they say how far it has the shards' entries.
 pub trait RoomIndex: Send + Sync {
     /// The places of rooms.
     fn places(&self) -> RoomPlaces;
 
     /// Results of a room that the query covers, latest first.
     ///
-    /// A shard's part of the index is unavailable until every shard has told it something. After a loss its `as_of` stands still.
+    /// A shard's part of the index is unavailable until it has been brought up to every shard once. After a loss its `as_of`
+    /// stands still.
     fn page(
         &self,
         room: RoomId,

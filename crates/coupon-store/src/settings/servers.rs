@@ -40,7 +40,7 @@ pub struct ServersSettings {
 }
 
 impl ServersSettings {
-    /// Tells every address whom to trust.
+    /// Gives every address the certificate authority to trust.
     pub(super) fn hand_out_ca(&mut self) {
         let single = [&mut self.main, &mut self.redis, &mut self.rabbitmq];
         for url in single.into_iter().chain(&mut self.shards) {
@@ -91,7 +91,7 @@ impl Role {
     }
 }
 
-/// A server's address with its password, which is never printed, and whom to trust there.
+/// A server's address with its password, which is never printed, and the certificate authority to trust there.
 #[derive(Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(from = "String")]
 pub struct ServerUrl {

@@ -4,7 +4,7 @@
 const HIDDEN: &str = "(hidden)";
 /// Words in the names of settings and flags that are secrets.
 const SECRET: [&str; 3] = ["token", "secret", "password"];
-/// The settings that hold addresses, with who logs in there.
+/// The settings that hold addresses, with user and password.
 const ADDRESSES: [&str; 4] = ["servers.main", "servers.shards", "servers.redis", "servers.rabbitmq"];
 
 /// A `key=value`, as it may be shown: a secret without its value, an address without user and password. Other text
@@ -53,8 +53,8 @@ fn is_secret(name: &str) -> bool {
     !name.ends_with("_file") && SECRET.iter().any(|word| name.to_ascii_lowercase().contains(word))
 }
 
-/// Text whose addresses tell neither user nor password. A password may hold anything that ends an address, so that what
-/// is hidden goes on to the last sign that can end it.
+/// Text whose addresses show neither user nor password. A password may hold anything that ends an address, so that what is hidden
+/// goes on to the last sign that can end it.
 fn without_logins(text: &str) -> String {
     const SCHEME: &str = "://";
     let mut parts = text.split(SCHEME);

@@ -104,8 +104,8 @@ impl Sources {
         Ok(settings)
     }
 
-    /// Refuses a flag of the section that only the other backend reads. A file and the environment may be shared by programs
-    /// on either; who gives a flag means it.
+    /// Refuses a flag of the section that only the other backend reads. A file and the environment may be shared by programs on
+    /// either; a flag is given to this program alone.
     ///
     /// # Errors
     /// [`SettingsError`], naming the setting.

@@ -1,4 +1,4 @@
-//! The mover over shards in memory, with kills between any two steps, and everybody else at work meanwhile.
+//! The mover over shards in memory, with kills between any two steps, while consumers, readers and users are at work.
 
 mod world;
 

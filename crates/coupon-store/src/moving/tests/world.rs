@@ -1,4 +1,4 @@
-//! Shards in memory, and everybody who works with them but the mover.
+//! Shards in memory, and all that works with them but the mover: consumers, readers, users who confirm.
 
 mod steps;
 
@@ -87,7 +87,7 @@ pub(super) struct Reader {
     places: Vec<Placement>,
 }
 
-/// The shards, and everybody but the mover.
+/// The shards, and all that works with them but the mover.
 pub(super) struct World {
     pub(super) versions: RefCell<Versioned>,
     pub(super) shards: RefCell<Vec<Shard>>,
@@ -191,7 +191,7 @@ impl World {
         shard.tables.entry(at.table).or_default().entry(row.result_id).or_insert(row);
     }
 
-    /// Lets everybody else do something.
+    /// Lets a consumer, a user or a reader do something.
     pub(super) fn play(&self) {
         match self.below(4) {
             0 => self.message(),
@@ -300,7 +300,7 @@ impl World {
     /// Runs movers until one has done it, each of which may be killed.
     pub(super) async fn move_all(&self, lives: impl Fn() -> u32) {
         for _ in 0..200 {
-            // A reader who began before everybody knew that a version receives rows is not there any more by now.
+            // A reader that began before all processes knew that a version receives rows has ended by now.
             self.lives.set(lives());
             if let Some(ended) = self.run(&Progress::default()).await {
                 return assert_eq!(ended, Ok(Ended::Done));

@@ -54,7 +54,7 @@ impl Line {
     pub(super) const COLUMNS: &str =
         "log_id, coupon_id, operation_type, stock_before, stock_after, operator, shard, outbox_id";
 
-    /// Tells it from every other line, and from itself once it is changed.
+    /// A hash of its columns, by which an audit knows the line again, as long as it is unchanged.
     pub(super) fn digest(&self) -> u64 {
         let Self { id, coupon, operation, before, after, operator, shard, entry } = self;
         let numbers = [id, coupon, operation, before, after].map(|number| Some(*number));
@@ -90,7 +90,7 @@ impl Line {
         if back { self.after - self.before } else { 0 }
     }
 
-    /// The fault that it has by itself, given what main was told.
+    /// The fault that it has by itself, given what main has applied and what a copy brought.
     fn wrong(&self, sources: LogSources<'_>) -> Option<String> {
         let LogSources { positions, copied } = sources;
         let Self { operation, before, after, operator, .. } = self;
@@ -133,7 +133,7 @@ impl Line {
     }
 }
 
-/// The sources of main's log: how far it was told by outboxes, and which lines came with a copy.
+/// The sources of main's log: how far main has applied the outboxes, and which lines came with a copy.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LogSources<'a> {
     /// The position to which main has applied each shard's outbox.
@@ -265,8 +265,7 @@ mod tests {
         assert_eq!(account, Account { by_shard, sold_before: 2, wrong: Vec::new() });
     }
 
-    /// A case of the services' law: total and remaining before and after, what shards tell, and the lines that come
-    /// of it.
+    /// A case of the services' law: total and remaining before and after, and the lines that the shards' entries lead to.
     #[derive(serde::Deserialize)]
     struct Case {
         name: String,

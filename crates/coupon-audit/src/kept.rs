@@ -15,7 +15,7 @@ pub(super) struct KeptStock {
     pub(super) coupon: i64,
     /// Results that take stock, those that were set aside included.
     pub(super) sold: i64,
-    /// Results stored that no entry of the outbox tells of yet.
+    /// Results that are stored and have no entry in the outbox yet.
     pub(super) untold: i64,
     /// The terms by which it is sold.
     pub(super) terms: Terms,

@@ -52,7 +52,7 @@ impl Moment {
     }
 }
 
-/// Tells a row from every other, and from itself once anything has happened to it.
+/// A hash of a row, by which an audit sees whether anything has happened to it since.
 fn digest(row: &Stored) -> u64 {
     let Stored { grab, room, time, granted, spent, life, request } = *row;
     let always = [grab.id, grab.user, grab.coupon, room, time, i64::from(granted), spent.status, life.state];

@@ -16,7 +16,7 @@ use super::{AuditReport, Kind};
 pub(super) const META: &str = "room_index";
 /// The table of a shard's part of the index.
 pub(super) const TABLE: &str = "room_index";
-/// What was held may have expired so shortly before it was read that the index had not heard of it.
+/// A held result may have expired so shortly before it was read that the index had not taken that in.
 const JUST_NOW_MS: i64 = 30_000;
 
 /// The number of shards that an index is kept on.

@@ -91,7 +91,7 @@ pub(super) fn terms(
     [now, before, gate].into_iter().flatten().chain(changed)
 }
 
-/// Tells a row from every other, and from itself once it is changed.
+/// A hash of a row, by which an audit knows the row again, as long as it is unchanged.
 pub(super) fn digest(row: &Stored) -> u64 {
     // Not of its life after the grab, which goes on.
     let Stored { grab, room, time, granted, spent, .. } = *row;

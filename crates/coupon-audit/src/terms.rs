@@ -27,7 +27,8 @@ pub(super) struct OtherTerms<'a> {
     snapshot: &'a Snapshot,
     start: Option<&'a Start>,
     wrong: Vec<String>,
-    /// Those of which nobody recorded what the keeper had at the start: it may have taken them over from main at some time.
+    /// Those of which there is no record of what the keeper had at the start: it may have taken them over from main at some
+    /// time.
     undated: Vec<String>,
 }
 

@@ -66,7 +66,7 @@ impl Pages {
     }
 }
 
-/// Takes a reader of standard output that has heard enough (`… | head`) for no failure of the writer.
+/// Takes it for no failure of the writer that a reader of standard output has closed it early (`… | head`).
 ///
 /// # Errors
 /// Every other one that is given.

@@ -17,7 +17,8 @@ use super::wait::{until, until_every};
 const OBEYS: Duration = Duration::from_secs(20);
 /// The time that a service which listens may take until it is ready.
 const READY: Duration = Duration::from_secs(60);
-/// The interval at which it is asked: its time to start is told too long by this much, at most.
+/// The interval at which a process is asked whether it is ready: its time to start is measured too long by this much, at
+/// most.
 const ASK: Duration = Duration::from_millis(5);
 /// Any free port of this machine's own.
 const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

@@ -78,7 +78,7 @@ impl SharedServers {
         !self.settings.shards.iter().all(server_process::is_local)
     }
 
-    /// The versions of its servers, by name, as far as they tell.
+    /// The versions of its servers, by name, as far as they say.
     #[must_use]
     pub fn versions(&self) -> Vec<(&'static str, String)> {
         let shown = |version: Result<String, String>| version.unwrap_or_else(|why| format!("n/a: {why}"));

@@ -92,7 +92,7 @@ pub fn audit(data: &Data, target: &Target, scope: &Scope<'_>) -> Result<AuditRep
     data.audit(&Scope { beside: Some(&before), ..*scope })
 }
 
-/// The same, of a service that nobody asks anything meanwhile.
+/// The same, of a service that gets no other requests meanwhile.
 fn of_still(data: &Data, target: &Target, scope: &Scope<'_>) -> Result<AuditReport> {
     let reads = reads(data, target, scope.claims)?;
     data.audit(&Scope { reads: Some(&reads), drained: true, ..*scope })

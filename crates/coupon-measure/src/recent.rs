@@ -43,7 +43,7 @@ impl<const COLUMNS: usize> Recent<COLUMNS> {
             self.windows.retain(|window| window.number >= oldest(at));
         }
         let Some(window) = self.windows.back_mut() else { return };
-        // A copy that somebody looks at stays as it is.
+        // A copy that a reader has stays as it is.
         let columns = Arc::make_mut(&mut window.columns);
         for row in rows {
             columns.iter_mut().zip(row).for_each(|(column, value)| column.add(&value));

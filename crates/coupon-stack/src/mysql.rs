@@ -115,7 +115,7 @@ pub(crate) fn launch(
     password: &str,
     log: &Path,
 ) -> Result<Launch> {
-    // It runs before the server listens. No other user gets in: not even root, who has no password at first.
+    // It runs before the server listens. No other user gets in: not even root, which has no password at first.
     let users = format!(
         "CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{password}';\n\
          GRANT ALL ON *.* TO '{USER}'@'%' WITH GRANT OPTION;\n\

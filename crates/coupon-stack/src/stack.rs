@@ -349,7 +349,7 @@ impl Stack {
     /// Reads a server's use of the machine since it was last started.
     ///
     /// # Errors
-    /// When it does not run, or the system does not tell.
+    /// When it does not run, or the system does not say.
     pub fn usage(&self, server: Server) -> Result<Usage> {
         self.node(server)?.usage()
     }

@@ -21,7 +21,7 @@ pub struct Family {
     pub choice: Option<(&'static str, &'static str)>,
     /// The number of shards, where it is always the same.
     pub shards: Option<NonZeroU16>,
-    /// The lines that tell its layout.
+    /// The patterns of the lines that describe its layouts.
     pub layouts: &'static [LayoutPattern],
     /// The settings of rooms, where they decide the place of a row.
     pub rooms: Option<RoomSettings>,

@@ -48,7 +48,7 @@ impl fmt::Display for Folder<'_> {
 ///
 /// The files are separate databases, so their transactions cannot start at the same instant. What ties them
 /// together are the outbox positions in the main file: if they are the same before and after the shards were
-/// held, no entry moved from a shard to main in between, and all files tell of the same moment.
+/// held, no entry moved from a shard to main in between, and all files show the same moment.
 fn hold_still(folder: &Path) -> Result<Snapshot> {
     for _ in 0..ATTEMPTS {
         let main = hold(&folder.join("main.sqlite"))?;

@@ -37,7 +37,7 @@ struct Answered<'a> {
     /// Rows that have expired since it was asked for, or about then: in all, and by shard.
     expired: (i64, HashMap<u16, i64>),
     last: Option<i64>,
-    /// True if rows have been moved between shards since it was told.
+    /// True if rows have been moved between shards since the answer was given.
     moved: bool,
     /// The other faults found in it.
     wrong: Vec<String>,
@@ -142,7 +142,7 @@ impl<'a> Answered<'a> {
         }
     }
 
-    /// Judges no sum of a shard: rows have moved to others since it was told.
+    /// Judges no sum of a shard: rows have moved to others since the answer was given.
     fn forgets_shards(&mut self, report: &mut AuditReport) {
         if matches!(self.read.contents, Contents::Sums { .. }) {
             report.not_checked.insert(Kind::Misread, MOVING.to_owned());
@@ -195,8 +195,8 @@ fn since(read: &Read) -> i64 {
     read.at.millis() - SLACK_MS
 }
 
-/// True if an answer tells a row as it is stored: of its life after the grab, the state and the hold, if at all. What was
-/// held when it was asked for may have expired since.
+/// True if an answer shows a row as it is stored: of its life after the grab, the state and the hold, if at all. A result
+/// that was held when it was asked for may have expired since.
 fn is_told(told: &Stored, stored: &Stored, since: i64) -> bool {
     let same_state = told.life.state == stored.life.state
         || (told.life.state == Life::HELD && stored.life.expired_since(since));

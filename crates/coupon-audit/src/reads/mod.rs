@@ -24,7 +24,7 @@ const PAGES: usize = 3;
 /// The windows of recent orders, in hours.
 const WINDOWS: [u16; 2] = [1, 24];
 
-/// The reason why a sum is not judged that was told while rows were moved.
+/// The reason why a sum that a service answered while rows were moved is not judged.
 const MOVING: &str = "rows are being moved, and sums may be off by those under way: they were not judged";
 
 /// A question to a read endpoint.
@@ -314,7 +314,7 @@ impl Row {
                 slot: None,
                 state_time: None,
             },
-            // No answer tells it.
+            // No answer names the request.
             request: None,
         })
     }

@@ -109,7 +109,7 @@ pub(super) fn scan(
     let accepts_unknown_users = *accepts_unknown_users;
     let pass = Pass { scope, history, catalogue, earlier, users, accepts_unknown_users, ledger, since };
     let mut seen = Seen::of(scope, ledger);
-    // Until everything is told, the index trails.
+    // Until the services are drained, the index trails the rows.
     let indexed = indexed.filter(|_| scope.drained).map(Indexed::over);
     let mut beside = Beside { lists: Lists::of(scope.reads.unwrap_or_default()), indexed };
     for shard in &*shards {

@@ -14,7 +14,7 @@ use crate::source::{Parked, Snapshot};
 
 /// The fields of a coupon's hash beside its holders and surpluses: total, start and end.
 pub(super) const META: [&str; 3] = ["t", "s", "e"];
-/// The field of the last slot that anybody ever had.
+/// The field of the highest slot that any user ever had.
 const LAST_SLOT: &str = "m";
 /// The prefix of a field for a user's second result.
 const SURPLUS: char = '+';

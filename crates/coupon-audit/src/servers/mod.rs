@@ -83,11 +83,11 @@ impl Servers {
         })
     }
 
-    /// Holds every database still; unless they are to tell of the same moment, each at its own.
+    /// Holds every database still: `together`, all at the same moment, or else each at its own.
     ///
     /// They lie on several servers, so their transactions cannot start at the same instant. What ties them together are
     /// the outbox positions in main: if they are the same before and after the shards were held, no entry moved from a
-    /// shard to main in between, and all tell of the same moment.
+    /// shard to main in between, and all show the same moment.
     fn hold(&self, together: bool) -> Result<(Snapshot, Gate)> {
         let runtime = Rc::new(runtime()?);
         for _ in 0..ATTEMPTS {

@@ -40,7 +40,7 @@ fn release<S: Store>(store: &mut S, user: u16) {
     store.apply_back(shard, 1, "release");
 }
 
-/// The row's part of a release, and what its client was told.
+/// The row's part of a release, and the answer that its client got.
 fn give_back<S: Store>(store: &mut S, user: u16) {
     let time = grabbed(id(TODAY, user)) + MINUTE;
     store.shard(
@@ -62,7 +62,7 @@ fn tell<S: Store>(store: &mut S, user: u16, told: StepAnswer) {
 fn a_sale_in_which_results_are_held_and_released_is_sound<S: Store>() {
     let mut store = lived_in::<S>();
     assert_eq!(store.audit().violations(), 0, "{}", store.audit());
-    // Whoever released one may grab another, and its stock may be somebody else's.
+    // A user who released one may grab another, and its stock may be another user's.
     let shard = shard_of(TODAY);
     store.add(shard, TABLE_TODAY, id(TODAY, 60), 6, 1);
     store.claims().add(6, 1, Claim::Granted(id(TODAY, 60)));

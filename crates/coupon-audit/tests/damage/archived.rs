@@ -76,7 +76,7 @@ fn miscounted(report: &AuditReport) -> String {
 fn a_total_that_an_archive_lowered_is_told_of_by_the_record_of_changes<S: Store>() {
     let store = archived::<S>();
     assert_eq!(store.audit().violations(), 0, "{}", store.audit());
-    // From which line on the record tells of archives.
+    // The line of the log from which on the record of changes names archives.
     named(&store, 15, &[]);
     assert_eq!(store.audit().violations(), 0, "{}", store.audit());
     named(&store, 13, &[]);

@@ -182,7 +182,7 @@ fn a_row_dated_otherwise_than_its_id_is_misplaced<S: Store>() {
 }
 
 fn a_parked_result_is_found_and_accounts_for_its_hold<S: Store>() {
-    // Where nobody noted the slot, it is the first.
+    // Where no slot was noted, it is the first.
     for (slot, noted) in [(0, "0"), (1, "1"), (0, "NULL")] {
         let store = S::sound();
         let row = format!("(77, 5, 2, 1, 'coupon_results', 'conflict', 0, {noted})");

@@ -19,7 +19,8 @@ fn keeping<S: Store>() -> S {
     store
 }
 
-/// Has it say otherwise of a coupon: its total, its window, how many are sold, and how many of them main was not told of.
+/// Has it say otherwise of a coupon: its total, its window, how many are sold, and how many of them have no entry in the
+/// outbox yet.
 fn says<S: Store>(store: &S, row: &str) {
     let columns = "coupon_id, total, start_time, end_time, sold, untold";
     store.shard(shard_of(TODAY), &format!("REPLACE INTO stock ({columns}) VALUES {row}"));
@@ -28,7 +29,7 @@ fn says<S: Store>(store: &S, row: &str) {
 fn what_is_sold_is_held_against_the_rows<S: Store>() {
     let mut store = keeping::<S>();
     assert_eq!((store.audit().violations(), store.audit().not_checked.len()), (0, 0), "{}", store.audit());
-    // One more is stored, and no entry of the outbox tells of it yet.
+    // One more is stored, and has no entry in the outbox yet.
     store.shard(shard_of(TODAY), &stored(TABLE_TODAY, id(TODAY, 5), 5, 2));
     store.claims().add(5, 2, Claim::Granted(id(TODAY, 5)));
     says(&store, &format!("(2, 10, 0, {END}, 2, 1)"));

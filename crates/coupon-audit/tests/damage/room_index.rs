@@ -38,7 +38,7 @@ fn a_row_that_the_index_lacks_is_found<S: Store>() {
     let (kind, count, text) = store.only();
     assert_eq!((kind, count), (Kind::Misread, 1), "{text}");
     assert!(text.contains(&format!("the room index lacks result {}", id(TODAY, 2))), "{text}");
-    // Until everything is told, it may lack what was stored since.
+    // Until the services are drained, it may lack what was stored last.
     let trailing = store.data().audit(&Scope { drained: false, ..store.scope(None) }).unwrap();
     assert_eq!(trailing.violations(), 0, "{trailing}");
 }

@@ -105,7 +105,7 @@ pub(crate) trait Store: Sized + Sync {
     /// An audit that has the first shard held, and not yet the second, when the rest is done: something by the store, and these
     /// statements on the second shard.
     fn audit_around(&self, first: impl FnOnce(&Self), second: &str) -> AuditReport;
-    /// All that clients were told, after draining.
+    /// All the answers that clients got, after draining.
     fn scope<'a>(&'a self, start: Option<&'a Start>) -> Scope<'a>;
 
     /// Two acknowledged grabs of today, one of yesterday, stored where they belong and applied to main.

@@ -217,7 +217,7 @@ pub struct PhaseOutcome {
 }
 
 /// The latencies of grabs by outcome, in microseconds from the intended start. What is refused is often answered sooner than what
-/// is granted, and what fails sooner or later than both: together they would tell of none.
+/// is granted, and what fails sooner or later than both: a latency of all together would describe none of them.
 #[derive(Debug, Clone)]
 pub struct GrabLatency {
     /// Those that got their coupon.

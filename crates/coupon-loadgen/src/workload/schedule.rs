@@ -55,7 +55,7 @@ pub enum Part {
 pub struct RequestName(pub u64);
 
 impl fmt::Display for RequestName {
-    /// As services are told it.
+    /// As a request carries it to a service.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }

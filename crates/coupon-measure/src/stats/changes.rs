@@ -10,8 +10,9 @@
 //! held against the clearest of all that are searched in the same columns when these are put into other orders, the same for all
 //! series: where nothing changed, any order was as likely, whatever the figures' distribution is and whatever the series have in
 //! common (P. H. Westfall and S. S. Young, *Resampling-Based Multiple Testing*, 1993: the clearest of all is what corrects for their
-//! number). It takes columns to be independent of each other. Of a table in which nothing changed, any change is told in [`ERROR`] of
-//! cases at most. Parts share that by their lengths (N. Meinshausen, *Hierarchical Testing of Variable Importance*, Biometrika 2008).
+//! number). It takes columns to be independent of each other. In a table in which nothing changed it finds a change with a
+//! probability of [`ERROR`] at most. Parts share that by their lengths (N. Meinshausen, *Hierarchical Testing of Variable
+//! Importance*, Biometrika 2008).
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,7 +23,7 @@ use crate::random::Random;
 /// The least number of figures on either side of a place: one or two that are off are no change that lasted.
 pub const LEAST_SIDE: usize = 3;
 
-/// The least number of columns in which a change can be told: of fewer, too many orders are as clear as any.
+/// The least number of columns in which a change can be found: with fewer, too many orders are as clear as any.
 pub const FEWEST: usize = 8;
 
 /// The orders that are drawn.

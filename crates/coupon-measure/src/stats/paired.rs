@@ -39,7 +39,7 @@ impl Judgement {
 pub struct Least {
     /// As a part of the smaller of the two figures.
     ratio: f64,
-    /// False when the two figures are too close for anybody to care, whatever their ratio.
+    /// False when the two figures are so close that their difference does not matter, whatever their ratio.
     far_apart: bool,
 }
 

@@ -1,6 +1,6 @@
 //! The signed-rank test: chance without a word about a distribution.
 
-/// More values than this are judged by the normal distribution, which the exact one is hardly told from by then.
+/// More values than this are judged by the normal distribution, from which the exact one hardly differs by then.
 const EXACT: usize = 50;
 
 /// The least probability that so many values can have by chance: that of all on one side.

@@ -167,7 +167,7 @@ fn up(dir: &Path, shards: Option<NonZeroU16>) -> Result<()> {
         return already_up(dir, record.shards, shards);
     }
     let stack = Stack::start(&StackOptions { shards, dir: Some(dir.to_owned()) })?;
-    // A reader that has heard enough (`up | head`) is no reason to stop it.
+    // A reader that closes the output early (`up | head`) is no reason to stop it.
     let shown = show(&stack).and_then(|()| Ok(heard(usage(dir))?));
     stack.leave_running()?;
     shown

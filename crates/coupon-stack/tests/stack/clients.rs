@@ -1,5 +1,5 @@
-//! All servers answer, and refuse every client without a password. Spoken by hand: drivers are for those who use a
-//! stack.
+//! All servers answer, and refuse every client without a password. The protocols are spoken by hand: drivers are for
+//! programs that use a stack.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -5,7 +5,7 @@ use coupon_measure::stats::{Estimate, estimate};
 
 use super::model::{Asked, Contestant, Figure, GrowthPart, GrowthRound, Part, Quantile};
 
-/// Everything that is told of the changes.
+/// Everything that a report says of changes of the layout.
 pub(super) struct GrowthSummary {
     /// Facts, each under a word.
     pub(super) facts: Vec<(&'static str, String)>,
@@ -18,7 +18,7 @@ pub(super) struct GrowthSummary {
 /// The columns of the table.
 pub(super) const HEADS: [&str; 5] = ["", "before", "while rows move", "after", "while ÷ before"];
 
-/// What is told of a contestant; nothing where its layout was left alone.
+/// What a report says of a contestant's changes; nothing where its layout was left alone.
 pub(super) fn told(contestant: &Contestant) -> Option<GrowthSummary> {
     let first = contestant.growths().next()?;
     let of = |figure: fn(&GrowthRound) -> Option<f64>| shown(contestant.growth(figure));

@@ -1,10 +1,10 @@
-//! Two reports side by side: what became better, what became worse, and what cannot be told.
+//! Two reports side by side: what became better, what became worse, and where that cannot be said.
 //!
 //! A round of the one is held against the round of the same index of the other: with the same seed both had the same
 //! requests at the same times. What rounds cannot show is what the machine did between the two runs, which is in every round of
 //! one and in none of the other. So of two single runs rates and times may *look* worse or better, and only what is counted is
 //! judged. With [`MIN_RUNS`] runs in all the run is the unit: their medians show how far runs differ by themselves, and Student's t
-//! tells whether those after lie farther away, corrected for all figures together (Holm). What is counted is judged of every run:
+//! says whether those after lie farther away, corrected for all figures together (Holm). What is counted is judged of every run:
 //! one run that is worse than those before is enough, and the failures of all runs of a side are taken together.
 
 mod comparable;
@@ -183,7 +183,7 @@ impl<'a> Sides<'a> {
 pub(crate) fn compared(runs: &[&Contestant], only: &[Metric]) -> Vec<Metric> {
     let rounds = || runs.iter().flat_map(|run| &run.rounds);
     let mut metrics = if only.is_empty() { metrics(runs) } else { only.to_vec() };
-    // What none has, such as rows stored a second on files, is nothing to tell.
+    // A metric that no run has a figure of, such as rows stored a second on files, is left out.
     metrics.retain(|metric| rounds().any(|round| metric.read(round).value().is_some()));
     metrics
 }

@@ -1,9 +1,9 @@
 //! A series of reports: every figure over time, and the places at which it changed for good.
 //!
 //! The run is the unit: what a machine does between two runs is in no interval of rounds, and shows in how far runs differ by
-//! themselves. [`coupon_measure::stats::changes`] finds places for all figures of a series together, so that of a series in
-//! which nothing changed any change is told in 5 % of cases at most. Runs that cannot be compared, by the same rules as two
-//! reports, are series of their own.
+//! themselves. [`coupon_measure::stats::changes`] finds places for all figures of a series together, so that in a series in
+//! which nothing changed it finds a change with a probability of 5 % at most. Runs that cannot be compared, by the same rules
+//! as two reports, are series of their own.
 
 mod figures;
 mod series;
@@ -67,7 +67,7 @@ pub struct Series {
     pub apart: Vec<String>,
     /// The runs, from the first.
     pub runs: Vec<Run>,
-    /// True where there are runs enough to tell a change of any of its figures.
+    /// True where there are runs enough to find a change of any of its figures.
     pub judged: bool,
     /// True when an audit passed before and the last one fails.
     pub audit_broken: bool,
@@ -146,7 +146,7 @@ impl History {
         self.series.iter().any(|series| series.audit_broken || series.worse().next().is_some())
     }
 
-    /// True when every series has runs enough to tell a change of any of its figures.
+    /// True when every series has runs enough to find a change of any of its figures.
     #[must_use]
     pub fn is_judged(&self) -> bool {
         !self.series.is_empty() && self.series.iter().all(|series| series.judged)
@@ -154,7 +154,7 @@ impl History {
 }
 
 impl Figures {
-    /// True where runs enough have it to tell a change.
+    /// True where runs enough have it to find a change.
     pub(crate) fn is_judged(&self) -> bool {
         self.points.iter().flatten().count() >= FEWEST
     }
@@ -174,7 +174,7 @@ impl Series {
         }
     }
 
-    /// True where there are runs enough to tell a change of a figure that all of them have.
+    /// True where there are runs enough to find a change of a figure that all of them have.
     pub(crate) fn has_runs_enough(&self) -> bool {
         self.runs.len() >= FEWEST
     }

@@ -71,7 +71,7 @@ pub(super) fn conditions(meta: &Meta) -> String {
     )
 }
 
-/// The runs as they are told.
+/// The runs as a history shows them.
 pub(super) fn runs(given: &[Given]) -> Vec<Run> {
     let before = std::iter::once(None).chain(given.iter().map(Some));
     let run = |(before, one): (Option<&Given>, &Given)| Run {

@@ -70,7 +70,7 @@ fn one(series: &Series, number: usize, page: &mut Page<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// The reason why nothing can be told of a series, or of some of its figures, if that is so.
+/// The reason why nothing can be said of a series, or of some of its figures, if that is so.
 pub(crate) fn cannot_say(series: &Series) -> Option<String> {
     let takes =
         format!("it takes {FEWEST} of the same to tell a change from how far runs differ by themselves");

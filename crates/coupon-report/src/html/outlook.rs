@@ -1,4 +1,4 @@
-//! The effect of more shards, as routing alone tells.
+//! The effect of more shards, as routing alone shows it.
 
 use std::collections::BTreeMap;
 

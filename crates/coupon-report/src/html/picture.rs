@@ -96,7 +96,7 @@ fn shown(by: &Metric, value: f64) -> String {
     }
 }
 
-/// The place in a word; nothing where there is none to tell.
+/// The mark of a place; nothing for one that has none.
 fn word(place: Place) -> &'static str {
     match place {
         Place::Leads => " ✓",

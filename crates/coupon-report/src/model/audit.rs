@@ -80,7 +80,7 @@ pub struct AuditResult {
     pub misjudged: Violation,
     /// Uses that contradict themselves, differ from the answer that their user got, or were never asked for.
     pub spent: Violation,
-    /// Read endpoints that told otherwise than is stored, of a sample of users, rooms, windows and sums.
+    /// Read endpoints that answered otherwise than is stored, of a sample of users, rooms, windows and sums.
     pub misread: Violation,
     /// Tables without their primary key or their unique index.
     pub unguarded: Violation,

@@ -84,7 +84,7 @@ pub struct Need {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NeedResult {
-    /// Somebody leads: see `places`.
+    /// One contestant or several lead: see `places`.
     Leads,
     /// No difference was shown between those that could be compared.
     Equal,

@@ -263,7 +263,7 @@ impl EndpointRound {
         }
     }
 
-    /// The same with grabs told apart: its latency is of those granted and those that failed, which count as the time-out.
+    /// The same of grabs, by outcome: the latency is of those granted and those that failed, which count as the time-out.
     #[must_use]
     pub fn of_grabs(self, [granted, refused, failed]: [&Histogram<u64>; 3], timeout: Duration) -> Self {
         let micros = &with_failures(granted, granted.len() + failed.len(), timeout);
@@ -413,7 +413,7 @@ mod tests {
             histogram.record_n(micros, times).unwrap();
             histogram
         };
-        // Stock of 20, and 1,985 that were told so at once.
+        // A stock of 20, and 1,985 grabs that were refused at once because it was sold out.
         let (granted, refused, failed) = (of(9_000, 20), of(300, 1_985), of(500, 2));
         let mut all = granted.clone();
         all.add(&refused).unwrap();

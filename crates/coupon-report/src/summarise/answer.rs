@@ -320,7 +320,7 @@ fn other_mixes(report: &Report, leader: &Contestant, candidates: &[&Contestant])
         others.iter().filter_map(verdict).any(|verdict| verdict.worse.as_ref() == Some(&leader.name))
     };
     match told.as_slice() {
-        // The needs say so already, and a median tells of no mix.
+        // The needs say so already, and a median says nothing of a mix.
         [] if keys.iter().any(ahead_at_the_median) => Vec::new(),
         [] => vec![format!(
             "No other mix of these requests: none was shown to be answered faster than by {}.",

@@ -35,8 +35,8 @@ pub(super) fn turns(leader: &Contestant, other: &Contestant, endpoints: &[String
     turns
 }
 
-/// The endpoints that others answer faster than a leader, each with the name of the other. They are judged together: any of them
-/// would be told.
+/// The endpoints that others answer faster than a leader, each with the name of the other. They are judged together, since any
+/// of them would be named.
 pub(super) fn faster<'a>(
     leader: &Contestant,
     others: &[&'a Contestant],
@@ -74,7 +74,7 @@ fn turn(rounds: &[(&Round, &Round)], key: &str, other: &str) -> Option<Turn> {
         rounds.iter().filter_map(|(leader, other)| even(leader, other, key)).collect();
     let from = estimate(&found.iter().map(|(from, _)| *from).collect::<Vec<_>>())?;
     let share = estimate(&found.iter().map(|(_, share)| *share).collect::<Vec<_>>())?.median;
-    // A share that some rounds do not have, or that is reached already, is not one to tell.
+    // A share that some rounds do not have, or that is reached already, is not named.
     let told = from.n >= MIN_ROUNDS && from.n == rounds.len() && from.low > share;
     told.then(|| Turn { endpoint: key.to_owned(), share, from, other: other.to_owned() })
 }

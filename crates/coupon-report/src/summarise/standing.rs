@@ -15,10 +15,10 @@ pub(super) struct Standing<'a> {
     pub(super) leading: Vec<(&'a str, f64)>,
     /// Those that another beats, best median first.
     pub(super) beaten: Vec<(&'a str, f64)>,
-    /// The others: none was shown to be better, and yet they do not lead. All of them, where nobody was shown to beat another.
+    /// The others: none was shown to be better, and yet they do not lead. All of them, where none was shown to beat another.
     pub(super) apart: Vec<(&'a str, f64)>,
-    /// Those that hold their own: no other beats them, nothing bars them, and their median is no worse than that of any who is
-    /// behind. Some lead, and the rest were shown to beat nobody.
+    /// Those that hold their own: no other beats them, nothing bars them, and their median is no worse than that of any that is
+    /// behind. Some lead, and the rest were not shown to beat any other.
     holding: Vec<&'a str>,
     /// The fewest rounds behind any of the verdicts, and their lowest level; none without verdicts.
     pub(super) sure: Option<(usize, f64)>,

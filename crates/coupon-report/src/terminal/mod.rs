@@ -30,7 +30,7 @@ pub fn show(report: &Report) -> anyhow::Result<()> {
 
 /// Prints the summary. Where colours are wanted, headings are bold and failures red; nothing is said by colour alone.
 ///
-/// A report of a single contestant has nothing to choose by, and with a single round it tells more of that one.
+/// A report of a single contestant has nothing to choose by, and with a single round it shows more of that one.
 ///
 /// # Errors
 /// When `out` cannot be written.

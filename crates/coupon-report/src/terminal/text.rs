@@ -7,7 +7,7 @@ use coupon_measure::Table;
 
 /// The widest line, in characters: longer ones are hard to read, whatever the terminal has room for.
 const WIDEST: usize = 100;
-/// The width of an output that nobody said the width of, such as a file or a pipe.
+/// The width of lines in an output that has no width of its own, such as a file or a pipe.
 const USUAL: usize = 80;
 /// The narrowest that text is made for.
 const NARROWEST: usize = 40;
@@ -95,8 +95,8 @@ impl<'a> Page<'a> {
         writeln!(self.out, "{indent}{start}{behind}")
     }
 
-    /// A table, indented by two. Where it is too wide its columns move together, and where that is not enough each row is told
-    /// in words.
+    /// A table, indented by two. Where it is too wide its columns move together, and where that is not enough each row becomes a
+    /// sentence.
     pub(crate) fn table(&mut self, table: &Table) -> io::Result<()> {
         let room = self.screen.columns.saturating_sub(2);
         let lines = table.fitted(room);

@@ -110,7 +110,7 @@ fn what_takes_half_as_long_again_is_worse_and_the_other_way_round_better() {
     assert_eq!(change(&by_rounds(&after, &before), "hash", metric), Change::Better);
     let other = "scenario.p50.normal";
     assert_eq!(change(&by_rounds(&before, &after), "hash", other), Change::Same);
-    // Half as much again is no change to somebody who cares for doubles only.
+    // Half as much again is no change where only twice as much counts as one.
     assert_eq!(Diff::of(&before, &after, &How { least: 1.0, ..rounds_alone() }).count(Change::Worse), 0);
     let only = [Metric::latency("grab", Quantile::P99)];
     let one = Diff::of(&before, &after, &How { only: &only, ..rounds_alone() });

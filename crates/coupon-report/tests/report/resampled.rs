@@ -206,7 +206,7 @@ fn what_takes_twice_as_long_has_another_shape_by_most_endpoints_and_six_rounds_a
 
 #[test]
 fn a_planted_tenth_is_found_in_fifteen_rounds() {
-    // On a machine that is quiet enough for a tenth to be seen by anybody.
+    // On a machine that is quiet enough for a tenth to be seen.
     let runs = runs(15, Planted { by: 1.1, apart: QUIET }, |_| {});
     let behind = |report: &&Report| {
         report.needs.iter().any(|need| need.result == NeedResult::Leads && place(need, "a") == Place::Behind)

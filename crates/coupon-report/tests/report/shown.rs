@@ -35,7 +35,7 @@ fn alike(one: &Value, other: &Value) -> bool {
 
 #[test]
 fn a_report_survives_its_file() {
-    // Kept beside the build, so that somebody can look at the page.
+    // Kept beside the build, so that a developer can look at the page.
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
     let report = recorded();
     let paths = write_all(&report, &dir).unwrap();
@@ -335,7 +335,7 @@ fn a_report_in_trouble_says_so_first() {
     report.contestants[2].rounds[1].audit = Reading::unknown("it did not drain within 60 s");
     report.contestants[3].rounds.iter_mut().for_each(|round| round.grabs.sold_out = 9);
     summarise(&mut report);
-    // Kept beside the build, so that somebody can look at the page.
+    // Kept beside the build, so that a developer can look at the page.
     let paths =
         write_all(&report, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("report-in-trouble")).unwrap();
     let page = std::fs::read_to_string(paths.html).unwrap();

@@ -63,7 +63,7 @@ fn doubts(report: &Report) -> Vec<DoubtKind> {
     report.doubts.iter().map(|doubt| doubt.kind).collect()
 }
 
-/// No piece of text on a first screen, or of advice, chooses anybody.
+/// Neither the answer nor a need chooses a contestant, and no verdict is a difference.
 fn nobody_wins(report: &Report) {
     assert!(report.answer.choice.is_empty(), "{:?}", report.answer);
     assert!(!report.answer.verdict.starts_with("Choose"), "{}", report.answer.verdict);
@@ -215,7 +215,7 @@ fn data_of_another_size_or_a_debug_build_beside_a_release_build_give_no_verdict(
 
 #[test]
 fn a_worse_median_than_one_that_is_behind_does_not_lead() {
-    // The second varies too much to be told from the others; its median is the worst.
+    // The second varies too much for a difference from the others to be shown; its median is the worst.
     let report = summed(report(
         "global",
         &[
@@ -233,7 +233,7 @@ fn a_worse_median_than_one_that_is_behind_does_not_lead() {
     assert!(!report.answer.choice.contains(&"range-time".to_owned()));
 }
 
-/// One whose median is the best, and which varies too much to be told from the others.
+/// One whose median is the best, and which varies too much for a difference from the others to be shown.
 fn moody() -> Report {
     report(
         "user_coupons",
@@ -283,7 +283,7 @@ fn one_that_was_shown_to_beat_nobody_has_no_mark_however_good_its_median() {
         text.contains("steady (1.00 ms) leads; behind: slow (2.20 ms); not told from either: moody"),
         "{text}"
     );
-    // Nothing was shown to be the fastest where one could not be told from it.
+    // None was shown to be the fastest, since one was not shown to differ from it.
     assert!(
         report.answer.verdict.starts_with("Choose steady: nobody was shown to answer this workload faster"),
         "{}",

@@ -258,7 +258,7 @@ impl Metric {
         }
     }
 
-    /// The least difference between two figures that anybody would notice, in its unit.
+    /// The least difference between two figures that a user would notice, in its unit.
     pub(crate) fn least_apart(&self) -> f64 {
         if self.unit() == "ms" { LEAST_MS } else { 0.0 }
     }

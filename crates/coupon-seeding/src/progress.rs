@@ -1,4 +1,4 @@
-//! The progress of a long piece of work, for those who wait for it.
+//! The progress of a long piece of work, for the person who waits for it.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use coupon_cli::screen;
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
-/// Hears of the stages of a piece of work, one after the other.
+/// A receiver of the progress of a piece of work: of its stages, one after the other.
 pub trait Progress {
     /// A stage of so many steps begins.
     fn stage(&mut self, name: &'static str, steps: u64);
@@ -16,7 +16,7 @@ pub trait Progress {
     fn done(&mut self);
 }
 
-/// Has a stage hear of indexes as a piece of work makes them, if it makes any: how many are made, and of how many.
+/// Shows as a stage the indexes that a piece of work makes, if it makes any: how many are made, and of how many.
 pub(crate) fn with_indexes<T>(
     progress: &mut dyn Progress,
     work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> anyhow::Result<T>,
@@ -47,7 +47,7 @@ impl Progress for Silent {
     fn done(&mut self) {}
 }
 
-/// Tells stderr: by a bar when it is a terminal that can redraw one, else by a line every second.
+/// Shows it on stderr: by a bar when that is a terminal that can redraw one, else by a line every second.
 #[must_use]
 pub fn on_stderr() -> Box<dyn Progress> {
     if screen::obeys(&io::stderr()) {

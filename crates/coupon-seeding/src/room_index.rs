@@ -40,7 +40,7 @@ pub(crate) fn in_folder(dir: &Path, progress: &mut dyn Progress) -> Result<()> {
     on_stage(progress, |told| rooms::build(Folder::open_any(dir)?, told).map(drop))
 }
 
-/// Tells of the progress of a build, which hears how many rows of how many the index has.
+/// Shows as a stage the progress of a build, which is given a function to call with how many rows of how many the index has.
 pub(crate) fn on_stage<T>(
     progress: &mut dyn Progress,
     build: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<T>,

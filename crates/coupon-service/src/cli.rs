@@ -236,7 +236,7 @@ pub trait AnyProgram: fmt::Debug + Sync {
     fn strategy(&self, sources: &Sources, shards: NonZeroU16) -> anyhow::Result<Arc<dyn ShardingStrategy>>;
 
     /// The strategy that a layout line of one of these patterns names. `sets` are the settings, such as `by=room`, that the
-    /// line does not tell.
+    /// line does not contain.
     fn of_layout(
         &self,
         patterns: &[LayoutPattern],

@@ -10,8 +10,8 @@ use super::databases::{alone, namespace, open};
 /// Looks for changes that main applied and has forgotten and, if that is to be mended, makes its books anew from the
 /// shards' rows. Services may be running.
 ///
-/// Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. `now` is the time of
-/// what is written to the log.
+/// The databases are those of `servers.namespace` or, without it, of the name of the strategy. `now` is the time of what
+/// is written to the log.
 ///
 /// # Errors
 /// When a database cannot be used, the data set is incomplete, a shard has fewer rows than main applied or other rows

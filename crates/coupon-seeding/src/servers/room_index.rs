@@ -6,7 +6,7 @@ use coupon_store::settings::ServersSettings;
 
 use super::databases::namespace;
 
-/// Makes it; `told` hears how many rows of how many it has.
+/// Makes it, and calls `told` with how many rows of how many it has.
 pub(crate) fn build(
     settings: &ServersSettings,
     strategy: Option<&str>,

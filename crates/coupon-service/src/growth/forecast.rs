@@ -45,7 +45,7 @@ pub(super) fn spans(now: Timestamp) -> Vec<Span> {
         .map(|(to, from, recent)| Span { time: TimeRange::new(ago(from), ago(to)), recent })
         .collect();
     spans.push(Span { time: TimeRange::new(RESULT_ID_EPOCH, ago(DAYS * DAY_MS)), recent: false });
-    // What is later than now by this clock was grabbed now, as far as anybody knows.
+    // A row that is later than now by this clock counts as grabbed now.
     if let Some(last) = spans.first_mut() {
         last.time = TimeRange::new(last.time.start, Timestamp::MAX);
     }

@@ -110,7 +110,7 @@ fn stands(why: Refusal, result: &CouponResult) -> Problem {
     Problem::new(Kind::Stands(state), format!("result {}: {why}{held}", result.result_id)).field("result_id")
 }
 
-/// The one who asks, and what the body says.
+/// The sender of a request, and what its body says.
 async fn received<B: DeserializeOwned>(
     req: &HttpRequest,
     payload: web::Payload,

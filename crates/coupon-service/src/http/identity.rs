@@ -1,4 +1,4 @@
-//! The one who asks, as far as a request must say: a user, or an operator.
+//! The sender of a request, as far as it must say: a user, or an operator.
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
@@ -28,10 +28,10 @@ pub(super) fn has_token(req: &HttpRequest, token: &Secret) -> bool {
     !token.is_empty() && bearer(req).is_some_and(same)
 }
 
-/// The one who makes a request.
+/// The sender of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Asker {
-    /// Anybody, in the name of any user: no tokens are asked for.
+    /// Any client, in the name of any user: no tokens are asked for.
     Anybody,
     /// The user whose token came with it.
     User(UserId),
@@ -57,8 +57,8 @@ impl Asker {
         }
     }
 
-    /// The same where operators may ask too. One is known by the token that `admin.token` sets, and by nothing else:
-    /// without it, who asks from this machine is like any user.
+    /// The same where operators may ask too. An operator is known by the token that `admin.token` sets, and by nothing else:
+    /// without it, a client on this machine is like any user.
     pub(super) fn or_operator(req: &HttpRequest, service: &Service) -> Result<Self, Problem> {
         if has_token(req, &service.settings.admin.token) {
             Ok(Self::Operator)

@@ -46,8 +46,8 @@ impl Connections {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Looks at a connection that was just accepted. One too many hears `refusal`, and is closed before anything that
-    /// it has sent is read.
+    /// Looks at a connection that was just accepted. One too many is answered with `refusal`, and is closed before anything
+    /// that its client has sent is read.
     pub(crate) fn opened(self: &Arc<Self>, stream: &dyn Any, data: &mut Extensions, refusal: &[u8]) {
         let Some(stream) = stream.downcast_ref::<TcpStream>() else { return };
         self.limit_silence(stream);
@@ -99,7 +99,7 @@ impl Drop for Counted {
     }
 }
 
-/// Whom an address stands for: who has one of IPv6's has 2^64 of them.
+/// The client that an address stands for: a client with one address of IPv6 has 2^64 of them.
 fn whom(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),

@@ -69,7 +69,7 @@ impl<C: Clock + Clone> UserLimit<C> {
         })
     }
 
-    /// Forgets those who have their whole burst back.
+    /// Forgets the users who have their whole burst back.
     pub fn sweep(&self) {
         for part in &self.parts {
             part.retain_recent();

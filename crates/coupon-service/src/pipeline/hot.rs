@@ -19,7 +19,7 @@ const NAMED: usize = 10;
 /// In metrics, only what has this share of all: a new label value begins a series that Prometheus keeps.
 const SHARE_OF_SERIES: f64 = 0.01;
 
-/// Counts that each worker keeps for itself, and that are added up when somebody asks.
+/// Counts that each worker keeps for itself, and that are added up when they are read.
 #[derive(Debug)]
 pub(super) struct Hot {
     begun: Instant,
@@ -35,7 +35,7 @@ impl Hot {
     pub(super) fn worker(&self) -> HotWorker {
         let seen = Seen::default();
         let mut workers = locked(&self.workers);
-        // Those of a worker that is gone are nobody's.
+        // The counts of a worker that is gone go as well.
         workers.retain(|seen| Arc::strong_count(seen) > 1);
         workers.push(Arc::clone(&seen));
         HotWorker { begun: self.begun, seen, waiting: RefCell::default() }
@@ -97,7 +97,7 @@ fn keys(top: &Top) -> HotKeys {
 pub(super) struct HotWorker {
     begun: Instant,
     seen: Seen,
-    /// What came while somebody was looking.
+    /// What came while the counts were being read.
     waiting: RefCell<Vec<Keys>>,
 }
 

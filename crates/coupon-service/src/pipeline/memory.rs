@@ -2,9 +2,9 @@
 //!
 //! An entry holds in one [`Life`] of what the gate decides by, and expires: the gate decides, this only repeats what it said a
 //! moment ago. Of a coupon that is sold out it knows the holders, as of when they were asked for: a user who is not one of them
-//! is refused; one who is asks the gate, which has the result's state. Stock may come back, and go to others, so what is
-//! known is not older than a lifetime, which is a second at most: a client whose grab got no clear answer comes back later
-//! than that. A grab that names its request is never answered from here: it may be one that was granted before.
+//! is refused; the grab of a holder goes to the gate, which has the result's state. Stock may come back, and go to others, so
+//! what is known is not older than a lifetime, which is a second at most: a client whose grab got no clear answer comes back
+//! later than that. A grab that names its request is never answered from here: it may be one that was granted before.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

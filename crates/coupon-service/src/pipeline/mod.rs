@@ -213,8 +213,8 @@ impl Batcher {
         self.backend.catalogue.version()
     }
 
-    /// Counts the grab's outcome, and answers its client. A client that hung up does not hear it; the grab stands all
-    /// the same.
+    /// Counts the grab's outcome, and answers its client. A client that hung up gets no answer; the grab stands all the
+    /// same.
     fn answer(&self, reply: Reply, answer: Result<Answer, NotDecided>) {
         if let Some(outcome) = Outcome::of(&answer) {
             self.counters.count(outcome);
@@ -283,8 +283,8 @@ impl Batcher {
         self.backend.layouts.look(|versions| versions.place(row))
     }
 
-    /// Takes note of what the gate refused, to say so again without asking it. Grabs that name their request neither
-    /// tell it anything nor ask it.
+    /// Takes note of what the gate refused, to say so again without asking it. A grab that names its request is neither
+    /// remembered nor answered from here.
     fn remember(self: &Rc<Self>, attempts: &[Attempt], decisions: &[Decision], life: Life) {
         let mut memory = self.memory.borrow_mut();
         let unnamed = attempts.iter().zip(decisions).filter(|(attempt, _)| attempt.request.is_none());

@@ -14,7 +14,7 @@ pub(super) struct Fixed {
     pub(super) placement: Placement,
 }
 
-/// Grabs that are asked about together, by somebody who knows no later version of the layout than that.
+/// Grabs about which the gate is asked together, by a worker that knows no later version of the layout than `knows`.
 pub(super) struct Batch {
     pub(super) attempts: Vec<Attempt>,
     pub(super) fixed: Vec<Fixed>,

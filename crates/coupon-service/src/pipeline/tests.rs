@@ -294,7 +294,7 @@ fn a_grab_that_a_later_version_of_the_layout_places_is_placed_by_it_or_refused_f
             });
             let answer = pipeline.grab(by(1)).await;
             assert_eq!(matches!(answer, Ok(Answer::Granted(_))), granted, "{answer:?}");
-            // Whoever stores the result looks for its place as well.
+            // The writer that stores the result looks for its place as well.
             let asked = second.asked.load(Ordering::Relaxed);
             assert!(if granted { asked >= 1 } else { asked == 1 }, "{asked}");
             if !granted {

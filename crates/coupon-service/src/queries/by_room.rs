@@ -7,7 +7,7 @@ use super::{Answered, Queries, Round};
 
 impl Queries {
     /// Asks the room index, if there is one and the query is its business. Where it does not answer there is no answer here, and
-    /// the shards are to be asked that the layout names: the plan in the answer tells the two apart.
+    /// the caller is to ask the shards that the layout names: the plan in the answer shows which of the two it was.
     pub(super) async fn ask_index<'a, T>(
         &'a self,
         query: &ResultQuery,

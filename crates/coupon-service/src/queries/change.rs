@@ -12,7 +12,7 @@ use super::{Answered, Queries};
 /// The times that a row is looked for to be changed: one that was moved in between is there the second time.
 const MOST_MOVES: usize = 2;
 
-/// The outcome of a step that somebody asked for.
+/// The outcome of a step that a user or an operator asked for.
 #[derive(Debug, Clone)]
 pub enum StepOutcome {
     /// It is taken, now or before; the row as it is stored.

@@ -1,4 +1,4 @@
-//! A service's logs and traces. docs/OBSERVABILITY.md is for those who read them.
+//! A service's logs and traces. docs/OBSERVABILITY.md is for their readers.
 
 #[cfg(feature = "traces")]
 mod collector;

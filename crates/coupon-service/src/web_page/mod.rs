@@ -1,5 +1,5 @@
-//! What this project's web pages have in common, whichever program serves them: the look, parts of their scripts, and
-//! what a browser is told that they may do.
+//! What this project's web pages have in common, whichever program serves them: the look, parts of their scripts, and the
+//! headers by which a browser limits what they may do.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{

@@ -176,7 +176,7 @@ fn operators_take_every_step_for_any_user_and_take_back_any_coupon() {
         api.step_with(OPERATOR, word, user, id).json::<ResultAnswer>();
     }
     assert_eq!((api.left(PLENTY), api.left(HOLDING)), (1_000, 2));
-    // Another user's is not found, whoever asks.
+    // A result is not found under another user, not even by an operator.
     api.step_with(OPERATOR, "confirm", 9, &held).problem(404);
     // An operator grabs nothing.
     let body = format!(r#"{{"user_id":7,"coupon_id":{PLENTY}}}"#);

@@ -90,7 +90,7 @@ fn old_results_are_archived_between_grabs_and_the_rest_is_as_it_was() {
     let changes: ChangeList = api.get("/admin/changes").json();
     let line = changes.items.iter().find(|change| change.what.contains("archived")).unwrap();
     assert_eq!((&*line.operator, &*line.what), ("Ann", "results of the days before 2026-11-22 are archived"));
-    // Who held one of it is not known of all any more.
+    // Not all who held one of it are known any more.
     assert!(end(&api, "2026-11-23T00:00:00Z").problem(409).detail.contains("archived"));
 
     assert_eq!(archive(&api, TODAY).json::<ArchiveView>().rows, 0);
@@ -107,9 +107,9 @@ fn what_is_in_the_way_of_an_archive_is_named_and_nothing_goes() {
     // Results of today may still be on their way.
     let detail = archive(&api, r#"{"before":"2026-11-23"}"#).problem(409).detail;
     assert!(detail.contains("may still come"), "{detail}");
-    // Whoever was granted one asks again for a day, and is answered by its results.
+    // A user who was granted one may ask again for a day, and is answered by its results.
     refused("archive from 2026-11-23T11:59:59.999Z on");
-    // A coupon that is over may be on offer again until somebody archives its results.
+    // A coupon that is over may be on offer again until its results are archived.
     assert_eq!(end(&api, "2026-11-23T00:00:00Z").status, 200);
     refused("coupon 4 ends at 2026-11-23T00:00:00.000Z");
     assert_eq!(end(&api, "2026-11-21T11:00:00Z").status, 200);

@@ -78,7 +78,7 @@ fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
         let unclear = attempt(&api, bench, 1, PLENTY);
         assert_eq!(decide(&api, &[unclear]).await, [Decision::Granted(0)]);
         tokio::time::sleep(Duration::from_millis(50)).await;
-        // The shard hears of a later moment meanwhile.
+        // The shard stores a result of a later moment meanwhile.
         assert_eq!(grab(&api, bench, 3, PLENTY).await, Decision::Granted(0));
         until("what came later is stored", async || held_by(&api, 3).await.len() == 2).await;
         consumer.lifecycle.close();

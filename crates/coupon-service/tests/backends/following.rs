@@ -1,4 +1,4 @@
-//! Processes on servers that follow one catalogue while it changes, whoever changes it.
+//! Processes on servers that follow one catalogue while it changes, by any of them or by another program.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::bench::{
 };
 
 pub(crate) const HOUR: i64 = 3_600_000;
-/// A coupon that nobody has heard of.
+/// The number of a coupon that no process knows.
 pub(crate) const NEW: u64 = 70;
 
 fn operator() -> Operator {
@@ -50,8 +50,8 @@ pub(crate) fn new_coupon() -> CatalogueChange {
     })
 }
 
-/// Makes a change, and asks for it again for as long as the answer names somebody: a busy machine takes its time. Returns the
-/// first answer.
+/// Makes a change, and asks for it again for as long as the answer names a process that has not confirmed it: a busy machine
+/// takes its time. Returns the first answer.
 pub(crate) async fn change(backend: &Backend, change: CatalogueChange) -> Applied {
     let first = backend.catalogue.change(change.clone(), operator()).await.unwrap();
     if !first.gate || !first.unconfirmed.is_empty() {

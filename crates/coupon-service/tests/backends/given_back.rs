@@ -166,7 +166,7 @@ fn a_row_that_gave_its_stock_back_after_the_gate_was_told_of_it_is_let_go_of() {
         let gone = granted(&backend, &holding(&backend, bench, 3, SCARCE, "b")).await;
         changed(&backend, &gone, Action::Release, bench.clock().now()).await;
         settles_at(&backend, SCARCE, 1).await;
-        // As a reconciler leaves it that ended between telling the gate of both and looking at them again.
+        // The state that a reconciler leaves which ended after it added both to the gate, and before it looked at them again.
         let (names, epoch) = (names(bench, &backend), epoch_of(&backend).await);
         let mut redis = redis_of(bench).await;
         for PlacedResult { placement, result } in [&kept, &gone] {
@@ -191,7 +191,7 @@ fn a_row_that_gave_its_stock_back_after_the_gate_was_told_of_it_is_let_go_of() {
             decide(&backend, &[attempt(&backend, bench, 1, SCARCE)]).await,
             [Decision::Duplicate(kept.result.result_id)]
         );
-        // A row that the gate has lost is told to it.
+        // A row that the gate has lost is added to it again.
         let key = names.holders(epoch, coupon_id(SCARCE));
         let () = redis::cmd("HDEL").arg(key).arg(1).query_async(&mut redis).await.unwrap();
         assert_eq!(sold(&backend, SCARCE).await, 0);

@@ -21,8 +21,8 @@ async fn try_change(backend: &Backend, change: CatalogueChange) -> Result<Applie
     backend.catalogue.change(change, Operator::new(ANN).unwrap()).await
 }
 
-/// Makes a change, and asks for it again for as long as the answer names somebody: a busy machine takes its time. Returns
-/// the first answer.
+/// Makes a change, and asks for it again for as long as the answer names a process that has not confirmed it: a busy
+/// machine takes its time. Returns the first answer.
 async fn change(backend: &Backend, change: CatalogueChange) -> Applied {
     let first = try_change(backend, change.clone()).await.unwrap();
     let mut last = first.clone();
@@ -107,7 +107,7 @@ pub(crate) async fn a_total_below_what_is_sold_sells_no_more_and_is_an_error_now
     for user in 1..=6 {
         assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted(0));
     }
-    // Five of them are told to main before or after: there is room for them in any case.
+    // Main applies five of them before the change or after it: there is room for them in any case.
     patch(&backend, PLENTY, total(4)).await;
     assert_eq!(grab(&backend, bench, 7, PLENTY).await, Decision::OutOfStock);
     backend.lifecycle.drain().await.unwrap();

@@ -161,7 +161,7 @@ on_files! {
 
 // Of the laws above these do not apply, and why:
 // - laws of the hand-over (twice, contradicting, into a table that is missing, of rows made ahead): a grab is stored when it is granted
-// - what is told of pending reservations: there are none
+// - laws of pending reservations: there are none
 // - pages, counts and sums over two shards and tables of days: there is one of either
 // - the room index: of one shard it would be a copy of the table
 where_the_database_decides! {

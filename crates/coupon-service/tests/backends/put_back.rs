@@ -17,7 +17,7 @@ use crate::bench::{
 /// A version of the catalogue that main has not reached.
 const FORGOTTEN: u64 = 7;
 
-/// Puts main back to before any change of its catalogue, and before it was told of any grab.
+/// Puts main back to before any change of its catalogue, and before it applied any grab.
 async fn put_main_back(bench: &Bench) {
     let forgotten = format!(
         "DELETE FROM coupons WHERE coupon_id = {NEW}; DELETE FROM coupon_rooms WHERE coupon_id = {NEW}; \

@@ -141,7 +141,7 @@ async fn confirm_all(processes: &[Backend], rows: &[PlacedResult], due: Timestam
     stream::iter(confirms).buffered(AT_ONCE).collect().await
 }
 
-/// Confirms a result, and says whether it was confirmed; who comes second is told what stands.
+/// Confirms a result, and says whether it was confirmed: a confirm that comes second is answered with the state that stands.
 async fn confirm(process: &Backend, row: &PlacedResult, time: Timestamp) -> bool {
     let change = Change { user: row.result.user_id, id: row.result.result_id, action: Action::Confirm, time };
     eventually("the confirm has a clear answer", async || {

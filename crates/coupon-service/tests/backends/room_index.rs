@@ -112,7 +112,7 @@ pub(crate) async fn the_setting_and_the_index_that_is_there_must_agree(bench: &B
 pub(crate) async fn an_index_that_was_put_back_is_refused_and_can_be_made_anew(bench: &Bench) {
     bench.build_room_index();
     let backend = bench.open_indexed().unwrap();
-    // What the index has is taken away with what is told it next.
+    // Entries that the index has taken in are deleted at the latest when it takes in the next ones.
     for first in [1, 11] {
         for user in first..first + 10 {
             grab(&backend, bench, user, PLENTY).await;

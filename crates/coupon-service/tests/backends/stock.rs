@@ -168,7 +168,7 @@ fn a_data_set_of_which_a_gate_has_granted_results_is_refused_where_the_database_
         drop(backend);
         let refused = format!("{:#}", bench.try_open().map(drop).unwrap_err());
         assert!(refused.contains("grab.decided_by") && refused.contains("seeder copy"), "{refused}");
-        // Main is put back to before its first epoch: the shard has heard of one.
+        // Main is put back to before its first epoch: the shard remembers one.
         bench.edit_main("UPDATE gate_state SET epoch = 0, open_epoch = 0").await;
         let refused = format!("{:#}", bench.try_open().map(drop).unwrap_err());
         assert!(refused.contains("grab.decided_by"), "{refused}");

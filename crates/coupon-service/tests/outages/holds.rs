@@ -27,7 +27,7 @@ fn a_hold_that_is_due_while_its_shard_is_down_expires_once_it_is_back() {
         drained(&backend).await;
         stack().kill(Server::Shard(shard_of(1).number())).unwrap();
         bench.clock().set(due.plus_millis(5_000));
-        // Nobody can say yet that it has expired: its stock is kept.
+        // No sweeper can let it expire while its shard is down: its stock is kept.
         assert_eq!(grab(&backend, bench, 2, SCARCE).await, Decision::Granted(0));
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 4, SCARCE)]).await, [Decision::OutOfStock]);
         stack().restart(Server::Shard(shard_of(1).number())).unwrap();

@@ -61,7 +61,7 @@ impl Books {
         }
     }
 
-    /// Applies what a shard's outbox still has to tell, each entry exactly once.
+    /// Applies the entries that are left in a shard's outbox, each exactly once.
     pub(super) async fn settle(&mut self, shard: &Shard) -> Result<()> {
         let mut tries = Tries::default();
         loop {

@@ -133,7 +133,7 @@ async fn retire(
 ) -> Result<Retired> {
     let indexed = cluster.label().await?.is_some_and(|label| label.rooms.is_some());
     let shards = open_shards(cluster, &settled(now, indexed)).await?;
-    // What an earlier archive left to be told is not of this one.
+    // Entries that an earlier archive left in the outboxes are not of this one.
     for shard in &shards {
         books.settle(shard).await?;
     }

@@ -49,7 +49,7 @@ pub(super) async fn received<B: DeserializeOwned>(
     body(most, req, payload, service).await?.json(req)
 }
 
-/// Refuses a body of anything, where nothing is read of one: whoever sends it means another change.
+/// Refuses a body with anything in it, where none is read: a client that sends one means another change.
 async fn nothing(req: &HttpRequest, payload: web::Payload, service: &Service) -> Result<(), Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -63,7 +63,7 @@ pub(crate) async fn sold(backend: &Backend, coupon: u64) -> u32 {
     backend.gate.stock(coupon_id(coupon)).await.unwrap().unwrap().sold
 }
 
-/// Asks until main, which is told later, says that so many are left, and the gate that as many are sold as are not.
+/// Asks until main, which trails, says that so many are left, and the gate that as many are sold as are not.
 pub(crate) async fn settles_at(backend: &Backend, coupon: u64, left: u32) {
     until(&format!("{left} of coupon {coupon} are left"), async || {
         backend.lifecycle.drain().await.unwrap();

@@ -1,4 +1,4 @@
-//! Tells the program which compiler built it: a benchmark names what its figures depend on.
+//! Has the program know which compiler built it: a benchmark names what its figures depend on.
 
 use std::process::Command;
 

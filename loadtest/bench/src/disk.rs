@@ -10,7 +10,7 @@ const RESERVE: u64 = 2_000_000_000;
 /// Checks that so many bytes can be written to the folder for temporary files, or says why they should not be.
 ///
 /// # Errors
-/// When the system does not tell how much is free.
+/// When the system does not say how much is free.
 pub(super) fn room_for(bytes: u64) -> Result<Result<(), String>> {
     let folder = std::env::temp_dir();
     Ok(fits(bytes, free(&folder)?, &folder))

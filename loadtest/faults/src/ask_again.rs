@@ -55,8 +55,8 @@ impl AskedAgain {
 }
 
 /// Asks again, and adds what is answered to the claims, and every other grab as it ended. A user who does not ask again
-/// leaves an unclear grab unclear; of one who does, only the last answer counts. Each user asks for as long as `limit`;
-/// returns of one who got no clear answer all the while the last one.
+/// leaves an unclear grab unclear; if the user asks again, only the last answer counts. Each user asks for as long as
+/// `limit`; returned is the last answer to a user who got no clear one all the while.
 pub(super) fn ask_again(
     service: &TestedService,
     grabs: &[GrabRecord],

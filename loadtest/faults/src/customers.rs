@@ -25,7 +25,7 @@ const ASKED_FOR: usize = 4;
 const SPENT: usize = 2;
 /// The number of customers of a service who ask at once.
 const CUSTOMERS: usize = 4;
-/// The interval at which one who waits for a grant looks whether the load is over.
+/// The interval at which a customer who waits for a grant looks whether the load is over.
 const LOOK: Duration = Duration::from_millis(50);
 /// The number of broken promises that are shown in full.
 const SHOWN_IN_FULL: usize = 3;

@@ -6,7 +6,7 @@ use super::{Finding, best_two};
 
 /// Fewer rows a shard say more about chance than about a strategy.
 const LEAST_A_SHARD: u64 = 10;
-/// A difference of less does not matter, whoever made it: the alternative that is listed first is as good.
+/// A difference of less does not matter, by chance or not: the alternative that is listed first is as good.
 const MATTERS: f64 = 0.05;
 
 /// The rows of the busiest time, by which alternatives are ranked.
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(busiest_rows(&few), 44);
         let needed = rows_to_tell(&few).unwrap();
         assert!((100..400).contains(&needed), "{needed}");
-        // As many times more of the same tell.
+        // Ten times as many of the same are enough.
         let many = [[22, 8, 7, 7], [17, 9, 9, 9]].map(|rows| rows.map(|rows| rows * 10));
         assert_eq!(rows_to_tell(&of(many)), None);
     }

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use coupon_store::BuiltWithout;
 
-/// A table of somebody's database, which cannot be read here.
+/// The address of a table in the user's database, which cannot be read here.
 #[derive(Debug)]
 pub enum Address {}
 

@@ -23,7 +23,7 @@ use crate::replay::{QueryMix, Recording, write_rooms};
 pub(super) const BUILT_IN: &str = "flash-sale";
 /// The name there for no queries at all.
 pub(super) const NONE: &str = "grabs";
-/// The width of ranges of rooms that are not told another.
+/// The width of ranges of rooms where no other is given.
 pub(super) const ROOM_WIDTH: NonZeroU64 = NonZeroU64::new(25).unwrap();
 
 /// The way a trace is sent, and its targets.

@@ -106,7 +106,7 @@ pub fn compare(options: &CompareOptions) -> Result<Ending> {
     Ok(compare_and_keep(options)?.0)
 }
 
-/// The same, for those who have more to say about the report.
+/// The same, for a caller that has more to say about the report.
 ///
 /// # Errors
 /// As [`compare`].

@@ -11,19 +11,19 @@ use super::Sample;
 
 /// An observer of a comparison. Each call comes from the thread that did the work, which waits meanwhile.
 pub trait Observer: Debug + Send + Sync {
-    /// Hears of the step that begins now, in words for people.
+    /// A step of the comparison begins: `what` names it in words for people.
     fn stage(&self, what: &str);
     /// A contestant is up, and says of itself what it is. Contestants are counted in the order of the options.
     fn started(&self, contestant: usize, stats: &AdminStats);
-    /// Hears of the progress of its load, once a second.
+    /// The progress of its load, once a second.
     fn load(&self, contestant: usize, progress: &Progress<'_>);
-    /// Hears of the work of its shards, in every sample so far, the latest last.
+    /// The work of its shards, in every sample so far, the latest last.
     fn shards(&self, contestant: usize, samples: &[Sample]);
-    /// Hears of the rooms, coupons and users with the most results of the last minute, as often as of its shards.
+    /// The rooms, coupons and users with the most results of the last minute, as often as the work of its shards.
     fn hot(&self, contestant: usize, hot: &HotResults);
     /// Its load is over, and what it left behind is stored.
     fn drained(&self, contestant: usize);
-    /// Hears of the audit of its turn.
+    /// The audit of its turn has ended.
     fn audited(&self, contestant: usize, audit: &Reading<AuditResult>);
 }
 

@@ -10,7 +10,7 @@ use coupon_service::api::ShardsStatus;
 
 use super::observer::Watcher;
 
-/// Four looks a second tell the shape of a second; each costs the service one small request.
+/// Four looks a second show the shape of a second; each costs the service one small request.
 const EVERY: Duration = Duration::from_millis(250);
 
 /// More looks than these a report does not keep of a round: a map has fewer columns.

@@ -12,7 +12,7 @@ const NAMED: usize = 20;
 /// otherwise.
 pub const LONGEST: usize = 1_024;
 
-/// The names of the columns that are needed, as the file's header spells them; those that are not told have the names of
+/// The names of the columns that are needed, as the file's header spells them; those that are not given have the names of
 /// this project's own traces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Columns {
@@ -217,7 +217,7 @@ mod tests {
         let error = format!("{:#}", twice.places(&Columns::default()).unwrap_err());
         assert!(error.contains("two columns \"user_id\", number 1 and 5"), "{error}");
         assert!(error.contains("--columns"), "{error}");
-        // Another that nobody asks for may be.
+        // A column that is not needed may be there twice.
         let other = header(&["user_id", "room_id", "coupon_id", "grab_time", "note", "note"]);
         assert!(other.places(&Columns::default()).is_ok());
     }

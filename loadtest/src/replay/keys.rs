@@ -12,7 +12,7 @@ use super::key_columns::{KeyColumns, PART, hash};
 use super::sampling::{Part, Sampling};
 use crate::source::Record;
 
-/// So many rows are kept with their texts: enough to tell an order from none, and a share to half a percentage point.
+/// So many rows are kept with their texts: enough to see whether they have an order, and a share to half a percentage point.
 const KEPT: usize = 20_000;
 /// So many values are counted by their names: each that has a larger part of the rows than one in so many is among them.
 const NAMED: usize = 512;

@@ -8,7 +8,7 @@ use super::select::Condition;
 pub(super) struct Known {
     /// The name that people know it by.
     pub(super) name: &'static str,
-    /// The columns that tell it from others.
+    /// The columns by which it is recognised.
     header: &'static [&'static str],
     map: &'static str,
     /// The rows that are purchases, where it has others.

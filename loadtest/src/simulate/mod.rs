@@ -136,7 +136,7 @@ pub struct Reshard {
     pub new_shard_share: f64,
 }
 
-/// Runs every case; `progress` hears what is being routed.
+/// Runs every case, and calls `progress` with what is being routed.
 ///
 /// # Errors
 /// When the options contradict each other.

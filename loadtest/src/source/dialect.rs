@@ -59,7 +59,7 @@ impl Dialect {
     }
 }
 
-/// The separator that a line `sep=,` tells.
+/// The separator that a line `sep=,` names.
 fn told_by(line: &[u8]) -> Option<u8> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     match line.strip_suffix(b"\r").unwrap_or(line) {

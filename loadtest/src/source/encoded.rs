@@ -7,7 +7,7 @@ use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::peek::peek;
 
-/// Enough to tell UTF-16 without a byte order mark by its zero bytes.
+/// Enough to recognise UTF-16 without a byte order mark by its zero bytes.
 const LOOKED_AT: usize = 4_096;
 /// Bytes that are converted at a time.
 const PIECE: usize = 16_384;

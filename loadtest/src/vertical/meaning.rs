@@ -20,7 +20,7 @@ pub(super) fn of(
     format!("From two tables instead of one wide one, {without}; {with}.{}", share(narrow, size))
 }
 
-/// The gain of two tables. Answers a second decide; where they are lost in the noise, the median latency may yet tell.
+/// The gain of two tables. Answers a second decide or, where they are lost in the noise, the median latency.
 fn gain(of: &Compared, what: &str, none: &str) -> String {
     match (&of.rate.judgement, &of.p50.judgement) {
         (Judgement::More(ratio), _) => {

@@ -4,7 +4,7 @@ use crate::{Document, all, guides, ours};
 
 /// Languages that are no commands.
 const OTHER: [&str; 7] = ["csv", "http", "json", "rust", "sql", "text", "toml"];
-/// Other people's programs that an indented block could tell to run, as it could ours, unseen by the tests.
+/// Other people's programs that an indented block could name as commands, as it could ours, unseen by the tests.
 const OTHERS: [&str; 4] = ["cargo", "make", "curl", "docker"];
 
 /// The cost of running a block.

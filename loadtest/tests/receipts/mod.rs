@@ -38,8 +38,8 @@ pub(crate) fn csv(size: Size) -> String {
     let every = size.receipts / size.purchases.max(1);
     let mut last = (0, 0, 0);
     for number in 0..size.receipts {
-        // Every user and every merchant comes up; who comes again is drawn, and one in five takes what was taken just
-        // now.
+        // Every user and every merchant comes up; those that come again are drawn, and one in five takes what was taken
+        // just now.
         if number < size.users || number % 5 > 0 {
             let user = if number < size.users { number } else { random.below(size.users) };
             let merchant = if number < size.merchants {

@@ -22,7 +22,7 @@ fn compare(out: &Path, backend: &str) -> Report {
     coupon_report::read(&out.join("report.json")).unwrap()
 }
 
-/// Every promise kept, every row counted; and it is told what each is, and whether anything else is needed.
+/// Every promise kept, every row counted; and the report says what each contestant is, and whether anything else is needed.
 fn holds(report: &Report) {
     assert!(report.audit.passed, "{:?}", report.audit);
     for contestant in &report.contestants {

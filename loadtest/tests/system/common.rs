@@ -16,7 +16,7 @@ const CATALOGUE: Catalogue = Catalogue { users: 20_000, rooms: 20, hot_rooms: 2,
 /// The limit of a wait for everything to be stored.
 const SETTLED: Duration = Duration::from_secs(60);
 
-/// A seeded folder, and everything that clients were told of it so far.
+/// A seeded folder, and all the answers that clients got about it so far.
 pub(crate) struct SeededFolder {
     spec: Spec,
     prepared: Prepared,

@@ -41,7 +41,7 @@ fn every_strategy_goes_on_over_more_shards_and_moves_what_routing_says() {
             assert_eq!((growth.written_before.len(), growth.written_after.len()), (4, 4));
             assert!(growth.written_before[2..].iter().all(|rows| *rows == 0.0), "{growth:?}");
             assert!(growth.before.reads.requests > 0 && growth.before.grabs.requests > 0, "{growth:?}");
-            // What was written is told by the grabs, not by counters that rows which move go through.
+            // What was written is counted by the grabs, not by counters that rows which move go through.
             let written: f64 = round.shards.iter().map(|shard| shard.rows_written.value().unwrap()).sum();
             assert_eq!(written, round.grabs.granted as f64);
         }

@@ -131,7 +131,7 @@ fn keys_are_judged_by_a_sample_of_a_table_that_is_only_read() {
     let hashed = found["keys"][0]["hashed"]["all"]["effective_shards"].as_f64().unwrap();
     assert!(hashed > 3.3, "{hashed}");
 
-    // Whoever is not asked and has not said yes reads nothing; what is not there is named.
+    // Without a terminal to ask at, and without --yes, nothing is read; what is not there is named.
     for (table, password, more, named) in [
         ("orders", &*shop.password, &["--key", "user_id"][..], "--yes"),
         (

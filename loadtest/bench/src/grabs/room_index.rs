@@ -1,4 +1,4 @@
-//! A room index on files: what telling it costs a grab, and what it saves a reader of a room's orders.
+//! A room index on files: what its upkeep costs a grab, and what it saves a reader of a room's orders.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -121,7 +121,7 @@ fn start(context: &Context, way: Way, shards: u16) -> Result<Measured> {
     Measured::of(context.start(&spec, Store::Embedded, seed)?, catalogue, context.seed)
 }
 
-/// The service's CPU a grab, in microseconds; not a number where the system does not tell it.
+/// The service's CPU a grab, in microseconds; not a number where the system does not say.
 fn cpu(sample: &Sample) -> f64 {
     sample.cpu_us.get("service").and_then(|read| read.value()).unwrap_or(f64::NAN)
 }

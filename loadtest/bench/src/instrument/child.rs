@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(super) struct Ended {
     pub(super) status: ExitStatus,
     pub(super) seconds: f64,
-    /// The most memory that it had in RAM at any time, as the system tells.
+    /// The most memory that it had in RAM at any time, by the system's account.
     pub(super) peak_bytes: Option<u64>,
     pub(super) stdout: String,
     pub(super) stderr: String,

@@ -183,7 +183,7 @@ fn positions(rebuilt: &Rebuilt) -> Vec<(u16, i64)> {
     rebuilt.shards.iter().map(|lost| (lost.shard.number(), lost.position)).collect()
 }
 
-/// The shard that most of the load goes to fails over to a replica that has heard nothing for a while, until the full
+/// The shard that most of the load goes to fails over to a replica that has received nothing for a while, until the full
 /// copy is back.
 pub(crate) fn stale_shard_promoted(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let (stack, shard) = (deployment.stack()?, todays_shard(deployment)?);

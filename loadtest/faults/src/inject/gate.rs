@@ -115,7 +115,7 @@ pub(crate) fn restarted_without_its_file(deployment: &CaseDeployment<'_>) -> Res
     Proof::when(before != after, format!("it was {before} with its file, and {after} without"))
 }
 
-/// A replica that has heard nothing for a while takes the place of the primary, on its address.
+/// A replica that has received nothing for a while takes the place of the primary, on its address.
 pub(crate) fn stale_replica_promoted(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let stack = deployment.stack()?;
     let spare = stack.spare_redis()?;
@@ -129,7 +129,7 @@ pub(crate) fn stale_replica_promoted(deployment: &CaseDeployment<'_>) -> Result<
         Ok(info.contains("master_link_status:up"))
     };
     until("the replica is in step", IN_STEP, in_step)?;
-    // From here on it hears nothing.
+    // From here on it receives nothing.
     follow(&mut replica, "127.0.0.1", &NOWHERE.to_string())?;
     std::thread::sleep(AWAY);
     let written = offset(&mut connect(&stack.addresses().redis)?)?;

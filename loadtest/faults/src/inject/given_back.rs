@@ -21,7 +21,8 @@ const POINT: &str = "after-give-back";
 const OWNERS: std::ops::RangeInclusive<u64> = 201..=220;
 const COUPON: u64 = 6;
 
-/// A process is killed when it has changed the row of a result and not told the gate; then the coupon is sold out.
+/// A process is killed after it has changed the row of a result, and before the gate lets go of it; then the coupon is sold
+/// out.
 pub(crate) fn killed_between(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let owned = grabbed(deployment)?;
     deployment.fault_begins();
@@ -47,7 +48,7 @@ pub(crate) fn killed_between(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     )
 }
 
-/// The gate loses its memory while a process is frozen that has changed a row and not told the gate.
+/// The gate loses its memory while a process is frozen that has changed a row which the gate has not let go of.
 pub(crate) fn lost_between(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let owned = grabbed(deployment)?;
     deployment.fault_begins();

@@ -1,4 +1,5 @@
-//! Four shards that become eight, while something happens to those who move their rows, or to where these are.
+//! Four shards that become eight, while something happens to the processes that move their rows, or to the servers that
+//! have them.
 
 use std::time::{Duration, Instant};
 
@@ -179,7 +180,7 @@ fn begin(service: &TestedService) -> Result<()> {
     announce(&service.answering()?, LayoutStep::Shards(SHARDS.try_into()?))?;
     let rate = json!({ "rows_per_s": RATE });
     until("the version is in force", RECOVERY, || {
-        // Whoever was asked may be gone since.
+        // The process that was asked may be gone since.
         let target = service.answering()?;
         let begun = post_json::<RebalanceView>(&target, "/admin/rebalance", &rate);
         Ok(begun.is_ok() || movement(service).is_ok())

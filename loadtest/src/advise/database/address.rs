@@ -7,7 +7,7 @@ use url::Url;
 
 const FORM: &str = "it is mysql://USER@HOST:PORT/DATABASE.TABLE";
 
-/// A table of somebody's database.
+/// The address of a table in the user's database.
 #[derive(Clone)]
 pub struct Address {
     pub(super) url: Url,

@@ -1,4 +1,4 @@
-//! The rows of somebody's table, a sample of them: read in small places all over its primary key, at a pace, and never
+//! The rows of a table of the user's, a sample of them: read in small places all over its primary key, at a pace, and never
 //! written.
 //!
 //! [`Address`] says where it is, [`Reader::open`] looks at it and says what would be read, [`Reader::read`] reads it.

@@ -48,7 +48,7 @@ pub(super) struct Evidence<'s> {
     pub(super) sample: Cow<'s, [Sampled]>,
     /// The busiest stretch of the time; none without times.
     pub(super) busiest: Option<Stretch>,
-    /// The busiest second; none where it cannot be told.
+    /// The busiest second; none where it cannot be known.
     pub(super) second: Option<Second>,
     pub(super) queries: Vec<Query>,
 }

@@ -14,7 +14,7 @@ use super::spread::{Ranges, halves, hashed};
 pub const SHARD_WRITES: u64 = 46_000;
 /// No more shards are tried.
 const MOST: u16 = 1_024;
-/// No more ranges can be told from chance by the rows of a sample.
+/// The most ranges that are tried: with more, a sample has so few rows of each that their differences are chance.
 const MOST_RANGES: u16 = 64;
 
 /// A number of shards.

@@ -222,7 +222,7 @@ fn is_prefix_of_text(word: &[u8]) -> bool {
     matches!(word, [b'n' | b'N' | b'x' | b'X' | b'b' | b'B'] | [b'_', ..])
 }
 
-/// Tells numbers from names that begin with a digit.
+/// True for a number, false for a name that begins with a digit.
 fn is_number(word: &[u8]) -> bool {
     let decimal = |text: &str| text.parse::<f64>().is_ok();
     let of = |digits: &[u8], allowed: fn(&u8) -> bool| !digits.is_empty() && digits.iter().all(allowed);

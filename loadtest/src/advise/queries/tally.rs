@@ -13,7 +13,7 @@ use super::statement::{Doubt, Statement, read};
 /// So many shapes, of so many bytes together, are told apart.
 const SHAPES: usize = 20_000;
 const BYTES: usize = 32 << 20;
-/// Progress is told once in so many bytes.
+/// Progress is reported once in so many bytes.
 const TOLD: u64 = 16 << 20;
 
 /// Statements of one shape.

@@ -121,7 +121,7 @@ pub(super) struct Grown {
 }
 
 impl Grown {
-    /// Has a shard's rows be those of the grabs that were placed there: its own count tells of rows that were moved as well.
+    /// Has a shard's rows be those of the grabs that were placed there: its own count includes rows that were moved.
     pub(super) fn own_rows(&self, shards: &mut [ShardRound]) {
         for (at, shard) in shards.iter_mut().enumerate() {
             shard.rows_written = Figure::of(self.written.on(at) as f64);

@@ -18,7 +18,7 @@ use counts::{Drawn, Rows, Unit};
 use deal::Dealer;
 pub use render::text;
 
-/// Shares are told to a tenth of a percent: so many rows are enough, however many were asked for.
+/// Shares are shown to a tenth of a percent: so many rows are enough, however many were asked for.
 const MOST_ROWS: u64 = 1_000_000;
 
 /// Everything found about machines.
@@ -102,7 +102,7 @@ pub struct Short {
     pub part: f64,
 }
 
-/// Runs every case over machines of these strengths; `progress` hears what is being routed.
+/// Runs every case over machines of these strengths, and calls `progress` with what is being routed.
 ///
 /// # Errors
 /// When there are fewer than two machines, or fewer shards than machines.

@@ -8,7 +8,7 @@ use super::{Evenness, MachineCase, MachineFinding, MachineSimulation};
 
 /// The width of a terminal.
 const COLUMNS: usize = 80;
-/// The kinds of queries that are told: a user's, a room's, the latest.
+/// The number of kinds of queries that are shown: a user's, a room's, the latest.
 const QUERIES: usize = 3;
 
 /// Everything found, for people.

@@ -21,8 +21,8 @@ use crate::process::{PATIENCE, Service, heard};
 const GRANTED: &str = r#""grab_status":1"#;
 
 impl Service {
-    /// The decision about a grab that was asked for, or is asked for again since nothing was decided: what waited longer than a
-    /// request's head may take is refused with 408 when the process goes on, and main that was not heard of with 503.
+    /// The decision about a grab that was asked for, or is asked for again since nothing was decided: when the process goes on it
+    /// refuses with 408 what waited longer than a request's head may take, and with 503 while it has not heard from main.
     fn decided(&self, asked: TcpStream, user: u64, coupon: u64) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut answer = heard(asked);
@@ -73,7 +73,7 @@ impl Place {
         Ok(Self { settings: settings.servers, strategy, backend })
     }
 
-    /// Makes a change, and asks for it again until the gate has it, and whoever is waited for is as wanted.
+    /// Makes a change, and asks for it again until the gate has it, and `wanted` takes the processes that have not confirmed it.
     pub(crate) fn change(&self, coupon: u64, patch: &CouponPatch, wanted: impl Fn(&[String]) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -87,7 +87,7 @@ impl Place {
         }
     }
 
-    /// Has main take a process for one that was heard of so long ago, in milliseconds.
+    /// Has main take a process for one that it heard from so long ago, in milliseconds.
     pub(crate) fn heard_of(&self, process: &str, ago: i64) {
         let now = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
         let sql = format!("UPDATE processes SET seen = {now} - {ago} WHERE name LIKE '{process}%'");
@@ -150,7 +150,7 @@ fn a_process_that_was_frozen_is_named_and_decides_nothing_by_the_older_catalogue
     // The machine may be busy: as far as main is concerned it lives all the while.
     place.heard_of(&name, -LONG);
     place.change(1, &total(1), |named| named.len() == 1 && named[0].starts_with(&name));
-    // From now on main hears nothing of it, until it does not count it any more.
+    // From now on main hears nothing from it, until it does not count it any more.
     place.heard_of(&name, 0);
     place.change(2, &status(CouponStatus::Active), nobody);
     // They wait for it from before it goes on.

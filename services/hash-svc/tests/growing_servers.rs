@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const FIRST_USER: u64 = 1_000_000;
 const USERS: u64 = 20_000;
 
-/// Users who grab, each once, and again until they are told what became of it.
+/// Users who grab, each once, and ask again until they get an answer that decides it.
 struct Load {
     address: Mutex<String>,
     next: AtomicU64,
@@ -86,7 +86,7 @@ impl Load {
     fn grab(&self) {
         let user = self.next.fetch_add(1, Ordering::Relaxed);
         let deadline = Instant::now() + 2 * PATIENCE;
-        // A user who heard nothing the first time, or that it is not decided, may have it by then.
+        // A user who got no answer the first time, or one that decides nothing, may have it by then.
         while !self.stops.load(Ordering::Relaxed) {
             let has = self
                 .ask(user)
@@ -202,7 +202,7 @@ fn services_that_are_killed_while_rows_move_to_more_shards_lose_none_and_store_n
         assert_eq!(eight.place(&key).unwrap().shard, shard, "user {user}, at {time}");
         assert!(stored.insert(user.get()), "user {user} has it twice");
     }
-    // Whoever was not told any more may have it.
+    // A user who got no answer before the load stopped may have it.
     let granted = load.granted.lock().unwrap();
     assert!(granted.len() as u64 >= ROWS && granted.is_subset(&stored));
     assert!(stored.len() <= granted.len() + 2);
@@ -273,7 +273,7 @@ fn a_process_that_cannot_go_by_a_layout_is_named_calls_nothing_absent_and_has_ro
     load.run(4, Duration::ZERO, |load| load.next.load(Ordering::Relaxed) >= FIRST_USER + ROWS / 10);
     flags.push(eight);
     let place = Place::open(&flags);
-    // Main does not hear of it while the layout goes on over more shards than it has opened.
+    // Main does not hear from it while the layout goes on over more shards than it has opened.
     narrow.signal(Signal::STOP);
     place.heard_of(&name, LONG);
     is_past(place.announce(8));

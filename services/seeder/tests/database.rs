@@ -101,7 +101,7 @@ fn store(place: &Place, id: ResultId, user: i64, coupon: i64) {
     );
 }
 
-/// Has a database store a result of a coupon of the past which has some left, and not tell main of it yet.
+/// Has a database store a result of a coupon of the past which has some left, without an entry in its outbox yet.
 fn stored_and_untold(place: &Place) {
     let now = Clock::system().now();
     let lately = format!("end_time <= {} AND end_time > {}", now.millis(), now.millis() - 2 * DAY_MS);
@@ -138,7 +138,7 @@ fn old_results_are_archived_and_what_main_was_not_told_of_is_told_first() {
     }
 }
 
-/// Has a user grab a coupon that nobody has had yet.
+/// Has a user grab a coupon that no user has had yet.
 fn grabbed(service: &Service, user: u64) {
     let body = format!(r#"{{"user_id":{user},"coupon_id":9,"request_id":"{user}"}}"#);
     assert_eq!(service.done("POST", "/api/coupon/grab", &body)["grab_status"], 1);
@@ -204,7 +204,8 @@ fn commands_on_servers_do_without_redis_and_rabbitmq() {
     );
 }
 
-/// Main has forgotten one result, and was not told of another yet: the one is told anew, and the other in time.
+/// Main has forgotten one result, and another has no entry in the outbox yet: the books that are made anew have the one, and
+/// main applies the other in time.
 #[test]
 fn books_that_are_made_anew_leave_what_is_to_be_told_in_time() {
     let [_, at] = Here::by_database("db_books");

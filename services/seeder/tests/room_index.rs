@@ -8,16 +8,16 @@ use coupon_seeding::{Progress, Silent, build_room_index};
 
 use crate::copying::site::Here;
 
-/// So many that the index is told of each shard's rows in two parts at least.
+/// So many that the index takes in each shard's rows in two parts at least.
 const PAST: u64 = 24_000;
 /// The most rows of a part.
 const PART: u64 = 8_192;
-/// The longest that an index may take to be told of some.
+/// The longest that an index may take until it has some.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Whether main has noted how far one has come that is being made.
 const NOTED: &str = "SELECT COUNT(*) FROM meta WHERE name = 'room_index_making'";
 
-/// Hears how many rows the index has, and may cut the work short then.
+/// Takes note of how many rows the index has, and may cut the work short then.
 struct Hears {
     first: Option<u64>,
     cuts: bool,

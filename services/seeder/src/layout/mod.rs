@@ -145,7 +145,7 @@ impl LayoutCommand {
 }
 
 impl Rebalance {
-    /// Begins, and tells how far it is until it ends. At a service it goes on when this command is ended.
+    /// Begins, and prints how far it is until it ends. At a service it goes on when this command is ended.
     pub(super) fn run(self, of_layout: &OfLayout<'_>) -> Result<()> {
         if self.show {
             return say(&Progress::once(self.at.look(of_layout)?.rebalance));
@@ -203,8 +203,8 @@ fn in_force(place: &Place) -> Result<LayoutView> {
     }
 }
 
-/// Refuses a layout of which a version before the latest may still have rows: somebody has stopped the movement, or it was to a
-/// version before the latest.
+/// Refuses a layout of which a version before the latest may still have rows: the movement was stopped, or was to a version
+/// before the latest.
 fn all_is_where_it_is_to_be(layout: &LayoutView) -> Result<()> {
     let open: Vec<String> = open_before_latest(layout).iter().map(u32::to_string).collect();
     ensure!(

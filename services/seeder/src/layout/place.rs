@@ -80,7 +80,7 @@ impl Place {
         let folder = unlocked(Folder::open_any(&data).map_err(Into::into))?;
         let (layout, room_index) = (folder.layout().to_owned(), folder.room_index().is_some());
         drop(folder);
-        // As a service would have it that nobody has set anything for but the folder, and how many shards it is to have.
+        // As a service would have it that was given no settings but the folder, and how many shards it is to have.
         let sources = Sources {
             service_defaults: "listen = \"127.0.0.1:0\"".to_owned(),
             flags: vec![

@@ -6,7 +6,7 @@ use coupon_cli::screen::prose;
 
 use coupon_service::api::{LayoutChanged, LayoutForecast, LayoutVersionView, LayoutView, RebalanceView};
 
-/// The width of what is told, in a file or a pipe too: the line of a layout may be long.
+/// The width of what is printed, in a file or a pipe too: the line of a layout may be long.
 const COLUMNS: usize = 80;
 
 /// The versions of a layout.
@@ -39,7 +39,7 @@ impl fmt::Display for Line<'_> {
             (false, true, false) => "",
         };
         let by = match &*version.operator {
-            // Nobody made the first one.
+            // No operator made the first one.
             "" => String::new(),
             operator => format!(", by {operator}"),
         };
@@ -129,14 +129,14 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// How far a movement of rows is, if there ever was one, and how many rows a second have arrived since it was last told.
+/// How far a movement of rows is, if there ever was one, and how many rows a second have arrived since that was last printed.
 pub(super) struct Progress {
     pub(super) moving: Option<RebalanceView>,
     pub(super) arrived_per_s: Option<f64>,
 }
 
 impl Progress {
-    /// How far it is now, which is told once.
+    /// How far it is now, which is printed once.
     pub(super) const fn once(moving: Option<RebalanceView>) -> Self {
         Self { moving, arrived_per_s: None }
     }

@@ -167,7 +167,7 @@ fn a_source_that_sold_on_after_the_copy_was_cut_short_is_not_mixed_into_it() {
     assert!(error.contains("is not what it was") && error.contains("--anew"), "{error}");
 }
 
-/// Ends the work where the room index has been told of some rows.
+/// Ends the work where the room index has taken in some rows.
 struct CutInTheIndex {
     stage: &'static str,
 }

@@ -70,7 +70,7 @@ pub(crate) fn begin(service: &Service) -> Sale {
     Sale { confirmed, held, also_held, released, spent }
 }
 
-/// The sale goes on as if nothing had been: nobody gets more, a request that is asked again gets its answer, and what was
+/// The sale goes on as if nothing had been: no user gets more, a request that is asked again gets its answer, and what was
 /// held can be confirmed or given up.
 pub(crate) fn go_on(service: &Service, sale: &Sale) {
     assert_eq!(granted(service, 1, SCARCE, "first"), sale.confirmed);

@@ -180,7 +180,7 @@ fn an_archive_is_a_line_of_the_record_of_changes_for_each_coupon_whose_total_fal
     assert_eq!(number(&main, "SELECT version FROM catalogue_state"), fallen.len() as i64 + 1);
     let audit = || coupon_audit::Data::Folder(dir.path().to_owned()).audit(&Default::default()).unwrap();
     assert_eq!(audit().violations(), 0, "{}", audit());
-    // One of which the record does not tell.
+    // An archive that the record of changes does not name.
     main.execute("DELETE FROM catalogue_changes WHERE version = 1", []).unwrap();
     let found = audit();
     assert_eq!(found.violations(), 1, "{found}");
@@ -240,7 +240,7 @@ fn results_of_a_coupon_on_offer_or_only_withdrawn_are_kept_and_nothing_changes()
     assert_books_balance(dir.path(), &rows(dir.path(), 4));
 }
 
-/// Who was granted one of them and asks again is answered by their results.
+/// A user who was granted one of them and asks again is answered by their results.
 #[test]
 fn results_of_a_coupon_that_ended_within_the_day_are_kept_and_the_error_says_until_when() {
     let dir = tempfile::tempdir().unwrap();

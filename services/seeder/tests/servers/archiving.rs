@@ -87,7 +87,7 @@ fn results_of_a_coupon_on_offer_or_only_withdrawn_are_kept_and_nothing_changes()
     place.assert_books_balance();
 }
 
-/// Who was granted one of them and asks again is answered by their results.
+/// A user who was granted one of them and asks again is answered by their results.
 #[test]
 fn results_of_a_coupon_that_ended_within_the_day_are_kept_and_the_error_says_until_when() {
     let place = Place::new("within_the_day");
@@ -324,7 +324,7 @@ fn one_archive_at_a_time() {
     archive(&place, "2026-11-22").unwrap();
 }
 
-/// The state in which whoever moved rows was killed.
+/// The state that a process leaves which is killed while it moves rows.
 #[test]
 fn results_on_their_way_are_brought_to_where_they_go_before_anything_is_retired_or_counted() {
     let place = Place::new("leaving");

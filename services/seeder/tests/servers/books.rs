@@ -129,7 +129,8 @@ fn rows_that_were_retired_meanwhile_are_forgotten_as_well() {
     place.assert_books_balance();
 }
 
-/// The shard that stored a row told of it, and another one has it: neither has forgotten anything by that alone.
+/// The entry about a row is in the books of the shard that stored it, and another shard has the row: neither has forgotten
+/// anything by that alone.
 #[test]
 fn rows_that_moved_are_told_as_neither_retired_nor_stored() {
     for (name, lacking) in [("moved_from", [1, 0]), ("moved_to", [0, 1]), ("moved_both", [1, 1])] {

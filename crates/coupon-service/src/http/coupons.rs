@@ -20,7 +20,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 /// The remaining stock of a coupon
 ///
 /// Asks the gate, which decides grabs: exact, not trailing. A coupon that is over need not be in the gate: then, and from a day after
-/// its end on, it is the main database's count, which trails what comes back and is told of archives.
+/// its end on, it is the main database's count, which trails what comes back and takes archives into account.
 #[utoipa::path(
     get,
     path = "/api/coupon/{coupon_id}/stock",

@@ -182,7 +182,7 @@ impl Study {
         Some((day_of.to_string(), day.rows))
     }
 
-    /// The queries that the study answers: by each column of any key, and by each compound key.
+    /// The queries that each key is judged by: by each column of any key, and by each compound key.
     fn queries(&self) -> Vec<KeyColumns> {
         let keys = || self.keys.iter().map(|seen| &seen.key);
         let columns = keys().flat_map(KeyColumns::columns).filter_map(|column| column.parse().ok());

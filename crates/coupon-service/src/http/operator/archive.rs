@@ -60,7 +60,7 @@ pub(in crate::http) async fn archive(
 /// Of a data set in files: on servers `seeder archive` does it, beside the services. It is answered once it is known that these
 /// results may go, and goes on. Tables that hold nothing else are dropped; from others rows are deleted, a few at a time, between
 /// the grabs. It is refused while rows are moved to another place, for days that are not over, and until a coupon with such results is over
-/// for a day. Nobody can use a result, or hand it back, that it took.
+/// for a day. A result that it took can no longer be used or handed back.
 #[utoipa::path(
     post,
     path = "/admin/archive",

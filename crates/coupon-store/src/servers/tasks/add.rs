@@ -51,7 +51,7 @@ impl Background {
         }
         let ids: Vec<CouponId> = missing.iter().map(|terms| terms.coupon).collect();
         let first = self.gate.server.versions(epoch).await?.map_or(u64::MAX, |versions| versions.first);
-        // Nobody can have grabbed one that was made after the gate was filled.
+        // No user can have grabbed a coupon that was made after the gate was filled.
         let made = self.main.made_since(first, &ids).await?;
         let (new, others): (Vec<&Terms>, Vec<&Terms>) =
             missing.into_iter().partition(|terms| made.contains(&terms.coupon));
@@ -69,7 +69,7 @@ impl Background {
         let lacking = self.gate.server.change_terms(epoch, version, terms).await?;
         self.counts_at_the_gate(epoch, version).await?;
         let (lacking, now): (BTreeSet<CouponId>, _) = (lacking.into_iter().collect(), self.time.mains());
-        // Also where nobody can grab it for now: who was granted it asks again.
+        // Also coupons that cannot be grabbed for now: a user who was granted one asks again.
         let missing = |terms: &&&Terms| lacking.contains(&terms.coupon) && terms.forgotten_from() > now;
         Ok(terms.iter().filter(missing).copied().collect())
     }

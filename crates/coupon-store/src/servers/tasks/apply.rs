@@ -1,4 +1,4 @@
-//! Tells main what the shards have stored: each outbox entry exactly once, many in one transaction.
+//! Applies to main what the shards have stored: each outbox entry exactly once, many in one transaction.
 //!
 //! Any number of processes may do so at once: main's row for a shard makes them take turns.
 
@@ -30,7 +30,7 @@ pub(super) struct Applier {
     outages: Vec<TaskOutage>,
     /// Of the parked changes.
     parked: TaskOutage,
-    /// What each shard has told that main has forgotten.
+    /// The entries of each shard that main had applied and has forgotten.
     gaps: BTreeMap<ShardId, Gap>,
 }
 

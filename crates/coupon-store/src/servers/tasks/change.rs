@@ -1,4 +1,4 @@
-//! A step of a result that somebody asked for: the row first, then the gate, and main after both.
+//! A step of a result that a caller asked for: the row first, then the gate, and main after both.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::servers::mysql::PATIENCE;
 use crate::servers::seam::{GateServer, Release, ShardServer, StoringError};
 use crate::{Change, Changed, Unavailable};
 
-/// The time between the gate and the row where they are told in the wrong order: others take the stock meanwhile.
+/// The time between gate and row where stock comes back in the wrong order: other users take the stock meanwhile.
 const BETWEEN: Duration = Duration::from_millis(200);
 
 impl Background {

@@ -133,7 +133,7 @@ impl Steps {
 mod tests {
     use super::*;
 
-    /// As far as a test that waits for the machine can tell.
+    /// True if both are as near to each other as a test can demand that waits for the machine.
     fn about(set_by: Option<i64>, expected: i64) -> bool {
         set_by.is_some_and(|set_by| set_by.abs_diff(expected) < 60_000)
     }

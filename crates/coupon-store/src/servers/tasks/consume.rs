@@ -82,7 +82,7 @@ impl Consumer {
             tokio::time::sleep(RETRY).await;
         }
         if self.background.shard(self.shard).is_ok_and(|server| server.keeps_stock()) {
-            // No grab comes any more: main is told of the last ones.
+            // No grab comes any more: an outbox entry counts the last ones.
             let told = self.try_to_store(&Work::default()).await;
             self.storing.tried(&told);
         }
@@ -242,7 +242,7 @@ impl Consumer {
         }
     }
 
-    /// Tells the gate beside whatever comes next, one transaction after the other.
+    /// Settles the gate beside whatever comes next, one transaction after the other.
     async fn settle(&self, settling: &mut JoinSet<()>, work: Work, done: Done) {
         while settling.join_next().await.is_some() {}
         let background = Arc::clone(&self.background);

@@ -78,7 +78,7 @@ impl Sweeper {
         let began = Instant::now();
         let (_, releases) = expire(at, now, MOST).await?;
         background.counts.expired(releases.len());
-        // Another task tells the gate: one that does not answer must not hold up what is due.
+        // Another task has the gate let go: a gate that does not answer must not hold up what is due.
         background.signals.gave_back(self.shard);
         // Whatever else is asked of a busy shard comes as far as this.
         Ok(began.elapsed().min(LOOK))

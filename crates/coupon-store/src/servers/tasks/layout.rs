@@ -1,9 +1,9 @@
 //! A change of the layout: announced ahead of the time from which it is in force, to the gate before main has it.
 //!
-//! Rows are placed by the time of their grab, so every process has to know a version before the first grab that it places.
-//! The gate sees to it: from shortly before on, it refuses processes that do not know the version, which then look for it.
-//! It is told before main commits, so that no moment lies between in which main has a version that no gate knows of. A
-//! version that the gate knows of and main never came to have is taken back by the process that is refused for it.
+//! Rows are placed by the time of their grab, so every process has to know a version before the first grab that it places. The
+//! gate sees to it: from shortly before on, it refuses processes that do not know the version, which then look for it. It has the
+//! version before main commits, so that no moment lies between in which main has a version that no gate knows of. A version that
+//! the gate knows of and main never came to have is taken back by the process that is refused for it.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Background {
         Ok(in_the_way(changing.state(), &next, self.layouts.prepared()))
     }
 
-    /// The reason for which nobody could read a layout back, if there is one.
+    /// The reason for which no process could read a layout back, if there is one.
     fn unreadable(&self, next: &NextLayout) -> Option<String> {
         let line = next.strategy.layout();
         // Looked at, and not kept: readers by an earlier list are waited for.
@@ -224,7 +224,7 @@ impl Background {
         if self.knows_the_latest(&epoch).await? {
             return Ok(());
         }
-        // Whoever announces it has this too, until main has it or never will.
+        // A process that announces a version has taken the layout as well, until main has the version or never will.
         let changing = self.main.change_layout(NonZeroU16::MIN).await?;
         let LayoutState { versions, catalogue, .. } = changing.state().clone();
         let latest = versions.last().map_or(1, |version| version.number);

@@ -28,7 +28,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(in crate::servers) struct Leases {
     main: Arc<dyn MainServer>,
     clock: Clock,
-    /// Tells this process from every other.
+    /// Distinguishes this process from every other.
     holder: String,
     pub(in crate::servers) leased: Arc<Leased>,
 }

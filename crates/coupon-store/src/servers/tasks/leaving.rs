@@ -9,8 +9,8 @@ use crate::moving::{MoveError, MovingShards as _, deliver, not_there};
 use crate::servers::seam::Hold;
 
 impl Background {
-    /// Brings what a mover left on its way to where it goes, and returns the rows that cannot arrive, with their shard and one of its
-    /// tables. Whoever asks has main's lock of the gate, and is about to read all holders of coupons: each row is in a table,
+    /// Brings what a mover left on its way to where it goes, and returns the rows that cannot arrive, with their shard and one of
+    /// its tables. The caller has main's lock of the gate, and is about to read all holders of coupons: each row is in a table,
     /// and stays there, or is among those that are returned.
     pub(super) async fn deliver_what_leaves(&self) -> anyhow::Result<Vec<(Placement, Vec<Hold>)>> {
         let (shards, turn) = (Shards::new(self), Turn::OfTheGatekeeper);

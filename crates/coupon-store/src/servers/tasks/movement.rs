@@ -2,7 +2,7 @@
 //! at a time.
 //!
 //! Any process may be asked to begin or to end one, and answers from main. Each that consumes looks in main whether one is to go
-//! on, and whoever has the lock carries it out: when a process is killed, another goes on from what main and shards say.
+//! on, and the one that has the lock carries it out: when a process is killed, another goes on from what main and shards say.
 
 use std::num::{NonZeroU16, NonZeroU32};
 use std::pin::pin;
@@ -36,7 +36,7 @@ const TURN: Duration = Duration::from_secs(2);
 /// The longest reason that main keeps.
 const TROUBLE: usize = 1_000;
 
-/// How fast rows are looked at, as this process is told by main.
+/// How fast rows are looked at, by what this process has read in main.
 pub(in crate::servers) struct Movement(Rate);
 
 impl Default for Movement {
@@ -71,8 +71,8 @@ impl Running {
         }
     }
 
-    /// Notes in main how far it has come, again and again, and hears from there at which rate it goes on, or that it is to end.
-    /// Ends once the movement is over, and never with a question under way.
+    /// Notes in main how far it has come, again and again, and reads there at which rate it goes on, or that it is to end. Ends
+    /// once the movement is over, and never with a question under way.
     async fn keep_noting(&self, lock: &mut dyn MoverLock, over: &Notify) -> Result<(), DatabaseError> {
         loop {
             tokio::select! {
@@ -102,8 +102,8 @@ pub(super) fn receiving(versions: &Versioned) -> Option<VersionNumber> {
     versions.versions().iter().rfind(|version| version.receives).map(|version| version.number)
 }
 
-/// The versions that the end of a movement closes; none where main has another movement by now, which closes them itself: who
-/// was frozen for long may come to its end late, and main keeps the last movement alone.
+/// The versions that the end of a movement closes; none where main has another movement by now, which closes them itself: a
+/// process that was frozen for long may come to its end late, and main keeps the last movement alone.
 fn closed_by(state: &LayoutState, moved: &Moving) -> Option<Vec<VersionRecord>> {
     let begun = |moving: &Moving| (moving.to, moving.began);
     if state.movement.as_ref().map(begun) != Some(begun(moved)) {
@@ -127,7 +127,7 @@ impl RowMover {
         }
     }
 
-    /// Moves rows, if that is to be and nobody else does. What has left its shard arrives also where a movement was stopped.
+    /// Moves rows, if that is to be and no other process does. What has left its shard arrives also where a movement was stopped.
     async fn round(&self) -> anyhow::Result<()> {
         let main = &self.background.main;
         if self.background.layouts.look(|versions| versions.versions().len() == 1) {
@@ -280,7 +280,7 @@ impl Background {
         Ok(moving)
     }
 
-    /// Ends the movement for now, and waits until whoever moves rows has heard.
+    /// Ends the movement for now, and waits for a while for the process that moves rows to stop.
     pub(in crate::servers) async fn stop_moving(self: Arc<Self>) -> Result<Option<Moving>, GrowthError> {
         let stopped = self.main.order_movement(MoveOrder::Stop).await.map_err(Unavailable::from)?;
         if stopped.is_none() {
@@ -297,7 +297,7 @@ impl Background {
         Ok(self.main.movement().await.map_err(Unavailable::from)?)
     }
 
-    /// The last movement, as main has it, and how fast it goes by what this process was told of it before.
+    /// The last movement, as main has it, and how fast it goes, by what this process has read of it before.
     pub(in crate::servers) async fn movement_now(self: Arc<Self>) -> Result<Option<Moving>, GrowthError> {
         let Some(moving) = self.main.movement().await.map_err(Unavailable::from)? else { return Ok(None) };
         let rows_per_s = self.movement.0.of(moving.looked_at).filter(|_| moving.runs).unwrap_or(0.0);

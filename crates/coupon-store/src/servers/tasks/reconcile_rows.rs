@@ -38,7 +38,7 @@ enum Place {
     Rests(Instant),
 }
 
-/// Rows of which the gate is told, each as it is to be looked at again.
+/// Rows that the gate is given, each as it is to be looked at again.
 pub(super) fn to_be_checked(shard: ShardId, table: TableId, rows: &[Hold]) -> Vec<(Unchecked, Hold)> {
     let row = |hold: &Hold| {
         let release = Release {
@@ -139,8 +139,8 @@ impl Rows {
         Ok(())
     }
 
-    /// Looks again at rows that the gate was told of, in this round or before: one that has given its stock back meanwhile
-    /// was perhaps let go of before the gate knew of it.
+    /// Looks again at rows that the gate was given, in this round or before: one that has given its stock back meanwhile was
+    /// perhaps let go of before the gate knew of it.
     async fn look_again(&self, epoch: &Epoch) -> anyhow::Result<()> {
         let gate = &self.background.gate.server;
         let mut rows = gate.unchecked(epoch).await?;

@@ -1,10 +1,10 @@
 //! The databases' record of the gate: main has the open epoch and the gate's place; each shard has the epochs there
 //! were.
 //!
-//! A main that was put back to an earlier state would give an epoch out a second time, and messages of its first life
-//! would pass for those of the second. So every epoch is announced to every shard before it opens, and the next one is
-//! greater than any that main or a shard has heard of. Such a main has forgotten coupons that people hold, too, and what the
-//! gate was told by it: shards, whose outboxes it has emptied, and a gate that has lived on say so.
+//! A main that was put back to an earlier state would give an epoch out a second time, and messages of its first life would pass
+//! for those of the second. So every epoch is announced to every shard before it opens, and the next one is greater than any that
+//! main or a shard has heard of. Such a main has forgotten coupons that people hold, too, and changes that the gate goes by: that
+//! shows in shards whose outboxes it has emptied, and in a gate that has lived on.
 //!
 //! A process that is set to another Redis finds no gate there. It must not fill one while others are well served by
 //! theirs: main has the address of the gate, and when a process last found it there.
@@ -39,7 +39,7 @@ impl Background {
         Ok(last_epoch(&states))
     }
 
-    /// Takes note in main that it was put back, where shards have told it more than it has applied.
+    /// Takes note in main that it was put back, where a shard has let go of entries as applied that main has not applied.
     async fn hold_main_against(&self, states: &[(ShardId, ShardState)]) -> anyhow::Result<()> {
         let positions = self.main.positions().await?;
         let told = |shard: &ShardId| positions.get(shard).copied().unwrap_or(0);
@@ -54,9 +54,9 @@ impl Background {
         Ok(self.main.note_put_back().await?)
     }
 
-    /// Makes sure that every shard is there, belongs to the data set, has what main has applied, and was told of no version of
-    /// the layout that this process does not know; a main that has forgotten what it applied takes note of it. Returns the last
-    /// epoch that any of them has heard of.
+    /// Makes sure that every shard is there, belongs to the data set, has what main has applied, and had no version of the layout
+    /// announced to it that this process does not know; a main that has forgotten what it applied takes note of it. Returns the
+    /// last epoch that any of them has heard of.
     pub(super) async fn check_shards(&self) -> anyhow::Result<u64> {
         let mut states = Vec::new();
         for (shard, server) in self.shard_servers() {
@@ -101,8 +101,9 @@ impl Background {
         Ok(true)
     }
 
-    /// Makes sure that what an epoch of the gate was just told by a version of main's catalogue counts there. What a main has
-    /// forgotten that was put back does not give way to it: the gate is filled anew.
+    /// Makes sure that what was just written to the gate counts there, in this epoch and by a version of main's catalogue. If
+    /// main was put back, the gate may have later terms, which main has forgotten and which do not give way: then the gate is
+    /// filled anew.
     pub(super) async fn counts_at_the_gate(&self, epoch: &Epoch, version: u64) -> anyhow::Result<()> {
         if self.main_is_behind(epoch, version).await? {
             self.gate.epoch.suspect();

@@ -14,7 +14,7 @@ use crate::outage::TaskOutage;
 const GATHER: Duration = Duration::from_secs(1);
 
 impl Background {
-    /// Tells the room index what shards have committed, until this process stops.
+    /// Carries to the room index what shards have committed, until this process stops.
     pub(super) async fn keep_rooms_up(self: Arc<Self>) {
         let Some(rooms) = &self.rooms else { return };
         let outage =
@@ -31,7 +31,7 @@ impl Background {
         join_all(rooms.places.all().zip(&outages).map(keep)).await;
     }
 
-    /// Tells the room index everything that was committed before.
+    /// Carries to the room index everything that was committed before.
     pub(super) async fn tell_rooms(&self) -> Result<(), Unavailable> {
         let Some(rooms) = &self.rooms else { return Ok(()) };
         for (shard, carried) in rooms.places.all().zip(rooms.carry(&|shard| self.stored_as_of(shard)).await) {

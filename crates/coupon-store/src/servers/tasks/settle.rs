@@ -1,4 +1,4 @@
-//! Tells the gate what is stored, while the next transaction is under way.
+//! Marks at the gate what is stored, while the next transaction is under way.
 
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ pub(super) async fn settle(background: &Arc<Background>, work: &Work, done: &Don
         if done.gone.contains(&row.result.result_id) {
             gone.push(Release::of(&row.result));
         }
-        // Whoever stores what was passed on says so. Keys of an epoch that is over are gone, and must not come back.
+        // A result that was passed on is marked by the consumer that stores it. Keys of an epoch that is over are gone, and must
+        // not come back.
         if *of == epoch.number && !done.passed.contains(&row.result.result_id) {
             stored.push(Mark::of(&row.result));
         }

@@ -1,7 +1,7 @@
 //! The transactions in which results take a step after their grab: one that a user asks for, and those that are due.
 //!
-//! Stock comes back in the order row, gate, main. The transaction that changes a row notes beside it what the gate is to
-//! let go of, and main takes the outbox's entry once nothing of it waits any more. The process that has committed tells the gate at
+//! Stock comes back in the order row, gate, main. The transaction that changes a row notes beside it what the gate is to let go
+//! of, and main takes the outbox's entry once nothing of it waits any more. The process that has committed has the gate let go at
 //! once; should that fail, the task that looks after what waits does it.
 //!
 //! A step that a user asks for takes its result's row first, and the shard's row of state last: consumers wait for that
@@ -132,8 +132,8 @@ impl Taken {
         }
     }
 
-    /// Commits them, with what is to be noted of them; returns what the gate is to let go of. What was stored is told no later than
-    /// that it gave its stock back.
+    /// Commits them, with what is to be noted of them; returns what the gate is to let go of. An entry of the outbox counts what
+    /// was stored no later than that it gave its stock back.
     async fn commit(
         mut self,
         mut stepping: Box<dyn Stepping>,
@@ -142,7 +142,7 @@ impl Taken {
     ) -> Result<Vec<Release>, StoringError> {
         self.sums.results += outbox::add_stored(&mut self.moves, stepping.untold().await?);
         let entries = outbox::entries(&self.moves, outbox_id);
-        // With the first of them: no entry after it is told before that one is.
+        // With the first of them: while a release waits, main takes neither that entry nor any after it.
         let first = entries.first().map_or(outbox_id, |entry| entry.id);
         let waiting = |release: &Release| Waiting { outbox_id: first, release: *release, closed };
         let releases: Vec<Waiting> = self.releases.iter().map(waiting).collect();

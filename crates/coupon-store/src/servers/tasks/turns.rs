@@ -1,14 +1,14 @@
 //! The right to have batches of rows under way: main's lock of the gate, by which several go at once.
 //!
-//! Whoever has a batch under way has that lock: nobody fills the gate, or adds coupons to it, while a row is between two shards. Batches
-//! of different shards share it for a while, one round. Then no other begins, and once the last of them is done the lock is let go of,
-//! so that whoever waits for it has it next.
+//! A process with a batch under way has that lock: no process fills the gate, or adds coupons to it, while a row is between two
+//! shards. Batches of different shards share it for a while, one round. Then no other begins, and once the last of them is done
+//! the lock is let go of, so that a process that waits for it has it next.
 //!
-//! The lock may be lost, as by a process that was frozen, or where main has failed over. So it is asked for once more in
-//! each transaction, after that has the shard's row of state; and whoever fills the gate, or adds to it, takes each shard's row
+//! The lock may be lost, as by a process that was frozen, or where main has failed over. So it is asked for once more in each
+//! transaction, after that has the shard's row of state; and a process that fills the gate, or adds to it, takes each shard's row
 //! of state once after it has the lock: what had that row before is done, and what has it later changes nothing. A batch whose
-//! transaction finds the lock lost goes on in a later round: as after a kill, whoever had the lock in between has brought it to where it
-//! goes, or left it as it was.
+//! transaction finds the lock lost goes on in a later round: as after a kill, the process that had the lock in between has
+//! brought it to where it goes, or left it as it was.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -22,14 +22,14 @@ use crate::Unavailable;
 use crate::moving::MoveError;
 use crate::servers::seam::{DatabaseError, GateLock, MainServer};
 
-/// The time for which batches may begin by one lock of main's. Whoever waits for it waits for this and the last batch, which is less
-/// than they have patience for.
+/// The time for which batches may begin by one lock of main's. A process that waits for it waits for this and the last batch,
+/// which is less than it has patience for.
 const ROUND: Duration = Duration::from_secs(1);
 /// The longest that main may take to say whether a lock is still had.
 const STILL: Duration = Duration::from_secs(2);
 /// The wait before the lock of the gate is asked for again that another process has.
 const BUSY: Duration = Duration::from_millis(20);
-/// The same while the gate is shut: whoever fills it goes first.
+/// The same while the gate is shut: the process that fills it goes first.
 const SHUT: Duration = Duration::from_millis(500);
 
 /// Batches that go by one lock of main's.
@@ -112,7 +112,7 @@ impl<M: HasGateLock> Turns<M> {
         let mut round = round.lock().await;
         // Another step of the same batch may have done it.
         if round.as_ref().is_none_or(|round| round.is_lost()) {
-            // The next round begins only once nobody is in this one.
+            // The next round begins only once no batch is in this one.
             *round = None;
             *round = Some(self.round().await?);
         }
@@ -165,7 +165,7 @@ mod tests {
         lock: Arc<Mutex<()>>,
         /// The times that it was given.
         given: AtomicU32,
-        /// True while whoever has it is not answered.
+        /// True while the process that has it gets no answer.
         silent: Arc<AtomicBool>,
     }
 

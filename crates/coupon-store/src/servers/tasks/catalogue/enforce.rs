@@ -32,7 +32,7 @@ impl Background {
             let Made { version, changed, added } = made;
             return Ok(Applied { version, changed, added, unconfirmed: Vec::new(), gate: true });
         }
-        // One that was so already may not be known everywhere: whoever made it may be gone since.
+        // A change that main had already may not be known everywhere: the process that made it may be gone since.
         let gate = self.enforced(made.version, change.coupon()).await;
         let unconfirmed = self.confirmed(made.version).await?;
         if made.changed && gate && unconfirmed.is_empty() {

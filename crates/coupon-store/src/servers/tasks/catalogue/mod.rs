@@ -1,9 +1,9 @@
-//! Follows main's catalogue: asks for its version four times a second, reads what changed, brings the gate to it, and tells
+//! Follows main's catalogue: asks for its version four times a second, reads what changed, brings the gate to it, and notes in
 //! main by which version this process goes.
 //!
-//! The process that makes a change brings the gate to it; should it be gone before, any other does so, since each has brought
-//! the gate to what it knows itself. People change main by hand as well: all of it is read every ten seconds, and what differs
-//! becomes a change of its own, which everybody then follows.
+//! The process that makes a change brings the gate to it; should it be gone before, any other does so, since each has brought the
+//! gate to what it knows itself. People change main by hand as well: all of it is read every ten seconds, and what differs
+//! becomes a change of its own, which every process then follows.
 
 mod enforce;
 
@@ -33,10 +33,10 @@ const EVERY: Duration = Duration::from_millis(250);
 const AGAIN: Duration = Duration::from_secs(1);
 /// The time between two readings of everything.
 const WHOLE: Duration = Duration::from_secs(10);
-/// The time after which main is told again that this process lives.
+/// The time after which this process notes in main again that it lives.
 const TELLS: Duration = Duration::from_secs(1);
-/// For how long a process relies on what main said last. By then main waits for it, since it has told main at most [`TELLS`] before
-/// that it lives.
+/// The time for which a process relies on what main said last: changes wait for the process as long, since it noted that it
+/// lives at most [`TELLS`] before main said so.
 pub(in crate::servers) const RELIES: Duration =
     Duration::from_millis(LIVES_MS.cast_unsigned()).saturating_sub(TELLS);
 /// The most changes by hand that are recorded at once: operators wait meanwhile.
@@ -62,7 +62,7 @@ pub(in crate::servers) struct Followed {
     brought: Option<(u64, u64)>,
     /// The coupons that this epoch lacks, until they are added with their holders.
     lacking: BTreeMap<CouponId, Terms>,
-    /// The version that main was told of, and when.
+    /// The version that this process last noted in main, and when.
     told: Option<(u64, Instant)>,
 }
 
@@ -163,7 +163,8 @@ impl Followed {
         };
         let forgotten = versions.is_err() && background.forgotten(&layouts).is_some();
         let brought = match epoch {
-            // A gate that knows where rows are placed is not told otherwise.
+            // Where main has forgotten a version of the layout by which this process goes, the gate is left as it is: it may know
+            // that version.
             Some(epoch) if !forgotten => {
                 let bring = self.bring(background, epoch, (known, version), &changed, &layouts);
                 alive_during(background, still, bring).await
@@ -185,7 +186,8 @@ impl Followed {
             }
         };
         self.layouts = layouts;
-        // Rows begin to move once main is told: by then nobody reads by a list that does not lead to where they go.
+        // Rows begin to move once the processes have noted in main that they go by this version: by then no reader goes by a list
+        // that does not lead to where the rows go.
         while self.before.iter().any(Previous::is_in_use) {
             alive_during(background, still, tokio::time::sleep(LOOK)).await;
         }
@@ -213,7 +215,7 @@ impl Followed {
     }
 
     /// Reads what changed since the version that is known or, where that is none, all coupons and rooms, to find what people
-    /// changed in main. Of users only changes tell.
+    /// changed in main. Users are read by changes alone.
     async fn read(
         &mut self,
         background: &Background,
@@ -341,7 +343,7 @@ impl Followed {
         background.offered.go_by(version, changed, rooms, &users);
     }
 
-    /// Tells main by which version this process goes, when that is news, and that it lives.
+    /// Notes in main by which version this process goes, when that is news, and that it lives.
     async fn tell(&mut self, background: &Background, version: u64) -> anyhow::Result<()> {
         let now = Instant::now();
         if self.told.is_some_and(|(told, when)| told == version && now < when + TELLS) {
@@ -353,8 +355,8 @@ impl Followed {
     }
 }
 
-/// Does what may take longer than a process lives unheard of. Main is told meanwhile by which version it still goes, so that
-/// changes wait for it.
+/// Does what may take longer than a process that notes nothing counts as alive. It notes in main meanwhile by which version it
+/// still goes, so that changes wait for it.
 async fn alive_during<T>(background: &Background, known: u64, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     loop {

@@ -306,8 +306,8 @@ impl Applier {
         notes.recv_timeout(RETRY)
     }
 
-    /// Brings the gate to the changes that it could not be brought to before: main has them, and no operator may ask for them
-    /// again.
+    /// Brings the gate to the changes that it could not be brought to before: main has them, and perhaps no operator asks for
+    /// them again.
     fn finish(&mut self) {
         for coupon in self.unfinished.clone() {
             let finished = Made::again(&self.db, coupon)

@@ -1,4 +1,4 @@
-//! The processes at work on a data set, as main can tell: those that have renewed a lease lately, or do so soon.
+//! The processes at work on a data set, as far as main knows: those that have renewed a lease lately, or do so soon.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Main's books: what the shards' outboxes tell, by the law of [`coupon_core::books`].
+//! Main's books: the entries of the shards' outboxes, applied by the law of [`coupon_core::books`].
 //!
-//! Any number of processes may tell main at once: a row of main's makes them take turns.
+//! Any number of processes may apply entries at once: a row of main's makes them take turns.
 
 use anyhow::{Context as _, ensure};
 use coupon_core::books::{Changes, Gap, Moved, post};

@@ -38,8 +38,7 @@ const NEVER: u64 = u64::MAX;
 /// The part of the catalogue that grabs and tasks need, and main's books as this process sees them.
 pub(super) struct Offered {
     current: Current,
-    /// When main was last asked, of those times that it had nothing else to tell: in milliseconds after `began`, or
-    /// [`NEVER`].
+    /// The last time that main was asked and had nothing newer to say: in milliseconds after `began`, or [`NEVER`].
     heard_ms: AtomicU64,
     began: Instant,
     /// Outbox entries that main has not applied, as far as is known.
@@ -123,7 +122,7 @@ impl Offered {
             catalogue.accept_unknown_users().await?;
         }
         let News { version, terms, found, rooms, .. } = catalogue.news(None).await?;
-        // What is added from now on, the version tells of.
+        // Users who are added from now on come with a later version.
         let mut conn = main.connect().await?;
         let users = async {
             let all = users(&mut conn, "").await?;

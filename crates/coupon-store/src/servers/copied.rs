@@ -114,7 +114,7 @@ impl Reader {
         Self::on(runtime, resting.cluster.clone(), Some(resting))
     }
 
-    /// Reads databases that the caller keeps from everybody else.
+    /// Reads databases that the caller lets no other program change meanwhile.
     ///
     /// # Errors
     /// When a server does not answer.

@@ -1,4 +1,4 @@
-//! The tasks of the servers' backend, as those who started them hold them.
+//! The tasks of the servers' backend, as the program that started them holds them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;

@@ -1,4 +1,4 @@
-//! Main's time, which is everybody's: as an expression of its SQL, and asked for.
+//! Main's time, which all processes go by: as an expression of its SQL, and asked for.
 
 use coupon_core::Timestamp;
 use mysql_async::prelude::Queryable as _;

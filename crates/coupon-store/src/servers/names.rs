@@ -111,7 +111,7 @@ impl Names {
         format!("{}.{epoch}.versions", self.prefix)
     }
 
-    /// The key of the rows that the gate was told of, and that are to be looked at again.
+    /// The key of the rows that the gate was given, and that are to be looked at again.
     #[must_use]
     pub fn unchecked(&self, epoch: u64) -> String {
         format!("{}.{epoch}.unchecked", self.prefix)

@@ -1,4 +1,4 @@
-//! The entries of a shard's outbox: what they tell main of, and how they are numbered.
+//! The entries of a shard's outbox: what they say to main, and how they are numbered.
 
 use std::collections::BTreeMap;
 

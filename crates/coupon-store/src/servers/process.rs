@@ -128,7 +128,7 @@ impl Process {
         })
     }
 
-    /// Its tasks, to tell them something while they run.
+    /// Its tasks, for callers that give them orders while they run.
     #[must_use]
     pub fn tasks(&self) -> Tasks {
         Tasks(Arc::clone(&self.background))
@@ -144,7 +144,7 @@ impl Process {
         }
     }
 
-    /// Works until it is told to stop. A process that is dropped instead ends at once, wherever it is.
+    /// Works until it is asked to stop. A process that is dropped instead ends at once, wherever it is.
     pub async fn run(self) {
         self.crew.run().await;
     }

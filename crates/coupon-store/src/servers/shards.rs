@@ -27,7 +27,7 @@ pub(super) struct ServersShards {
     pub(super) pools: PerThread<Vec<Database>>,
     pub(super) status: Vec<Arc<ShardStatus>>,
     pub(super) background: Arc<Background>,
-    /// Each HTTP worker's own connection to the gate, which is told of stock that comes back.
+    /// Each HTTP worker's own connection to the gate, for stock that comes back.
     pub(super) gates: PerThread<Box<dyn GateServer>>,
     /// The longest that a user waits for the gate to hear of it.
     pub(super) gate_patience: Duration,

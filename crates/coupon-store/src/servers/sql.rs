@@ -379,9 +379,8 @@ pub(super) async fn park(
     conn.exec_drop(statements::park(MYSQL), row).await
 }
 
-/// Entries of a shard's outbox, from after one of them on; none if it belongs to another data set. Those that wait for the
-/// gate to let go of something are not told yet, nor what comes after them: stock comes back to the gate before main
-/// knows.
+/// Entries of a shard's outbox, from after one of them on; none if it belongs to another data set. Entries that wait for the gate
+/// to let go of something are left out, and so is what comes after them: stock comes back to the gate before main knows.
 pub(super) async fn outbox_after(
     conn: &mut Conn,
     dataset: &str,

@@ -103,7 +103,7 @@ impl ShardStatus {
         let was_down = !self.up.swap(true, Ordering::Relaxed);
         self.lost.store(false, Ordering::Relaxed);
         let mut known = lock(&self.look);
-        // Two may look at once; the one that began later may be the first to tell.
+        // Two tasks may look at once; the look that began later may be the first to come here.
         if look.commits < known.commits {
             return was_down;
         }

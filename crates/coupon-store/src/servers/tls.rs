@@ -1,4 +1,4 @@
-//! Encrypted connections to servers: whom to trust.
+//! Encrypted connections to servers, and the authorities to trust there.
 //!
 //! Each driver brings its own TLS settings and all of them the same library. An address asks for encryption in its
 //! driver's own way; the authority that signed the certificates is one setting for all.
@@ -59,7 +59,7 @@ pub(super) fn connector(url: &ServerUrl) -> anyhow::Result<TlsConnector> {
 
 /// Advice about a certificate that no trusted authority has signed.
 pub(super) fn hint(why: &str) -> &'static str {
-    // The second is what one hears when an authority of the same name is trusted.
+    // The second is the error when an authority of the same name is trusted.
     let not_trusted = ["UnknownIssuer", "BadSignature"].iter().any(|sign| why.contains(sign));
     if not_trusted { "; setting `servers.ca_file` names who signed it" } else { "" }
 }

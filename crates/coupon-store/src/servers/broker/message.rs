@@ -25,7 +25,7 @@ pub(in crate::servers) struct Message {
 /// Once it is stored, so is everything that was handed over before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
-    /// Tells it from every other.
+    /// Distinguishes the marker from every other.
     pub id: String,
     /// Results of this epoch, and of earlier ones, are not to be stored any more. 0 closes none.
     #[serde(default)]

@@ -144,7 +144,7 @@ impl Writer {
                 Job::Settle(settled) => {
                     self.flush_all().await?;
                     self.commit().await?;
-                    // An error says that nobody waits any more.
+                    // An error says that the caller does not wait any more.
                     let _ = settled.send(());
                 }
                 Job::Finish => {

@@ -197,7 +197,7 @@ impl Bulk {
             lane.send(Job::Settle(settled.clone()))?;
         }
         drop(settled);
-        // Ends when every lane has told, or has given up and dropped its sender.
+        // Ends when every lane has answered, or has given up and dropped its sender.
         if told.iter().count() <= self.shards.len() {
             for lane in self.shards.drain(..) {
                 lane.end()?;
@@ -300,7 +300,8 @@ impl Indexed {
         &self.cluster
     }
 
-    /// Makes its room index, or goes on with one that was cut short; `told` hears how many rows it has.
+    /// Makes its room index, or goes on with one that was cut short; `told` is called with the number of rows that the index has,
+    /// and with the number of all rows.
     ///
     /// # Errors
     /// When a database cannot be used.

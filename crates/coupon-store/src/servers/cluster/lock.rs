@@ -44,7 +44,7 @@ impl SetupLock {
         self.conn.query_drop(format!("SET SESSION wait_timeout = {SILENT_DAYS_S}")).await
     }
 
-    /// Takes a lock of another name as well, which lasts as long. False if somebody has it.
+    /// Takes a lock of another name as well, which lasts as long. False if another connection has it.
     pub(in crate::servers) async fn take_too(&mut self, name: String) -> mysql_async::Result<bool> {
         let taken: Option<Option<i64>> = self.conn.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
         Ok(taken.flatten() == Some(1))

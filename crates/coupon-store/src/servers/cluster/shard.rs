@@ -60,8 +60,8 @@ impl Cluster {
     }
 }
 
-/// Makes sure that a database is a shard of the data set, and has everything that main was told of up to an entry of its
-/// outbox.
+/// Makes sure that a database is a shard of the data set, and has written the entries of its outbox up to the last that main has
+/// applied.
 pub(in crate::servers) async fn check_shard(
     database: &Database,
     shard: ShardId,
@@ -87,7 +87,7 @@ pub(in crate::servers) async fn check_shard(
     Behind::refuse(told, has.unwrap_or(0)).map_err(|behind| database.failed(behind.to_string(), false))
 }
 
-/// Tells a shard which data set it belongs to, unless it holds results of another: those are not for us to lose.
+/// Writes into a shard which data set it belongs to, unless it holds results of another: those are not for us to lose.
 async fn claim_shard(database: &Database, shard: ShardId, dataset: &str) -> anyhow::Result<()> {
     let failed = |error| database.error(&error);
     let mut conn = database.connect().await?;

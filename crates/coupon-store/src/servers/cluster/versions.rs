@@ -15,7 +15,7 @@ use crate::servers::{layouts, mains_time, places};
 /// What a shard has noted of the layout.
 pub(super) struct Noted {
     moves: ShardMoves,
-    /// The latest version that it was told of.
+    /// The latest version that was announced to the shard.
     told: VersionNumber,
 }
 

@@ -74,7 +74,7 @@ impl EpochScript {
 #[derive(Default)]
 pub(in crate::servers) struct EpochCell {
     open: RwLock<Option<Arc<Epoch>>>,
-    /// Its number, for those who need no more; 0 when none is open.
+    /// Its number, for callers that need no more; 0 when none is open.
     number: AtomicU64,
     suspected: AtomicBool,
     /// Redis did not answer when it was last asked.

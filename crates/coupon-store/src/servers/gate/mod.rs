@@ -35,7 +35,7 @@ use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
 pub(super) const PARKED: &str = "x";
 /// The fields of a coupon's hash that are no holders: total, start and end.
 pub(super) const META_FIELDS: i64 = 3;
-/// One more, if anybody ever had a slot beyond the first: the last of them.
+/// One more, if any user ever had a slot beyond the first: the last of them.
 pub(super) const LAST_SLOT: &str = "m";
 /// A member of the pending reservations that is none, and later than all of them: where it is missing, the others are
 /// lost.
@@ -89,11 +89,11 @@ impl ServersGate {
             let decided = self.heard(self.server().decide(&epoch, knows, &in_order).await)?;
             for ((at, is_forgotten), mut decision) in order.into_iter().zip(decided) {
                 if decision == Decision::NotLoaded && is_forgotten {
-                    // It was over for long when the gate was filled, and nobody has moved its end since.
+                    // The coupon was over for long when the gate was filled, and no operator has moved its end since.
                     decision = Decision::InvalidTime;
                 } else if decision == Decision::NotLoaded {
-                    // The coupon is on offer, or whoever was granted it may ask again: a gate that does not hold it has lost it,
-                    // or is about to have it.
+                    // The coupon is on offer, or a user who was granted it may ask again: a gate that does not hold it has lost
+                    // it, or is about to have it.
                     self.epoch.suspect();
                 }
                 if let Some(place) = decisions.get_mut(at) {

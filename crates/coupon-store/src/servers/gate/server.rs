@@ -37,7 +37,7 @@ if held[1] and (not held[2] or held[2] == ARGV[2]) then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. ARGV[2])
 end";
 
-/// Notes a slot as the last that anybody ever had of a coupon, unless a later one is.
+/// Notes a slot as the last that any user ever had of a coupon, unless a later one is.
 const NOTE_SLOT: &str = "\
 if tonumber(ARGV[1]) > tonumber(redis.call('HGET', KEYS[1], 'm') or 0) then
   redis.call('HSET', KEYS[1], 'm', ARGV[1])

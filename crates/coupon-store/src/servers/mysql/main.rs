@@ -130,7 +130,7 @@ impl MainServer for MainDatabase {
         let failed = |error| main.error(&error);
         let mut conn = main.connect().await?;
         let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(failed)?;
-        // Everybody who leases locks this row first, so that no two of them want the same.
+        // Every process that leases locks this row first, so that no two of them want the same.
         transaction.query_drop("SELECT id FROM gate_state FOR UPDATE").await.map_err(failed)?;
         let sql = format!("SELECT worker FROM worker_leases WHERE lease_end >= {now}");
         let taken: Vec<u16> = transaction.query(sql).await.map_err(failed)?;
@@ -238,7 +238,8 @@ impl GateLock for Locked {
 
     async fn open(&mut self, epoch: u64, version: u64) -> anyhow::Result<Opening> {
         let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
-        // A change takes this row first: it is told of by the version, or finds the epoch open once it is done.
+        // A change of the catalogue takes this row first: its version is seen here, or it finds the epoch open once it has the
+        // row.
         let opening = if catalogue::lock_version(&mut transaction).await? == version {
             let sql = format!("UPDATE gate_state SET open_epoch = ? WHERE id = {FORMAT} AND epoch = ?");
             transaction.exec_drop(sql, (epoch, epoch)).await?;

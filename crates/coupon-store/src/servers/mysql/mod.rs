@@ -50,7 +50,7 @@ const SILENT_LONG_S: u32 = 3_600;
 /// The same for a program that copies or fills a data set: one of its connections may wait for hours while another has
 /// work.
 pub(super) const SILENT_DAYS_S: u32 = 7 * 24 * 3_600;
-/// The same for who has a batch of rows under way, less than for a lock of main's that goes with it.
+/// The same for a connection with a batch of rows under way, less than for a lock of main's that goes with it.
 const SILENT_BATCH_S: u32 = 30;
 /// Statements that a bulk load's connection remembers.
 const BULK_STATEMENTS: usize = 4;

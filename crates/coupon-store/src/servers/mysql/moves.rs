@@ -185,7 +185,7 @@ impl MovingOver {
         for (Placement { shard, table: to }, ids) in by_place {
             for some in ids.chunks(ROWS) {
                 let listed = list(some);
-                // Whoever takes a step of a row locks it before they change anything.
+                // A transaction that takes a step of a row locks the row before it changes anything.
                 all += &format!(
                     "INSERT INTO {LEAVING} ({columns}, from_table, to_shard, to_table) \
                      SELECT {columns}, '{table}', {shard}, '{to}' FROM {table} WHERE result_id IN ({listed}) \

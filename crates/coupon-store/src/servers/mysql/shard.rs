@@ -34,7 +34,7 @@ const MARIADB: (u16, u16, u16) = (10, 0, 0);
 
 /// The name under which a shard has the last epoch that was announced to it.
 const EPOCH: &str = "epoch";
-/// The name under which it has the latest version of the layout that it was told of.
+/// The name under which it has the latest version of the layout that was announced to it.
 pub(in crate::servers) const LAYOUT: &str = "layout";
 
 /// A shard's database, of one data set.
@@ -43,7 +43,7 @@ pub(in crate::servers) struct ShardDatabase {
     pub(super) database: Database,
     shard: ShardId,
     pub(super) dataset: String,
-    /// The room index that is told of its rows, if there is one.
+    /// The room index that its rows are carried to, if there is one.
     pub(super) rooms: Option<RoomPlaces>,
     /// True where it decides grabs: it keeps their stock.
     pub(super) stock: bool,
@@ -70,7 +70,7 @@ impl ShardDatabase {
         Self { database: database.clone(), shard, dataset: dataset.to_owned(), rooms: None, stock: false }
     }
 
-    /// The same, for a data set that has this room index: what stores or changes rows tells the index of them.
+    /// The same, for a data set that has this room index: a transaction that stores or changes rows writes entries for the index.
     pub(in crate::servers) fn telling(self, rooms: Option<RoomPlaces>) -> Self {
         Self { rooms, ..self }
     }

@@ -17,7 +17,7 @@ pub(super) struct StoringOver {
     conn: Conn,
     /// The number of transactions before the one under way.
     after: u64,
-    /// The rows that went in, where there is a room index to be told of them.
+    /// The rows that went in, where there is a room index to write entries for.
     rows: Vec<CouponResult>,
 }
 
@@ -100,7 +100,7 @@ impl Storing for StoringOver {
     }
 }
 
-/// Writes the markers, the outbox entries, what the room index is told and the shard's sums, and commits.
+/// Writes the markers, the outbox entries, the entries for the room index and the shard's sums, and commits.
 async fn note_and_commit(conn: &mut Conn, note: &Note<'_>, told: &str) -> mysql_async::Result<()> {
     let now = note.now.millis();
     for marker in note.markers {

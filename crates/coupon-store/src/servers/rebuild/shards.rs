@@ -58,7 +58,7 @@ pub(super) struct Still<'a> {
     /// The number of results that the shard counted itself.
     results: i64,
     pub(super) untold: Option<Rows>,
-    /// Rows that no entry of its outbox tells of yet, where its database decides grabs; it has not counted them either.
+    /// Rows that no entry of its outbox counts yet, where its database decides grabs; it has not counted them either.
     unnoted: Rows,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Still<'a> {
     /// hand must not be posted as gone. A table that is being retired is counted by both, or by neither.
     async fn count(self) -> Result<Counted> {
         let Self { mut conn, tables, shard, position, last, results, untold, unnoted, .. } = self;
-        // What is to be told in time, main has not forgotten.
+        // What an outbox entry is still to count, main has not forgotten.
         let mut rows: Rows = unnoted.into_iter().map(|(coupon, rows)| (coupon, -rows)).collect();
         let mut there: i64 = rows.values().sum();
         for table in tables {
@@ -108,7 +108,7 @@ pub(super) struct Counted {
     pub(super) position: i64,
     /// The last entry that there ever was in its outbox.
     pub(super) last: i64,
-    /// Rows that its outbox still has to tell of; `None` when entries are missing there.
+    /// Rows of the entries in its outbox that main has not applied; `None` when entries are missing there.
     pub(super) untold: Option<Rows>,
     /// Those that take stock.
     pub(super) rows: Rows,

@@ -1,4 +1,4 @@
-//! Carries what shards have to tell to the room index.
+//! Carries the shards' entries to the room index.
 //!
 //! Any number of processes may do so at once: a shard of the index takes from one of them at a time, and what it has already it
 //! takes from none.
@@ -39,8 +39,8 @@ impl Rooms {
         let mut more = false;
         let mut found = Vec::new();
         for (from, database) in (0..).map(ShardId::new).zip(&self.databases) {
-            // Before its entries are read: what is acknowledged before then has its entry by then. One that is down, or has
-            // lost data, is told of once it is back; the index says since when.
+            // Before its entries are read: what is acknowledged before then has its entry by then. The entries of a shard that is
+            // down, or has lost data, are carried once it is back; the index says since when.
             let Some(as_of) = as_of(from) else { continue };
             let mut conn = database.connect().await?;
             let entries = waiting(&mut conn, to).await.with_context(|| format!("{database}"))?;
@@ -71,7 +71,7 @@ impl Rooms {
         let mut conn = database.connect_to_lock().await?;
         let failed = |error| database.error(&error);
         let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(failed)?;
-        // Whoever carries to this shard takes turns by this row.
+        // Processes that carry entries to this shard take turns by this row.
         let dataset: Option<String> = transaction
             .query_first("SELECT value FROM shard_meta WHERE name = 'dataset' FOR UPDATE")
             .await
@@ -85,7 +85,8 @@ impl Rooms {
         let mut noted = Vec::with_capacity(found.len());
         for Found { from, entries, as_of } in found {
             let has = positions.get(from).copied().unwrap_or(0);
-            // After the position was read, which nobody changes now: it cannot be behind what follows here.
+            // After the position was read, which no other process changes while the row above is locked: it cannot be behind what
+            // follows here.
             self.reached(*from, to).await?.check(to, *from, has)?;
             let lacks: Vec<_> =
                 entries.iter().filter(|entry| entry.id > has).flat_map(|entry| entry.rows.clone()).collect();

@@ -20,7 +20,8 @@ use crate::statements;
 const CHUNK: usize = 5_000;
 
 /// Makes the index of a data set that no service is at work on, over all its shards. Where it is cut short there is none, and the
-/// next run goes on, unless rows have changed in between. `told` hears how many rows of how many it has.
+/// next run goes on, unless rows have changed in between. `told` is called with the number of rows that the index has, and with
+/// the number of all rows.
 ///
 /// # Errors
 /// When a service is at work on it, or a database cannot be used.
@@ -158,11 +159,11 @@ async fn take_in(cluster: &Cluster, places: RoomPlaces, rows: &[CouponResult]) -
     Ok(())
 }
 
-/// Takes rows out of the index of a data set, if there is one, that are older than an id and may go by now: those of an archive, once
-/// they have gone. What shards had to tell of them is told first, lest it come afterwards.
+/// Takes rows out of the index of a data set, if there is one, that are older than an id and may go by now: those of an archive,
+/// once they have gone. The shards' entries about them are carried first, lest they come afterwards.
 ///
 /// # Errors
-/// When a database cannot be used, or the index has lost what it was told.
+/// When a database cannot be used, or the index has lost entries that it had taken.
 pub async fn retire(cluster: &Cluster, dataset: &str, before: i64, now: Timestamp) -> anyhow::Result<()> {
     let Some(places) = cluster.label().await?.and_then(|label| label.rooms) else { return Ok(()) };
     let rooms = Rooms::new(places, dataset, &cluster.shards);

@@ -39,7 +39,7 @@ impl Rooms {
     }
 }
 
-/// The statement that writes what the index is to be told of these rows, if anything, with its end; `after` is the number of
+/// The statement that writes the entries for the index about these rows, if any, with its end; `after` is the number of
 /// transactions before this one.
 pub(super) fn entries(places: RoomPlaces, rows: &[CouponResult], after: u64) -> String {
     // Transactions are numbered in the order of their commits.
@@ -115,7 +115,7 @@ async fn forget(conn: &mut Conn, to: ShardId, entries: &[Entry]) -> mysql_async:
     transaction.commit().await
 }
 
-/// How far a shard's part of the index has what each shard has to tell.
+/// How far a shard's part of the index has each shard's entries.
 async fn positions(conn: &mut impl Queryable) -> mysql_async::Result<BTreeMap<ShardId, i64>> {
     let rows: Vec<(u16, i64)> = conn.query("SELECT shard, entry_id FROM room_positions").await?;
     Ok(rows.into_iter().map(|(shard, id)| (ShardId::new(shard), id)).collect())
@@ -129,7 +129,7 @@ async fn put(conn: &mut impl Queryable, rows: &[CouponResult]) -> mysql_async::R
     Ok(())
 }
 
-/// Notes how far a shard's part of the index has what shards have to tell, and since when, as part of a transaction.
+/// Notes how far a shard's part of the index has the shards' entries, and since when, as part of a transaction.
 async fn note(conn: &mut impl Queryable, reached: &[(ShardId, i64, Timestamp)]) -> mysql_async::Result<()> {
     if reached.is_empty() {
         return Ok(());

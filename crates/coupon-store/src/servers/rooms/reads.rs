@@ -36,7 +36,7 @@ impl ServersRooms {
         database.connect().await.map_err(|error| unavailable(&error))
     }
 
-    /// The moment before which the index there has everything; none until every shard has told it something.
+    /// The moment before which the index there has everything; none until it has been brought up to every shard once.
     async fn known_as_of(&self, conn: &mut Conn) -> mysql_async::Result<Option<Timestamp>> {
         let told: Option<(usize, Option<i64>)> =
             conn.query_first("SELECT COUNT(*), MIN(as_of) FROM room_positions").await?;

@@ -47,7 +47,7 @@ pub struct News {
 /// A process that lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Living {
-    /// Tells it from every other.
+    /// Distinguishes it from every other process.
     pub holder: String,
     /// Its name, for people.
     pub name: String,
@@ -102,8 +102,8 @@ pub trait CatalogueServer: Send + Sync {
     /// Takes note, for good, that main was put back to an earlier state.
     async fn note_put_back(&self) -> Result<(), DatabaseError>;
 
-    /// Those of these coupons that were made after a version, and never known before. None of a main that was put back: it
-    /// has forgotten whom it knew.
+    /// Those of these coupons that were made after a version, and never known before. None of a main that was put back: it has
+    /// forgotten which coupons it knew.
     async fn made_since(&self, version: u64, coupons: &[CouponId]) -> Result<Vec<CouponId>, DatabaseError>;
 
     /// Takes note that a process lives, and goes by that version.

@@ -21,7 +21,7 @@ pub struct Mark {
     pub coupon: CouponId,
     /// The slot.
     pub slot: u8,
-    /// The result's id: it tells one reservation from a later one in the same slot.
+    /// The result's id: it distinguishes one reservation from a later one in the same slot.
     pub id: ResultId,
 }
 
@@ -100,7 +100,7 @@ impl Release {
     }
 }
 
-/// A row of which the gate was told, and which is to be looked at again: it may have given its stock back meanwhile.
+/// A row that the gate was given, and which is to be looked at again: it may have given its stock back meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unchecked {
     /// The shard.
@@ -136,7 +136,7 @@ pub struct Versions {
     pub first: u64,
     /// The latest.
     pub last: u64,
-    /// The one by which it knows the versions of the layout; 0 where it was told of none.
+    /// The one by which it knows the versions of the layout; 0 where it knows of none.
     pub layouts: u64,
 }
 

@@ -76,7 +76,8 @@ pub trait LayoutServer: Send + Sync {
     /// Gives an order to the movement that goes on; returns it as it is then, or none if none goes on.
     async fn order_movement(&self, order: MoveOrder) -> Result<Option<Moving>, DatabaseError>;
 
-    /// The only one who moves rows, unless another process is at it, or retires results, or makes the books anew.
+    /// Takes the lock of the process that moves rows; none while another process moves rows, retires results, or makes the books
+    /// anew.
     async fn lock_mover(&self) -> Result<Option<Box<dyn MoverLock>>, DatabaseError>;
 }
 
@@ -89,7 +90,7 @@ pub enum MoveOrder {
     Stop,
 }
 
-/// The lock of who moves rows. Should its process be frozen, or be silent for long, main lets go of it soon.
+/// The lock of the process that moves rows. Should the process be frozen, or be silent for long, main lets go of it soon.
 #[async_trait]
 pub trait MoverLock: Turn + Sync {
     /// Writes how far the movement has come that goes on; returns it as it is then, with its orders. An error says that the

@@ -109,14 +109,14 @@ pub trait MainServer: CatalogueServer + LayoutServer {
     /// Records that the gate was found just now. A data set of before has no address yet.
     async fn gate_seen(&self, address: &str) -> Result<(), DatabaseError>;
 
-    /// The only one who may fill the gate or make queues, unless another process is at it. It may be silent for long.
+    /// Takes the lock for filling the gate and making queues; none while another process has it. Its holder may be silent for
+    /// long.
     async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError>;
 
-    /// The same for who has a batch of rows under way: should the process be frozen, or be silent for a minute, main lets go of
-    /// it.
+    /// Takes the same lock for a batch of rows: should the process be frozen, or be silent for a minute, main lets go of it.
     async fn lock_gate_for_a_batch(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError>;
 
-    /// The only one who reconciles, unless another process is at it.
+    /// Takes the reconciler's lock; none while another process has it.
     async fn lock_reconciler(&self) -> Result<Option<Box<dyn Turn>>, DatabaseError>;
 
     /// A transaction on the books.
@@ -139,7 +139,7 @@ pub trait Turn: Send {
     async fn end(self: Box<Self>);
 }
 
-/// The lock of who fills the gate, and what only they change.
+/// The lock of the process that fills the gate, and what only that process changes.
 #[async_trait]
 pub trait GateLock: Turn + Sync {
     /// Main's record of the gate.

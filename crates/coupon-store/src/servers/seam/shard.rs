@@ -29,7 +29,7 @@ pub struct Begun {
 pub struct ShardState {
     /// The last epoch that was announced or closed there.
     pub last_epoch: u64,
-    /// The latest version of the layout that it was told of; 0 before any.
+    /// The latest version of the layout that was announced to it; 0 before any.
     pub layout: VersionNumber,
     /// The last entry of its outbox.
     pub outbox_id: i64,
@@ -204,7 +204,7 @@ pub trait ShardServer: MovingServer {
     /// The state that it is in.
     async fn state(&self) -> Result<ShardState, DatabaseError>;
 
-    /// Makes sure that it belongs to its data set, and has everything that main was told of up to this entry.
+    /// Makes sure that it belongs to its data set, and has written the entries up to this one, the last that main has applied.
     async fn check(&self, told: i64) -> Result<(), DatabaseError>;
 
     /// Has it remember that there is this epoch.
@@ -284,7 +284,8 @@ pub trait Storing: Send + Sync {
     /// Takes the shard's row of state until the transaction ends. `None` where the shard belongs to another data set.
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError>;
 
-    /// The number of rows of each coupon that grabs have stored and main was not told of: this transaction tells it.
+    /// The number of rows of each coupon that grabs have stored and no outbox entry counts yet: an entry of this transaction
+    /// counts them.
     async fn untold(&mut self) -> Result<Vec<(CouponId, i64)>, StoringError> {
         Ok(Vec::new())
     }
@@ -326,7 +327,8 @@ pub trait Stepping: Send {
     /// Takes the shard's row of state until the transaction ends. `None` where the shard belongs to another data set.
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError>;
 
-    /// The number of rows of each coupon that grabs have stored and main was not told of: this transaction tells it.
+    /// The number of rows of each coupon that grabs have stored and no outbox entry counts yet: an entry of this transaction
+    /// counts them.
     async fn untold(&mut self) -> Result<Vec<(CouponId, i64)>, StoringError> {
         Ok(Vec::new())
     }

@@ -1,4 +1,4 @@
-//! What a data set says itself of who decides its grabs: main has the gate's place, and a shard that keeps stock says so.
+//! What a data set says itself of where its grabs are decided: main has the gate's place, and a shard that keeps stock says so.
 
 use anyhow::ensure;
 use coupon_core::ShardId;
@@ -10,7 +10,7 @@ use crate::servers::seam::ShardServer as _;
 use crate::settings::{DecidedBy, ServersSettings};
 use crate::stock::{HAD_A_GATE, KEPT};
 
-/// Who has decided grabs of a data set, as main has it, and the last epoch that was opened; `None` before the first.
+/// The place where grabs of a data set were decided, as main has it, and the last epoch that was opened; `None` before the first.
 pub(in crate::servers) async fn opened_by(
     main: &Database,
 ) -> Result<Option<(DecidedBy, u64)>, DatabaseError> {

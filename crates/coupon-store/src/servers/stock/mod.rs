@@ -258,7 +258,7 @@ impl GateServer for StockGate {
     }
 
     async fn forget_before(&self, epoch: u64) -> Result<(), GateError> {
-        // What main was not told of yet is taken with another.
+        // A row with sales that no outbox entry counts yet stays until a later epoch's turn.
         let sql = "DELETE FROM stock WHERE epoch < ? AND untold = 0";
         let mut conn = self.connect().await?;
         self.heard(conn.exec_drop(sql, (epoch,))).await

@@ -1,5 +1,5 @@
 //! Queues within this process, where results need none. Markers and signs of life pass through them: for each a shard's consumer
-//! makes a transaction, in which it tells main what grabs have stored.
+//! makes a transaction, whose outbox entry counts what grabs have stored.
 
 use std::sync::Arc;
 use std::time::Duration;

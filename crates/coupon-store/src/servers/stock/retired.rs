@@ -9,8 +9,8 @@ use super::take_untold;
 use crate::servers::mysql::{code, has_code};
 use crate::stock::TAKE_BACK;
 
-/// Takes off the stock so many results of each coupon that are retired in this transaction. Returns what grabs have stored that main
-/// was not told of: its entry of the outbox tells of that first.
+/// Takes off the stock so many results of each coupon that are retired in this transaction. Returns the results that grabs have
+/// stored and no outbox entry counts yet: the entry of this transaction counts those first.
 ///
 /// # Errors
 /// When the shard refuses it.
@@ -25,7 +25,7 @@ pub async fn take_off(
     take_untold(conn).await
 }
 
-/// The results stored that main was not told of, by coupon; none where there is no stock.
+/// The results that are stored and that no outbox entry counts yet, by coupon; none where there is no stock.
 pub(in crate::servers) async fn untold(
     conn: &mut impl Queryable,
 ) -> mysql_async::Result<BTreeMap<CouponId, i64>> {

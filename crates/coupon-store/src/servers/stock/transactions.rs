@@ -226,8 +226,8 @@ async fn read_row(
     Ok(row.map(|(total, sold, start, end, epoch)| StockRow { total, sold, start, end, epoch }))
 }
 
-/// Makes sure that the requests which attempts name have no answer but theirs. Whoever grants one of a coupon has the row of its
-/// stock, so that what others have granted, and users have given back since, is seen from now on.
+/// Makes sure that the requests which attempts name have no answer but theirs. A transaction that grants one of a coupon has the
+/// row of its stock, so that what others have granted, and users have given back since, is seen from now on.
 async fn ensure_first(
     conn: &mut impl Queryable,
     attempts: &[&Attempt],
@@ -266,7 +266,8 @@ async fn rows_of_users(
     Ok(mine)
 }
 
-/// Results stored that main was not told of, by coupon; they count as told from now on, if the transaction commits.
+/// Results that are stored and that no outbox entry counts yet, by coupon; they pass for counted from now on, if the transaction
+/// commits.
 pub(in crate::servers) async fn take_untold(
     conn: &mut impl Queryable,
 ) -> mysql_async::Result<Vec<(CouponId, i64)>> {

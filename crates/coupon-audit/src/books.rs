@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn stock_that_nobody_by_name_takes_back_is_a_breach() {
+    fn stock_that_is_taken_back_by_no_operator_is_a_breach() {
         for operator in ["grab", "archive", "rebuild", "seeder", "expire"] {
             let mut lines = sound();
             lines.push(line(ROLL_BACK, 4, 2, operator, None));

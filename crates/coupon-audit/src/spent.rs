@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_told_that_it_is_used_already_finds_it_so() {
+    fn an_answer_that_it_is_used_already_contradicts_an_unused_row() {
         assert!(wrong(UNUSED, 800, Some(&[UseAnswer::UsedBefore]), Before::Same).is_some());
     }
 }

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn work_on_a_server_of_several_shards_is_nobodys() {
+    fn work_on_a_server_of_several_shards_is_counted_for_none_of_them() {
         let site = given("mysql://a:b@127.0.0.1:1,mysql://a:b@127.0.0.1:2");
         let used = site.used(3);
         assert_eq!(used[0].cpu_seconds.reason(), Some("it shares its server with shard 2"));

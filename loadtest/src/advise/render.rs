@@ -241,7 +241,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn whoever_is_given_boundaries_is_told_what_they_were_fitted_to() {
+    fn boundaries_come_with_what_they_were_fitted_to() {
         let recording = super::super::predict::tests::recording();
         let mut findings = findings(&recording, &QueryMix::none());
         let fitted = "Boundaries are fitted to this trace";

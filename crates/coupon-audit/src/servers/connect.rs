@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_names_an_authority_means_everything_to_be_encrypted() {
+    fn settings_that_name_an_authority_have_every_connection_encrypted() {
         let ca = Some(Path::new("/etc/ca.pem"));
         let plain = Database::new("servers.main", "mysql://coupon:s3cret@db:3306", "m", ca);
         let error = plain.unwrap_err().to_string();

@@ -133,7 +133,7 @@ fn a_duplicate_under_a_wrong_id_and_a_time_that_was_right_are_found<S: Store>() 
     let text = report.findings.get(&Kind::Misjudged).unwrap().examples.join("\n");
     assert!(text.contains("user 6 was told at 2026-11-22T12:00:00.000Z that coupon 1 cannot"), "{text}");
 }
-fn a_grab_outside_the_window_or_of_nobody_is_found<S: Store>() {
+fn a_grab_outside_the_window_or_of_an_unknown_user_is_found<S: Store>() {
     for (sql, said) in [
         ("DELETE FROM users WHERE user_id = 2", "no such user"),
         (
@@ -284,7 +284,7 @@ on_every_store! {
     a_user_told_that_they_hold_a_coupon_must_hold_it,
     a_coupon_told_to_be_sold_out_must_be_unless_unknown_grabs_explain_what_is_left,
     a_duplicate_under_a_wrong_id_and_a_time_that_was_right_are_found,
-    a_grab_outside_the_window_or_of_nobody_is_found,
+    a_grab_outside_the_window_or_of_an_unknown_user_is_found,
     a_row_on_the_wrong_shard_is_misplaced,
     a_row_in_the_table_of_another_day_is_misplaced_even_if_the_layout_is_unknown,
     a_row_dated_otherwise_than_its_id_is_misplaced,

@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_that_are_missing_stand_in_nobodys_way() {
+    fn figures_that_are_missing_hide_no_change() {
         let mut series = noise(&mut Random::new(4, 0), 10, 30);
         step(&mut series[2], 15..30, 2.0);
         for at in [0, 3, 14, 15, 22] {

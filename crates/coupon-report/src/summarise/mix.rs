@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_slower_at_everything_never_takes_over() {
+    fn one_that_is_slower_at_everything_never_takes_over() {
         let (one, other) = (contestant("one", 1.0, 2.0), contestant("other", 2.0, 3.0));
         assert_eq!(turns(&one, &other, &keys()), []);
         assert_eq!(faster(&other, &[&one], &keys()), [("one", "grab"), ("one", "room_orders")]);

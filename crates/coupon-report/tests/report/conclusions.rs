@@ -172,7 +172,7 @@ fn a_baseline_that_nobody_beats_is_the_answer() {
 }
 
 #[test]
-fn whoever_needs_longer_than_the_round_has_not_kept_up() {
+fn one_that_needs_longer_than_the_round_has_not_kept_up() {
     let kept_up = |report: &Report| need(report, "writes").text.contains("kept up");
     let mut report = measured();
     for contestant in &mut report.contestants {
@@ -229,7 +229,7 @@ fn even() -> Report {
 }
 
 #[test]
-fn whoever_leads_in_time_and_spread_is_the_answer_with_its_figures() {
+fn one_that_leads_in_time_and_spread_is_the_answer_with_its_figures() {
     let mut report = even();
     for name in ["range-time", "range-room"] {
         take(&mut report, name, "grab", 1.5);

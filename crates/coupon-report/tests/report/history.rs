@@ -122,7 +122,7 @@ fn what_one_contestant_does_hides_nothing_of_another() {
 }
 
 #[test]
-fn a_change_that_is_small_is_none_whoever_is_sure_of_it() {
+fn a_change_that_is_small_is_none_however_sure_it_is() {
     let given = with(20, 10..20, |report| {
         for round in &mut contestant(report, "hash").rounds {
             round.grabs.granted_per_s *= 0.95;

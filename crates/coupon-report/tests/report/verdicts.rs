@@ -104,7 +104,7 @@ fn a_choice_whose_rounds_were_not_all_audited_says_so_where_it_is_made() {
 }
 
 #[test]
-fn whoever_fails_more_leads_in_nothing_however_fast_it_is() {
+fn one_that_fails_more_leads_in_nothing_however_fast_it_is() {
     let mut report = two();
     for round in &mut report.contestants[1].rounds {
         let grab = round.endpoints.get_mut("grab").unwrap();
@@ -142,7 +142,7 @@ fn a_request_or_two_that_fail_are_no_difference() {
 }
 
 #[test]
-fn whoever_refuses_every_grab_as_a_duplicate_is_none_to_choose() {
+fn one_that_refuses_every_grab_as_a_duplicate_is_none_to_choose() {
     let mut report = two();
     for (refuses, contestant) in [(false, 0), (true, 1)] {
         for round in &mut report.contestants[contestant].rounds {

@@ -98,7 +98,7 @@ fn what_belongs_to_no_single_user_asks_for_no_token() {
 }
 
 #[test]
-fn whoever_is_refused_can_ask_again_on_the_same_connection() {
+fn a_client_that_is_refused_can_ask_again_on_the_same_connection() {
     let api = with_tokens();
     let body = format!(r#"{{"user_id":7,"coupon_id":{PLENTY}}}"#);
     let mut connection = api.connect();

@@ -333,7 +333,7 @@ fn what_cannot_be_so_is_refused_by_its_field_and_changes_nothing() {
 }
 
 #[test]
-fn the_page_is_served_to_whoever_asks_and_may_do_nothing_but_ask() {
+fn the_page_is_served_without_a_token_and_may_do_nothing_but_ask() {
     let api = Api::with(&[TOKEN]);
     for (path, kind) in [
         ("/admin", "text/html; charset=utf-8"),

@@ -159,7 +159,7 @@ pub(crate) async fn a_coupon_that_is_withdrawn_or_ended_is_refused_and_can_be_of
     backend.lifecycle.close();
 }
 
-pub(crate) async fn whoever_was_granted_a_coupon_hears_so_again_once_it_is_over(bench: &Bench) {
+pub(crate) async fn a_user_who_was_granted_a_coupon_is_a_duplicate_still_once_it_is_over(bench: &Bench) {
     let mut backend = bench.open();
     for coupon in [SCARCE, PLENTY] {
         assert_eq!(grab(&backend, bench, 1, coupon).await, Decision::Granted(0));

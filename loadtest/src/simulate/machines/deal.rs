@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_nobody() {
+    fn no_machine_is_dealt_where_all_have_no_strength() {
         assert_eq!(Dealer::new(vec![0, 0]).next(), None);
     }
 }

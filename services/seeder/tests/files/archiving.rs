@@ -311,7 +311,7 @@ fn a_movement_of_rows_that_was_cut_short_must_end_first() {
 }
 
 #[test]
-fn whoever_archives_is_recorded_among_the_changes() {
+fn the_operator_of_an_archive_is_recorded_among_the_changes() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(100));
     archive(dir.path(), "2026-11-20").unwrap();

@@ -68,7 +68,7 @@ fn a_folder_goes_on_over_twice_as_many_shards_and_its_rows_are_moved() {
 }
 
 #[test]
-fn whoever_looks_at_a_layout_changes_nothing() {
+fn looking_at_a_layout_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(500));
     assert!(seeder(dir.path(), &["layout", "shards", "8"]).status.success());

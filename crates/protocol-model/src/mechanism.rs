@@ -20,7 +20,7 @@ pub enum Mechanism {
     RecordedEpochs,
     /// Handing over again what is pending, and giving the gate the rows that it lacks.
     Reconciler,
-    /// Telling a reservation that is not known to be stored from one that is.
+    /// Distinguishing a reservation that is not known to be stored from one that is.
     Pending,
     /// Acknowledging a message to its queue only after the shard's commit.
     AckAfterCommit,
@@ -32,7 +32,7 @@ pub enum Mechanism {
     RowFirst,
     /// Noting a release as done only in an epoch of the gate that no filling made from rows read before it.
     ReleaseEpochs,
-    /// Looking again at a row that the gate was told of: it may have given its stock back meanwhile.
+    /// Looking again at a row that the gate was given: it may have given its stock back meanwhile.
     SecondLook,
     /// Filling the gate from rows that have their stock, and from no others.
     LiveRows,

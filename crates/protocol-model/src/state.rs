@@ -1,6 +1,6 @@
 //! The state of the modelled system: two users of one coupon, and the servers between them.
 
-/// The users, each of whom asks for the one coupon.
+/// The users. Each asks for the one coupon.
 pub(crate) const USERS: usize = 2;
 /// The coupon's stock: one less than there are users, so that one too many is seen at once.
 pub(crate) const STOCK: usize = 1;
@@ -236,7 +236,7 @@ pub(crate) struct State {
     pub(crate) shard: Shard,
     pub(crate) main: Main,
     pub(crate) fillings: [Option<Filling>; FILLINGS],
-    /// A live row that the reconciler has read, and the epoch that it will tell of it.
+    /// A live row that the reconciler has read, and the epoch in which it will give it to the gate.
     pub(crate) read: Option<(Id, u8)>,
     /// Main has forgotten who holds its locks.
     pub(crate) lock_lost: bool,

@@ -30,9 +30,9 @@ pub(crate) enum Step {
     HandOverAgain { user: usize },
     /// The reconciler reads a live row that the gate lacks.
     ReadRow { user: usize },
-    /// It tells the gate of that row.
+    /// It gives that row to the gate.
     TellGate,
-    /// It looks at a row again that it told the gate of.
+    /// It looks again at a row that it has given to the gate.
     LookAgain { user: usize },
     /// A live row gives its stock back: its user releases it, or it expires.
     GiveBack { user: usize },

@@ -30,7 +30,7 @@ pub(crate) struct Heard {
     pub(crate) told: Vec<ClearAnswer>,
     /// Of the steps of their results: how each stands.
     pub(crate) states: Vec<(ResultId, ResultState)>,
-    /// What was not as they had been told.
+    /// Answers that contradict earlier ones.
     pub(crate) otherwise: Vec<String>,
     /// What they were too late for, though they were not.
     pub(crate) too_late: Vec<String>,
@@ -46,7 +46,7 @@ pub(crate) fn broken(world: &Arc<World>, plan: &Plan, terms: &[Terms], heard: &H
     check.states(&heard.states, &mut broken);
     check.ends(plan, &mut broken);
     broken.extend(heard.otherwise.iter().cloned());
-    // By a clock that is wrong nobody is in time.
+    // By a clock that is wrong no user is in time.
     if !plan.faults.iter().any(|fault| matches!(fault.kind, FaultKind::Wrong(..))) {
         broken.extend(heard.too_late.iter().cloned());
     }
@@ -106,7 +106,7 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// An acknowledged grab is stored, as it was told.
+    /// An acknowledged grab is stored, as it was acknowledged.
     fn told(&self, told: &[ClearAnswer], broken: &mut Vec<String>) {
         let rows: BTreeMap<ResultId, &CouponResult> =
             self.rows.iter().map(|row| (row.result_id, *row)).collect();

@@ -154,7 +154,7 @@ async fn trailing(world: &World, processes: &Processes, fault: Fault) -> Option<
     pause(TRAILS_MS).await;
     let seen_before = processes.have_seen_more(shard, copied);
     pause(SEEN_MS).await;
-    // One that was started anew meanwhile knows what main was told of, and no more.
+    // A process that was started anew meanwhile knows of a shard what main has applied, and no more.
     (seen_before && processes.have_seen_more(shard, copied)).then_some(copies)
 }
 
@@ -256,7 +256,7 @@ fn swap(world: &World, shard: ShardId, other: ShardMemory) -> Option<ShardMemory
     world.state().shards.get_mut(shard.index()).map(|memory| std::mem::replace(memory, other))
 }
 
-/// Hands over a second result of somebody who holds a coupon for good: what only a mistake of the gate's could bring about.
+/// Hands over a second result of a user who holds a coupon for good: what only a mistake of the gate's could bring about.
 fn contradict(world: &World) {
     let found = {
         let state = world.state();

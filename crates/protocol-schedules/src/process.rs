@@ -241,7 +241,7 @@ async fn live(
                 spawn_local(async move { reply.send(pipeline.grab(grab).await) });
             }
             Request::Step(user, id, action, reply) => {
-                // Whoever looks for it finds it where it is.
+                // The versions of the layout now: by them the step finds the row where it is.
                 let versions = world.state().main.catalogue.layouts.clone();
                 let (tasks, places) = (tasks.clone(), places(&versions, user, id.time()));
                 spawn_local(async move { reply.send(step(&tasks, &places, user, id, action).await) });

@@ -138,7 +138,7 @@ async fn play_here(plan: &Plan, written: bool) -> Played {
     Played { digest, events, history, broken: violations, answered }
 }
 
-/// What users were told, each once.
+/// The answers that users got, each once.
 fn distinct(told: &[ClearAnswer]) -> Vec<ClearAnswer> {
     let mut distinct: Vec<ClearAnswer> = Vec::new();
     for told in told {

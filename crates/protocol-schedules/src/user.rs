@@ -76,12 +76,13 @@ impl User {
         }
     }
 
-    /// Asks once more for what they were told that they have, when everything has settled; until there is a clear answer.
+    /// Asks once more for what the user has by an earlier answer, when everything has settled; until there is a clear answer.
     /// Says what is otherwise.
     pub(crate) async fn hears_otherwise(&self, told: &ClearAnswer) -> Option<String> {
         let ClearAnswer { user, coupon, id, request } = *told;
         let (id, terms) = (id?, self.of(coupon)?);
-        // Where requests have names, another's result was told of; without one, a result counts as long as it takes stock.
+        // Where requests have names, an answer that has none is about the result of another request; elsewhere a result counts as
+        // long as it takes stock.
         let live = || {
             self.world
                 .state()

@@ -51,7 +51,7 @@ fn a_stale_copy_gives_way_to_the_full_one_though_another_comes_meanwhile() {
     holds(7, &wishes, &[stale(2_300), stale(2_700)]);
 }
 
-/// The reconciler told the gate of a row that had given its stock back in the full copy.
+/// The reconciler gave the gate a row that had given its stock back in the full copy.
 #[test]
 fn rows_of_a_stale_copy_are_not_told_to_the_gate() {
     let wishes = [wish(1_154, 6, 5), wish(1_154, 8, 3), wish(1_237, 8, 4)];
@@ -70,8 +70,8 @@ fn a_clock_that_is_set_ahead_while_a_gate_is_filled_has_no_request_forgotten() {
     }
 }
 
-/// A worker took a coupon that was just over, and that the gate had lost, for one that was over for long when the gate was filled:
-/// whoever had been granted it was told that it is not on offer.
+/// A worker took a coupon that was just over, and that the gate had lost, for one that was over for long when the gate was
+/// filled: the answer to a user who had been granted it was that it is not on offer.
 #[test]
 fn a_coupon_that_the_gate_loses_after_its_end_is_told_of_once_the_gate_is_filled_anew() {
     let wishes = [Wish { then: Some((Action::Confirm, 50)), ..wish(1_000, 3, 4) }];
@@ -162,8 +162,8 @@ fn no_grab_is_decided_by_what_was_before_a_change_that_was_answered() {
     assert!(answered > 1_000, "users hear next to nothing: {answered}");
 }
 
-/// Coupons end in the middle of everything else. Whoever was granted one hears so whenever they ask, and confirms it until the
-/// hold's own moment.
+/// Coupons end in the middle of everything else. A user who was granted one gets the same answer whenever they ask, and confirms
+/// it until the hold's own moment.
 #[test]
 fn every_promise_holds_while_coupons_end() {
     let mut answered = 0;

@@ -17,7 +17,8 @@ pub struct Held {
     pub rows: i64,
     /// Live rows of its by what main has applied, or parked.
     pub known: i64,
-    /// The change of live rows that its outbox still has to tell of; `None` when entries between main's position and `last` are gone.
+    /// The change of live rows by the entries in its outbox that main has not applied; `None` when entries between main's
+    /// position and `last` are gone.
     pub untold: Option<i64>,
 }
 
@@ -38,8 +39,8 @@ impl Held {
 /// The rows of a coupon that main has forgotten, by shard. `before` is the number of its rows from before there was
 /// any outbox: no entry explains those either, and main has counted them. `moved` says that rows have moved between shards.
 ///
-/// Of a row that has moved, the shard that stored it told, and another one has it. Where any has, the shards are judged
-/// together, and what is missing is taken to lie on the first that lacks entries: the sum over the shards is right.
+/// A row that has moved is in the entries of the shard that stored it, and another shard has it. Where any has moved, the shards
+/// are judged together, and what is missing is taken to lie on the first that lacks entries: the sum over the shards is right.
 ///
 /// Main has their number and not their shards. Where a coupon has such rows and several shards lack entries, they are
 /// taken to lie on the first of these that has room for them: the sum over the shards is right in any case. Rows that

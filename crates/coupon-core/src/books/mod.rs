@@ -34,7 +34,7 @@ pub const REBUILD: &str = "rebuild";
 
 /// The operator of log lines about rows that were there before there was any outbox.
 pub const SEEDER: &str = "seeder";
-/// The words by which the log tells of rows. They are no operator's name.
+/// The words by which the log names movements of rows. They are no operator's name.
 pub const WORDS: [&str; 7] = [GRAB, ARCHIVE, REBUILD, SEEDER, "release", "return", "expire"];
 
 /// An entry of a shard's outbox: its number, and the rows of each coupon that moved.
@@ -188,7 +188,8 @@ pub struct Gap {
     pub next: i64,
 }
 
-/// A shard was put back to before what main was told of it: what it has forgotten would be sold again.
+/// A shard was put back to a state without entries that main has applied: the stock of the rows that it has forgotten would be
+/// sold again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "it has lost data: main was told of its change {told}, and it knows {has}; put back a later copy of it, or everything as it \
@@ -202,7 +203,7 @@ pub struct Behind {
 }
 
 impl Behind {
-    /// Makes sure that a shard has written what main was told of.
+    /// Makes sure that a shard has written the entries that main has applied.
     ///
     /// # Errors
     /// When it has not.
@@ -339,8 +340,8 @@ impl Stock {
 /// Applies deltas to a coupon's row as main has it, `None` when there is none. The first that there is no room for, and
 /// all after it, stay parked.
 ///
-/// Rows of several transactions, and of several shards, are told together: between two grabs one may have given its stock
-/// back. So where there is no room for a delta, what comes later and makes some is taken first, as far as need be.
+/// Rows of several transactions, and of several shards, are posted together: between two grabs one may have given its stock back.
+/// So where there is no room for a delta, what comes later and makes some is taken first, as far as need be.
 #[must_use]
 pub fn post(word: Word, before: Option<Stock>, deltas: &[Delta]) -> Posting {
     let mut posting = Posting { after: before.unwrap_or_default(), ..Posting::default() };

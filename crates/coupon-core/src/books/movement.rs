@@ -1,4 +1,4 @@
-//! The ways in which rows take stock and let go of it, and the form in which outboxes tell of them.
+//! The ways in which rows take stock and let go of it, and the form in which outboxes have them.
 
 use std::fmt;
 

@@ -10,7 +10,7 @@ struct Case {
     name: String,
     /// Total and remaining.
     before: Option<(i64, i64)>,
-    /// Shard, entry and rows, as an outbox tells of them.
+    /// Shard, entry and rows, as an outbox has them.
     deltas: Vec<Told>,
     after: Option<(i64, i64)>,
     /// Operation, operator, shard, entry, before and after.

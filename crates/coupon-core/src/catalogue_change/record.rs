@@ -11,7 +11,7 @@ use crate::{CouponId, CouponStatus, Money, RoomId, Timestamp};
 const WHAT_MAX: usize = 1_000;
 
 /// The name of the operator who makes a change, as logs show it: from 1 to 64 characters that can be seen. The words by which the
-/// stock log tells of rows are no operator's name.
+/// stock log names movements of rows are no operator's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator(String);
 

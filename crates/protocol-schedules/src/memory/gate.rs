@@ -78,7 +78,7 @@ impl CouponMemory {
         self.holders.len() + self.others.len()
     }
 
-    /// Makes somebody a holder whose slot is free. Says whether it was.
+    /// Makes the user of a hold a holder, if their slot is free. Says whether it was.
     pub(super) fn hold(&mut self, hold: &Hold, parked: bool) -> bool {
         let slot = (hold.user, hold.slot);
         let free = !self.holders.contains_key(&slot);
@@ -88,7 +88,7 @@ impl CouponMemory {
         free
     }
 
-    /// Makes somebody a holder, whatever is in their slot.
+    /// Makes the user of a hold a holder, whatever is in their slot.
     pub(super) fn hold_instead(&mut self, hold: &Hold) {
         self.holders.remove(&(hold.user, hold.slot));
         self.hold(hold, false);
@@ -229,7 +229,7 @@ impl EpochMemory {
         }
     }
 
-    /// Makes somebody the holder of a row that is to be looked at again, unless the slot is taken.
+    /// Makes the user of a row its holder, unless the slot is taken; the row is to be looked at again.
     pub(super) fn restore(&mut self, row: &Unchecked, hold: &Hold) -> bool {
         let Ok(coupon) = CouponId::new(hold.coupon) else { return false };
         let restored = self.coupons.entry(coupon).or_default().hold(hold, false);

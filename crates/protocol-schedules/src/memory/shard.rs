@@ -39,7 +39,7 @@ pub struct ShardMemory {
     pub closed: u64,
     /// The last epoch that was announced.
     pub announced: u64,
-    /// The latest version of the layout that it was told of.
+    /// The latest version of the layout that was announced to it.
     pub layout: VersionNumber,
     /// Its transactions.
     pub commits: u64,
@@ -126,7 +126,7 @@ fn hold(row: &CouponResult) -> Hold {
     }
 }
 
-/// A result that is parked takes stock, in the first slot where nobody noted another.
+/// A result that is parked takes stock, in the slot that is noted of it, or else in the first.
 fn parked(row: &CouponResult) -> Hold {
     hold(&CouponResult { slot: row.slot.or(Some(0)), ..*row })
 }

@@ -44,7 +44,7 @@ pub enum FaultKind {
     Purged(ShardId),
     /// A message that cannot be read is put into a shard's queue.
     Unreadable(ShardId),
-    /// A second result of somebody who holds a coupon is put into a queue.
+    /// A second result of a user who holds a coupon is put into a queue.
     Contradiction,
     /// A stale copy takes a shard's place, until its full copy is back.
     Stale(ShardId, u64),

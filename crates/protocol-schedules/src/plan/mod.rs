@@ -80,7 +80,7 @@ impl Plan {
         Self { seed, wishes, faults }
     }
 
-    /// The same, with operators who change coupons a moment before somebody wants them.
+    /// The same, with operators who change coupons a moment before users want them.
     #[must_use]
     pub fn with_changes(seed: u64) -> Self {
         let mut plan = Self::of(seed);

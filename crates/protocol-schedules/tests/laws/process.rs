@@ -35,7 +35,7 @@ const PART: Part = Part {
     layout_lead: Duration::from_secs(10),
 };
 
-/// Servers in memory with a gate that is open, and whoever looks at them.
+/// Servers in memory with a gate that is open, and a test's own way to the gate.
 struct Scene {
     world: Arc<World>,
     gate: Box<dyn GateServer>,

@@ -201,7 +201,7 @@ pub(crate) async fn of_two_that_wait_for_each_other_one_meets_a_conflict(servers
     of_sweeper.begin().await.unwrap();
     let of_user = async move {
         let begun = of_user.begin().await;
-        // Whoever goes on ends, and the other one with it.
+        // The one of the two that goes on commits, and so the other one ends as well.
         if begun.is_ok() {
             of_user.commit(&nothing()).await.unwrap();
         }

@@ -61,7 +61,7 @@ pub(crate) async fn terms_change_unless_those_of_a_later_version_are_there_and_w
 pub(crate) async fn what_is_sold_or_given_back_is_told_once_and_with_the_rows(servers: &Servers) {
     let (gate, epoch) = filled(servers).await;
     decide(&*gate, &epoch, &[attempt(1, 1), attempt(2, 2)]).await;
-    // A transaction that is dropped has told main nothing.
+    // A transaction that is dropped leaves uncounted what was sold.
     assert_eq!(begun(servers).await.untold().await.unwrap(), [(coupon(1), 2)]);
     let mut storing = begun(servers).await;
     assert_eq!(storing.untold().await.unwrap(), [(coupon(1), 2)]);

@@ -21,7 +21,7 @@ pub(in crate::memory) enum Lock {
 impl Main {
     pub(in crate::memory) async fn lock(&self, lock: Lock) -> Result<Option<Locked>, DatabaseError> {
         let (main, cuts) = (self.clone(), self.cuts());
-        // Made where the lock is taken: one who does not wait for the answer lets go of it.
+        // Made where the lock is taken: a caller that does not wait for the answer lets go of it.
         self.ask(move |memory| {
             if memory.locks.contains_key(&lock) {
                 return None;

@@ -119,7 +119,7 @@ impl Main {
         self.line.world.cuts(self.line.server)
     }
 
-    /// Somebody else has what is asked for.
+    /// The error of a caller that asks for what another process has locked.
     pub(super) fn busy(&self) -> DatabaseError {
         let server = self.line.server.to_string();
         DatabaseError::new(&server, &server, "memory", "it waited too long for a lock", true)

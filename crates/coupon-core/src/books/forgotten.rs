@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_nobody_told_of_are_laid_to_no_other_shard() {
+    fn rows_that_no_entry_explains_are_laid_to_no_other_shard() {
         assert!(found(0, &[held(0, 9, 4, Some(0)), held(1, 1, 1, None)]).is_empty());
     }
 

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread", start_paused = true)]
-    async fn whoever_waits_is_stopped_at_once() {
+    async fn a_caller_that_waits_is_stopped_at_once() {
         let (pace, began) = (Pace::new(NonZeroU32::MIN), Instant::now());
         pace.wait(1_000).await;
         let stop = async {

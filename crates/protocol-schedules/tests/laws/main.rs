@@ -77,7 +77,7 @@ over_memory_and_servers! {
     catalogue::a_process_is_behind_until_it_says_that_it_is_not_or_ends,
     catalogue::edits_by_hand_become_changes_if_nothing_has_changed_meanwhile,
     catalogue::an_epoch_does_not_open_by_a_catalogue_that_has_changed_since,
-    steps::every_transaction_counts_and_whoever_reads_rows_is_told,
+    steps::every_transaction_counts_and_a_reader_of_rows_learns_how_many,
     steps::of_two_that_wait_for_each_other_one_meets_a_conflict,
     main_database::an_epoch_is_taken_once_and_the_last_alone_opens,
     main_database::a_lock_is_one_process_s_until_it_ends,

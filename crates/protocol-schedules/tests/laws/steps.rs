@@ -170,7 +170,7 @@ pub(crate) async fn a_step_that_is_dropped_leaves_nothing_and_others_wait_for_it
     assert_eq!((released.before, released.after.unwrap().state), (row, ResultState::Released));
 }
 
-pub(crate) async fn every_transaction_counts_and_whoever_reads_rows_is_told(servers: &Servers) {
+pub(crate) async fn every_transaction_counts_and_a_reader_of_rows_learns_how_many(servers: &Servers) {
     let (row, due) = (held(1, 1, 0, 1_000), held(2, 2, 0, 1_000));
     store(servers, &[row, due]).await;
     let shard = shard(servers);

@@ -64,7 +64,7 @@ fn a_coupon_that_is_over_for_long_is_shut_without_remembering_who_holds_it() {
 }
 
 #[test]
-fn whoever_was_granted_what_is_withdrawn_or_was_over_at_the_start_hears_so_again() {
+fn a_user_is_answered_alike_once_a_coupon_is_withdrawn_or_was_over_at_the_start() {
     for over in [Terms { active: false, ..coupon(5) }, Terms { end: at("2026-11-22T11:00:00Z"), ..coupon(5) }]
     {
         let gate = gate_for(&over);

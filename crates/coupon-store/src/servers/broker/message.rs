@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_another_data_set_or_of_nobody_is_refused() {
+    fn a_message_of_another_data_set_or_an_unreadable_one_is_refused() {
         let body = Message::marker("d1", Timestamp::from_millis(5), None).encode();
         let decode = |body: &[u8]| Message::decode(body, "d2", ShardId::new(0)).unwrap_err().to_string();
         assert!(decode(&body).contains("d1"));

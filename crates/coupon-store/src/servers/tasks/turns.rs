@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread", start_paused = true)]
-    async fn batches_share_a_lock_and_whoever_waits_has_it_between_two_rounds() {
+    async fn batches_share_a_lock_and_a_process_that_waits_has_it_between_two_rounds() {
         const LASTS: Duration = Duration::from_secs(20);
         let main = Main::default();
         let turns = Turns::new(&main);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread", start_paused = true)]
-    async fn a_round_whose_lock_was_lost_is_nobody_s_any_more() {
+    async fn a_round_whose_lock_was_lost_takes_no_more_batches() {
         let main = Main::default();
         let turns = Turns::new(&main);
         let lost = turns.next().await.unwrap();

@@ -93,7 +93,7 @@ pub(super) fn now() -> Timestamp {
     Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
-/// The coupons that whatever sells must have: on offer, and not ended yet.
+/// The coupons that the gate, or the database that decides grabs, must have: on offer, and not ended yet.
 pub(super) fn on_offer(catalogue: &Catalogue, now: i64) -> impl Iterator<Item = i64> {
     catalogue.iter().filter(move |(_, coupon)| coupon.active && coupon.end > now).map(|(id, _)| *id)
 }

@@ -33,7 +33,7 @@ impl<const COLUMNS: usize> Default for Recent<COLUMNS> {
 }
 
 impl<const COLUMNS: usize> Recent<COLUMNS> {
-    /// Sees rows at a time, which counts from a beginning that all who are asked together have in common.
+    /// Counts rows seen at a time, which is from a beginning that all counts read together have in common.
     pub fn see(&mut self, at: Duration, rows: impl Iterator<Item = [u64; COLUMNS]>) {
         let number = number(at);
         // A time before the last one's counts with it.
@@ -51,7 +51,7 @@ impl<const COLUMNS: usize> Recent<COLUMNS> {
     }
 }
 
-/// What several have seen of late.
+/// The counts of several [`Recent`], read together.
 #[derive(Debug)]
 pub struct Recents<const COLUMNS: usize> {
     of: Vec<Recent<COLUMNS>>,
@@ -59,7 +59,7 @@ pub struct Recents<const COLUMNS: usize> {
 }
 
 impl<const COLUMNS: usize> Recents<COLUMNS> {
-    /// What these have seen, looked at at that time.
+    /// These counts, as of that time.
     #[must_use]
     pub const fn new(of: Vec<Recent<COLUMNS>>, at: Duration) -> Self {
         Self { of, at }
@@ -72,7 +72,7 @@ impl<const COLUMNS: usize> Recents<COLUMNS> {
         self.at.saturating_sub(begun)
     }
 
-    /// The most frequent values of a column, over all who have seen some.
+    /// The most frequent values of a column, over all counts.
     #[must_use]
     pub fn column(&self, column: usize) -> Top {
         let mut top = Top::default();

@@ -34,7 +34,8 @@ impl Deref for ArchiveReport {
 /// Retires the results of all days before `before` from a folder that no service has. `of_layout` makes the strategy of its layout
 /// line: the folder is opened as a service would open it, which goes on with what was cut short.
 ///
-/// `clock` decides which coupons are over for a day: until then their results answer who asks again, and are not to be retired.
+/// `clock` decides which coupons are over for a day: until then a user who asks again is answered by their results, which are not
+/// to be retired.
 ///
 /// # Errors
 /// When the folder cannot be opened, rows of it are being moved, the days are not over, a shard has parked results, or a result to be

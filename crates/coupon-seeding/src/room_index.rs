@@ -12,8 +12,8 @@ use crate::{Progress, Site, servers};
 const STAGE: &str = "room index";
 
 /// Makes the room index of a data set that no service is using, over all its shards. One that is there is made anew; one that was
-/// cut short is none, and the next run goes on with it, unless rows may have changed in between. The strategy's name says whose databases are meant, unless
-/// `servers.namespace` does.
+/// cut short is none, and the next run goes on with it, unless rows may have changed in between. The databases are those of
+/// `servers.namespace` or, without it, of the strategy's name.
 ///
 /// # Errors
 /// When a service is using the data set, or a file or a database cannot be read or written.

@@ -37,7 +37,7 @@ const COMMON: [&str; 8] = [
 const TEMPLATE_LOG: &str = "8M";
 const LOG: &str = "64M";
 
-/// The arguments for one flavour, and for the superuser, whom the servers want to be named.
+/// The arguments for one flavour, and those for a process of the superuser: the servers refuse to run as root unless it is named.
 fn common(mysql: &MySql, log: &str) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = COMMON.map(OsString::from).into();
     if mysql.install.is_some() {

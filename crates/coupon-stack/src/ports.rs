@@ -1,4 +1,4 @@
-//! Free ports, and who listens on one.
+//! Free ports, and whether a process listens on one.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};

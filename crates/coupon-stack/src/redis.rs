@@ -27,7 +27,7 @@ pub(crate) fn launch(
             quoted(tls.key())
         ),
     };
-    // In a file, because everybody may read a command line.
+    // In a file, because every user of the machine may read a command line.
     let config = format!(
         "bind 127.0.0.1\n{listen}\nrequirepass {password}\ndir {}\nsave \"\"\nappendonly yes\n\
          appendfsync everysec\nmaxmemory-policy noeviction\n",

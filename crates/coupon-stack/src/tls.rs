@@ -8,10 +8,10 @@ use anyhow::Result;
 
 use crate::files::{make_dir, write_private};
 
-/// A certificate for 127.0.0.1, its key, and who signed it, as PEM.
+/// A certificate for 127.0.0.1, its key, and that of the authority which signed it, as PEM.
 #[derive(Clone)]
 pub struct Certificates {
-    /// The authority's certificate: whom clients must trust.
+    /// The certificate of the authority that clients must trust.
     pub ca: String,
     /// The servers' certificate, the same for all.
     pub certificate: String,

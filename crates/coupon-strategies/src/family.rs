@@ -84,7 +84,7 @@ pub enum Value {
 /// The reason for a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Another choice, no better for everybody.
+    /// Another choice, not better for every workload.
     Option,
     /// A cure for the hotspot of the plain strategy.
     Cure,

@@ -35,7 +35,7 @@ impl Namespace {
         format!("{}_shard_{shard}", self.0)
     }
 
-    /// The hash of who holds a coupon, and of its total and window.
+    /// The hash of a coupon's holders, its total and its window.
     pub(super) fn holders(&self, dataset: &str, epoch: u64, coupon: i64) -> String {
         format!("{}.{dataset}.{epoch}.{coupon}.holders", self.0)
     }

@@ -125,7 +125,7 @@ fn barred(report: &Report, candidates: &[&Contestant]) -> String {
     told.map(|doubt| doubt.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// The answer where all others are barred: who fails or refuses less, in round after round.
+/// The answer where all others are barred: the one that fails or refuses less, in round after round.
 fn alone(report: &Report, only: &Contestant, candidates: &[&Contestant]) -> Answer {
     let worse = |round: &Round| (failed(round), refused(round));
     let surely = |other: &&Contestant| {

@@ -96,7 +96,7 @@ fn head(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     page.wrapped(&intervals(meta.rounds as usize), 0, 0)
 }
 
-/// The answer for this workload, what is to be doubted, each need with a bar for everybody, and the changes that would change it.
+/// The answer for this workload, what is to be doubted, each need with a bar for each contestant, and what would change it.
 fn answer(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     let answer = &report.answer;
     page.heading("Which, for this workload")?;

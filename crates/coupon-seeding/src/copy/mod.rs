@@ -62,8 +62,8 @@ pub struct CopyOptions {
     pub room_index: bool,
 }
 
-/// Copies a data set into another one, of a strategy. `named` is the strategy of the source, where that says whose
-/// databases are meant.
+/// Copies a data set into another one, of a strategy. `named` is the strategy of the source, where its databases are named
+/// after that.
 ///
 /// # Errors
 /// When the source is not at rest, the target holds anything but an earlier run of the same copy, a row has no place by the

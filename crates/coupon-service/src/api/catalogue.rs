@@ -275,7 +275,7 @@ pub struct ChangeView {
     pub version: u64,
     /// The time of it.
     pub time: String,
-    /// The name of who made it.
+    /// The name of the operator who made it.
     pub operator: String,
     /// The change, in words.
     pub what: String,

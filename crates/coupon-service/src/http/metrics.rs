@@ -15,7 +15,7 @@ use super::routes::Routes;
 use crate::limits::UserLimit;
 use crate::state::Service;
 
-/// The longest that a part of the room index is waited for: who scrapes waits for no more than seconds.
+/// The longest that a part of the room index is waited for: Prometheus waits for an answer for seconds only.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn configure(routes: &mut Routes<'_>) {

@@ -135,7 +135,7 @@ pub struct Batcher {
     hot: HotWorker,
 }
 
-/// A grab on its way to its shard, and who waits for it.
+/// A grab on its way to its shard, and the answer that its client waits for.
 struct OnItsWay {
     row: PlacedResult,
     /// The gate granted it now: it is not handed over a second time.

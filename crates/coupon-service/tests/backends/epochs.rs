@@ -120,7 +120,7 @@ fn a_gate_that_lost_its_pending_marks_alone_is_filled_anew() {
         let lost = attempt(&api, bench, 1, SCARCE);
         assert_eq!(decide(&api, &[lost]).await, [Decision::Granted(0)]);
         unlink(bench, names(bench, &api).pending(before)).await;
-        // Nothing is said of who is stored.
+        // No answer says whether the result is stored.
         queries.find(lost.id, None, bench.clock().now()).await.unwrap_err();
         let after = filled_after(&api, before).await;
         // What was never handed over was never granted: its stock is free again.

@@ -15,7 +15,7 @@ fn started(bench: &Bench) -> Served {
     service
 }
 
-/// A change that is made, in force, and confirmed by everybody.
+/// A change that is made, in force, and confirmed by every process.
 fn changed(service: &Served, method: &str, path: &str, body: &str) -> CatalogueChanged {
     let answer: CatalogueChanged = service.send(&request(method, path, JSON, body.as_bytes())).json();
     assert!(answer.gate && answer.unconfirmed.is_empty(), "{path}: {answer:?}");

@@ -17,7 +17,7 @@ const PASSWORD: &str = "of_the_test";
 /// "Within seconds", on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
-/// A server, as who set it up reaches it.
+/// A server, as the administrator who set it up reaches it.
 struct Host {
     port: u16,
     conn: Conn,

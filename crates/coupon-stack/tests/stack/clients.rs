@@ -54,7 +54,7 @@ fn mysql(user: &str, password: &str, port: u16, sql: &str) -> Result<String, Str
     };
     command.args(["--no-defaults", "--host=127.0.0.1", "--batch", "--skip-column-names"]);
     command.arg(format!("--port={port}")).arg(format!("--user={user}")).arg(format!("--execute={sql}"));
-    // A password on the command line is for everybody to read.
+    // Every user of the machine may read a password on the command line.
     let output = command.env("MYSQL_PWD", password).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }

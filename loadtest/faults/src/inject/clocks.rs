@@ -1,4 +1,4 @@
-//! Clocks that are wrong by themselves, while everybody else's are right.
+//! Clocks that are wrong by themselves, while all others are right.
 
 use std::time::Duration;
 

@@ -176,7 +176,7 @@ fn an_archive_is_a_line_of_the_record_of_changes_for_each_coupon_whose_total_fal
     let lines = lines.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     let lines: Vec<(i64, String)> = lines.map(Result::unwrap).collect();
     assert_eq!(lines, fallen);
-    // The last line is that of the archive itself, with who asked for it.
+    // The last line is that of the archive itself, with the operator who asked for it.
     assert_eq!(number(&main, "SELECT version FROM catalogue_state"), fallen.len() as i64 + 1);
     let audit = || coupon_audit::Data::Folder(dir.path().to_owned()).audit(&Default::default()).unwrap();
     assert_eq!(audit().violations(), 0, "{}", audit());

@@ -16,7 +16,7 @@ use crate::servers::common::{Place, small, strategy};
 use crate::service::Service;
 
 const DAY_MS: i64 = 86_400_000;
-/// The coupon of the first room that everybody grabs.
+/// The coupon of the first room that all users grab.
 const COUPON: i64 = 1;
 
 /// Starts a service on a place's servers.

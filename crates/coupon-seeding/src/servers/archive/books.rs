@@ -1,6 +1,6 @@
 //! The main database's side: what the shards' outboxes say, applied to coupons and their stock logs.
 //!
-//! Services do the same all the time; main's row for a shard makes everybody take turns, and says what is done.
+//! Services do the same all the time; main's row for a shard makes all processes take turns, and says what is done.
 
 use anyhow::{Context, Result};
 use coupon_core::catalogue_change::Operator;

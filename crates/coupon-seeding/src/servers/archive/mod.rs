@@ -93,9 +93,9 @@ impl Offers<'_> {
 
 /// Retires the results of all days before `before` from a strategy's databases. Services may be running.
 ///
-/// The record of changes names the operator. Whose databases they are is said by `servers.namespace`, or else by the name of
-/// the strategy. The earlier of `now` and main's time decides which results may go: until a coupon is over for a day, its
-/// results answer who asks again.
+/// The record of changes names the operator. The databases are those of `servers.namespace` or, without it, of the name of the
+/// strategy. The earlier of `now` and main's time decides which results may go: until a coupon is over for a day, a user who
+/// asks again is answered by its results.
 ///
 /// # Errors
 /// When a database cannot be used, the data set is incomplete, the days are not over, a shard has parked results, or a result to be

@@ -23,7 +23,7 @@ pub(crate) fn placed(user: u64, coupon: u64, room: u64, id: ResultId) -> PlacedR
 
 /// An attempt, fixed as the pipeline fixes it.
 pub(crate) fn attempt(backend: &Backend, bench: &Bench, user: u64, coupon: u64) -> Attempt {
-    // Workers are numbered as they come; two of the same number are for no one.
+    // Workers are numbered as they come: no two may have the same number.
     static WORKER: AtomicU16 = AtomicU16::new(0);
     let worker = WORKER.fetch_add(1, Ordering::Relaxed);
     let id = backend.ids.generator(bench.clock(), worker).make().unwrap();

@@ -172,7 +172,8 @@ pub struct Shape {
 pub struct PositionEffect {
     /// The place, from 0.
     pub position: u32,
-    /// The mean time a request took there ÷ the same contestant's at any place, both by what the round did to everybody.
+    /// The mean time a request took there ÷ the same contestant's at any place, both relative to what the round did to all
+    /// contestants.
     pub ratio: Estimate,
     /// How often each contestant, in the order of the report, was in that place.
     pub turns: Vec<u32>,

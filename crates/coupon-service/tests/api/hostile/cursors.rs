@@ -14,7 +14,7 @@ use crate::fixture::{Api, NOW};
 
 const HOUR: i64 = 3_600_000;
 
-/// Made by the rules that the source has for everybody to read.
+/// A cursor made by the rules, which are public with the source.
 fn forge(list: u8, key: u64, position: u64, start: i64) -> String {
     let mut bytes = vec![list];
     bytes.extend(key.to_le_bytes());

@@ -33,8 +33,8 @@ impl Current {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Goes by another state of the catalogue from now on. The gate enforces it already: once the version has moved on, what
-    /// was remembered of earlier answers is forgotten, and no user hears an older one again.
+    /// Goes by another state of the catalogue from now on. The gate enforces it already: once the version has moved on, what was
+    /// remembered of earlier answers is forgotten, and no user gets an older answer again.
     pub(crate) fn swap(&self, known: Known, version: u64) {
         // Before the version: a reader that has seen the new version looks at no copy from before.
         self.known.swap(known);

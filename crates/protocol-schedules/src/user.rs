@@ -1,4 +1,4 @@
-//! A user, who asks until there is a clear answer, or they have enough.
+//! A user, who asks until they have a clear answer, or have asked often enough.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -197,7 +197,7 @@ impl World {
         lock(&self.network).conditions.get(&server).copied().unwrap_or_default()
     }
 
-    /// Freezes a process: it asks nothing, and hears no answer.
+    /// Freezes a process: it asks nothing, and gets no answer.
     pub fn freeze(&self, process: ProcessId) {
         lock(&self.network).frozen.insert(process);
     }

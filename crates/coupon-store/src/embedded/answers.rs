@@ -1,4 +1,4 @@
-//! A writer's answers to those who wait for it.
+//! A writer's answers to the callers that wait for them.
 
 use std::sync::atomic::Ordering;
 

@@ -71,7 +71,7 @@ pub(super) struct Writers {
     /// It keeps the room index up, where there is one.
     pub(super) carriers: Arc<Carriers>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// It ends last: it must hear what the writers have to say.
+    /// It ends last: the writers may still send it entries.
     applier: Mutex<Option<JoinHandle<()>>>,
 }
 

@@ -60,7 +60,7 @@ pub(super) struct Writer {
     pub(super) state: Arc<ShardState>,
     pub(super) gate: Arc<MemoryGate>,
     pub(super) clock: Clock,
-    /// The applier, which hears of each commit.
+    /// The way to the applier, which gets the outbox entry of each commit.
     pub(super) main: ToMain,
     pub(super) next_outbox_id: i64,
     /// Up to which entry the outbox has been emptied, because main has applied it.

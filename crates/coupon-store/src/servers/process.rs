@@ -42,8 +42,8 @@ pub struct Part {
     pub layout_lead: Duration,
 }
 
-/// A process that has not heard from main for so long can be taken for one that hears nothing: until then it learns of a
-/// version of the layout before it is in force.
+/// A process that has no answer from main for so long can be taken for one that gets none: until then it learns of a version of
+/// the layout before it is in force.
 const LAYOUT_LEAD: Duration = Duration::from_secs(10);
 
 impl Part {

@@ -159,8 +159,8 @@ impl Bulk {
         self.folder.note(name, reached)
     }
 
-    /// Makes the indexes, syncs every file, and only then marks the data set complete. Returns the rows of each
-    /// shard. `progress` hears how many indexes are made, and of how many.
+    /// Makes the indexes, syncs every file, and only then marks the data set complete. Returns the rows of each shard. `progress`
+    /// is called with the number of indexes that are made, and with the number of all.
     ///
     /// # Errors
     /// [`FolderError`] when anything could not be stored, two results of a user and a coupon in one table included.

@@ -1,7 +1,7 @@
 //! Publishes, and follows each message to its end: confirmed on disk, returned, or lost sight of.
 //!
-//! The driver does not reconnect, and a broker that dies sends no nack: a supervisor connects again, and callers that
-//! wait for a confirmation hear that the channel is gone.
+//! The driver does not reconnect, and a broker that dies sends no nack: a supervisor connects again, and callers that wait for a
+//! confirmation get the error that the channel is gone.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -219,8 +219,8 @@ impl Bulk {
         self.runtime.block_on(self.cluster.notes(prefix))
     }
 
-    /// Makes the indexes, writes its sums into every shard, and only then marks the data set complete. Returns the
-    /// rows of each shard. `progress` hears how many tables have their indexes, and of how many.
+    /// Makes the indexes, writes its sums into every shard, and only then marks the data set complete. Returns the rows of each
+    /// shard. `progress` is called with the number of tables that have their indexes, and with the number of all.
     ///
     /// # Errors
     /// When anything could not be stored, two results of a user and a coupon in one table included.

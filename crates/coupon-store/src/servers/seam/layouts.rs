@@ -104,8 +104,8 @@ pub trait ChangingLayout: Send {
     /// What there was when it began.
     fn state(&self) -> &LayoutState;
 
-    /// Writes these versions, each in place of what there is of it, and a movement of rows if one is given, and records by whom
-    /// and what for. The catalogue goes on by one version, so that every process reads them.
+    /// Writes these versions, each in place of what there is of it, and a movement of rows if one is given, and records the
+    /// operator and the purpose. The catalogue goes on by one version, so that every process reads them.
     async fn commit(
         self: Box<Self>,
         versions: &[VersionRecord],

@@ -1,8 +1,8 @@
 //! Finds reservations that never reached their queue, and hands them over again, exactly as they were.
 //!
-//! A reservation that is still pending after a marker, sent later, has come through its shard's queue was never
-//! handed over, or is stored without word to the gate. Handing it over again is right either way: what is stored
-//! already is found to be. What is stored and not held is found by [`Rows`].
+//! A reservation that is still pending after a marker, sent later, has come through its shard's queue was never handed over, or
+//! is stored and still marked as pending at the gate. Handing it over again is right either way: what is stored already is found
+//! to be. What is stored and not held is found by [`Rows`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

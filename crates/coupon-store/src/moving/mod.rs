@@ -95,7 +95,7 @@ pub(crate) enum MoveError {
 /// The shards, as far as a mover needs them. What changes anything is one transaction of one shard, and may be asked for
 /// again when its outcome is not known.
 pub(crate) trait MovingShards {
-    /// The right to have a batch under way: no process reads all holders of a coupon meanwhile.
+    /// The right to have a batch under way: no task reads all holders of a coupon meanwhile.
     type Turn;
 
     /// The most rows that one batch takes, whatever the rate: they are in memory, and their shard stores nothing meanwhile.

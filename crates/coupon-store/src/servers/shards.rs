@@ -29,7 +29,7 @@ pub(super) struct ServersShards {
     pub(super) background: Arc<Background>,
     /// Each HTTP worker's own connection to the gate, for stock that comes back.
     pub(super) gates: PerThread<Box<dyn GateServer>>,
-    /// The longest that a user waits for the gate to let go of it.
+    /// The longest that a user waits for the gate to let go of a result.
     pub(super) gate_patience: Duration,
 }
 

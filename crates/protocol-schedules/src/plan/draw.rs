@@ -201,7 +201,7 @@ impl Draw {
             ],
             // What was stored since is not in the copy.
             6 => vec![fault(at + self.between(150, 400), FaultKind::Stale(shard, long))],
-            // What a process was at work on is known to no other.
+            // What a process was at work on is known to no other process.
             7 => vec![fault(at, FaultKind::Crash(process, long)), fault(soon, FaultKind::ForgetsMarks)],
             8 => vec![
                 fault(at, FaultKind::Down(Server::Shard(shard), long)),

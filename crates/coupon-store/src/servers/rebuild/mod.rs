@@ -77,7 +77,7 @@ pub struct Lost {
 }
 
 /// Makes main's books anew where it has forgotten changes or, unless they are to be mended, only says which. A look makes no
-/// process wait. The caller has the lock that archives, rebuilds and movers of rows take from each other, so that no row moves.
+/// process wait. The caller has the lock by which archives, rebuilds and movers of rows exclude each other: no row moves.
 ///
 /// # Errors
 /// When a database cannot be used, a shard has less than main has applied, or other rows than it counted itself, main has

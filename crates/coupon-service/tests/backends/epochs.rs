@@ -203,6 +203,9 @@ fn a_shard_that_comes_back_with_less_than_was_committed_is_refused() {
         let mut conn = shard.connect_alone().await.unwrap();
         let commits: Option<u64> = conn.query_first("SELECT commits FROM shard_state").await.unwrap();
         conn.query_drop("UPDATE shard_state SET commits = commits - 1").await.unwrap();
+        // Before anything has looked at it, too, it does not say of a result that there is none.
+        let forgotten = attempt(&backend, bench, 1, PLENTY).id;
+        backend.shards.find(shard_of(1), Visit::All, forgotten).await.unwrap_err();
         until("it is refused", async || !backend.shards.report(shard_of(1)).await.unwrap().up).await;
         let everything = coupon_core::ResultQuery::everything();
         backend.shards.summary(shard_of(1), Visit::All, everything).await.unwrap_err();

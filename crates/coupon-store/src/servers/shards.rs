@@ -8,10 +8,10 @@ use mysql_async::{Conn, IsolationLevel, TxOpts};
 
 use super::mysql::{Database, ShardDatabase, code, has_code};
 use super::per_thread::PerThread;
-use super::seam::GateServer;
+use super::seam::{GateServer, Reached};
 use super::sql::{self, FindOne, HeldOf, PageOf, Question, SummaryOf, TotalsOf};
 use super::status::ShardStatus;
-use super::tasks::Background;
+use super::tasks::{Background, Floor};
 use crate::{
     Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals,
     Unavailable, Visit, Visited,
@@ -63,7 +63,7 @@ impl ServersShards {
         let asked = Instant::now();
         let status = self.status(shard)?;
         // Before the tables: what is stored later may be more than is promised, never less.
-        let as_of = status.look().as_of;
+        let (as_of, floor) = (status.look().as_of, self.background.floors.of(shard));
         let known = status.tables();
         let mut conn = self.connect(shard).await?;
         let answered = if self.background.layouts.look(Versioned::is_moving) {
@@ -72,9 +72,27 @@ impl ServersShards {
             ask_as_known(&mut conn, status, known, &visit, &question).await
         };
         let (value, tables) = answered.map_err(|error| down(shard, &error))?;
+        // Behind the address there may be another server since the last look, with an earlier state. That there is no such result
+        // is final, so it is never believed unasked.
+        if !status.is_up() || Q::finds_nothing(&value) {
+            self.has_what_was_seen(shard, floor, &mut conn).await?;
+        }
         let took = asked.elapsed();
         status.read.record(took);
         Ok(Visited { value, tables, took, as_of })
+    }
+
+    /// Refuses the server behind a connection if it has less than was seen of its shard.
+    async fn has_what_was_seen(
+        &self,
+        shard: ShardId,
+        floor: Floor,
+        conn: &mut Conn,
+    ) -> Result<(), Unavailable> {
+        let server = ShardDatabase::new(&self.database(shard)?, shard, &self.background.dataset);
+        let Reached { outbox_id, commits } =
+            server.reached(conn).await.map_err(|error| down(shard, &error))?;
+        floor.check(outbox_id, commits).map_err(|lost| down(shard, &lost))
     }
 
     async fn change_there(&self, placement: Placement, wanted: Change) -> Result<Changed, Unavailable> {

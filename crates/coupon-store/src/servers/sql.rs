@@ -38,6 +38,11 @@ pub(super) trait Question {
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Self::Answer, u64)>;
+
+    /// True of an answer that what was asked for is nowhere.
+    fn finds_nothing(_: &Self::Answer) -> bool {
+        false
+    }
 }
 
 /// The results a query covers, latest first. Tables come latest first: once a page of a day (or hour) is full, earlier
@@ -107,6 +112,10 @@ impl Question for FindOne {
         }
         let select = statements::find(MYSQL, LEAVING, *id, Numbers::Written);
         Ok((leaving(conn, &select).await?.pop(), visited))
+    }
+
+    fn finds_nothing(found: &Option<Found>) -> bool {
+        found.is_none()
     }
 }
 

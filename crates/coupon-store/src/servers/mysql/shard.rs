@@ -101,7 +101,7 @@ impl ShardDatabase {
     }
 
     /// The shard's progress, as this connection sees it: what it reads afterwards is of the same server.
-    pub(super) async fn reached(&self, conn: &mut Conn) -> Result<Reached, DatabaseError> {
+    pub(in crate::servers) async fn reached(&self, conn: &mut Conn) -> Result<Reached, DatabaseError> {
         let sql = "SELECT outbox_id, commits FROM shard_state WHERE dataset = ?";
         let asked = conn.exec_first(sql, (&self.dataset,));
         let row: Option<(i64, u64)> = self.database.patiently(PATIENCE, asked).await?;

@@ -27,9 +27,9 @@ pub(in crate::servers) struct ServersRooms {
 impl ServersRooms {
     async fn connect(&self, shard: ShardId) -> Result<Conn, Unavailable> {
         let unavailable = |why: &dyn std::fmt::Display| Unavailable::new(format!("shard {shard}"), why);
-        // What it lacks must not be called absent.
-        if self.status.get(shard.index()).is_none_or(|status| status.has_lost_data()) {
-            return Err(unavailable(&"it has lost data"));
+        // What it lacks must not be called absent, and of a server that has just come nothing is known: all shards are asked instead.
+        if self.status.get(shard.index()).is_none_or(|status| status.has_lost_data() || !status.is_up()) {
+            return Err(unavailable(&"it was down, or had lost data, when it was last looked at"));
         }
         let pools = self.pools.get(|| self.databases.iter().map(Database::with_own_pool).collect());
         let database = pools.get(shard.index()).ok_or_else(|| unavailable(&"there is no such shard"))?;

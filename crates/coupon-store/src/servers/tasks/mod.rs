@@ -62,6 +62,7 @@ use movement::RowMover;
 pub(super) use publish::Watched;
 use reconcile::Reconciler;
 use reconcile_rows::Rows;
+pub(super) use store::Floor;
 use store::{Done, Work};
 pub(super) use watch::look;
 use watch::watch;

@@ -63,7 +63,7 @@ pub(in crate::servers) struct Floor {
 
 impl Floor {
     /// Refuses a shard that has less.
-    pub(super) fn check(self, outbox_id: i64, commits: u64) -> Result<(), LostData> {
+    pub(in crate::servers) fn check(self, outbox_id: i64, commits: u64) -> Result<(), LostData> {
         if failpoints::is_off(Mechanism::Floors) {
             return Ok(());
         }

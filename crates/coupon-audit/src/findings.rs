@@ -166,6 +166,13 @@ impl AuditReport {
         self.findings.values().map(|finding| finding.count).sum()
     }
 
+    /// The violations that may be none, where data was changed while it was looked at. A parked result is one in any case: it stays
+    /// where it is until an operator resolves it.
+    #[must_use]
+    pub fn doubtful(&self) -> u64 {
+        self.violations() - self.count(Kind::Parked)
+    }
+
     /// Counts `count` violations that are described in one line, made only if it will be shown.
     pub(super) fn add(&mut self, kind: Kind, count: u64, describe: impl FnOnce() -> String) {
         let finding = self.findings.entry(kind).or_default();
@@ -223,5 +230,19 @@ impl fmt::Display for AuditReport {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parked_result_is_no_matter_of_doubt() {
+        let mut report = AuditReport::new("here".to_owned(), 1);
+        report.add(Kind::Parked, 2, || "result 5".to_owned());
+        assert_eq!((report.violations(), report.doubtful()), (2, 0));
+        report.add(Kind::Lost, 1, || "result 6".to_owned());
+        assert_eq!((report.violations(), report.doubtful()), (3, 1));
     }
 }

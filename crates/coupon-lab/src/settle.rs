@@ -74,7 +74,7 @@ pub fn settle(data: &Data, target: &dyn Fn() -> Result<Target>, patience: Patien
 /// When the data cannot be read, or the service does not answer or drain. A violation is no error.
 pub fn audit(data: &Data, target: &Target, scope: &Scope<'_>) -> Result<AuditReport> {
     let report = of_still(data, target, scope)?;
-    if report.violations() == 0 {
+    if report.doubtful() == 0 {
         return Ok(report);
     }
     // What was found may have come between the questions and the audit: it stands if nothing changes around the two.
@@ -83,7 +83,7 @@ pub fn audit(data: &Data, target: &Target, scope: &Scope<'_>) -> Result<AuditRep
         drain()?;
         let before = data.moment()?;
         let report = of_still(data, target, scope)?;
-        if report.violations() == 0 || data.moment()? == before {
+        if report.doubtful() == 0 || data.moment()? == before {
             return Ok(report);
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::ShardId;
+use coupon_core::{ResultState, ShardId};
 
 use super::broker::Message;
 use super::per_thread::PerThread;
@@ -34,7 +34,8 @@ impl Queues {
         epoch: u64,
         mut results: Vec<PlacedResult>,
     ) -> Result<(), Unavailable> {
-        if let Some(mut other) = results.first().copied()
+        // Of one that is no user's to give back, so that what becomes of the two is for an operator alone to say.
+        if let Some(mut other) = results.iter().find(|row| row.result.state == ResultState::Owned).copied()
             && let Some(id) = failpoints::contradiction(other.result.result_id)
         {
             other.result.result_id = id;

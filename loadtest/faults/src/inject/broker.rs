@@ -22,6 +22,8 @@ use crate::service::TestedService;
 
 /// The time that RabbitMQ stays away, beside the seconds that it takes to start.
 const AWAY: Duration = Duration::from_secs(1);
+/// The time in which it is seen whether grabs go on, beside the one that it takes to make a queue again.
+const GOES_ON: Duration = Duration::from_secs(3);
 /// The time that something stays wrong while RabbitMQ runs.
 const WRONG: Duration = Duration::from_secs(8);
 /// The time that a message may take through its queue.
@@ -114,8 +116,7 @@ fn taken_away(
         let taken = with_channel(deployment, async |channel| take(channel, queue).await)?;
         gone.push(usize::try_from(taken.unwrap_or(0))?);
     }
-    // So that it is seen whether grabs go on.
-    std::thread::sleep(AWAY);
+    std::thread::sleep(GOES_ON);
     stack.resume(Server::Shard(shard.number()))?;
     deployment.fault_ends();
     went(deployment, &gone, how)

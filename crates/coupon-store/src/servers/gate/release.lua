@@ -14,40 +14,44 @@ local kept, now = tonumber(ARGV[1]), time[1] * 1000 + math.floor(time[2] / 1000)
 -- What is taken away or added at one key goes there at once, since grabs wait meanwhile.
 local marks, fields, users = {}, {}, {}
 
-local function add(lists, key, ...)
-  local list = lists[key] or {}
-  for _, item in ipairs({ ... }) do
-    list[#list + 1] = item
+local function of(lists, key)
+  local list = lists[key]
+  if not list then
+    list = {}
+    lists[key] = list
   end
-  lists[key] = list
+  return list
 end
 
 for k = 2, #KEYS do
-  local at = 6 * k - 10
-  local user, field, mark, id, answer, who = unpack(ARGV, at, at + 5)
-  local held = redis.call('HGET', KEYS[k], field)
+  local key, at = KEYS[k], 6 * k - 10
+  local id, answer = ARGV[at + 3], ARGV[at + 4]
+  local held = redis.call('HGET', key, ARGV[at + 1])
+  local gone = of(fields, key)
   if held and string.match(held, '^%d+') == id then
     -- The answer first: a request without one would be granted again.
     if answer ~= '' then
       redis.call('SET', answer, held, 'PX', kept)
-      add(users, who, now, user)
+      local who = of(users, ARGV[at + 5])
+      who[#who + 1] = now
+      who[#who + 1] = ARGV[at]
     end
-    marks[#marks + 1] = mark
-    add(fields, KEYS[k], field)
+    marks[#marks + 1] = ARGV[at + 2]
+    gone[#gone + 1] = ARGV[at + 1]
   else
     -- One that a filling found beside another of its slot.
-    add(fields, KEYS[k], '+' .. id)
+    gone[#gone + 1] = '+' .. id
   end
 end
-for who, of in pairs(users) do
-  redis.call('ZADD', who, unpack(of))
+for who, answered in pairs(users) do
+  redis.call('ZADD', who, unpack(answered))
   redis.call('ZREMRANGEBYSCORE', who, '-inf', now - kept)
   redis.call('PEXPIRE', who, kept)
 end
 if marks[1] then
   redis.call('ZREM', KEYS[1], unpack(marks))
 end
-for key, of in pairs(fields) do
-  redis.call('HDEL', key, unpack(of))
+for key, gone in pairs(fields) do
+  redis.call('HDEL', key, unpack(gone))
 end
 return 1

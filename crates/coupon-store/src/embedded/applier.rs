@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use coupon_core::books::{self, Changes, Moved};
-use coupon_core::catalogue_change::{CatalogueChange, Operator, archive_begins};
+use coupon_core::catalogue_change::{CatalogueChange, Operator};
 use coupon_core::{CouponId, Day, ShardId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -368,14 +368,16 @@ impl Applier {
             self.archiving = None;
             return Ok(None);
         };
-        let now = self.clock.now();
-        let not_yet = end_for_good(&self.db, coupons, *before, now)
+        let ended = end_for_good(&self.db, coupons, *before, operator, self.clock.now())
             .map_err(|error| Unavailable::new("the main database", error))?;
-        if not_yet.is_none() {
-            self.live.record(&self.db, operator, &archive_begins(*before), now)?;
-            self.archiving = Some(*before);
-        }
-        Ok(not_yet)
+        Ok(match ended {
+            Ok(version) => {
+                self.live.goes_by(version);
+                self.archiving = Some(*before);
+                None
+            }
+            Err(not_yet) => Some(not_yet),
+        })
     }
 
     fn applied(&self, entries: &[OutboxEntry]) {

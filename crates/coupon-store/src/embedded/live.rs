@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponId, ShardId, Timestamp};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 
 use super::applier::LayoutStep;
-use super::catalogue::{Effect, Made, note};
+use super::catalogue::{Effect, Made};
 use super::gate::{MemoryGate, Past};
 use super::hand_over::WriterHandle;
 use super::mover::Turns;
@@ -85,29 +84,14 @@ impl Live {
         // Nothing fails from here on: main has it.
         Ok(taken.map(|(version, versions)| {
             let before = self.layouts.swap(versions);
-            self.current.swap(Known::clone(&self.current.known()), version);
+            self.goes_by(version);
             before
         }))
     }
 
-    /// Has main take note of something among the changes that no grab goes by.
-    pub(super) fn record(
-        &self,
-        main: &Connection,
-        operator: &Operator,
-        what: &str,
-        now: Timestamp,
-    ) -> Result<(), Unavailable> {
-        let write = || {
-            let transaction = Transaction::new_unchecked(main, TransactionBehavior::Immediate)?;
-            let version = note(&transaction, operator.as_str(), what, now)?;
-            transaction.commit()?;
-            Ok(version)
-        };
-        let version =
-            write().map_err(|error: rusqlite::Error| Unavailable::new("the main database", error))?;
+    /// Takes note of a change in main that no grab goes by.
+    pub(super) fn goes_by(&self, version: u64) {
         self.current.swap(Known::clone(&self.current.known()), version);
-        Ok(())
     }
 
     fn read_holders(&self, coupon: CouponId, now: Timestamp) -> Result<(), Unavailable> {

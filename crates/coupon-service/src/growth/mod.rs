@@ -89,8 +89,14 @@ pub async fn next(backend: &Backend, wanted: &Wanted) -> Result<NextLayout, Grow
     let after = latest.number;
     match wanted {
         Wanted::Change(change) => {
-            let refused = |error: LayoutChangeError| GrowthError::Refused(error.to_string());
-            let strategy = change.of(&*latest.strategy).map_err(refused)?;
+            let unlike = |error: LayoutChangeError| GrowthError::Refused(error.to_string());
+            let strategy = change.of(&*latest.strategy).map_err(unlike)?;
+            if let LayoutChange::Split(rooms) = change {
+                let known = backend.catalogue.known();
+                if let Some(room) = rooms.iter().find(|room| !known.knows_room(**room)) {
+                    return Err(refused(&format!("there is no room {room} to set apart")));
+                }
+            }
             Ok(NextLayout { after, strategy, what: change.to_string() })
         }
         Wanted::Undo => {

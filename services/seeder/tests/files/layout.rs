@@ -40,6 +40,11 @@ fn a_dry_run_of_a_split_names_every_room() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = text(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("starting at rooms 1@1, 2@2, 3@3, 4@0 up to 25, then 25 rooms each"), "{said}");
+    let none = seeder(dir.path(), &["layout", "split", "--room", "1,4711"]);
+    assert!(
+        !none.status.success() && text(&none.stderr).contains("there is no room 4711 to set apart"),
+        "{none:?}"
+    );
 }
 
 #[test]

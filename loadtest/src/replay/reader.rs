@@ -123,7 +123,10 @@ fn read_inner(path: &Path, reading: &Reading) -> Result<Recording> {
     if reader.not_chosen > 0 {
         let told: Vec<String> = conditions.iter().map(ToString::to_string).collect();
         let told = plain::line(&told.join(" and ")).into_owned();
-        notes.push(format!("{} not taken: they are not {told}", counted(reader.not_chosen, "row")));
+        let others = reader.selection.passed_over();
+        let others = plain::line(&others);
+        notes
+            .push(format!("{} not taken: they are not {told} ({others})", counted(reader.not_chosen, "row")));
     }
     reader.recording(table.name.clone(), notes)
 }
@@ -221,6 +224,7 @@ impl Reader<'_> {
             Ok(Some(fields)) => self.add(&fields),
             Ok(None) => {
                 self.not_chosen += 1;
+                self.selection.passes_over(record);
                 Ok(())
             }
             Err(reason) => {
@@ -306,7 +310,7 @@ impl Reader<'_> {
             bail!("no line can be replayed: {why}");
         }
         let format = times.as_ref().map(Times::format);
-        let is_local = format == Some(TimeFormat::Date) && reading.zone.is_none();
+        let is_local = format.is_some_and(TimeFormat::is_civil) && reading.zone.is_none();
         notes.extend(lines.notes(is_local));
         notes.extend(times.iter().flat_map(Times::notes));
         if format == Some(TimeFormat::Seconds) {

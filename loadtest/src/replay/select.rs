@@ -1,5 +1,7 @@
 //! The rows that are grabs, those that are queries, and those that are neither.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, bail, ensure};
 use coupon_loadgen::workload::Endpoint;
 
@@ -79,11 +81,18 @@ impl std::str::FromStr for Asked {
     }
 }
 
+/// The values of one column that are named of rows which are not taken.
+const NAMED: usize = 5;
+/// The longest such value, in characters: a longer one is cut.
+const LONGEST: usize = 40;
+
 /// The conditions, with the places of their columns.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Selection {
     grabs: Vec<(Column, Condition)>,
     queries: Vec<(Column, Endpoint, Condition)>,
+    /// For each condition on grabs the first values that do not meet it, and one more.
+    others: Vec<BTreeSet<String>>,
 }
 
 impl Selection {
@@ -97,7 +106,31 @@ impl Selection {
         Ok(Self {
             grabs: conditions.iter().map(grab).collect::<Result<_>>()?,
             queries: asked.iter().map(query).collect::<Result<_>>()?,
+            others: vec![BTreeSet::new(); conditions.len()],
         })
+    }
+
+    /// Takes note of a row that stands for nothing.
+    pub(super) fn passes_over(&mut self, record: &Record<'_>) {
+        for ((column, condition), others) in self.grabs.iter().zip(&mut self.others) {
+            if others.len() <= NAMED && !meets(record, column, condition) {
+                others.insert(record.field(column.place).unwrap_or("").chars().take(LONGEST).collect());
+            }
+        }
+    }
+
+    /// The values of rows that stand for nothing, in words.
+    pub(super) fn passed_over(&self) -> String {
+        let told = |((column, _), others): (&(Column, Condition), &BTreeSet<String>)| {
+            let mut values: Vec<String> =
+                others.iter().take(NAMED).map(|value| format!("{value:?}")).collect();
+            if others.len() > NAMED {
+                values.push("…".to_owned());
+            }
+            format!("{} is {}", column.name, values.join(", "))
+        };
+        let named = self.grabs.iter().zip(&self.others).filter(|(_, others)| !others.is_empty());
+        named.map(told).collect::<Vec<_>>().join("; ")
     }
 
     /// The endpoint that a row stands for; none, if it is not wanted.

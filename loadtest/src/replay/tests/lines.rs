@@ -200,9 +200,12 @@ fn rows_that_are_no_grabs_are_queries_or_not_taken() {
     };
     let recording = read_as(&text, &reading).unwrap();
     assert_eq!((recording.rows().len(), recording.asked().len(), recording.users()), (1, 2, 2));
-    assert!(described(&recording).contains("1 row not taken: they are not event=buy"));
+    assert!(described(&recording).contains("1 row not taken: they are not event=buy (event is \"cart\")"));
     let none = Reading { conditions: vec!["event=gift".parse().unwrap()], ..Reading::default() };
-    assert!(refused(&text, &none).contains("4 rows not taken"));
+    assert!(
+        refused(&text, &none)
+            .contains("4 rows not taken: they are not event=gift (event is \"buy\", \"cart\", \"view\")")
+    );
     let unknown = Reading { conditions: vec!["kind=gift".parse().unwrap()], ..Reading::default() };
     assert!(refused(&text, &unknown).contains("no column \"kind\" for --where"));
 }

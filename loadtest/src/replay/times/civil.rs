@@ -23,8 +23,7 @@ impl<'t> Civil<'t> {
         let month = rest.digits(2)?;
         rest.sign(&[sign])?;
         let day = rest.digits(2)?;
-        let date =
-            Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+        let date = date(year, month, day)?;
         let (time, precision) = match rest.clock() {
             Some(hour) => time_of_day(hour, &mut rest)?,
             None => (Time::midnight(), Precision::Day),
@@ -32,15 +31,59 @@ impl<'t> Civil<'t> {
         Some(Self { at: date.to_datetime(time), precision, zone: rest.0.trim() })
     }
 
+    /// Reads `28/2/2016 9:05`, `28.02.2016` and the like.
+    pub(super) fn day_first(text: &'t str) -> Option<Self> {
+        Self::year_last(text, |first, second| (second, first))
+    }
+
+    /// Reads `2/28/2016 9:05`, `02-28-2016 09:05:15 PM` and the like.
+    pub(super) fn month_first(text: &'t str) -> Option<Self> {
+        Self::year_last(text, |first, second| (first, second))
+    }
+
+    /// Reads a date whose year comes last; `order` gives month and day.
+    fn year_last(text: &'t str, order: fn(u32, u32) -> (u32, u32)) -> Option<Self> {
+        let mut rest = Rest(text);
+        let first = rest.one_or_two()?;
+        let sign = rest.sign(&['/', '.', '-'])?;
+        let second = rest.one_or_two()?;
+        rest.sign(&[sign])?;
+        let (month, day) = order(first, second);
+        let date = date(rest.digits(4)?, month, day)?;
+        let (time, precision) = match rest.short_clock() {
+            Some(hour) => time_of_day(hour, &mut rest)?,
+            None => (Time::midnight(), Precision::Day),
+        };
+        let time = match rest.0.trim() {
+            "" => time,
+            half if precision == Precision::Moment => in_half(time, half)?,
+            _ => return None,
+        };
+        Some(Self { at: date.to_datetime(time), precision, zone: "" })
+    }
+
     /// Reads `20160228`.
     pub(super) fn compact(text: &'t str) -> Option<Self> {
         let mut rest = Rest(text);
-        let (year, month, day) = (rest.digits(4)?, rest.digits(2)?, rest.digits(2)?);
-        let date =
-            Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+        let date = date(rest.digits(4)?, rest.digits(2)?, rest.digits(2)?)?;
         let at = date.to_datetime(Time::midnight());
         rest.0.is_empty().then_some(Self { at, precision: Precision::Day, zone: "" })
     }
+}
+
+fn date(year: u32, month: u32, day: u32) -> Option<Date> {
+    Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+}
+
+/// A time of a clock of twelve hours, with `AM` or `PM` behind it.
+fn in_half(time: Time, half: &str) -> Option<Time> {
+    let hour = time.hour();
+    let (is_pm, is_am) = (half.eq_ignore_ascii_case("pm"), half.eq_ignore_ascii_case("am"));
+    if !(is_pm || is_am) || !(1..=12).contains(&hour) {
+        return None;
+    }
+    let hour = hour % 12 + if is_pm { 12 } else { 0 };
+    Time::new(hour, time.minute(), time.second(), time.subsec_nanosecond()).ok()
 }
 
 fn time_of_day(hour: u32, rest: &mut Rest<'_>) -> Option<(Time, Precision)> {
@@ -102,6 +145,12 @@ impl Rest<'_> {
         digits.parse().ok().filter(|_| fine)
     }
 
+    /// One digit or two.
+    fn one_or_two(&mut self) -> Option<u32> {
+        let length = self.0.bytes().take_while(u8::is_ascii_digit).count();
+        if length > 2 { None } else { self.digits(length).filter(|_| length > 0) }
+    }
+
     /// One of these signs, if it comes next.
     fn sign(&mut self, signs: &[char]) -> Option<char> {
         let sign = self.0.chars().next().filter(|next| signs.contains(next))?;
@@ -116,6 +165,16 @@ impl Rest<'_> {
         let hour = Rest(rest.0.trim_start()).digits(2)?;
         let behind = rest.0.trim_start().get(2..)?;
         self.0 = behind;
+        Some(hour)
+    }
+
+    /// The same, where an hour may have one digit.
+    fn short_clock(&mut self) -> Option<u32> {
+        let mut rest = Rest(self.0);
+        rest.sign(&['T', 't', ' '])?;
+        rest.0 = rest.0.trim_start();
+        let hour = rest.one_or_two()?;
+        self.0 = rest.0;
         Some(hour)
     }
 

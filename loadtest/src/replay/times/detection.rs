@@ -8,8 +8,10 @@ use super::TimeFormat;
 /// Finds out how a file writes its times.
 #[derive(Debug, Default)]
 pub(in crate::replay) struct Detection {
-    /// The number of texts that suit each format, with the first that does.
+    /// The number of texts that suit each format and not its twin, with the first that does.
     suited: [(u64, String); TimeFormat::ALL.len()],
+    /// The first text that suits twins, as a day whose number is a month's.
+    either: Option<(String, [TimeFormat; 2])>,
     /// The first text that suits none.
     stranger: Option<String>,
 }
@@ -20,6 +22,10 @@ impl Detection {
         for (format, (count, first)) in TimeFormat::ALL.into_iter().zip(&mut self.suited) {
             if format.suits(text) {
                 suited = true;
+                if let Some(twin) = format.twin().filter(|twin| twin.suits(text)) {
+                    self.either.get_or_insert_with(|| (text.to_owned(), [format, twin]));
+                    continue;
+                }
                 if *count == 0 {
                     text.clone_into(first);
                 }
@@ -48,6 +54,15 @@ impl Detection {
             found.retain(|(format, _)| *format != TimeFormat::Seconds);
         }
         let names = TimeFormat::ALL.map(TimeFormat::name).join(", ");
+        // What no other line decides.
+        if let Some((text, twins)) = &self.either
+            && !found.iter().any(|(format, _)| format.twin().is_some())
+        {
+            bail!(
+                "column {column:?}: {text} may be {}, and no line that was looked at decides it; say which with --time-format",
+                twins.map(TimeFormat::name).join(" or ")
+            );
+        }
         match found.as_slice() {
             [(only, _)] => Ok(*only),
             [] => match &self.stranger {

@@ -22,6 +22,12 @@ pub enum TimeFormat {
     Compact,
     /// 2026-11-22, 2026-11-22 15 or 2026-11-22 15:04:05 (a T between them will do), without an offset
     Date,
+    /// 22/11/2026 or 22.11.2026 15:04:05, the day before the month (also 3/1/2026 9:05), without an offset
+    #[value(name = "dd/mm/yyyy")]
+    DayFirst,
+    /// 11/22/2026 or 11-22-2026 15:04:05, the month before the day (also 1/3/2026 9:05), without an offset
+    #[value(name = "mm/dd/yyyy")]
+    MonthFirst,
     /// 1795359845, seconds since 1970; a fraction may follow, as in all that are numbers
     EpochS,
     /// 1795359845123, milliseconds since 1970
@@ -79,10 +85,12 @@ pub(super) struct Moment {
 const PLAUSIBLE_S: std::ops::Range<i128> = 100_000_000..4_102_444_800;
 
 impl TimeFormat {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Rfc3339,
         Self::Compact,
         Self::Date,
+        Self::DayFirst,
+        Self::MonthFirst,
         Self::EpochS,
         Self::EpochMs,
         Self::EpochUs,
@@ -96,11 +104,27 @@ impl TimeFormat {
             Self::Rfc3339 => "rfc3339",
             Self::Compact => "yyyymmdd",
             Self::Date => "date",
+            Self::DayFirst => "dd/mm/yyyy",
+            Self::MonthFirst => "mm/dd/yyyy",
             Self::EpochS => "epoch-s",
             Self::EpochMs => "epoch-ms",
             Self::EpochUs => "epoch-us",
             Self::EpochNs => "epoch-ns",
             Self::Seconds => "seconds",
+        }
+    }
+
+    /// True for civil times, which are of the file's own zone.
+    pub(super) const fn is_civil(self) -> bool {
+        matches!(self, Self::Date | Self::DayFirst | Self::MonthFirst)
+    }
+
+    /// The format in which the same text may be another day.
+    const fn twin(self) -> Option<Self> {
+        match self {
+            Self::DayFirst => Some(Self::MonthFirst),
+            Self::MonthFirst => Some(Self::DayFirst),
+            _ => None,
         }
     }
 
@@ -111,7 +135,7 @@ impl TimeFormat {
             Self::EpochMs => Some(1_000_000),
             Self::EpochUs => Some(1_000),
             Self::EpochNs => Some(1),
-            Self::Rfc3339 | Self::Compact | Self::Date => None,
+            Self::Rfc3339 | Self::Compact | Self::Date | Self::DayFirst | Self::MonthFirst => None,
         }
     }
 
@@ -121,6 +145,8 @@ impl TimeFormat {
             Self::Rfc3339 => Civil::read(text).is_some_and(|civil| civil::zone(civil.zone).is_some()),
             Self::Compact => Civil::compact(text).is_some(),
             Self::Date => Civil::read(text).is_some_and(|civil| civil.zone.is_empty()),
+            Self::DayFirst => Civil::day_first(text).is_some(),
+            Self::MonthFirst => Civil::month_first(text).is_some(),
             Self::EpochS | Self::EpochMs | Self::EpochUs | Self::EpochNs => {
                 self.nanos(text).is_some_and(|nanos| PLAUSIBLE_S.contains(&nanos.div_euclid(1_000_000_000)))
             }
@@ -176,6 +202,8 @@ impl Times {
             }
             TimeFormat::Compact => self.local(&Civil::compact(text)?),
             TimeFormat::Date => self.local(&Civil::read(text).filter(|civil| civil.zone.is_empty())?),
+            TimeFormat::DayFirst => self.local(&Civil::day_first(text)?),
+            TimeFormat::MonthFirst => self.local(&Civil::month_first(text)?),
             number => {
                 let others =
                     [TimeFormat::EpochS, TimeFormat::EpochMs, TimeFormat::EpochUs, TimeFormat::EpochNs];
@@ -281,6 +309,12 @@ mod tests {
             ("2016-02-28 13:14:15", TimeFormat::Date, "2016-02-28T13:14:15.000Z", moment),
             ("2016/02/28 13:14:15.25", TimeFormat::Date, "2016-02-28T13:14:15.250Z", moment),
             ("2016-02-28T13:14", TimeFormat::Date, "2016-02-28T13:14:00.000Z", moment),
+            ("28/02/2016", TimeFormat::DayFirst, "2016-02-28T00:00:00.000Z", Day),
+            ("28.2.2016 9:05", TimeFormat::DayFirst, "2016-02-28T09:05:00.000Z", moment),
+            ("12/28/2010 8:26", TimeFormat::MonthFirst, "2010-12-28T08:26:00.000Z", moment),
+            ("02-28-2016 13:14:15.5", TimeFormat::MonthFirst, "2016-02-28T13:14:15.500Z", moment),
+            ("2/28/2016 1:14:15 PM", TimeFormat::MonthFirst, "2016-02-28T13:14:15.000Z", moment),
+            ("2/28/2016 12:14 am", TimeFormat::MonthFirst, "2016-02-28T00:14:00.000Z", moment),
             ("1456665255", TimeFormat::EpochS, "2016-02-28T13:14:15.000Z", moment),
             ("1456665255.5", TimeFormat::EpochS, "2016-02-28T13:14:15.500Z", moment),
             ("1456665255123", TimeFormat::EpochMs, "2016-02-28T13:14:15.123Z", moment),
@@ -306,6 +340,13 @@ mod tests {
             (TimeFormat::Date, "2016-02-28 25:00:00"),
             (TimeFormat::Date, "2016-02-28 13:14:15 noon"),
             (TimeFormat::Date, "2016-2-28"),
+            (TimeFormat::DayFirst, "02/28/2016"),
+            (TimeFormat::DayFirst, "28/02.2016"),
+            (TimeFormat::DayFirst, "28/02/16"),
+            (TimeFormat::DayFirst, "28/02/2016 9:05 noon"),
+            (TimeFormat::MonthFirst, "2/28/2016 13:14 PM"),
+            (TimeFormat::MonthFirst, "2/28/2016 0:14 AM"),
+            (TimeFormat::MonthFirst, "/2/2016"),
             (TimeFormat::EpochS, "soon"),
             (TimeFormat::EpochS, "1.4E+09"),
             (TimeFormat::Rfc3339, "2016-02-28"),
@@ -339,13 +380,24 @@ mod tests {
             error.contains("--time-format") && error.contains("yyyymmdd (1, such as 20160228)"),
             "{error}"
         );
-        let error = detected(&["28/02/2016"]).unwrap_err().to_string();
-        assert!(error.contains("--time-format") && error.contains("28/02/2016"), "{error}");
+        let error = detected(&["28 Feb 2016"]).unwrap_err().to_string();
+        assert!(error.contains("--time-format") && error.contains("28 Feb 2016"), "{error}");
         assert_eq!(
             read(TimeFormat::EpochS, "5000"),
             Some(("1970-01-01T01:23:20.000Z".to_owned(), Precision::Moment))
         );
         assert!(detected(&[]).is_err());
+    }
+
+    #[test]
+    fn a_day_that_may_be_a_month_is_never_guessed() {
+        assert_eq!(detected(&["03/01/2016", "28/02/2016"]).unwrap(), TimeFormat::DayFirst);
+        assert_eq!(detected(&["02/28/2016", "03/01/2016"]).unwrap(), TimeFormat::MonthFirst);
+        let error = detected(&["03/01/2016", "04/01/2016"]).unwrap_err().to_string();
+        assert!(error.contains("03/01/2016 may be dd/mm/yyyy or mm/dd/yyyy"), "{error}");
+        let error = detected(&["13/01/2016", "01/13/2016", "01/14/2016"]).unwrap_err().to_string();
+        assert!(error.contains("dd/mm/yyyy (1, such as 13/01/2016)"), "{error}");
+        assert!(error.contains("mm/dd/yyyy (2, such as 01/13/2016)"), "{error}");
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub struct ChangeRecord {
     pub version: u64,
     /// The time of it, by main's clock.
     pub time: Timestamp,
-    /// The name of who made it.
+    /// The name of the operator who made it.
     pub operator: String,
     /// What it was, in words.
     pub what: String,

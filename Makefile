@@ -46,8 +46,8 @@ check-api:
 	cargo build --package hash-svc --package range-svc
 	.ci/check-api
 
-# How fast everything is, each figure beside what this machine allows: bench.json and docs/BENCHMARKS.md, in three quarters
-# of an hour at most; QUICK=1 takes ten minutes, with fewer and shorter rounds.
+# How fast everything is, each figure beside what this machine allows: bench.json and docs/BENCHMARKS.md, in about
+# an hour; QUICK=1 takes a fraction of that, with fewer and shorter rounds.
 bench:
 	cargo build --release --bins
 	cargo run --release --package loadtest-bench -- $(if $(QUICK),--quick)

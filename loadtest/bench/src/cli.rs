@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
 /// is not.
 #[derive(Debug, clap::Args)]
 struct Args {
-    /// Take ten minutes at most, not three quarters of an hour: fewer and shorter rounds
+    /// Take a fraction of the hour that all of it takes: fewer and shorter rounds
     #[arg(long)]
     quick: bool,
     /// Run these sections alone, and leave the document as it is

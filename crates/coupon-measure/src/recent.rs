@@ -33,7 +33,7 @@ impl<const COLUMNS: usize> Default for Recent<COLUMNS> {
 }
 
 impl<const COLUMNS: usize> Recent<COLUMNS> {
-    /// Counts rows seen at a time, which is from a beginning that all counts read together have in common.
+    /// Counts rows seen at a time. All counts that are read together have one beginning of time.
     pub fn see(&mut self, at: Duration, rows: impl Iterator<Item = [u64; COLUMNS]>) {
         let number = number(at);
         // A time before the last one's counts with it.

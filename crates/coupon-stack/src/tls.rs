@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::files::{make_dir, write_private};
 
-/// A certificate for 127.0.0.1, its key, and that of the authority which signed it, as PEM.
+/// A certificate for 127.0.0.1 with its key, and the certificate of the authority that signed it, as PEM.
 #[derive(Clone)]
 pub struct Certificates {
     /// The certificate of the authority that clients must trust.

@@ -174,8 +174,8 @@ pub trait Gate: Send + Sync {
     /// Answered from memory.
     fn epoch(&self) -> Option<u64>;
 
-    /// All users whose answer could still be another than "sold out" for a coupon that is sold out, its holders, and the epoch in
-    /// which that is so. `None` when it is not sold out, or cannot be found out. Stock that comes back makes it untrue: a caller
+    /// The holders of a coupon that is sold out, who alone may get another answer than "sold out", and the epoch in which that is
+    /// so. `None` when it is not sold out, or cannot be found out. Stock that comes back makes it untrue: a caller
     /// that remembers this must not do so for longer than a second.
     fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>>;
 

@@ -160,7 +160,7 @@ fn read(row: Row, rooms: Option<&HashSet<RoomId>>) -> (Option<Terms>, Vec<String
     let grab = grab_terms(hold_s, user_limit, returnable, &mut wrong);
     let (total, taken_back) = (shown(total), shown(taken_back));
     let (start, end) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
-    // By terms of a grab that make no sense no coupon can be granted: it is taken as not active.
+    // A coupon whose terms of a grab make no sense cannot be granted: it is taken as not active.
     let active = status == CouponStatus::Active.code() && grab.is_some();
     let grab = grab.unwrap_or_default();
     let min_purchase = Money::from_cents(least.max(0));

@@ -126,7 +126,7 @@ fn give_up(state: &mut State, number: usize) -> Option<()> {
 pub(crate) fn end_filling(state: &mut State, number: usize) {
     state.fillings[number] = None;
     state.shard.markers[number] = [false; 2];
-    // Fillings that begin later learn nothing from its markers, but the epochs that these close they close.
+    // Fillings that begin later learn nothing from its markers, which still close the epochs that they close.
     let Broker { routed, queue, in_memory, .. } = &mut state.broker;
     for message in routed.iter_mut().chain(queue).chain(in_memory) {
         if let Message::Marker { filling, .. } = message

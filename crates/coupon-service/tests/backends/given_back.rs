@@ -166,7 +166,7 @@ fn a_row_that_gave_its_stock_back_after_the_gate_was_told_of_it_is_let_go_of() {
         let gone = granted(&backend, &holding(&backend, bench, 3, SCARCE, "b")).await;
         changed(&backend, &gone, Action::Release, bench.clock().now()).await;
         settles_at(&backend, SCARCE, 1).await;
-        // The state that a reconciler leaves which ended after it added both to the gate, and before it looked at them again.
+        // As a reconciler leaves it that ended after it added both to the gate, and before it looked at them again.
         let (names, epoch) = (names(bench, &backend), epoch_of(&backend).await);
         let mut redis = redis_of(bench).await;
         for PlacedResult { placement, result } in [&kept, &gone] {

@@ -36,7 +36,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(super) struct OutboxEntry {
     pub(super) shard: ShardId,
     pub(super) id: i64,
-    /// Rows that moved, or that the seeder's `archive` retired, which ended before main had applied the entry.
+    /// Rows that took stock or let go of it, also those retired by a `seeder archive` that ended before main had applied its entry.
     pub(super) deltas: Vec<Moved>,
 }
 

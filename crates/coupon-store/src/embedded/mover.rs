@@ -33,8 +33,8 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The time between two notes in main of how far it has come.
 const NOTE: Duration = Duration::from_secs(1);
 
-/// The lock that a thread takes to read all holders of a coupon, and a batch while it is between two files: one excludes the
-/// other.
+/// The lock that a thread has while it reads all holders of a coupon, or a batch while it is between two files: one excludes
+/// the other.
 pub(super) type Turns = Arc<RwLock<()>>;
 
 /// The thread that moves rows, while there is one.

@@ -34,8 +34,11 @@ impl Queues {
         epoch: u64,
         mut results: Vec<PlacedResult>,
     ) -> Result<(), Unavailable> {
-        // Of one that is no user's to give back, so that what becomes of the two is for an operator alone to say.
-        if let Some(mut other) = results.iter().find(|row| row.result.state == ResultState::Owned).copied()
+        // Of one whose grab named no request: in the matrix of faults none of these is given back, so that what becomes of the two
+        // is for an operator alone to say.
+        let owned =
+            |row: &&PlacedResult| row.result.state == ResultState::Owned && row.result.request.is_none();
+        if let Some(mut other) = results.iter().find(owned).copied()
             && let Some(id) = failpoints::contradiction(other.result.result_id)
         {
             other.result.result_id = id;

@@ -42,8 +42,8 @@ pub struct Part {
     pub layout_lead: Duration,
 }
 
-/// A process that has no answer from main for so long can be taken for one that gets none: until then it learns of a version of
-/// the layout before it is in force.
+/// The time from a version's announcement until it is in force: a process that main answers knows it by then, and one without an
+/// answer for so long counts as cut off.
 const LAYOUT_LEAD: Duration = Duration::from_secs(10);
 
 impl Part {

@@ -65,18 +65,19 @@ impl ServersShards {
         // Before the tables: what is stored later may be more than is promised, never less.
         let (as_of, floor) = (status.look().as_of, self.background.floors.of(shard));
         let known = status.tables();
+        let is_up = status.is_up();
         let mut conn = self.connect(shard).await?;
+        // Behind the address there may be another server since the last look, with an earlier state. What is said of one result may
+        // be final, so it is never believed unasked.
+        if !is_up || Q::OF_ONE {
+            self.has_what_was_seen(shard, floor, &mut conn).await?;
+        }
         let answered = if self.background.layouts.look(Versioned::is_moving) {
             ask_while_rows_move(&mut conn, &visit, &question).await
         } else {
             ask_as_known(&mut conn, status, known, &visit, &question).await
         };
         let (value, tables) = answered.map_err(|error| down(shard, &error))?;
-        // Behind the address there may be another server since the last look, with an earlier state. That there is no such result
-        // is final, so it is never believed unasked.
-        if !status.is_up() || Q::finds_nothing(&value) {
-            self.has_what_was_seen(shard, floor, &mut conn).await?;
-        }
         let took = asked.elapsed();
         status.read.record(took);
         Ok(Visited { value, tables, took, as_of })

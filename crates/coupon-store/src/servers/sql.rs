@@ -30,6 +30,8 @@ pub(super) async fn tables(conn: &mut impl Queryable) -> mysql_async::Result<Vec
 pub(super) trait Question {
     /// Its answer.
     type Answer;
+    /// True of a question about one result.
+    const OF_ONE: bool = false;
 
     /// Asks it; also says how many tables were read.
     async fn ask(
@@ -38,11 +40,6 @@ pub(super) trait Question {
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Self::Answer, u64)>;
-
-    /// True of an answer that what was asked for is nowhere.
-    fn finds_nothing(_: &Self::Answer) -> bool {
-        false
-    }
 }
 
 /// The results a query covers, latest first. Tables come latest first: once a page of a day (or hour) is full, earlier
@@ -92,6 +89,7 @@ pub(super) struct FindOne(pub(super) ResultId);
 
 impl Question for FindOne {
     type Answer = Option<Found>;
+    const OF_ONE: bool = true;
 
     async fn ask(
         &self,
@@ -112,10 +110,6 @@ impl Question for FindOne {
         }
         let select = statements::find(MYSQL, LEAVING, *id, Numbers::Written);
         Ok((leaving(conn, &select).await?.pop(), visited))
-    }
-
-    fn finds_nothing(found: &Option<Found>) -> bool {
-        found.is_none()
     }
 }
 

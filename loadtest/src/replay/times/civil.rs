@@ -56,7 +56,7 @@ impl<'t> Civil<'t> {
         };
         let time = match rest.0.trim() {
             "" => time,
-            half if precision == Precision::Moment => in_half(time, half)?,
+            half if precision != Precision::Day => in_half(time, half)?,
             _ => return None,
         };
         Some(Self { at: date.to_datetime(time), precision, zone: "" })

@@ -56,7 +56,7 @@ impl Detection {
         let names = TimeFormat::ALL.map(TimeFormat::name).join(", ");
         // What no other line decides.
         if let Some((text, twins)) = &self.either
-            && !found.iter().any(|(format, _)| format.twin().is_some())
+            && found.is_empty()
         {
             bail!(
                 "column {column:?}: {text} may be {}, and no line that was looked at decides it; say which with --time-format",

@@ -114,7 +114,7 @@ impl TimeFormat {
         }
     }
 
-    /// True for civil times, which are of the file's own zone.
+    /// True for formats that may have a time of day, and never a zone.
     pub(super) const fn is_civil(self) -> bool {
         matches!(self, Self::Date | Self::DayFirst | Self::MonthFirst)
     }
@@ -314,6 +314,7 @@ mod tests {
             ("12/28/2010 8:26", TimeFormat::MonthFirst, "2010-12-28T08:26:00.000Z", moment),
             ("02-28-2016 13:14:15.5", TimeFormat::MonthFirst, "2016-02-28T13:14:15.500Z", moment),
             ("2/28/2016 1:14:15 PM", TimeFormat::MonthFirst, "2016-02-28T13:14:15.000Z", moment),
+            ("2/28/2016 1 PM", TimeFormat::MonthFirst, "2016-02-28T13:00:00.000Z", Hour),
             ("2/28/2016 12:14 am", TimeFormat::MonthFirst, "2016-02-28T00:14:00.000Z", moment),
             ("1456665255", TimeFormat::EpochS, "2016-02-28T13:14:15.000Z", moment),
             ("1456665255.5", TimeFormat::EpochS, "2016-02-28T13:14:15.500Z", moment),
@@ -395,6 +396,8 @@ mod tests {
         assert_eq!(detected(&["02/28/2016", "03/01/2016"]).unwrap(), TimeFormat::MonthFirst);
         let error = detected(&["03/01/2016", "04/01/2016"]).unwrap_err().to_string();
         assert!(error.contains("03/01/2016 may be dd/mm/yyyy or mm/dd/yyyy"), "{error}");
+        // Nor does a single one of another kind make a file's own times doubtful.
+        assert_eq!(detected(&["2016-01-03", "03/01/2016"]).unwrap(), TimeFormat::Date);
         let error = detected(&["13/01/2016", "01/13/2016", "01/14/2016"]).unwrap_err().to_string();
         assert!(error.contains("dd/mm/yyyy (1, such as 13/01/2016)"), "{error}");
         assert!(error.contains("mm/dd/yyyy (2, such as 01/13/2016)"), "{error}");

@@ -129,7 +129,7 @@ fn rows_that_were_retired_meanwhile_are_forgotten_as_well() {
     place.assert_books_balance();
 }
 
-/// The entry about a row is in the books of the shard that stored it, and another shard has the row: neither has forgotten
+/// The entry about a row is in the outbox of the shard that stored it, and another shard has the row: neither has forgotten
 /// anything by that alone.
 #[test]
 fn rows_that_moved_are_told_as_neither_retired_nor_stored() {

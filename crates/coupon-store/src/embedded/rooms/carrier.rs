@@ -56,7 +56,7 @@ impl Carrier {
     /// Reads how far each shard of the index has come.
     ///
     /// # Errors
-    /// When one has lost entries that it had taken.
+    /// When one has lost entries that it had taken, or a shard has lost entries that the index has.
     pub(in crate::embedded) fn new(
         places: RoomPlaces,
         sources: Vec<Source>,

@@ -122,7 +122,7 @@ impl RedisServer {
         Ok(())
     }
 
-    /// A setting of the server's; `None` where the server refuses to say, as some do that are run by others.
+    /// A setting of the server's; `None` where the server does not say, as some do not that are run by others.
     async fn setting(&self, connection: &mut Connection, name: &str) -> Result<Option<String>, RedisError> {
         let told: Result<Vec<(String, String)>, _> =
             redis::cmd("CONFIG").arg("GET").arg(name).query_async(connection).await;

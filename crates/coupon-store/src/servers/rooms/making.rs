@@ -163,7 +163,7 @@ async fn take_in(cluster: &Cluster, places: RoomPlaces, rows: &[CouponResult]) -
 /// once they have gone. The shards' entries about them are carried first, lest they come afterwards.
 ///
 /// # Errors
-/// When a database cannot be used, or the index has lost entries that it had taken.
+/// When a database cannot be used, the index has lost entries that it had taken, or a shard has lost entries that the index has.
 pub async fn retire(cluster: &Cluster, dataset: &str, before: i64, now: Timestamp) -> anyhow::Result<()> {
     let Some(places) = cluster.label().await?.and_then(|label| label.rooms) else { return Ok(()) };
     let rooms = Rooms::new(places, dataset, &cluster.shards);

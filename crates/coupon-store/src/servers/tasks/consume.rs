@@ -242,7 +242,7 @@ impl Consumer {
         }
     }
 
-    /// Settles the gate beside whatever comes next, one transaction after the other.
+    /// Settles results at the gate while the next transaction is under way.
     async fn settle(&self, settling: &mut JoinSet<()>, work: Work, done: Done) {
         while settling.join_next().await.is_some() {}
         let background = Arc::clone(&self.background);

@@ -224,7 +224,7 @@ impl Background {
         if self.knows_the_latest(&epoch).await? {
             return Ok(());
         }
-        // A process that announces a version has taken the layout as well, until main has the version or never will.
+        // A process that announces a version holds this lock until main has the version, or never will.
         let changing = self.main.change_layout(NonZeroU16::MIN).await?;
         let LayoutState { versions, catalogue, .. } = changing.state().clone();
         let latest = versions.last().map_or(1, |version| version.number);

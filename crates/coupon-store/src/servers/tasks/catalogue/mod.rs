@@ -35,8 +35,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const WHOLE: Duration = Duration::from_secs(10);
 /// The time after which this process notes in main again that it lives.
 const TELLS: Duration = Duration::from_secs(1);
-/// The time for which a process relies on what main said last: changes wait for the process as long, since it noted that it
-/// lives at most [`TELLS`] before main said so.
+/// The time for which a process relies on what main said last. Changes wait for it as long at least: it noted that it lives at
+/// most [`TELLS`] before.
 pub(in crate::servers) const RELIES: Duration =
     Duration::from_millis(LIVES_MS.cast_unsigned()).saturating_sub(TELLS);
 /// The most changes by hand that are recorded at once: operators wait meanwhile.
@@ -355,7 +355,7 @@ impl Followed {
     }
 }
 
-/// Does what may take longer than a process that notes nothing counts as alive. It notes in main meanwhile by which version it
+/// Does what may take longer than a process counts as alive without a note. It notes in main meanwhile by which version it
 /// still goes, so that changes wait for it.
 async fn alive_during<T>(background: &Background, known: u64, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);

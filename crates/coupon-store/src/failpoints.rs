@@ -133,9 +133,8 @@ impl Mechanism {
 
 #[cfg(not(feature = "failpoints"))]
 mod left_out {
-    use coupon_core::ResultId;
-
     use super::{Mechanism, Point};
+    use crate::PlacedResult;
 
     #[inline]
     /// Nothing: the feature is left out.
@@ -157,7 +156,7 @@ mod left_out {
     }
 
     #[inline]
-    pub(crate) const fn contradiction(_: ResultId) -> Option<ResultId> {
+    pub(crate) const fn contradiction(_: &[PlacedResult]) -> Option<PlacedResult> {
         None
     }
 }
@@ -169,10 +168,11 @@ mod built_in {
     use std::sync::LazyLock;
     use std::time::Duration;
 
-    use coupon_core::ResultId;
+    use coupon_core::{ResultId, ResultState};
     use rustix::process::{Signal, getpid, kill_process};
 
     use super::{Mechanism, Point};
+    use crate::PlacedResult;
 
     /// A worker number that is never leased: ids of history and logs have those from a thousand on as well.
     const NOBODY: u16 = ResultId::WORKERS - 1;
@@ -242,9 +242,14 @@ mod built_in {
         told.and_then(|told| told.trim().parse().ok()).unwrap_or(0)
     }
 
-    /// Another id of the same moment: what only a mistake of the gate's could bring about.
-    pub(crate) fn contradiction(id: ResultId) -> Option<ResultId> {
-        let other = ResultId::from_parts(id.time(), NOBODY, 0).ok()?;
+    /// The same grab under another id of the same moment: what only a mistake of the gate's could bring about. It is one that named
+    /// no request: in the matrix of faults none of these is given back, so that what becomes of the two is for an operator alone
+    /// to say.
+    pub(crate) fn contradiction(results: &[PlacedResult]) -> Option<PlacedResult> {
+        let owned =
+            |row: &&PlacedResult| row.result.state == ResultState::Owned && row.result.request.is_none();
+        let mut other = results.iter().find(owned).copied()?;
+        other.result.result_id = ResultId::from_parts(other.result.result_id.time(), NOBODY, 0).ok()?;
         take("contradict").map(|_| other)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::{ResultState, ShardId};
+use coupon_core::ShardId;
 
 use super::broker::Message;
 use super::per_thread::PerThread;
@@ -34,16 +34,8 @@ impl Queues {
         epoch: u64,
         mut results: Vec<PlacedResult>,
     ) -> Result<(), Unavailable> {
-        // Of one whose grab named no request: in the matrix of faults none of these is given back, so that what becomes of the two
-        // is for an operator alone to say.
-        let owned =
-            |row: &&PlacedResult| row.result.state == ResultState::Owned && row.result.request.is_none();
-        if let Some(mut other) = results.iter().find(owned).copied()
-            && let Some(id) = failpoints::contradiction(other.result.result_id)
-        {
-            other.result.result_id = id;
-            results.push(other);
-        }
+        let contradiction = failpoints::contradiction(&results);
+        results.extend(contradiction);
         let message =
             Message::results(&self.background.dataset, epoch, self.background.time.mains(), &results);
         let began = Instant::now();

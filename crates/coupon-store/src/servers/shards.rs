@@ -151,22 +151,22 @@ async fn ask_while_rows_move<Q: Question>(
     let mut tries = 0;
     loop {
         tries += 1;
-        let before = sql::tables(conn).await?;
         let mut transaction = conn.start_transaction(moment.clone()).await?;
-        // A moment does not show the rows of a table that was made after it began, though its name is seen.
-        let changed = tries < TRIES && sql::tables(&mut transaction).await? != before;
-        let answered = match changed {
-            true => None,
-            false => match question.ask(&mut transaction, &existing(&before, visit), true).await {
-                Err(error) if tries < TRIES && has_code(&error, code::NO_TABLE) => None,
-                answered => Some(answered),
-            },
-        };
+        // Names are those of now, not of the moment: a table that was made since has nothing to show, and one that is gone since
+        // has to be asked for at a later moment.
+        let tables = sql::tables(&mut transaction).await?;
+        let answered = question.ask(&mut transaction, &existing(&tables, visit), true).await;
         transaction.rollback().await?;
-        if let Some(answered) = answered {
-            return answered;
+        match answered {
+            Err(error) if tries < TRIES && is_of_another_moment(&error) => {}
+            answered => return answered,
         }
     }
+}
+
+/// True if a table is gone, or was made or changed after the moment that it was asked about.
+fn is_of_another_moment(error: &mysql_async::Error) -> bool {
+    has_code(error, code::NO_TABLE) || has_code(error, code::TABLE_CHANGED)
 }
 
 fn existing(tables: &[TableId], visit: &Visit) -> Vec<TableId> {

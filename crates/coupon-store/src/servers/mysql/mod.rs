@@ -83,6 +83,8 @@ pub(super) mod code {
     pub(crate) const LOCK_TIMEOUT: u16 = 1205;
     /// There is no such table.
     pub(crate) const NO_TABLE: u16 = 1146;
+    /// A table was made or changed after the moment that a transaction reads.
+    pub(crate) const TABLE_CHANGED: u16 = 1412;
     /// The server is configured to refuse such a thing: above all, to be read-only.
     const FORBIDDEN: u16 = 1290;
     /// The session's transactions only read.

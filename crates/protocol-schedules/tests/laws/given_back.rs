@@ -121,6 +121,19 @@ pub(crate) async fn what_is_let_go_of_is_free_and_its_request_keeps_its_answer(s
     assert_eq!((holders.users, holders.holds), (vec![user(1), user(2)], 1), "an answer is no hold");
 }
 
+/// More than one call of the script lets go of.
+pub(crate) async fn whatever_many_give_back_at_once_is_free(servers: &Servers) {
+    let (gate, epoch) = filled(servers).await;
+    let holds: Vec<Hold> = (1..=250).map(|number| hold_of(&result(number, number.cast_signed()))).collect();
+    assert_eq!(gate.hold(&epoch, &holds).await, Ok(vec![true; 250]));
+    let gone: Vec<Release> = (1..=249)
+        .map(|number: u64| release(number, id(number.cast_signed()), 0, Some(request(number.cast_signed()))))
+        .collect();
+    gate.let_go(&epoch, &gone).await.unwrap();
+    let holders = gate.holders(&epoch, coupon(1)).await.unwrap();
+    assert_eq!((holders.users.len(), holders.holds), (250, 1));
+}
+
 pub(crate) async fn only_what_is_held_exactly_so_is_let_go_of(servers: &Servers) {
     let (gate, epoch) = filled(servers).await;
     let (ours, parked) = (hold_of(&result(1, 1)), hold_of(&result(2, 2)));

@@ -55,6 +55,7 @@ over_memory_and_servers! {
     given_back::what_is_let_go_of_is_free_and_its_request_keeps_its_answer,
     given_back::what_a_user_holds_counts_in_whatever_slot_it_is_when_the_limit_changes,
     given_back::only_what_is_held_exactly_so_is_let_go_of,
+    given_back::whatever_many_give_back_at_once_is_free,
     given_back::a_request_that_was_answered_before_a_filling_is_remembered,
     given_back::a_row_is_restored_where_nothing_is_held_and_stays_to_be_looked_at,
     queue::what_is_routed_comes_in_order_and_is_forgotten_once_it_is_done_with,

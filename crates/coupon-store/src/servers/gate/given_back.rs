@@ -14,6 +14,9 @@ use crate::servers::seam::{GateError, Hold, Mark, Release, Unchecked};
 /// The time for which a request is remembered after its result gave its stock back.
 pub(in crate::servers) const REMEMBERED: Duration = Duration::from_millis(REMEMBERED_MS.cast_unsigned());
 
+/// The results that one call of a script lets go of: grabs wait meanwhile.
+const AT_ONCE: usize = 100;
+
 /// Makes a user the holder of a row that is to be looked at again, unless its slot is taken.
 const RESTORE: &str = "\
 if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then
@@ -24,14 +27,14 @@ redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 return 1";
 
 impl GateLink {
-    /// The users whose requests about a coupon are remembered.
+    /// The users whose requests about a coupon are remembered, and maybe some whose are not any more.
     pub(super) async fn users_with_answers(
         &self,
         epoch: &Epoch,
         coupon: CouponId,
     ) -> Result<Vec<UserId>, GateError> {
         let mut ask = Pipeline::with_capacity(1);
-        ask.cmd("ZRANGE").arg(self.names.answered(epoch.number, coupon)).arg(0).arg(-1);
+        ask.cmd("SMEMBERS").arg(self.names.answered(epoch.number, coupon));
         let (users,): (Vec<u64>,) = self.ask(&ask).await?;
         Ok(users.into_iter().filter_map(|user| UserId::new(user).ok()).collect())
     }
@@ -47,14 +50,14 @@ impl GateLink {
                 let (Ok(coupon), Ok(user)) = (CouponId::new(hold.coupon), UserId::new(hold.user)) else {
                     continue;
                 };
-                let (Some(request), Some(since)) = (hold.request, hold.given_back) else { continue };
+                let Some(request) = hold.request else { continue };
                 let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
                 let (answer, value) =
                     (self.names.answer(epoch.number, coupon, user, request), text::value_of(hold));
                 pipeline.cmd("SET").arg(answer).arg(value).arg("PX").arg(left.max(1)).ignore();
                 let users = self.names.answered(epoch.number, coupon);
-                pipeline.cmd("ZADD").arg(&users).arg(since.millis()).arg(hold.user).ignore();
-                pipeline.cmd("PEXPIRE").arg(users).arg(millis(REMEMBERED)).ignore();
+                pipeline.cmd("SADD").arg(&users).arg(hold.user).ignore();
+                pipeline.cmd("PEXPIRE").arg(users).arg(2 * millis(REMEMBERED)).ignore();
             }
             self.ask::<()>(&pipeline).await?;
         }
@@ -62,8 +65,13 @@ impl GateLink {
     }
 
     pub(super) async fn let_go_of(&self, epoch: &Epoch, releases: &[Release]) -> Result<(), GateError> {
-        let whole: (bool,) = self.ask(&release(&self.names, epoch, releases)).await?;
-        if whole.0 { Ok(()) } else { Err(GateError::Forgot) }
+        for some in releases.chunks(AT_ONCE) {
+            let whole: (bool,) = self.ask(&release(&self.names, epoch, some)).await?;
+            if !whole.0 {
+                return Err(GateError::Forgot);
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn restore_to_be_checked(

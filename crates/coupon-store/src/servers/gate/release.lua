@@ -9,8 +9,7 @@
 if not redis.call('ZSCORE', KEYS[1], '@') then
   return 0
 end
-local time = redis.call('TIME')
-local kept, now = tonumber(ARGV[1]), time[1] * 1000 + math.floor(time[2] / 1000)
+local kept = ARGV[1]
 -- What is taken away or added at one key goes there at once, since grabs wait meanwhile.
 local marks, fields, users = {}, {}, {}
 
@@ -33,7 +32,6 @@ for k = 2, #KEYS do
     if answer ~= '' then
       redis.call('SET', answer, held, 'PX', kept)
       local who = of(users, ARGV[at + 5])
-      who[#who + 1] = now
       who[#who + 1] = ARGV[at]
     end
     marks[#marks + 1] = ARGV[at + 2]
@@ -44,9 +42,11 @@ for k = 2, #KEYS do
   end
 end
 for who, answered in pairs(users) do
-  redis.call('ZADD', who, unpack(answered))
-  redis.call('ZREMRANGEBYSCORE', who, '-inf', now - kept)
-  redis.call('PEXPIRE', who, kept)
+  redis.call('SADD', who, unpack(answered))
+  -- Longer than any answer, and seldom: it is one more line in Redis' file each time.
+  if redis.call('PTTL', who) < tonumber(kept) then
+    redis.call('PEXPIRE', who, 2 * kept)
+  end
 end
 if marks[1] then
   redis.call('ZREM', KEYS[1], unpack(marks))

@@ -16,10 +16,10 @@ use crate::pace::Pace;
 use crate::servers::seam::DatabaseError;
 
 /// The most results that expire in one transaction: consumers of the shard wait for it.
-const MOST: usize = 500;
+const MOST: usize = 250;
 /// The least time from the beginning of one such transaction to that of the next, whatever its shard. A hundred thousand results
 /// that are due at once expire within ten seconds, and grabs meanwhile meet one busy shard at a time, not all of them at once.
-pub(super) const PACE: Duration = Duration::from_millis(25);
+pub(super) const PACE: Duration = Duration::from_millis(22);
 /// The longest wait for the next result that is due: one may be stored that is due earlier, and the clock may be set.
 const LOOK: Duration = Duration::from_millis(250);
 /// The wait after a failure.

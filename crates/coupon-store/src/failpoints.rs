@@ -5,7 +5,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `after-gate`, `after-confirm`, `after-commit`, `after-give-back`, `while-filling`, `after-change`, `after-leave`, `after-arrival` | the next that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
+//! | `after-gate`, `after-confirm`, `after-commit`, `after-give-back`, `while-filling`, `while-announcing`, `after-change`, `after-leave`, `after-arrival` | the next that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
 //! | `contradict` | the next hand-over also holds a second result of its first user; the file goes first |
 //! | `without-…` | switches a [`Mechanism`] off for as long as it is there |
 //! | `clock` | milliseconds by which time is moved: the process's clock, and with it what it hears of main's |
@@ -31,6 +31,8 @@ pub enum Point {
     Committed,
     /// Some of it written to a gate that is being filled.
     Filling,
+    /// A version of the layout with its time, of which neither the gate nor main has heard.
+    Announcing,
     /// A change of the catalogue by main, and not by the gate.
     Changed,
     /// Given back at the row, and not at the gate yet; the other way round without [`Mechanism::RowFirst`].
@@ -210,6 +212,7 @@ mod built_in {
             Point::Confirmed => "after-confirm",
             Point::Committed => "after-commit",
             Point::Filling => "while-filling",
+            Point::Announcing => "while-announcing",
             Point::Changed => "after-change",
             Point::GaveBack => "after-give-back",
             Point::Left => "after-leave",

@@ -391,6 +391,15 @@ pub static CASES: &[FaultCase] = &[
             growth::cut_off_across,
         )
     },
+    from_within(FaultCase {
+        plan: DeploymentPlan { load_on: 1, ..GROWING },
+        ..case(
+            "47",
+            "the process that announces eight shards instead of four frozen before the gate has heard of it",
+            "the other goes on by the layout before until the version is in force everywhere",
+            growth::announced_late,
+        )
+    }),
 ];
 
 /// Processes that have opened more shards than the layout uses, and results that have a place to go to.

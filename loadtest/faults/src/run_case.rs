@@ -19,12 +19,15 @@ use super::load::ServiceLoad;
 use super::proof::NotInjected;
 use super::service::TestedService;
 use super::service_result::{ServiceResult, Timeline};
+use super::start::HOLD_S;
 use super::steps;
 
 /// The time that a service may take to settle once the fault is lifted.
 const SETTLE: Duration = Duration::from_secs(120);
 /// The time for which a client goes on asking.
 const ASKING: Duration = Duration::from_secs(90);
+/// The time after which nothing is held any more.
+const HOLD: Duration = Duration::from_secs(HOLD_S as u64);
 /// Either, where a mechanism is left out, so that it may never come to that.
 const WITHOUT_A_MECHANISM: Duration = Duration::from_secs(30);
 
@@ -105,8 +108,10 @@ fn settle_and_audit(
     load.customers.claim(&mut claims);
     steps.claim(&mut claims);
     let mut audit = audit(service, &claims, start)?;
-    // A gate that was being filled at that moment could not be looked at; nor could a read that was refused.
+    // A gate that was being filled at that moment could not be looked at; nor could a read that was refused, nor what expired
+    // meanwhile: by then everything has that is held.
     if settled.is_ok() && !audit.not_checked.is_empty() {
+        std::thread::sleep(HOLD);
         settle(deployment, service)?;
         audit = self::audit(service, &claims, start)?;
     }

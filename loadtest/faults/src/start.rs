@@ -27,7 +27,7 @@ const HELD: RangeInclusive<u64> = 7..=33;
 /// Those of them that sell out, so that what comes back is sold again at once.
 const CONTESTED: RangeInclusive<u64> = 7..=12;
 /// The seconds for which a grab is held: some faults last longer, and most do not.
-const HOLD_S: u32 = 3;
+pub(super) const HOLD_S: u32 = 3;
 /// The stock of a coupon of a hot room, of a contested one and of any other, by requests a second.
 const HOT: f64 = 0.4;
 const OF_CONTESTED: f64 = 0.04;

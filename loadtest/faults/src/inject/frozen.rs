@@ -19,7 +19,7 @@ use crate::start::CATALOGUE;
 
 /// The time that results wait which no process stores, before the gate is lost and after.
 const WAITING: Duration = Duration::from_secs(1);
-/// Users and coupons of the grabs that a process is frozen with: the coupons are those that sell out first.
+/// Users of the grabs that a process is frozen with, each with the coupon of that number: those that sell out first.
 const FROZEN: std::ops::RangeInclusive<u64> = 1..=4;
 /// Another one, of a grab before that.
 const WARM: u64 = 5;
@@ -157,7 +157,8 @@ pub(crate) fn while_main_forgets_the_epoch(deployment: &CaseDeployment<'_>) -> R
 /// A process is frozen with grabs that the gate has granted. Meanwhile the gate is lost, filled anew, and sold out by
 /// the other process; then the first wakes up and hands over grabs that no gate remembers.
 fn frozen_while(deployment: &CaseDeployment<'_>, lose: impl FnOnce() -> Result<()>) -> Result<Proof> {
-    let frozen = frozen_with_grabs(deployment, || {
+    let grabs = |_: &TestedService| Ok(FROZEN.map(|number| (number, number)).collect());
+    let frozen = frozen_with_grabs(deployment, grabs, || {
         lose()?;
         sell_out(deployment)
     })?;
@@ -169,10 +170,11 @@ fn frozen_while(deployment: &CaseDeployment<'_>, lose: impl FnOnce() -> Result<(
     )
 }
 
-/// The first process of each service is frozen with grabs that the gate has granted and no queue has, and wakes up after something
-/// else. Returns how many were.
+/// The first process of each service is frozen with grabs that the gate has granted and no queue has, of these users and coupons, and
+/// wakes up after something else. Returns how many were.
 pub(super) fn frozen_with_grabs(
     deployment: &CaseDeployment<'_>,
+    grabs: impl Fn(&TestedService) -> Result<Vec<(u64, u64)>>,
     meanwhile: impl FnOnce() -> Result<()>,
 ) -> Result<usize> {
     const POINT: &str = "after-gate";
@@ -182,33 +184,44 @@ pub(super) fn frozen_with_grabs(
         let Some(process) = service.processes.first() else { continue };
         deployment.record.grab(service.name, &process.target(service.name), WARM, WARM);
     }
+    let grabs: Vec<Vec<(u64, u64)>> = deployment.services.iter().map(grabs).collect::<Result<_>>()?;
     deployment.fault_begins();
     first_processes(deployment).try_for_each(|process| process.arm(POINT, "pause"))?;
-    let mut frozen = 0;
-    std::thread::scope(|scope| {
+    let frozen = std::thread::scope(|scope| {
         // Clients that wait as long as it takes.
-        for service in &deployment.services {
+        for (service, grabs) in deployment.services.iter().zip(grabs) {
             let Some(process) = service.processes.first() else { continue };
             let target = process.target(service.name);
-            for number in FROZEN {
+            for (user, coupon) in grabs {
                 let target = target.clone();
-                scope.spawn(move || deployment.record.grab(service.name, &target, number, number));
+                scope.spawn(move || deployment.record.grab(service.name, &target, user, coupon));
             }
         }
-        let done = (|| {
-            for process in first_processes(deployment) {
-                process.reaches(POINT)?;
-                until("a process freezes at its fail point", RECOVERY, || Ok(process.is_paused()))?;
-                frozen += 1;
-            }
-            meanwhile()
-        })();
-        // Even after an error, no request must wait for a frozen process.
-        let woken = first_processes(deployment).try_for_each(|process| process.resume());
-        done.and(woken)
+        while_frozen(deployment, POINT, meanwhile)
     })?;
     deployment.fault_ends();
     Ok(frozen)
+}
+
+/// The first process of each service freezes at a fail point that it comes by, and wakes up after something else. Returns how many
+/// did.
+pub(super) fn while_frozen(
+    deployment: &CaseDeployment<'_>,
+    point: &str,
+    meanwhile: impl FnOnce() -> Result<()>,
+) -> Result<usize> {
+    let mut frozen = 0;
+    let done = (|| {
+        for process in first_processes(deployment) {
+            process.reaches(point)?;
+            until("a process freezes at its fail point", RECOVERY, || Ok(process.is_paused()))?;
+            frozen += 1;
+        }
+        meanwhile()
+    })();
+    // Even after an error, no request must wait for a frozen process.
+    let woken = first_processes(deployment).try_for_each(|process| process.resume());
+    done.and(woken).map(|()| frozen)
 }
 
 /// Users beside the load take what is left of the coupons, so that it does not depend on the load how long that takes.

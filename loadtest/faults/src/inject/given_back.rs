@@ -53,25 +53,16 @@ pub(crate) fn lost_between(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let owned = grabbed(deployment)?;
     deployment.fault_begins();
     first_processes(deployment).try_for_each(|process| process.arm(POINT, "pause"))?;
-    let mut frozen = 0;
-    std::thread::scope(|scope| {
+    let frozen = std::thread::scope(|scope| {
         // A client that gets no answer while its process is frozen. A second one might be frozen within a transaction, and
         // keep the shard's row of state for a minute.
         for owner in owned.iter().filter_map(|owners| owners.first()) {
             scope.spawn(move || owner.hands_back(deployment));
         }
-        let done = (|| {
-            for process in first_processes(deployment) {
-                process.reaches(POINT)?;
-                until("a process freezes at its fail point", RECOVERY, || Ok(process.is_paused()))?;
-                frozen += 1;
-            }
+        frozen::while_frozen(deployment, POINT, || {
             gate::emptied(deployment)?;
             gate::grabs_are_taken(deployment)
-        })();
-        // Even after an error, no request must wait for a frozen process.
-        let woken = first_processes(deployment).try_for_each(|process| process.resume());
-        done.and(woken)
+        })
     })?;
     deployment.fault_ends();
     Proof::when(

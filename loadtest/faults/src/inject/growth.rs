@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use coupon_core::{LayoutChange, RoomId, RowKey, UserId};
 use coupon_lab::growth::{LayoutStep, announce};
 use coupon_lab::wait::{at_once, until};
 use coupon_loadgen::http::{get_json, post_json};
@@ -11,8 +12,9 @@ use coupon_service::api::{LayoutView, Rebalance, RebalanceView};
 use coupon_stack::{Server, Stack};
 use serde_json::json;
 
-use super::services::{dead, one_of_each_dies};
+use super::services::{dead, first_processes, one_of_each_dies};
 use super::{RECOVERY, away, databases, frozen, meanwhile};
+use crate::context;
 use crate::deployment::CaseDeployment;
 use crate::proof::Proof;
 use crate::proxy::ProxyMode;
@@ -29,6 +31,10 @@ const AWAY: Duration = Duration::from_secs(5);
 const MOVED: Duration = Duration::from_secs(150);
 /// Between a table that a batch of rows has left and the one that it goes to.
 const POINT: &str = "after-leave";
+/// Between the time that a version of the layout is given and the moment at which the gate hears of it.
+const ANNOUNCING: &str = "while-announcing";
+/// The grabs that a process is frozen with.
+const LATE: usize = 4;
 /// The time from which on a version is in force by every process's clock.
 const IN_FORCE: Duration = Duration::from_secs(1);
 /// The time within which what was granted is stored.
@@ -88,7 +94,7 @@ pub(crate) fn shard_killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
 /// moved.
 pub(crate) fn frozen_across(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let mut moved = Vec::new();
-    let frozen = frozen::frozen_with_grabs(deployment, || {
+    let frozen = frozen::frozen_with_grabs(deployment, moving_users, || {
         moved = at_once(&deployment.services, |service| {
             begin(service)?;
             until_moved(deployment, service)
@@ -100,6 +106,58 @@ pub(crate) fn frozen_across(deployment: &CaseDeployment<'_>) -> Result<Proof> {
         format!(
             "{frozen} processes were frozen with grabs that the gate had granted, until so many rows had moved: {}",
             listed(&moved)
+        ),
+    )
+}
+
+/// Users whose results of a coupon are elsewhere once there are more shards, where any are, so that what is handed over late has
+/// another place by then.
+fn moving_users(service: &TestedService) -> Result<Vec<(u64, u64)>> {
+    let (now, grown) =
+        (&service.strategy, service.strategy.changed(&LayoutChange::Shards(SHARDS.try_into()?))?);
+    let row = |user| {
+        let (user, room) = (UserId::new(user)?, RoomId::new(CATALOGUE.room_of(COUPON))?);
+        anyhow::Ok(RowKey { user, room, time: context::now() })
+    };
+    let mut users: Vec<(bool, u64)> = Vec::new();
+    for user in ASKING {
+        let row = row(user)?;
+        users.push((now.place(&row)? == grown.place(&row)?, user));
+    }
+    users.sort_unstable();
+    Ok(users.into_iter().take(LATE).map(|(_, user)| (user, COUPON)).collect())
+}
+
+/// The process that announces a version of the layout is frozen before the gate or main has heard of it, while the other one grants
+/// what it places by the version before.
+pub(crate) fn announced_late(deployment: &CaseDeployment<'_>) -> Result<Proof> {
+    deployment.fault_begins();
+    first_processes(deployment).try_for_each(|process| process.arm(ANNOUNCING, "pause"))?;
+    let frozen = std::thread::scope(|scope| {
+        let announcing: Vec<_> = deployment
+            .services
+            .iter()
+            .map(|service| {
+                scope.spawn(|| {
+                    let process = service.processes.first().context("it has no process")?;
+                    announce(&process.target(service.name), LayoutStep::Shards(SHARDS.try_into()?))
+                })
+            })
+            .collect();
+        let frozen = frozen::while_frozen(deployment, ANNOUNCING, || {
+            std::thread::sleep(AWAY);
+            Ok(())
+        });
+        for announced in announcing {
+            coupon_stack::joined(announced)?;
+        }
+        frozen
+    })?;
+    at_once(&deployment.services, have_rows_moved)?;
+    moved(
+        deployment,
+        &format!(
+            "{frozen} processes were frozen before the gate had heard of the version that they announced"
         ),
     )
 }
@@ -178,6 +236,11 @@ fn listed(moved: &[u64]) -> String {
 /// Announces the layout over more shards and, once it is in force, has earlier rows move to where it says.
 fn begin(service: &TestedService) -> Result<()> {
     announce(&service.answering()?, LayoutStep::Shards(SHARDS.try_into()?))?;
+    have_rows_moved(service)
+}
+
+/// Has earlier rows move to where the layout says that was announced, once it is in force.
+fn have_rows_moved(service: &TestedService) -> Result<()> {
     let rate = json!({ "rows_per_s": RATE });
     until("the version is in force", RECOVERY, || {
         // The process that was asked may be gone since.

@@ -120,6 +120,7 @@ impl Background {
             operator: operator.as_str().to_owned(),
             what: next.what.clone(),
         };
+        failpoints::hit(Point::Announcing);
         let (catalogue, open) = (state.catalogue + 1, state.open_epoch);
         if let Some(number) = open {
             let mut versions = state.versions.clone();

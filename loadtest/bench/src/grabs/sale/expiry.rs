@@ -24,7 +24,7 @@ const LEAD: Duration = Duration::from_secs(20);
 const EARLIER: Duration = Duration::from_millis(500);
 /// Holds that have not expired by then make the round not valid.
 const LONGEST: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// One round: its holds, and what became of them and of the grabs beside.
 struct Expiry {

@@ -1,6 +1,7 @@
 //! Laws that hold on every backend although people edit main as well.
 
-use coupon_core::RoomId;
+use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator};
+use coupon_core::{RoomId, UserId};
 use coupon_store::{Backend, Decision};
 
 use crate::bench::{Bench, PLENTY, SCARCE, coupon_id, eventually, grab, remaining, until};
@@ -67,5 +68,30 @@ pub(crate) async fn a_coupon_that_was_moved_keeps_the_room_of_its_results(bench:
     assert!(named[0].1.contains("moved to room 2"), "{named:?}");
     let offered = backend.catalogue.known().offered(coupon_id(PLENTY)).unwrap();
     assert_eq!(offered.room, RoomId::new(1).unwrap());
+    backend.lifecycle.close();
+}
+
+pub(crate) async fn rooms_and_users_without_an_id_are_left_out_and_all_others_go_on(bench: &Bench) {
+    let add = async |id: i64| {
+        let room = "INSERT INTO live_rooms (room_id, room_name, anchor_id, start_time, create_time)";
+        bench.edit_main(&format!("{room} VALUES ({id}, 'none', 1, 0, 0)")).await;
+        let user = "INSERT INTO users (user_id, username, phone, email, register_time, is_active)";
+        bench.edit_main(&format!("{user} VALUES ({id}, 'none', '', '', 0, {})", id.abs() % 2)).await;
+    };
+    for id in [0, -1, -2, i64::MAX] {
+        add(id).await;
+    }
+    let backend = bench.open();
+    let known = backend.catalogue.known();
+    assert!(known.knows_room(RoomId::new(1).unwrap()) && known.knows_user(UserId::new(1).unwrap()));
+    assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
+    // One more, while a service runs: what operators change is read again.
+    add(-3).await;
+    let raised = CouponPatch { total_stock: Some(3), ..CouponPatch::default() };
+    let raised = CatalogueChange::ChangeCoupon(coupon_id(SCARCE), raised);
+    let raised = backend.catalogue.change(raised, Operator::new("ann").unwrap()).await.unwrap();
+    assert!(raised.changed, "{raised:?}");
+    backend.lifecycle.drain().await.unwrap();
+    assert_eq!((remaining(&backend, SCARCE).await, backend.catalogue.set_aside().0), (3, 0));
     backend.lifecycle.close();
 }

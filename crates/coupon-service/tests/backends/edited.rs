@@ -4,7 +4,10 @@ use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator};
 use coupon_core::{RoomId, UserId};
 use coupon_store::{Backend, Decision};
 
-use crate::bench::{Bench, PLENTY, SCARCE, coupon_id, eventually, grab, remaining, until};
+use crate::bench::{
+    Bench, EARLY, PLENTY, SCARCE, attempt, coupon_id, decide, epoch_of, eventually, filled_after, forget,
+    grab, remaining, run, until, verified,
+};
 
 /// Waits until so many coupons are set aside.
 async fn set_aside(backend: &Backend, wanted: usize) -> Vec<(i64, String)> {
@@ -94,4 +97,40 @@ pub(crate) async fn rooms_and_users_without_an_id_are_left_out_and_all_others_go
     backend.lifecycle.drain().await.unwrap();
     assert_eq!((remaining(&backend, SCARCE).await, backend.catalogue.set_aside().0), (3, 0));
     backend.lifecycle.close();
+}
+
+#[test]
+fn an_emptied_gate_is_filled_although_rows_make_no_sense_and_agrees_with_the_shards() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        for (user, coupon) in [(1, SCARCE), (1, PLENTY), (2, PLENTY)] {
+            assert_eq!(grab(&backend, bench, user, coupon).await, Decision::Granted(0));
+        }
+        backend.lifecycle.drain().await.unwrap();
+        for edit in [
+            format!("UPDATE coupons SET remaining_stock = -5 WHERE coupon_id = {SCARCE}"),
+            format!("UPDATE coupons SET room_id = 2 WHERE coupon_id = {PLENTY}"),
+            format!("UPDATE coupons SET coupon_id = -7 WHERE coupon_id = {EARLY}"),
+            "UPDATE live_rooms SET room_id = -2 WHERE room_id = 2".to_owned(),
+            "UPDATE users SET user_id = -40 WHERE user_id = 40".to_owned(),
+        ] {
+            bench.edit_main(&edit).await;
+        }
+        let epoch = epoch_of(&backend).await;
+        forget(bench, &backend, epoch, PLENTY).await;
+        decide(&backend, &[attempt(&backend, bench, 3, PLENTY)]).await;
+        filled_after(&backend, epoch).await;
+        let again = decide(&backend, &[attempt(&backend, bench, 1, PLENTY)]).await;
+        assert!(matches!(again[..], [Decision::Duplicate(_)]), "{again:?}");
+        assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted(0));
+        backend.lifecycle.close();
+        drop(backend);
+
+        // Also by a process that starts on them.
+        let backend = bench.open();
+        assert_eq!(grab(&backend, bench, 4, PLENTY).await, Decision::Granted(0));
+        backend.lifecycle.drain().await.unwrap();
+        assert_eq!(verified(bench).count(), 0);
+        backend.lifecycle.close();
+    });
 }

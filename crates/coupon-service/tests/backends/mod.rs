@@ -118,6 +118,8 @@ on_every_backend! {
     a_total_below_what_is_sold_sells_nothing_more_and_is_no_error_anywhere,
     a_coupon_that_is_over_says_how_many_were_sold_whatever_its_total_is,
     a_coupon_that_was_withdrawn_is_offered_again_and_its_holders_have_it_still,
+    a_changed_name_and_changed_details_are_read_back,
+    what_is_held_stands_by_its_terms_whatever_an_operator_changes,
     a_user_who_grabs_and_gives_back_in_a_loop_is_asked_to_wait,
     a_simulated_network_adds_its_round_trip_to_every_call_of_a_shard,
     a_result_takes_each_step_once_and_says_so_when_asked_again,

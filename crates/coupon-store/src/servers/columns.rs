@@ -29,13 +29,18 @@ pub(super) async fn add(conn: &mut Conn, columns: &[Column]) -> mysql_async::Res
     Ok(())
 }
 
-/// Brings every table of results up to date, those included that an archive which was cut short is retiring.
-pub(super) async fn update_results(conn: &mut Conn) -> mysql_async::Result<()> {
+/// Brings every table of results up to date, those included that an archive which was cut short is retiring. In a data set of
+/// before, rows are looked at in those tables too that are up to date: after an update that was cut short, the version of before
+/// may have used results.
+pub(super) async fn update_results(conn: &mut Conn, of_before: bool) -> mysql_async::Result<()> {
     let names: Vec<String> = conn.query("SHOW TABLES").await?;
     for name in names {
         let Some(table) = TableId::parse(name.strip_prefix(RETIRED).unwrap_or(&name)) else { continue };
         let update = named(results_update(Dialect::MySql, table), table, &name);
         if covers_slot(conn, &name, &update.index).await? {
+            if of_before {
+                update_rows(conn, &update).await?;
+            }
             continue;
         }
         tracing::info!(table = name, "a table of results of before is brought up to date");

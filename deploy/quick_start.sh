@@ -141,7 +141,7 @@ say_what_next() {
     cat <<END
 
 next:
-  curl -s http://$(docker compose port hash-svc 8001)/api/coupon/grab -H 'content-type: application/json' -d '{"user_id":1,"coupon_id":1}'
+  curl -s http://$(docker compose port hash-svc 8001)/api/coupon/grab -H 'content-type: application/json' -d '{"user_id":1,"coupon_id":1,"request_id":"first"}'
   make compare    # the services under the same load, and a report: reports/compose/report.html
   make seed       # new data; what is there is replaced
   make down       # stop; the data stays

@@ -96,14 +96,34 @@ pub fn shard_columns(dialect: Dialect) -> Vec<Column> {
 /// The steps that bring a table of results of before up to date, in order. Each can be taken again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultsUpdate {
+    /// The table.
+    pub table: String,
     /// The columns to add where they are missing.
     pub columns: Vec<Column>,
-    /// The statement that gives rows the state that they have by their use.
+    /// The statement that gives rows the state that they have by their use. A large table gets it slice by slice.
     pub rows: String,
     /// The name of the unique index. Once it covers the slot, the table is up to date.
     pub index: String,
     /// The statements that make it anew: one in MySQL, and in SQLite two that belong into one transaction.
     pub index_anew: Vec<String>,
+}
+
+impl ResultsUpdate {
+    /// The question for the next slice of the rows, behind an id: their number, `most` at most, and the last id, if there are any.
+    #[must_use]
+    pub fn next_slice(&self, after: i64, most: u32) -> String {
+        let table = &self.table;
+        format!(
+            "SELECT COUNT(*), MAX(result_id) FROM \
+             (SELECT result_id FROM {table} WHERE result_id > {after} ORDER BY result_id LIMIT {most}) AS slice"
+        )
+    }
+
+    /// The statement on the rows of a slice alone, from behind an id to the last.
+    #[must_use]
+    pub fn slice(&self, after: i64, last: i64) -> String {
+        format!("{} AND result_id > {after} AND result_id <= {last}", self.rows)
+    }
 }
 
 /// The steps that bring a table of results of before up to date.
@@ -124,6 +144,7 @@ pub fn results_update(dialect: Dialect, table: TableId) -> ResultsUpdate {
         Dialect::Sqlite => vec![format!("DROP INDEX IF EXISTS {index}"), create.clone()],
     };
     ResultsUpdate {
+        table: name.clone(),
         columns: columns(RESULTS_COLUMNS).into_iter().map(renamed).collect(),
         rows: format!(
             "UPDATE {name} SET state = 2, state_time = use_time WHERE use_status = 1 AND state = 1"

@@ -47,6 +47,7 @@ pub mod servers;
 mod set_aside;
 pub mod settings;
 mod shards;
+mod slices;
 pub mod statements;
 mod stock;
 mod swapped;

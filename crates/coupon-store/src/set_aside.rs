@@ -1,10 +1,11 @@
-//! Coupons whose row in main makes no sense. People edit main as well: such a row concerns its coupon alone, and is
-//! named.
+//! Rows in main that make no sense. People edit main as well: a coupon's concerns that coupon alone, and is named; a room's
+//! or a user's whose id is none is left out.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use coupon_core::CouponId;
+use coupon_core::schema::Dialect;
+use coupon_core::{CouponId, MAX_ID};
 
 /// Coupons and their faults. The number is as main has it, which may be no coupon's.
 pub type Found = BTreeMap<i64, String>;
@@ -63,6 +64,37 @@ impl SetAside {
             *of_coupon = format!("{of_coupon}{separator}{why}");
         }
         (all.len(), all.into_iter().take(LISTED).collect())
+    }
+}
+
+/// Tables of main whose rows people add as well, and the columns of their ids. Rows whose id is none are left out.
+pub(crate) const LEFT_OUT: [(&str, &str); 2] = [("live_rooms", "room_id"), ("users", "user_id")];
+
+/// The condition that holds for rows whose id is one. SQLite holds in a column whatever was put there.
+pub(crate) fn has_an_id(dialect: Dialect, column: &str) -> String {
+    let whole = match dialect {
+        Dialect::Sqlite => format!("typeof({column}) = 'integer' AND "),
+        Dialect::MySql => String::new(),
+    };
+    format!("({whole}{column} BETWEEN 1 AND {MAX_ID})")
+}
+
+/// The question for the ids of a table's rows that are left out.
+pub(crate) fn left_out(dialect: Dialect, (table, column): (&str, &str)) -> String {
+    let has = has_an_id(dialect, column);
+    format!("SELECT CAST({column} AS CHAR) FROM {table} WHERE NOT {has} LIMIT {LISTED}")
+}
+
+/// Names the rows of a table that are left out, in one warning.
+pub(crate) fn warn_of_left_out((table, column): (&str, &str), ids: &[String]) {
+    if !ids.is_empty() {
+        let ids = ids.join(", ");
+        tracing::warn!(
+            table,
+            column,
+            ids,
+            "rows of the main database whose ids make no sense are left out; all others go on"
+        );
     }
 }
 

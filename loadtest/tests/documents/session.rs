@@ -19,7 +19,7 @@ use crate::root;
 /// The names that a session makes for itself; everything else in its folder is the repository's.
 const OWN: [&str; 5] = [".git", "data", "reports", "bench.json", "target"];
 /// The ports that documents name.
-const PORTS: [&str; 3] = ["127.0.0.1:8001", "127.0.0.1:8002", "127.0.0.1:8003"];
+const PORTS: [&str; 4] = ["127.0.0.1:8001", "127.0.0.1:8002", "127.0.0.1:8003", "127.0.0.1:8004"];
 /// The time that a block may hang, by its cost.
 const QUICK: Duration = Duration::from_secs(300);
 const SLOW: Duration = Duration::from_secs(3_600);
@@ -30,7 +30,7 @@ const SERVICE: Duration = Duration::from_secs(60);
 pub(crate) struct Session {
     folder: TempDir,
     cost: Cost,
-    ports: [u16; 3],
+    ports: [u16; PORTS.len()],
     services: Vec<Child>,
 }
 

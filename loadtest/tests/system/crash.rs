@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use coupon_loadgen::http::post_json;
-use coupon_loadgen::load::GrabOutcome;
+use coupon_loadgen::load::{GrabOutcome, StepOutcome};
 use coupon_service::api::{GrabRequest, GrabResponse};
 use coupon_strategies::REGISTER;
 
 use crate::system::common::SeededFolder;
 
-/// Three times: load, kill -9 in its midst, start again on what is left.
-fn killed_under_load(strategy: &str) {
-    let mut folder = SeededFolder::of(strategy);
+/// Three times: load, kill -9 in its midst, start again on what is left. Returns the steps after grabs that were acknowledged.
+fn killed_under_load(mut folder: SeededFolder) -> usize {
     let (service, target) = folder.start();
-    let mut granted = 0;
+    let (mut granted, mut steps) = (0, 0);
     for round in 0..3_u64 {
         let outcome = std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -23,6 +22,7 @@ fn killed_under_load(strategy: &str) {
             folder.load(&target, Duration::from_secs(1), round)
         });
         granted += outcome.counts.granted;
+        steps += outcome.steps.iter().filter(|step| step.outcome == StepOutcome::Taken).count();
         service.start_again().unwrap();
     }
     assert!(granted > 0, "nothing was acknowledged before any of the kills");
@@ -30,14 +30,32 @@ fn killed_under_load(strategy: &str) {
     assert_eq!(report.violations(), 0, "{:#?}", report.findings);
     assert!(report.acknowledged.is_some_and(|grabs| grabs > 0), "nothing was acknowledged at all");
     service.stop().unwrap();
+    steps
+}
+
+/// Every strategy, and every baseline.
+fn names() -> impl Iterator<Item = &'static str> {
+    let baselines = REGISTER.baselines.iter().map(|baseline| baseline.name);
+    REGISTER.sharded().map(|family| family.name).chain(baselines)
 }
 
 #[test]
 fn no_strategy_and_no_baseline_loses_anything_acknowledged_when_killed() {
-    let baselines = REGISTER.baselines.iter().map(|baseline| baseline.name);
     std::thread::scope(|scope| {
-        for name in REGISTER.sharded().map(|family| family.name).chain(baselines) {
-            scope.spawn(move || killed_under_load(name));
+        for name in names() {
+            scope.spawn(move || killed_under_load(SeededFolder::of(name)));
+        }
+    });
+}
+
+#[test]
+fn no_strategy_and_no_baseline_loses_a_step_that_was_acknowledged_when_killed() {
+    std::thread::scope(|scope| {
+        for name in names() {
+            scope.spawn(move || {
+                let steps = killed_under_load(SeededFolder::of_a_checkout(name));
+                assert!(steps > 0, "{name}: no step was acknowledged before any of the kills");
+            });
         }
     });
 }

@@ -3,14 +3,18 @@
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use coupon_core::Timestamp;
 use coupon_loadgen::http::{Target, get_json, post_json};
-use coupon_service::api::{GrabRequest, GrabResponse, ResultPage};
+use coupon_service::api::{GrabRequest, GrabResponse, ResultAnswer, ResultPage, StepRequest};
 use coupon_service::app::Application;
 use coupon_store::clock::Clock;
 use coupon_store::settings::Sources;
 use range_svc::RangeSettings;
+
+/// The coupon of the sample catalogue that is held for ten minutes, to be confirmed.
+const HELD: u64 = 51;
 
 /// A service by time on the sample catalogue, in this process, with a clock that can be set.
 struct Served {
@@ -47,6 +51,25 @@ impl Served {
         let answer: GrabResponse = post_json(&self.target, "/api/coupon/grab", &request).unwrap();
         assert_eq!(answer.grab_status, 1, "{answer:?}");
         answer
+    }
+
+    /// A grab of the coupon that is held for ten minutes.
+    fn hold(&self, user_id: u64) -> String {
+        let request_id = Some(format!("cart of {user_id}"));
+        let request = GrabRequest { user_id, coupon_id: HELD, room_id: None, request_id };
+        let answer: GrabResponse = post_json(&self.target, "/api/coupon/grab", &request).unwrap();
+        assert_eq!(answer.state.as_deref(), Some("held"), "{answer:?}");
+        answer.result_id.unwrap()
+    }
+
+    fn confirm(&self, user_id: u64, result_id: &str) -> anyhow::Result<ResultAnswer> {
+        let step = StepRequest { user_id, result_id: result_id.to_owned() };
+        post_json(&self.target, "/api/coupon/confirm", &step)
+    }
+
+    fn state_of(&self, result_id: &str) -> String {
+        let answer: ResultAnswer = get_json(&self.target, &format!("/api/result/{result_id}")).unwrap();
+        answer.result.state
     }
 
     fn recent(&self) -> ResultPage {
@@ -159,4 +182,34 @@ fn a_user_has_one_coupon_even_across_midnight() {
     let again: GrabResponse = post_json(&served.target, "/api/coupon/grab", &request).unwrap();
     assert_eq!((again.grab_status, again.fail_reason.as_deref()), (0, Some("duplicate")));
     assert_eq!(again.result_id, first.result_id);
+}
+
+#[test]
+fn what_is_held_across_midnight_is_confirmed_or_expires_in_the_table_of_its_grab() {
+    for (before, after, table) in [
+        ("2026-11-22T23:59:50Z", "2026-11-23T00:00:01Z", "coupon_results_2026_11_22"),
+        ("2026-11-30T23:59:50Z", "2026-12-01T00:00:01Z", "coupon_results_2026_11_30"),
+        ("2026-12-31T23:59:50Z", "2027-01-01T00:00:01Z", "coupon_results_2026_12_31"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let served = Served::at(before, dir.path(), &[]);
+        let [confirmed, left] = [1, 2].map(|user| served.hold(user));
+        served.clock.set(time(after));
+        assert_eq!(served.confirm(1, &confirmed).unwrap().result.state, "owned");
+        assert_eq!(served.state_of(&left), "held", "{after}");
+        served.clock.set(time(before).plus_millis(600_000));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while served.state_of(&left) != "expired" {
+            assert!(Instant::now() < deadline, "it does not expire after {after}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let late = served.confirm(2, &left).unwrap_err();
+        assert!(format!("{late:#}").contains("409"), "{late:#}");
+        assert_eq!(served.state_of(&confirmed), "owned");
+        let tables: Vec<String> = filled(dir.path()).into_iter().map(|(_, name)| name).collect();
+        assert_eq!(tables, [table], "both rows stay where they were stored");
+        // What is grabbed now goes to the table of the new day.
+        served.hold(3);
+        assert_eq!(filled(dir.path()).len(), 2);
+    }
 }

@@ -212,7 +212,7 @@ pub struct RoomCoupons {
 pub struct RoomStats {
     /// The room.
     pub room_id: u64,
-    /// Number of results stored for it.
+    /// Number of results stored for it, whatever became of them: also of those that gave their stock back.
     pub results: u64,
     /// The latest of them.
     pub last_grab_time: Option<String>,

@@ -194,7 +194,8 @@ pub(super) async fn release(
 ///
 /// A result that is `owned` and was not used gives its stock back, and the user may grab again. Users do this where the
 /// coupon is `returnable`; operators, with the token of `admin.token`, for any user and any coupon. Asked for again, the
-/// answer is the same. A user who gives back more than `limits.user_returns_per_h` is asked to wait.
+/// answer is the same. The books say `return` for users and operators alike: no operator's name is kept with a result. A user who gives
+/// back more than `limits.user_returns_per_h` is asked to wait.
 #[utoipa::path(
     post,
     path = "/api/coupon/return",

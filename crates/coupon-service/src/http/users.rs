@@ -18,7 +18,9 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/api/user/{user_id}/coupons", coupons);
 }
 
-/// The coupons a user holds, latest first
+/// The results of a user, latest first
+///
+/// In whatever state they are, also those that were used or gave their stock back; `state` asks for those in one of them.
 #[utoipa::path(
     get,
     path = "/api/user/{user_id}/coupons",

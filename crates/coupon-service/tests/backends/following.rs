@@ -185,6 +185,41 @@ fn what_a_person_changes_in_main_is_taken_over_as_a_change_of_its_own() {
 }
 
 #[test]
+fn stock_that_a_person_adds_or_takes_back_in_main_is_a_line_of_the_log_by_hand() {
+    run(&Bench::servers(), async |bench| {
+        let first =
+            format!("INSERT INTO stock_logs VALUES (1, {PLENTY}, 1, 0, 1000, 'seeder', NULL, NULL, 0)");
+        bench.edit_main(&first).await;
+        let backend = bench.open();
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
+        backend.lifecycle.drain().await.unwrap();
+        let moved = |set: &str| format!("UPDATE coupons SET {set} WHERE coupon_id = {PLENTY}");
+        let both = |by: &str| {
+            moved(&format!("total_stock = total_stock {by}, remaining_stock = remaining_stock {by}"))
+        };
+        bench.edit_main(&both("+ 5")).await;
+        // Sold before it is found: its line begins where the person left the stock.
+        assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted(0));
+        backend.lifecycle.drain().await.unwrap();
+        until("it is gone by", async || total_at_the_gate(&backend, PLENTY).await == 1_005).await;
+        bench.edit_main(&both("- 7")).await;
+        until("it is gone by", async || total_at_the_gate(&backend, PLENTY).await == 998).await;
+        // A total that moved alone is no stock that was added: no line says so.
+        bench.edit_main(&moved("total_stock = total_stock + 1")).await;
+        until("it is gone by", async || total_at_the_gate(&backend, PLENTY).await == 999).await;
+        let mut lines = bench.log_of(PLENTY).await;
+        lines.retain(|line| line.3 == "by hand");
+        assert_eq!(lines.iter().map(|line| line.0).collect::<Vec<_>>(), [1, 3], "{lines:?}");
+        assert_eq!(lines.iter().map(|line| line.2 - line.1).collect::<Vec<_>>(), [5, -7], "{lines:?}");
+        assert_eq!(remaining(&backend, PLENTY).await, 996);
+        let all = bench.log_of(PLENTY).await;
+        let apart = all.iter().filter(|line| !all.iter().any(|other| other.2 == line.1)).count();
+        assert_eq!(apart, 1, "each but the first begins where another ends: {all:?}");
+        backend.lifecycle.close();
+    });
+}
+
+#[test]
 fn a_coupon_that_was_over_for_long_comes_back_with_those_who_hold_it() {
     let bench = Bench::servers();
     run(&bench, async |bench| {

@@ -69,6 +69,7 @@ use distance::a_simulated_network_adds_its_round_trip_to_every_call_of_a_shard;
 use edited::{
     a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_told_once_it_is_back,
     a_coupon_that_was_moved_keeps_the_room_of_its_results, a_stock_below_zero_concerns_its_coupon_alone,
+    rooms_and_users_without_an_id_are_left_out_and_all_others_go_on,
 };
 use hot::what_is_hot_is_told_by_name_and_a_grab_counts_once;
 use inbox::{
@@ -109,6 +110,7 @@ on_every_backend! {
     a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_told_once_it_is_back,
     a_stock_below_zero_concerns_its_coupon_alone,
     a_coupon_that_was_moved_keeps_the_room_of_its_results,
+    rooms_and_users_without_an_id_are_left_out_and_all_others_go_on,
     an_order_asked_for_again_is_told_what_it_was_told_before,
     a_coupon_can_be_used_after_its_end_and_after_its_withdrawal,
     a_user_who_is_not_active_grabs_nothing,
@@ -116,6 +118,8 @@ on_every_backend! {
     a_total_below_what_is_sold_sells_nothing_more_and_is_no_error_anywhere,
     a_coupon_that_is_over_says_how_many_were_sold_whatever_its_total_is,
     a_coupon_that_was_withdrawn_is_offered_again_and_its_holders_have_it_still,
+    a_changed_name_and_changed_details_are_read_back,
+    what_is_held_stands_by_its_terms_whatever_an_operator_changes,
     a_user_who_grabs_and_gives_back_in_a_loop_is_asked_to_wait,
     a_simulated_network_adds_its_round_trip_to_every_call_of_a_shard,
     a_result_takes_each_step_once_and_says_so_when_asked_again,
@@ -182,6 +186,7 @@ where_the_database_decides! {
     a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_told_once_it_is_back,
     a_stock_below_zero_concerns_its_coupon_alone,
     a_coupon_that_was_moved_keeps_the_room_of_its_results,
+    rooms_and_users_without_an_id_are_left_out_and_all_others_go_on,
     a_result_that_is_held_is_not_used_and_nobody_elses_is_changed,
     at_the_very_moment_a_hold_expires_and_is_not_confirmed,
     what_is_not_confirmed_expires_by_itself_and_is_sold_again,

@@ -1,6 +1,9 @@
 //! Changes of the catalogue over HTTP, as operators and clients see them.
 
-use coupon_service::api::{CatalogueChanged, ChangeList, CouponView, GrabResponse, OfferPage, StockView};
+use coupon_core::Timestamp;
+use coupon_service::api::{
+    CatalogueChanged, ChangeList, CouponView, GrabResponse, OfferPage, ResultAnswer, StockView,
+};
 
 use crate::bench::{Bench, PLENTY, SCARCE, USERS};
 use crate::client::request;
@@ -119,6 +122,63 @@ pub(crate) async fn a_coupon_that_was_withdrawn_is_offered_again_and_its_holders
     changed(&service, "PATCH", &format!("/admin/coupons/{SCARCE}"), r#"{"status":1}"#);
     let told = [1, 2, 3].map(|user| refusal(&service, user, SCARCE));
     assert_eq!(told, [Some("duplicate".to_owned()), None, Some("out_of_stock".to_owned())]);
+}
+
+pub(crate) async fn a_changed_name_and_changed_details_are_read_back(bench: &Bench) {
+    let service = started(bench);
+    let path = format!("/admin/coupons/{PLENTY}");
+    let all = r#"{"coupon_name":"20 off 'tea', 中文","details":{"description":"Tea.","usage_rules":"Twice.","product_range":{"a":[1]}}}"#;
+    assert!(changed(&service, "PATCH", &path, all).changed);
+    assert!(!changed(&service, "PATCH", &path, all).changed);
+    assert!(changed(&service, "PATCH", &path, r#"{"details":{"description":"Coffee."}}"#).changed);
+    let is_shown = |service: &Served| {
+        let shown: CouponView = service.get(&format!("/api/coupon/{PLENTY}?details=true")).json();
+        let details = shown.details.unwrap();
+        assert_eq!((&*shown.coupon_name, &*details.description), ("20 off 'tea', 中文", "Coffee."));
+        assert_eq!((&*details.usage_rules, details.product_range["a"][0].as_u64()), ("Twice.", Some(1)));
+    };
+    is_shown(&service);
+    drop(service);
+    is_shown(&started(bench));
+}
+
+pub(crate) async fn what_is_held_stands_by_its_terms_whatever_an_operator_changes(bench: &Bench) {
+    let service = started(bench);
+    let path = format!("/admin/coupons/{PLENTY}");
+    let grab = |user: u64, request: &str| -> GrabResponse {
+        let body = format!(r#"{{"user_id":{user},"coupon_id":{PLENTY},"request_id":"{request}"}}"#);
+        service.post("/api/coupon/grab", &body).json()
+    };
+    let held_s = |granted: &GrabResponse| {
+        let [until, from] = [&granted.hold_until, &granted.grab_time]
+            .map(|time| time.as_deref().unwrap().parse::<Timestamp>().unwrap().millis());
+        (until - from) / 1_000
+    };
+    changed(&service, "PATCH", &path, r#"{"hold_s":600}"#);
+    let held = [1, 2, 3].map(|user| grab(user, "cart"));
+    assert_eq!(held.each_ref().map(held_s), [600; 3]);
+    changed(&service, "PATCH", &path, r#"{"hold_s":60,"user_limit":2}"#);
+    let second = grab(1, "another cart");
+    assert_eq!(held_s(&second), 60, "a new grab has the new terms");
+    assert_eq!(grab(1, "one more").fail_reason.as_deref(), Some("duplicate"));
+    service.drain();
+
+    let confirmed_as_before = |granted: &GrabResponse| {
+        let id = granted.result_id.as_deref().unwrap();
+        let stored: ResultAnswer = service.get(&format!("/api/result/{id}")).json();
+        assert_eq!((&*stored.result.state, &stored.result.hold_until), ("held", &granted.hold_until));
+        let step = format!(r#"{{"user_id":{},"result_id":"{id}"}}"#, granted.user_id);
+        let confirmed: ResultAnswer = service.post("/api/coupon/confirm", &step).json();
+        assert_eq!((&*confirmed.result.state, &confirmed.result.hold_until), ("owned", &granted.hold_until));
+    };
+    let [after_terms, after_end, after_withdrawal] = &held;
+    confirmed_as_before(after_terms);
+    changed(&service, "POST", &format!("{path}/end"), "");
+    assert_eq!(grab(4, "late").fail_reason.as_deref(), Some("invalid_time"));
+    confirmed_as_before(after_end);
+    changed(&service, "POST", &format!("{path}/withdraw"), "");
+    confirmed_as_before(after_withdrawal);
+    confirmed_as_before(&second);
 }
 
 pub(crate) async fn a_user_who_grabs_and_gives_back_in_a_loop_is_asked_to_wait(bench: &Bench) {

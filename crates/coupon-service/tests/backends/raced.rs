@@ -12,14 +12,16 @@ use crate::bench::{
     Bench, PLENTY, coupon_id, eventually, held_by, row, run, settles_at, shard_of, sold, until, verified,
 };
 
-/// Rounds, and the holds of each, which are all due at one moment.
+/// Rounds, and the holds of each that are contested, all from one moment on.
 const ROUNDS: u64 = 10;
-const HOLDS: u64 = 1_000;
+const CONTESTED: usize = 1_000;
 /// The confirms that are under way at a time.
 const AT_ONCE: usize = 32;
 /// The confirms that come before the moment, and those that come once some have expired.
 const BEFORE: usize = 100;
 const AFTER: usize = 100;
+/// The holds of a round.
+const HOLDS: u64 = (BEFORE + CONTESTED + AFTER) as u64;
 const MINUTE: i64 = 60_000;
 const STOCK: u32 = 20_000;
 
@@ -53,31 +55,36 @@ async fn with_stock(bench: &Bench) {
 
 /// Holds every round's results, and has the processes confirm them in turns while they let them expire.
 async fn race(bench: &Bench, processes: &[Backend]) {
-    let (mut owned, mut expired) = (0, 0);
+    let (mut owned, mut expired, mut contested) = (0, 0, 0);
     let mut ids = processes[0].ids.generator(bench.clock(), 0);
     for round in 0..ROUNDS {
         let due = bench.clock().now().plus_millis(MINUTE);
         let rows = held(&processes[0], &mut ids, round, due).await;
         let sold_before = sold(&processes[0], PLENTY).await;
-        let winners = confirmed_and_expired(bench, processes, &rows, due).await;
+        // In every other round the confirms come late: so some holds expire, whichever of the two is quicker here.
+        let winners = confirmed_and_expired(bench, processes, &rows, due, round % 2 == 1).await;
         let stored = latest(&processes[0], rows.len()).await;
         for (row, confirmed) in rows.iter().zip(&winners) {
             let stored = stored[&row.result.result_id];
             let wanted = if *confirmed { ResultState::Owned } else { ResultState::Expired };
             assert_eq!((stored.state, stored.slot.is_some()), (wanted, *confirmed), "{stored:?}");
         }
-        let won = winners.iter().filter(|confirmed| **confirmed).count();
-        assert!(won >= BEFORE && won <= rows.len() - AFTER, "{won} of {} were confirmed", rows.len());
+        let confirmed = |some: &[bool]| some.iter().filter(|confirmed| **confirmed).count();
+        let won = confirmed(&winners);
+        contested += confirmed(&winners[BEFORE..BEFORE + CONTESTED]);
         let back = u32::try_from(rows.len() - won).unwrap();
         until("what expired is free", async || sold(&processes[0], PLENTY).await + back == sold_before).await;
         owned += won;
         expired += rows.len() - won;
     }
-    assert_eq!(owned + expired, 10_000);
+    let races = usize::try_from(ROUNDS).unwrap() * CONTESTED;
+    assert_eq!(races, 10_000);
+    assert!(contested > 0 && contested < races, "one side won all: {contested} of {races} were confirmed");
     settles_at(&processes[0], PLENTY, STOCK - u32::try_from(owned).unwrap()).await;
     let lines = bench.log_of(PLENTY).await;
     let moved = |word| lines.iter().filter(|line| line.3 == word).map(|line| line.2 - line.1).sum::<i64>();
-    assert_eq!((moved("grab"), moved("expire")), (-10_000, i64::try_from(expired).unwrap()));
+    let all = i64::try_from(ROUNDS * HOLDS).unwrap();
+    assert_eq!((moved("grab"), moved("expire")), (-all, i64::try_from(expired).unwrap()));
     assert_eq!(processes[0].catalogue.set_aside().0, 0);
 }
 
@@ -112,27 +119,34 @@ async fn held(process: &Backend, ids: &mut IdGenerator, round: u64, due: Timesta
     rows
 }
 
-/// Confirms every result in time by its process's clock, while all of them come to be due. Says of each whether it was
-/// confirmed.
+/// Confirms every result in time by its process's clock, while all of them come to be due, or late: once the first of those that
+/// are contested has expired. Says of each whether it was confirmed.
 async fn confirmed_and_expired(
     bench: &Bench,
     processes: &[Backend],
     rows: &[PlacedResult],
     due: Timestamp,
+    late: bool,
 ) -> Vec<bool> {
     let (before, rest) = rows.split_at(BEFORE);
-    let (meanwhile, after) = rest.split_at(rest.len() - AFTER);
+    let (contested, after) = rest.split_at(CONTESTED);
     let mut winners = confirm_all(processes, before, due).await;
     assert!(winners.iter().all(|confirmed| *confirmed), "nothing was due yet");
     bench.clock().set(due);
-    winners.extend(confirm_all(processes, meanwhile, due).await);
+    if late {
+        expires(&processes[0], &contested[0]).await;
+    }
+    winners.extend(confirm_all(processes, contested, due).await);
     for row in after {
-        let user = row.result.user_id.get();
-        until("it expires", async || held_by(&processes[0], user).await[0].state == ResultState::Expired)
-            .await;
+        expires(&processes[0], row).await;
     }
     winners.extend(confirm_all(processes, after, due).await);
     winners
+}
+
+async fn expires(process: &Backend, row: &PlacedResult) {
+    let user = row.result.user_id.get();
+    until("it expires", async || held_by(process, user).await[0].state == ResultState::Expired).await;
 }
 
 async fn confirm_all(processes: &[Backend], rows: &[PlacedResult], due: Timestamp) -> Vec<bool> {

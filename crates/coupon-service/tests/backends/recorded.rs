@@ -154,6 +154,7 @@ fn a_folder_whose_update_was_cut_short_is_brought_up_to_date_at_the_next_start()
     {
         shard.execute_batch(sql).unwrap();
     }
+    shard.execute_batch(USED_SINCE).unwrap();
     let options = options(dir.path());
     block_on(async {
         let backend = embedded::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
@@ -161,6 +162,10 @@ fn a_folder_whose_update_was_cut_short_is_brought_up_to_date_at_the_next_start()
         assert_taken_up(&backend).await;
     });
 }
+
+/// What the earlier version writes when it goes on after an update was cut short, and a result is used.
+const USED_SINCE: &str = "UPDATE coupon_results SET use_status = 1, use_time = 1795939350000 WHERE result_id = \
+     (SELECT id FROM (SELECT MIN(result_id) AS id FROM coupon_results WHERE use_status = 0) AS unused)";
 
 /// Databases as an earlier version left them.
 async fn recorded_databases() -> servers::Options {
@@ -232,6 +237,7 @@ fn databases_of_an_earlier_version_are_taken_up() {
         let steps = update.columns.iter().map(|column| &*column.sql).chain([&*update.rows]);
         let steps: Vec<&str> = steps.chain(update.index_anew.iter().map(|sql| &**sql)).collect();
         on_database(&options, "shard_0", &steps).await;
+        on_database(&options, "shard_0", &[USED_SINCE]).await;
         on_database(&options, "main", &["ALTER TABLE coupons ADD COLUMN hold_s INT NOT NULL DEFAULT 0"])
             .await;
         let retired = ["CREATE TABLE retired_coupon_results LIKE coupon_results"];

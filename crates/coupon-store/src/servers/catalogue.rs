@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator};
+use coupon_core::schema::Dialect;
 use coupon_core::{CouponId, RoomId, UserId};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row};
@@ -20,7 +21,7 @@ use super::values::{self, COUPON, DETAILS, parsed};
 use crate::current::Current;
 use crate::id_set::IdSet;
 use crate::known::Users;
-use crate::set_aside::{Place, SetAside};
+use crate::set_aside::{self, Place, SetAside};
 use crate::settings::UnknownUsers;
 use crate::terms::{self, AllTerms, Terms};
 use crate::{Applied, Catalogue, ChangeError, CouponAndDetails, Known, LocalFuture, Offer, Unavailable};
@@ -125,8 +126,9 @@ impl Offered {
         // Users who are added from now on come with a later version.
         let mut conn = main.connect().await?;
         let users = async {
+            name_left_out(&mut conn).await?;
             let all = users(&mut conn, "").await?;
-            Ok(Users { all, inactive: users(&mut conn, "WHERE is_active = 0").await?, accepts_unknown })
+            Ok(Users { all, inactive: users(&mut conn, "AND is_active = 0").await?, accepts_unknown })
         };
         let users = users.await.map_err(|error| main.error(&error))?;
         let offered = Self::new(Known::new(users, rooms.into_iter().collect(), &terms), version);
@@ -183,16 +185,27 @@ impl ServersCatalogue {
     }
 }
 
-/// The ids of the users that a condition holds for.
+/// Names the rows of rooms and users that are left out whenever they are read.
+async fn name_left_out(conn: &mut Conn) -> mysql_async::Result<()> {
+    for of in set_aside::LEFT_OUT {
+        let ids: Vec<String> = conn.query(set_aside::left_out(Dialect::MySql, of)).await?;
+        set_aside::warn_of_left_out(of, &ids);
+    }
+    Ok(())
+}
+
+/// The ids of the users that a further condition holds for.
 async fn users(conn: &mut Conn, condition: &str) -> mysql_async::Result<IdSet> {
-    let users: Vec<u64> =
-        conn.query(format!("SELECT user_id FROM users {condition} ORDER BY user_id")).await?;
+    let has_an_id = set_aside::has_an_id(Dialect::MySql, "user_id");
+    let sql = format!("SELECT user_id FROM users WHERE {has_an_id} {condition} ORDER BY user_id");
+    let users: Vec<u64> = conn.query(sql).await?;
     Ok(users.into_iter().filter_map(|id| UserId::new(id).ok()).collect())
 }
 
 /// Every room.
 pub(super) async fn all_rooms(conn: &mut impl Queryable) -> mysql_async::Result<HashSet<RoomId>> {
-    let rooms: Vec<Row> = conn.query("SELECT room_id FROM live_rooms").await?;
+    let has_an_id = set_aside::has_an_id(Dialect::MySql, "room_id");
+    let rooms: Vec<Row> = conn.query(format!("SELECT room_id FROM live_rooms WHERE {has_an_id}")).await?;
     rooms.iter().map(|row| parsed(row, 0, RoomId::new)).collect()
 }
 

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use coupon_audit::{Claims, Scope};
+use coupon_audit::{Claim, Claims, Scope};
 use coupon_cli::terminal;
 use coupon_core::GrabTerms;
 use coupon_lab::{Deployment, acks, seed_of};
@@ -212,6 +212,11 @@ impl Measured {
     fn look(&self) -> Result<Look> {
         let servers = self.running.site().map(|site| site.cpu_seconds()).unwrap_or_default();
         Ok(Look { stats: get_json(&self.running.target, "/admin/stats")?, servers })
+    }
+
+    /// Remembers the answer to a grab that was made beside its loads, for the audit at the end.
+    pub(super) fn claim(&mut self, user: u64, coupon: u64, told: Claim) {
+        self.claims.add(user, coupon, told);
     }
 
     /// The service's resident memory in MB.

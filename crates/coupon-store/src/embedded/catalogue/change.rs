@@ -260,7 +260,7 @@ impl Changing<'_> {
         if archived { Err(Refused::archived(id).into()) } else { Ok(()) }
     }
 
-    fn room(&self, id: RoomId) -> rusqlite::Result<Option<LiveRoom>> {
+    fn room(&self, id: RoomId) -> Result<Option<LiveRoom>, Stopped> {
         let sql = "SELECT room_name, anchor_id, room_status, viewer_count, start_time, end_time, create_time, is_hot \
                    FROM live_rooms WHERE room_id = ?1";
         let mut select = self.db.prepare_cached(sql)?;
@@ -277,7 +277,19 @@ impl Changing<'_> {
                 is_hot: row.get(7)?,
             })
         });
-        room.optional()
+        room.optional().map_err(|error| nonsense(Thing::Room(id), error))
+    }
+}
+
+/// A row that people have made unreadable is not changed.
+fn nonsense(thing: Thing, error: rusqlite::Error) -> Stopped {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+    match error {
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) => {
+            let why = format!("the row of {thing} in the main database makes no sense: {error}");
+            Refused::Conflict(why).into()
+        }
+        _ => error.into(),
     }
 }
 

@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 pub(super) use self::change::{Effect, Made, make, note, note_archive, note_unknown_users};
 use super::applier::{Asked, Note, ToMain};
 use super::reader::Readers;
-use super::sql::parsed;
+use super::sql::{SQLITE, parsed};
 use crate::current::Current;
 use crate::id_set::IdSet;
 use crate::known::Users;
-use crate::set_aside::SetAside;
+use crate::set_aside::{self, SetAside};
 use crate::settings::UnknownUsers;
 use crate::terms::{self, AllTerms, Terms};
 use crate::{
@@ -39,17 +39,24 @@ pub(super) fn read_current(
     coupons: &[Terms],
     unknown_users: UnknownUsers,
 ) -> rusqlite::Result<Current> {
+    for of in set_aside::LEFT_OUT {
+        let mut left_out = db.prepare(&set_aside::left_out(SQLITE, of))?;
+        let ids = left_out.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+        set_aside::warn_of_left_out(of, &ids);
+    }
     let users = Users {
         all: users(db, "")?,
-        inactive: users(db, "WHERE is_active = 0")?,
+        inactive: users(db, "AND is_active = 0")?,
         accepts_unknown: unknown_users == UnknownUsers::Accept,
     };
     Ok(Current::new(Known::new(users, rooms(db)?, coupons), change::version(db)?))
 }
 
-/// The ids of the users that a condition holds for.
+/// The ids of the users that a further condition holds for.
 fn users(db: &Connection, condition: &str) -> rusqlite::Result<IdSet> {
-    let mut users = db.prepare(&format!("SELECT user_id FROM users {condition} ORDER BY user_id"))?;
+    let has_an_id = set_aside::has_an_id(SQLITE, "user_id");
+    let sql = format!("SELECT user_id FROM users WHERE {has_an_id} {condition} ORDER BY user_id");
+    let mut users = db.prepare(&sql)?;
     users.query_map([], |row| parsed(row, 0, UserId::new))?.collect()
 }
 
@@ -83,7 +90,8 @@ fn terms_where(
 }
 
 fn rooms(db: &Connection) -> rusqlite::Result<HashSet<RoomId>> {
-    let mut rooms = db.prepare("SELECT room_id FROM live_rooms")?;
+    let has_an_id = set_aside::has_an_id(SQLITE, "room_id");
+    let mut rooms = db.prepare(&format!("SELECT room_id FROM live_rooms WHERE {has_an_id}"))?;
     rooms.query_map([], |row| parsed(row, 0, RoomId::new))?.collect()
 }
 

@@ -1,5 +1,7 @@
 use std::fs;
 
+use coupon_core::TableId;
+
 use super::*;
 
 const SHARDS: NonZeroU16 = NonZeroU16::new(2).unwrap();
@@ -333,4 +335,50 @@ fn a_copy_under_way_is_refused_by_name_until_it_is_complete() {
     for error in [copied(&dir).unwrap_err(), Folder::remove_copy(dir.path()).unwrap_err()] {
         assert!(matches!(error, FolderError::NotForCopy { .. }), "{error}");
     }
+}
+
+/// A table of results as an earlier version made it, with ten rows, of which those with even ids are used.
+fn table_of_before() -> Connection {
+    let db = Connection::open_in_memory().unwrap();
+    let table = "CREATE TABLE coupon_results (result_id INTEGER NOT NULL PRIMARY KEY, user_id BIGINT NOT NULL, \
+                 coupon_id BIGINT NOT NULL, use_status SMALLINT NOT NULL DEFAULT 0, use_time BIGINT); \
+                 CREATE UNIQUE INDEX coupon_results_idx_user_coupon ON coupon_results (user_id, coupon_id)";
+    db.execute_batch(table).unwrap();
+    for id in 1..=10_i64 {
+        let used = (id % 2 == 0).then_some(id * 100);
+        let row = (id, used.is_some(), used);
+        db.execute("INSERT INTO coupon_results VALUES (?1, ?1, 1, ?2, ?3)", row).unwrap();
+    }
+    db
+}
+
+fn states(db: &Connection) -> Vec<(i64, Option<i64>)> {
+    let mut rows = db.prepare("SELECT state, state_time FROM coupon_results ORDER BY result_id").unwrap();
+    rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_table_with_more_rows_than_a_slice_is_brought_up_to_date_and_goes_on_after_it_was_cut_short() {
+    let used = |id: i64| if id % 2 == 0 { (2, Some(id * 100)) } else { (1, None) };
+    let wanted: Vec<(i64, Option<i64>)> = (1..=10).map(used).collect();
+    for slice in [1, 3, 10, 11] {
+        let mut db = table_of_before();
+        assert!(update::results(&mut db, TableId::Single, slice).unwrap());
+        assert_eq!(states(&db), wanted, "{slice} rows a slice");
+        assert!(
+            !update::results(&mut db, TableId::Single, slice).unwrap(),
+            "there is nothing to do any more"
+        );
+    }
+    // As far as an update came that ended after its second slice.
+    let mut db = table_of_before();
+    let steps = schema::results_update(Dialect::Sqlite, TableId::Single);
+    steps.columns.iter().for_each(|column| db.execute_batch(&column.sql).unwrap());
+    [(0, 3), (3, 6)]
+        .into_iter()
+        .for_each(|(after, last)| db.execute_batch(&steps.slice(after, last)).unwrap());
+    assert_eq!(states(&db)[..6], wanted[..6]);
+    assert_ne!(states(&db), wanted);
+    assert!(update::results(&mut db, TableId::Single, 3).unwrap());
+    assert_eq!(states(&db), wanted);
 }

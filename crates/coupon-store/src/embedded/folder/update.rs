@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use coupon_core::schema::{self, Column, Dialect, ResultsUpdate};
 use coupon_core::{ShardId, TableId};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use super::{Folder, FolderError};
 use crate::clock::Clock;
 use crate::embedded::{layouts, sql};
 use crate::layout_records;
+use crate::slices::{Progress, SLICE};
 
 /// Makes the tables and columns that later versions have added, in main and in every shard.
 pub(super) fn run(folder: &Folder) -> Result<(), FolderError> {
@@ -62,7 +63,7 @@ fn shard(db: &mut Connection, shard: ShardId) -> rusqlite::Result<()> {
     let all = tables.len();
     for (number, table) in (1..).zip(tables) {
         let began = Instant::now();
-        if results(db, table)? {
+        if results(db, table, SLICE)? {
             let took_s = began.elapsed().as_secs_f64();
             tracing::info!(%shard, %table, number, all, took_s, "a table of results is brought up to date");
         }
@@ -70,21 +71,34 @@ fn shard(db: &mut Connection, shard: ShardId) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Brings one table of results up to date, wholly or not at all; says whether there was anything to do.
-fn results(db: &mut Connection, table: TableId) -> rusqlite::Result<bool> {
-    let ResultsUpdate { columns, rows, index, index_anew } = schema::results_update(Dialect::Sqlite, table);
-    let transaction = db.transaction()?;
-    if covers_slot(&transaction, &index)? {
-        // Between an update that was cut short and this one, the version of before may have used results.
-        transaction.execute_batch(&rows)?;
+/// Brings one table of results up to date, its rows slice by slice: each slice stays changed should this be cut short. Says
+/// whether there was more to do than to look at them.
+pub(super) fn results(db: &mut Connection, table: TableId, slice: u32) -> rusqlite::Result<bool> {
+    let update = schema::results_update(Dialect::Sqlite, table);
+    let of_before = !covers_slot(db, &update.index)?;
+    add(db, &update.columns)?;
+    // Also where the index is there: after an update that was cut short, the version of before may have used results.
+    rows(db, &update, slice)?;
+    if of_before {
+        let transaction = db.transaction()?;
+        update.index_anew.iter().try_for_each(|sql| transaction.execute_batch(sql))?;
         transaction.commit()?;
-        return Ok(false);
     }
-    add(&transaction, &columns)?;
-    transaction.execute_batch(&rows)?;
-    index_anew.iter().try_for_each(|sql| transaction.execute_batch(sql))?;
-    transaction.commit()?;
-    Ok(true)
+    Ok(of_before)
+}
+
+/// Gives every row of a table the state that it has by its use.
+fn rows(db: &Connection, update: &ResultsUpdate, slice: u32) -> rusqlite::Result<()> {
+    let (mut after, mut progress) = (0, Progress::of(&update.table));
+    loop {
+        let next = |row: &Row<'_>| -> rusqlite::Result<(u64, Option<i64>)> { Ok((row.get(0)?, row.get(1)?)) };
+        let (rows, Some(last)) = db.query_row(&update.next_slice(after, slice), [], next)? else {
+            return Ok(());
+        };
+        db.execute(&update.slice(after, last), [])?;
+        progress.passed(rows);
+        after = last;
+    }
 }
 
 /// Adds the columns that are missing.

@@ -155,7 +155,7 @@ impl Cluster {
         for (shard, database) in self.numbered().take(usize::from(label.shards)) {
             match self.check_shard(shard, &label.dataset).await {
                 Ok(()) => {
-                    self.update_shard_tables(database).await?;
+                    self.update_shard_tables(database, label.of_before).await?;
                     database.check_durability().await?;
                     noted.push((database, Noted::read(database).await?));
                 }

@@ -21,7 +21,7 @@ impl Cluster {
         dataset: &str,
     ) -> anyhow::Result<()> {
         database.create().await?;
-        self.update_shard_tables(database).await?;
+        self.update_shard_tables(database, false).await?;
         claim_shard(database, shard, dataset).await
     }
 

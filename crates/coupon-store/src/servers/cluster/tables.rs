@@ -44,12 +44,16 @@ impl Cluster {
     }
 
     /// Makes a shard's tables but for those of results, which are brought up to date.
-    pub(super) async fn update_shard_tables(&self, database: &Database) -> anyhow::Result<()> {
+    pub(super) async fn update_shard_tables(
+        &self,
+        database: &Database,
+        of_before: bool,
+    ) -> anyhow::Result<()> {
         self.migrate(database, &schema::shard_migrations()).await?;
         let mut conn = database.connect_alone().await?;
         let update = async {
             columns::add(&mut conn, &schema::shard_columns(Dialect::MySql)).await?;
-            columns::update_results(&mut conn).await
+            columns::update_results(&mut conn, of_before).await
         };
         Ok(update.await.map_err(|error| database.error(&error))?)
     }

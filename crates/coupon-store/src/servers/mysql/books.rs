@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use coupon_core::books::{Delta, Movement, Posting, Stock};
-use coupon_core::{CouponId, ShardId, Timestamp};
+use coupon_core::books::{Delta, Movement, Posting, Stock, TotalLine};
+use coupon_core::{CouponId, ShardId, StockOperation, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Transaction, TxOpts};
 
@@ -29,6 +29,53 @@ pub(super) async fn lock_logs(transaction: &mut Transaction<'_>) -> mysql_async:
     let last: Option<i64> =
         transaction.query_first("SELECT COALESCE(MAX(log_id), 0) FROM stock_logs").await?;
     Ok(known.max(last).unwrap_or(0))
+}
+
+/// Writes a line about a coupon's total behind the last one of the log, which is locked. `now` is an expression.
+pub(super) async fn log_total(
+    transaction: &mut Transaction<'_>,
+    coupon: CouponId,
+    line: TotalLine,
+    (operator, now): (&str, &str),
+    last: i64,
+) -> mysql_async::Result<()> {
+    let TotalLine { operation, before, after } = line;
+    let log_id = last + 1;
+    let sql = format!(
+        "INSERT INTO stock_logs (log_id, coupon_id, operation_type, stock_before, stock_after, operator, create_time) \
+         VALUES (?, ?, ?, ?, ?, ?, {now})"
+    );
+    transaction.exec_drop(sql, (log_id, coupon.get(), operation.code(), before, after, operator)).await?;
+    transaction.exec_drop("UPDATE log_state SET last_log_id = ? WHERE id = 1", (log_id,)).await
+}
+
+/// Writes the line of a total that a person moved in main from what it was, if what remains was moved by as many: then the
+/// coupon's lines lack just that.
+pub(super) async fn log_moved(
+    transaction: &mut Transaction<'_>,
+    (coupon, total_before): (CouponId, i64),
+    told: (&str, &str),
+) -> mysql_async::Result<()> {
+    let last = lock_logs(transaction).await?;
+    let sql = "SELECT total_stock, remaining_stock FROM coupons WHERE coupon_id = ? FOR UPDATE";
+    let stock: Option<(i64, i64)> = transaction.exec_first(sql, (coupon.get(),)).await?;
+    let Some((total, remaining)) = stock else { return Ok(()) };
+    let more = total - total_before;
+    let sql = "SELECT CAST(SUM(stock_after - stock_before) AS SIGNED) FROM stock_logs WHERE coupon_id = ?";
+    let logged: Option<Option<i64>> = transaction.exec_first(sql, (coupon.get(),)).await?;
+    if more == 0 || logged.flatten().is_none_or(|logged| logged + more != remaining) {
+        return Ok(());
+    }
+    // Lines that were written since begin where that person left the stock: then it belongs between two of them.
+    let sql = "SELECT ended FROM (SELECT log_id, stock_before, LAG(stock_after) OVER (ORDER BY log_id) AS ended \
+               FROM stock_logs WHERE coupon_id = ?) AS line WHERE stock_before - ended = ? AND NOT EXISTS \
+               (SELECT 1 FROM stock_logs told WHERE told.coupon_id = ? AND told.stock_before = ended \
+               AND told.stock_after = line.stock_before) ORDER BY log_id LIMIT 1";
+    let gap: Option<i64> = transaction.exec_first(sql, (coupon.get(), more, coupon.get())).await?;
+    let before = gap.unwrap_or(remaining - more);
+    let operation = if more > 0 { StockOperation::Initialise } else { StockOperation::RollBack };
+    let line = TotalLine { operation, before, after: before + more };
+    log_total(transaction, coupon, line, told, last).await
 }
 
 #[async_trait]

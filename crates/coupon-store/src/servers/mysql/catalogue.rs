@@ -225,7 +225,8 @@ async fn read_added(moment: &mut Transaction<'_>, since: u64) -> mysql_async::Re
     let mut users = BTreeSet::new();
     for range in ranges {
         // Two of them may be far apart: those in between who were there before are left out.
-        let sql = "SELECT user_id, is_active FROM users WHERE user_id BETWEEN ? AND ? AND register_time = ?";
+        let sql =
+            "SELECT user_id, is_active <> 0 FROM users WHERE user_id BETWEEN ? AND ? AND register_time = ?";
         let rows: Vec<(u64, bool)> = moment.exec(sql, range).await?;
         users.extend(rows.into_iter().filter_map(|(id, active)| Some((UserId::new(id).ok()?, active))));
     }

@@ -74,7 +74,7 @@ pub(super) async fn make(
     }
 }
 
-/// Records that a person changed a coupon in main.
+/// Records that a person changed a coupon in main, and in the stock log how many that person added or took back.
 pub(super) async fn record_edit(
     transaction: &mut Transaction<'_>,
     version: u64,
@@ -96,7 +96,9 @@ pub(super) async fn record_edit(
             user_limit: before.grab.user_limit,
         }),
     };
-    record(transaction, version, now, BY_HAND, &entry).await
+    record(transaction, version, now, BY_HAND, &entry).await?;
+    let total_before = i64::from(before.total);
+    books::log_moved(transaction, (before.coupon, total_before), (BY_HAND, now)).await
 }
 
 /// Records a change that is about no coupon, room or user.
@@ -329,14 +331,9 @@ impl<'a> Making<'a> {
         operator: &Operator,
         last: i64,
     ) -> mysql_async::Result<()> {
-        let Some(TotalLine { operation, before, after }) = line else { return Ok(()) };
-        let log_id = last + 1;
-        let sql = "INSERT INTO stock_logs (log_id, coupon_id, operation_type, stock_before, stock_after, operator, \
-                   create_time) VALUES (?, ?, ?, ?, ?, ?, ?)";
-        let line =
-            (log_id, coupon.get(), operation.code(), before, after, operator.as_str(), self.now.millis());
-        self.transaction.exec_drop(sql, line).await?;
-        self.transaction.exec_drop("UPDATE log_state SET last_log_id = ? WHERE id = 1", (log_id,)).await
+        let Some(line) = line else { return Ok(()) };
+        let now = self.now.millis().to_string();
+        books::log_total(&mut self.transaction, coupon, line, (operator.as_str(), &now), last).await
     }
 
     async fn add_users(&mut self, users: &[NewUser]) -> Result<Option<Entry>, Stopped> {

@@ -14,6 +14,7 @@ use coupon_core::{Placement, ShardingStrategy, VersionNumber, Versioned};
 use tokio::time::timeout;
 
 use super::Background;
+use super::catalogue::deadline;
 use super::consume::ahead;
 use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::gate::Epoch;
@@ -62,8 +63,9 @@ impl Background {
             .map_err(|error| Unavailable::new("the queues", format!("{error:#}")))?;
         let (version, catalogue, gate) = self.write_next(next, &operator).await?;
         failpoints::hit(Point::Changed);
-        let gate = gate && self.enforced(catalogue, None).await;
-        let unconfirmed = self.confirmed(catalogue).await?;
+        let deadline = deadline();
+        let gate = gate && self.enforced(catalogue, None, deadline).await;
+        let unconfirmed = self.confirmed(catalogue, deadline).await?;
         tracing::info!(
             version = version.number,
             layout = version.layout,

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Background;
+use super::catalogue::deadline;
 use super::layout::MENDED;
 use super::moving::Shards;
 use crate::measure::Rate;
@@ -180,7 +181,7 @@ impl RowMover {
             return Ok(());
         }
         // Every reader is to know where rows come to before the first goes there.
-        let behind = background.confirmed(now).await?;
+        let behind = background.confirmed(now, deadline()).await?;
         if !behind.is_empty() {
             let why = format!(
                 "no row moves to where version {} of the layout says before every process goes by it, and this one does not yet: {}",

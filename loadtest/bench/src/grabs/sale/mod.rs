@@ -64,7 +64,7 @@ fn claims() -> Vec<Claim> {
             ),
         ]
     };
-    STORES.into_iter().flat_map(of).chain([change::claim()]).collect()
+    STORES.into_iter().flat_map(of).chain(change::claims()).collect()
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
@@ -74,8 +74,10 @@ fn run(context: &mut Context) -> Result<Findings> {
         measured.push(hold);
         measured.extend(expiry::measure(context, store, held)?);
     }
-    let changed = change::measure(context);
-    measured.push(changed.unwrap_or_else(|error| Measurement::failed(change::ID, format!("{error:#}"))));
+    measured.extend(change::measure(context).unwrap_or_else(|error| {
+        let why = format!("{error:#}");
+        change::IDS.map(|id| Measurement::failed(id, why.clone()))
+    }));
     Ok(measured.into())
 }
 

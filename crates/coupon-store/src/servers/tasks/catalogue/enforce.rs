@@ -14,8 +14,13 @@ use crate::servers::gate::Epoch;
 use crate::servers::seam::Made;
 use crate::{Applied, ChangeError, Unavailable};
 
-/// The longest that a change waits for the gate, and then for every process.
+/// The longest that a change waits for the gate and for every process.
 const WAITS: Duration = Duration::from_secs(2);
+
+/// The moment until which a change waits that main has now.
+pub(in crate::servers::tasks) fn deadline() -> Instant {
+    Instant::now() + WAITS
+}
 
 impl Background {
     /// Makes a change, and sees to it that the gate enforces it and every process knows.
@@ -33,8 +38,9 @@ impl Background {
             return Ok(Applied { version, changed, added, unconfirmed: Vec::new(), gate: true });
         }
         // A change that main had already may not be known everywhere: the process that made it may be gone since.
-        let gate = self.enforced(made.version, change.coupon()).await;
-        let unconfirmed = self.confirmed(made.version).await?;
+        let deadline = deadline();
+        let gate = self.enforced(made.version, change.coupon(), deadline).await;
+        let unconfirmed = self.confirmed(made.version, deadline).await?;
         if made.changed && gate && unconfirmed.is_empty() {
             self.counts.catalogue.took(began.elapsed());
         }
@@ -43,8 +49,12 @@ impl Background {
 
     /// Says whether the gate that is open has been brought to that version, and has the coupon that it is about; not so while
     /// there is none. Other coupons that it lacks do not matter.
-    pub(in crate::servers::tasks) async fn enforced(&self, version: u64, coupon: Option<CouponId>) -> bool {
-        let deadline = Instant::now() + WAITS;
+    pub(in crate::servers::tasks) async fn enforced(
+        &self,
+        version: u64,
+        coupon: Option<CouponId>,
+        deadline: Instant,
+    ) -> bool {
         loop {
             let tried = timeout_at(deadline, self.enforce(version, coupon)).await;
             match tried.unwrap_or_else(|_| Err(anyhow!("it takes longer than a change waits"))) {
@@ -87,8 +97,8 @@ impl Background {
     pub(in crate::servers::tasks) async fn confirmed(
         &self,
         version: u64,
+        deadline: Instant,
     ) -> Result<Vec<String>, Unavailable> {
-        let deadline = Instant::now() + WAITS;
         loop {
             let behind = self.main.behind(version).await?;
             if behind.is_empty() || Instant::now() >= deadline {

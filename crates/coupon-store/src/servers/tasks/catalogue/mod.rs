@@ -17,6 +17,7 @@ use coupon_core::CouponId;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+pub(super) use self::enforce::deadline;
 use super::Background;
 use super::movement::receiving;
 use crate::VersionRecord;

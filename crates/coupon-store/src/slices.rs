@@ -1,0 +1,31 @@
+//! Large tables that are brought up to date slice by slice.
+
+use std::time::{Duration, Instant};
+
+/// The rows of a slice: few enough for a transaction that no other waits for long.
+pub(crate) const SLICE: u32 = 20_000;
+
+/// The time between two lines in the log.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How far a table has come, said every few seconds.
+pub(crate) struct Progress<'a> {
+    table: &'a str,
+    rows: u64,
+    said: Instant,
+}
+
+impl<'a> Progress<'a> {
+    pub(crate) fn of(table: &'a str) -> Self {
+        Self { table, rows: 0, said: Instant::now() }
+    }
+
+    /// So many rows more are up to date.
+    pub(crate) fn passed(&mut self, rows: u64) {
+        self.rows += rows;
+        if self.said.elapsed() >= EVERY {
+            tracing::info!(table = self.table, rows = self.rows, "so many rows of this table are up to date");
+            self.said = Instant::now();
+        }
+    }
+}

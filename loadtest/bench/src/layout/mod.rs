@@ -2,6 +2,7 @@
 
 mod copy;
 mod grow;
+mod lists;
 mod split;
 
 use anyhow::Result;

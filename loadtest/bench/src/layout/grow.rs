@@ -224,7 +224,7 @@ fn grow(running: &Deployment, lengths: &Lengths, seed: u64) -> Result<(Outcome, 
         ..LoadSpec::new(Arrivals::Open { rate: RATE })
     };
     let at = Instant::now() + lengths.before;
-    let changer = Changer::start(target, LayoutStep::Shards(MORE), at, ROWS_PER_S);
+    let changer = Changer::start(target, LayoutStep::Shards(MORE), at, ROWS_PER_S, |_| {});
     let outcome = run_load(target, &load)?;
     let watch = MemoryWatch::start(target);
     let before = MemoryWatch::now(target)?;

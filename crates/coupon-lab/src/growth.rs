@@ -128,6 +128,15 @@ pub fn rebalance(target: &Target, rate: NonZeroU32) -> Result<RebalanceView> {
     post_json(&as_operator(target), "/admin/rebalance", &RebalanceRequest { rows_per_s: Some(rate.get()) })
 }
 
+/// Has all earlier rows moved to where the latest version says, so many a second at most, and waits for the end. Returns their number.
+///
+/// # Errors
+/// As [`rebalance`], and when rows do not move.
+pub fn move_all(target: &Target, rate: NonZeroU32) -> Result<u64> {
+    rebalance(target, rate)?;
+    until_moved(target, &|_| {})
+}
+
 /// A thread that changes a layout when its time comes, and waits until all rows have been moved.
 #[derive(Debug)]
 pub struct Changer {

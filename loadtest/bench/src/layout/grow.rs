@@ -1,6 +1,6 @@
 //! From four shards to eight under load: at the default rate while the load goes on, then as fast as rows move.
 
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -13,6 +13,7 @@ use coupon_seeding::SeedOptions;
 use coupon_service::growth::ROWS_PER_S;
 use coupon_strategies::Spec;
 
+use super::UNTHROTTLED;
 use super::lists::{Lists, Looked};
 use crate::context::{Context, HISTORY, SHARDS, Store};
 use crate::grabs::{MemoryWatch, PLENTY};
@@ -20,8 +21,6 @@ use crate::model::{Bound, Claim, Measurement, NamedFigure};
 
 /// The shards that there are to be.
 const MORE: NonZeroU16 = NonZeroU16::new(8).unwrap();
-/// As fast as it goes.
-const UNTHROTTLED: NonZeroU32 = NonZeroU32::MAX;
 /// Requests a second of the flash sale beside it: so few that two cores with all servers on them answer each of them in time before the
 /// change, too. With a thousand, of which every tenth counts a hot room of a million results, some waited for ten seconds then.
 const RATE: f64 = 200.0;

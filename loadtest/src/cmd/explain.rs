@@ -111,7 +111,10 @@ fn found(service: &Target, id: ResultId) -> anyhow::Result<Found> {
 
 /// A row's treatment by the layout of a running service, with all versions that it ever had.
 fn of_layout(layout: &LayoutView, row: &RowKey, found: Option<&PlaceView>) -> anyhow::Result<Explanation> {
-    let all = versions(&layout.versions)?;
+    let all = match (versions(&layout.versions), found) {
+        (Err(_), Some(place)) => return Ok(by_its_word(layout, row, place)),
+        (all, _) => all?,
+    };
     let open: Vec<LayoutVersionView> =
         layout.versions.iter().filter(|version| !version.closed).cloned().collect();
     let (open, written) = (versions(&open)?, all.at(row.time).number);
@@ -125,14 +128,37 @@ fn of_layout(layout: &LayoutView, row: &RowKey, found: Option<&PlaceView>) -> an
         because.push("rows are being moved: with --result ID the service is asked where one is".to_owned());
     }
     let stored = match found {
-        Some(PlaceView { shard, table }) => {
-            Ok(format!("shard {shard}, table {table}, where the service finds it"))
-        }
+        Some(place) => Ok(found_at(place)),
         None => places.map(|places| {
             places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", or, once it is moved, on ")
         }),
     };
     Ok(Explanation { stored, because, ..Explanation::of(&open, row) })
+}
+
+/// A row of a layout that only its own service can read: where that finds it, and by which version it was written.
+fn by_its_word(layout: &LayoutView, row: &RowKey, place: &PlaceView) -> Explanation {
+    let in_force = |version: &&LayoutVersionView| {
+        version.valid_from.parse().is_ok_and(|from: Timestamp| from <= row.time)
+    };
+    let written = layout.versions.iter().rfind(in_force).or(layout.versions.first());
+    let mut because: Vec<String> = written
+        .map(|LayoutVersionView { version, valid_from, layout, .. }| {
+            format!("version {version} of the layout, in force from {valid_from}: {layout}")
+        })
+        .into_iter()
+        .collect();
+    because.push("its strategy is not known here: the service alone can say why".to_owned());
+    Explanation {
+        layout: layout.versions.last().map(|latest| latest.layout.clone()).unwrap_or_default(),
+        stored: Ok(found_at(place)),
+        because,
+        queries: Vec::new(),
+    }
+}
+
+fn found_at(PlaceView { shard, table }: &PlaceView) -> String {
+    format!("shard {shard}, table {table}, where the service finds it")
 }
 
 /// Versions of a layout as one strategy.
@@ -270,6 +296,9 @@ mod tests {
             }],
             ..layout
         };
+        let told = of_layout(&unknown, &moving, Some(&place)).unwrap();
+        assert!(told.because[0].starts_with("version 2 of the layout, in force from 2026-11-01"), "{told}");
+        assert!(told.to_string().contains("stored on   shard 6, table coupon_results"), "{told}");
         assert!(of_layout(&unknown, &moving, None).unwrap_err().to_string().contains("jump, 4 shards"));
     }
 

@@ -262,7 +262,8 @@ mod tests {
             version(2, "2026-11-01T00:00:00Z", 4, true, false),
             version(3, "2026-11-22T00:00:00Z", 8, true, false),
         ];
-        let layout = LayoutView { shards: 8, shards_prepared: 8, versions, rebalance: None };
+        let layout =
+            LayoutView { shards: 8, shards_prepared: 8, removable: Vec::new(), versions, rebalance: None };
         let (user, room) = (UserId::new(6).unwrap(), RoomId::new(1).unwrap());
         let row = |time: &str| RowKey { user, room, time: time.parse().unwrap() };
         let (moving, earlier) = (row("2026-11-21T12:00:00Z"), row("2026-10-31T12:00:00Z"));

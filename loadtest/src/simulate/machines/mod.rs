@@ -3,10 +3,10 @@
 mod counts;
 mod deal;
 mod render;
+mod switched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
-use std::sync::Arc;
 
 use anyhow::ensure;
 use coupon_core::{RoomCounts, ShardId, ShardingStrategy};
@@ -19,6 +19,7 @@ use super::{SimulateOptions, measure, windows};
 use counts::{Drawn, Rows, Unit};
 use deal::Dealer;
 pub use render::text;
+pub use switched::Switched;
 
 /// Shares are shown to a tenth of a percent: so many rows are enough, however many were asked for.
 const MOST_ROWS: u64 = 1_000_000;
@@ -95,17 +96,6 @@ pub struct Loss {
     pub not_found_renumbered: Option<f64>,
     /// The part of each kind of query that misses rows when routing is switched and nothing is moved.
     pub switched: Vec<Switched>,
-}
-
-/// Queries of a kind, asked by a routing that was switched while rows stay where they are.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Switched {
-    /// The kind of query.
-    pub query: String,
-    /// The part that misses rows when the slots or tables of the lost machine are its heirs'.
-    pub dealt: f64,
-    /// The same when the shards that are left are numbered anew; none where the strategy knows no such way.
-    pub renumbered: Option<f64>,
 }
 
 /// Queries of a kind that come short.
@@ -262,40 +252,6 @@ impl Machines {
         shards.iter().any(|shard| self.of(*shard) == Some(lost))
     }
 
-    /// What queries miss by a routing that was switched. A list misses rows where one of the places is not looked at that may hold
-    /// some; one row is missed where it lies on the machine that is lost, or is not looked for where it lies.
-    fn switched(
-        &self,
-        lost: usize,
-        strategy: &dyn ShardingStrategy,
-        drawn: Drawn<'_>,
-    ) -> anyhow::Result<Vec<Switched>> {
-        let parts = |misses: &dyn Fn(&Question) -> anyhow::Result<bool>| {
-            measure::part_of_queries(drawn.keys, drawn.windows, drawn.seed, misses)
-        };
-        let lies = |asked: &Question| -> anyhow::Result<Vec<ShardId>> {
-            if asked.of_one {
-                return Ok(vec![strategy.place(&asked.row)?.shard]);
-            }
-            Ok(strategy.plan(&asked.query).shards(strategy.shard_count().get()))
-        };
-        let dealt = parts(&|asked| Ok(lies(asked)?.iter().any(|shard| self.of(*shard) == Some(lost))))?;
-        let renumbered = self.numbered_anew(lost, strategy).map(|(by, left)| {
-            parts(&|asked| {
-                let looked = by.plan(&asked.query).shards(by.shard_count().get());
-                let looked: Vec<ShardId> =
-                    looked.iter().filter_map(|shard| left.get(shard.index()).copied()).collect();
-                Ok(!lies(asked)?.iter().all(|shard| looked.contains(shard)))
-            })
-        });
-        let renumbered = renumbered.transpose()?;
-        let of = |(at, (query, dealt)): (usize, (String, f64))| {
-            let renumbered = renumbered.as_ref().and_then(|parts| Some(parts.get(at)?.1));
-            Switched { query, dealt, renumbered }
-        };
-        Ok(dealt.into_iter().enumerate().map(of).collect())
-    }
-
     /// What reads miss when the strategy goes on over the shards that are left, in a numbering of theirs.
     fn renumbered(
         &self,
@@ -305,20 +261,6 @@ impl Machines {
     ) -> anyhow::Result<Option<f64>> {
         let Some((by, left)) = self.numbered_anew(lost, strategy) else { return Ok(None) };
         drawn.not_found(strategy, &*by, &left).map(Some)
-    }
-
-    /// The strategy over the shards that are left, in a numbering of theirs, and these shards.
-    fn numbered_anew(
-        &self,
-        lost: usize,
-        strategy: &dyn ShardingStrategy,
-    ) -> Option<(Arc<dyn ShardingStrategy>, Vec<ShardId>)> {
-        let shards = (0..strategy.shard_count().get()).map(ShardId::new);
-        let left: Vec<ShardId> = shards.filter(|shard| self.of(*shard) != Some(lost)).collect();
-        let count = u16::try_from(left.len()).ok().and_then(NonZeroU16::new)?;
-        // The gentle way comes first, the one that numbers anew after it.
-        let growth = strategy.growths(count).into_iter().nth(1)?;
-        Some((growth.after, left))
     }
 }
 

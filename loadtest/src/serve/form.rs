@@ -143,9 +143,8 @@ impl Flags {
     ) -> Result<Option<Growth>, Wrong> {
         let field = self.growth.flag().trim_start_matches('-');
         let wrong = |field: &str, error: anyhow::Error| Wrong::field(field, format!("{error:#}"));
-        let Some(growth) = self.growth.wanted(catalogue).map_err(|error| wrong(field, error))? else {
-            return Ok(None);
-        };
+        let wanted = self.growth.wanted(catalogue).map_err(|error| wrong("rebalance-rate", error))?;
+        let Some(growth) = wanted else { return Ok(None) };
         if growth.at >= load {
             return Err(Wrong::field(field, "the load is over before the change"));
         }
@@ -345,6 +344,7 @@ mod tests {
             (r#"{"grow":"4:8@40s"}"#, "grow"),
             (r#"{"grow":"2:4@5s"}"#, "shards"),
             (r#"{"split":"hot@5s"}"#, "split"),
+            (r#"{"rebalance-rate":9}"#, "rebalance-rate"),
         ] {
             let wrong = wrong(form);
             assert!(wrong.iter().any(|(named, why)| named == field && !why.is_empty()), "{form}: {wrong:?}");

@@ -53,7 +53,7 @@ fn changed_and_moved(name: &str, change: &[&str], shards: u16) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), name, &small(500));
     let before = rows(dir.path(), 4);
-    let changed = seeder(dir.path(), &[&["layout"], change].concat());
+    let changed = seeder(dir.path(), &[&["layout"][..], change].concat());
     assert!(changed.status.success(), "{}", text(&changed.stderr));
     // A version is in force a second after it was announced, which is waited for.
     let moved = seeder(dir.path(), &["rebalance"]);

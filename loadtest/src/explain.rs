@@ -64,6 +64,9 @@ impl fmt::Display for Explanation {
         for step in because {
             writeln!(f, "              {step}")?;
         }
+        if queries.is_empty() {
+            return Ok(());
+        }
         let line = |query: &str, knows: &str, visits: &str| format!("\n{query:<12}{knows:<24}{visits}");
         f.write_str(&line("query", "knows", "visits"))?;
         queries.iter().try_for_each(|visit| f.write_str(&line(visit.query, visit.knows, &visit.visits)))

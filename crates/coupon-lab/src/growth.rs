@@ -71,6 +71,17 @@ pub struct Changed {
     pub moved: u64,
 }
 
+/// A step of a change, for an observer.
+#[derive(Debug, Clone, Copy)]
+pub enum ChangeEvent<'a> {
+    /// The version was announced.
+    Announced(&'a Announced),
+    /// Rows are being moved to where it says: so far, so fast.
+    Moving(&'a RebalanceView),
+    /// All rows have been moved.
+    Even(&'a Changed),
+}
+
 /// Announces a change.
 ///
 /// # Errors
@@ -117,6 +128,15 @@ pub fn rebalance(target: &Target, rate: NonZeroU32) -> Result<RebalanceView> {
     post_json(&as_operator(target), "/admin/rebalance", &RebalanceRequest { rows_per_s: Some(rate.get()) })
 }
 
+/// Has all earlier rows moved to where the latest version says, so many a second at most, and waits for the end. Returns their number.
+///
+/// # Errors
+/// As [`rebalance`], and when rows do not move.
+pub fn move_all(target: &Target, rate: NonZeroU32) -> Result<u64> {
+    rebalance(target, rate)?;
+    until_moved(target, &|_| {})
+}
+
 /// A thread that changes a layout when its time comes, and waits until all rows have been moved.
 #[derive(Debug)]
 pub struct Changer {
@@ -125,9 +145,15 @@ pub struct Changer {
 }
 
 impl Changer {
-    /// Makes the change at that moment, and has rows moved so many a second at most.
+    /// Makes the change at that moment, and has rows moved so many a second at most; `observe` is called at each step.
     #[must_use]
-    pub fn start(target: &Target, step: LayoutStep, at: Instant, rate: NonZeroU32) -> Self {
+    pub fn start(
+        target: &Target,
+        step: LayoutStep,
+        at: Instant,
+        rate: NonZeroU32,
+        observe: impl Fn(ChangeEvent<'_>) + Send + 'static,
+    ) -> Self {
         let target = target.clone();
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -137,7 +163,10 @@ impl Changer {
                 "the load ended before the layout was to be changed"
             );
             let version = announce(&target, step)?;
-            move_rows(&target, rate, version)
+            observe(ChangeEvent::Announced(&version));
+            let changed = move_rows(&target, rate, version, &observe)?;
+            observe(ChangeEvent::Even(&changed));
+            Ok(changed)
         });
         Self { stop, thread }
     }
@@ -155,7 +184,12 @@ impl Changer {
 }
 
 /// Has the rows moved, and waits for the end.
-fn move_rows(target: &Target, rate: NonZeroU32, version: Announced) -> Result<Changed> {
+fn move_rows(
+    target: &Target,
+    rate: NonZeroU32,
+    version: Announced,
+    observe: &impl Fn(ChangeEvent<'_>),
+) -> Result<Changed> {
     std::thread::sleep(version.in_force.saturating_duration_since(Instant::now()));
     let mut refusal = None;
     // Its clock may be a little behind this machine's, and a layout that is not in force yet receives no rows.
@@ -168,16 +202,17 @@ fn move_rows(target: &Target, rate: NonZeroU32, version: Announced) -> Result<Ch
         None => waited,
     })?;
     let moving = Instant::now();
-    let moved = until_moved(target)?;
+    let moved = until_moved(target, observe)?;
     Ok(Changed { version, moving, even: Instant::now(), rate, moved })
 }
 
 /// Waits until no row is left where an earlier version of the layout put it; returns the number of rows that were moved.
-fn until_moved(target: &Target) -> Result<u64> {
+fn until_moved(target: &Target, observe: &impl Fn(ChangeEvent<'_>)) -> Result<u64> {
     let (mut seen, mut progress) = (None, Instant::now());
     loop {
         // An answer that does not come is a gap: the next one says more.
         if let Ok(Rebalance { rebalance: Some(now) }) = get_json(target, "/admin/rebalance") {
+            observe(ChangeEvent::Moving(&now));
             if !now.runs {
                 return ended(&get_json(target, "/admin/layout")?, &now);
             }
@@ -255,6 +290,7 @@ mod tests {
         let layout = |closed| LayoutView {
             shards: 8,
             shards_prepared: 8,
+            removable: Vec::new(),
             versions: vec![version(1, closed), version(2, false)],
             rebalance: None,
         };

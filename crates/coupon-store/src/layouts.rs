@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use coupon_core::{ShardId, ShardingStrategy, Versioned};
@@ -25,6 +25,8 @@ pub struct Layouts {
     good_for: Option<Duration>,
     /// When that was last so, in milliseconds after `began`.
     heard_ms: AtomicU64,
+    /// True if main had another list when it was last heard of.
+    outdated: AtomicBool,
     began: Instant,
 }
 
@@ -38,6 +40,7 @@ impl Layouts {
             prepared,
             good_for: None,
             heard_ms: AtomicU64::new(0),
+            outdated: AtomicBool::new(false),
             began: Instant::now(),
         }
     }
@@ -48,17 +51,43 @@ impl Layouts {
         Self { good_for: Some(time), ..self }
     }
 
-    /// Takes note that main had no other list when it was asked.
-    pub fn was_current(&self, asked: Instant) {
-        let heard = asked.saturating_duration_since(self.began).as_millis();
-        self.heard_ms.store(u64::try_from(heard).unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// Takes note whether main had no other list when it was asked.
+    pub fn was_asked(&self, asked: Instant, is_current: bool) {
+        self.outdated.store(!is_current, Ordering::Relaxed);
+        if is_current {
+            self.heard(asked);
+        }
     }
 
-    /// False once main was not heard of for so long that it may have another list, which is in force.
+    /// Takes note that the gate knew of no later version when it was asked. That is no word against main's.
+    pub fn no_later_at_the_gate(&self, asked: Instant) {
+        if !self.outdated.load(Ordering::Relaxed) {
+            self.heard(asked);
+        }
+    }
+
+    fn heard(&self, asked: Instant) {
+        let heard = asked.saturating_duration_since(self.began).as_millis();
+        self.heard_ms.fetch_max(u64::try_from(heard).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// True if the list can change only by a version that is announced first: where there is one version, or rows are moved to the
+    /// latest already.
+    #[must_use]
+    pub fn changes_by_announcement_alone(&self) -> bool {
+        self.look(|versions| versions.versions().len() == 1 || versions.latest().receives)
+    }
+
+    /// The time for which nothing was heard of the list.
+    #[must_use]
+    pub fn unheard(&self) -> Duration {
+        self.began.elapsed().saturating_sub(Duration::from_millis(self.heard_ms.load(Ordering::Relaxed)))
+    }
+
+    /// False once nothing was heard of the list for so long that main may have another one, which is in force.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        let heard = Duration::from_millis(self.heard_ms.load(Ordering::Relaxed));
-        self.good_for.is_none_or(|good| self.began.elapsed() < heard + good)
+        self.good_for.is_none_or(|good| self.unheard() < good)
     }
 
     /// A layout that has never changed, and no more shards than it uses.
@@ -112,6 +141,8 @@ impl Previous {
 
 #[cfg(test)]
 mod tests {
+    use coupon_core::{LayoutVersion, Timestamp};
+
     use super::*;
     use crate::embedded::tests::Parity;
 
@@ -121,9 +152,40 @@ mod tests {
         assert!(good_for(Duration::from_secs(3_600)).is_current());
         let unheard = good_for(Duration::ZERO);
         assert!(!unheard.is_current());
-        unheard.was_current(Instant::now() + Duration::from_secs(3_600));
-        assert!(unheard.is_current());
+        let soon = Instant::now() + Duration::from_secs(3_600);
+        // A heard time ahead stands for one that was just heard.
+        let heard = |hear: &dyn Fn(&Layouts)| {
+            let layouts = good_for(Duration::from_millis(1));
+            hear(&layouts);
+            std::thread::sleep(Duration::from_millis(2));
+            layouts.is_current()
+        };
+        assert!(!heard(&|_| {}));
+        assert!(heard(&|layouts| layouts.was_asked(soon, true)));
+        assert!(heard(&|layouts| layouts.no_later_at_the_gate(soon)));
+        assert!(!heard(&|layouts| layouts.was_asked(soon, false)));
+        assert!(!heard(&|layouts| {
+            layouts.was_asked(soon, false);
+            layouts.no_later_at_the_gate(soon);
+        }));
         assert!(Layouts::first(Arc::new(Parity)).is_current(), "nobody else changes them");
+    }
+
+    #[test]
+    fn a_version_that_receives_no_rows_yet_may_come_to_do_so_without_another_one() {
+        let version = |number, receives| LayoutVersion {
+            number,
+            from: Timestamp::from_millis(i64::from(number)),
+            receives,
+            strategy: Arc::new(Parity),
+        };
+        let layouts = |receives| {
+            let versions = Versioned::new(vec![version(1, false), version(2, receives)]).unwrap();
+            Layouts::new(versions, NonZeroU16::MIN)
+        };
+        assert!(Layouts::first(Arc::new(Parity)).changes_by_announcement_alone());
+        assert!(layouts(true).changes_by_announcement_alone());
+        assert!(!layouts(false).changes_by_announcement_alone());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::context::Context;
-use super::model::{Claim, Findings};
+use super::model::{Claim, Findings, Measurement};
 
 /// A part of the benchmark.
 #[derive(Debug, Clone, Copy)]
@@ -20,4 +20,9 @@ pub struct Section {
     pub claims: fn() -> Vec<Claim>,
     /// Measures. An error makes all its rows not valid, and the benchmark goes on with the next section.
     pub run: fn(&mut Context) -> Result<Findings>,
+}
+
+/// The measurements of a part of a section that could not be made: what one part cannot do leaves the figures of the others.
+pub fn failed(claims: impl IntoIterator<Item = Claim>, error: &anyhow::Error) -> Vec<Measurement> {
+    claims.into_iter().map(|claim| Measurement::failed(claim.id, format!("{error:#}"))).collect()
 }

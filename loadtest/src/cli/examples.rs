@@ -96,4 +96,6 @@ Examples:
   loadtest explain --strategy range-time --time 2026-11-22T23:59:59.999Z
       just before midnight
   loadtest explain --strategy range-room --set range.boundaries=[1,2,3,4,38]
-      with a range for each hot room";
+      with a range for each hot room
+  loadtest explain --target http://127.0.0.1:8001 --result 912345678901234567
+      a result of a running service: which version of its layout placed it, and where it is now";

@@ -19,9 +19,8 @@ use coupon_strategies::{REGISTER, Spec};
 use super::arguments;
 use super::arguments::{BEYOND_LIMIT, LOAD_LIMITED};
 use super::audit::VIOLATED;
-use super::growth::GrowthArgs;
 use super::servers::BackendArgs;
-use crate::compare::{CompareOptions, Ending, Growth, compare};
+use crate::compare::{CompareOptions, Ending, Growth, GrowthArgs, compare};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,6 @@
 //! The subcommands: each has its `Args` and a `run`.
 
 mod arguments;
-mod growth;
 mod own;
 mod recorded;
 mod servers;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use coupon_cli::output;
 
 use super::arguments;
+use crate::compare::GrowthArgs;
 use crate::serve::{PageOptions, serve};
 
 /// Its command line.
@@ -18,6 +19,9 @@ pub struct Args {
     /// Backend of the contestants: files, or MySQL, Redis and RabbitMQ, which each run starts for itself
     #[arg(long, value_enum, default_value_t = arguments::Backend::Embedded)]
     backend: arguments::Backend,
+    // What the page's form opens with.
+    #[command(flatten)]
+    growth: GrowthArgs,
     /// Keep the reports in this folder; without it they are gone when the page is
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -28,8 +32,8 @@ pub struct Args {
 /// # Errors
 /// When the port is taken, or the folder cannot be written.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let Args { port, backend, out } = args;
+    let Args { port, backend, growth, out } = args;
     let _out = out.as_deref().map(|out| output::folder("--out", out)).transpose()?;
-    serve(PageOptions { port, on_servers: backend == arguments::Backend::Servers, out })?;
+    serve(PageOptions { port, growth, on_servers: backend == arguments::Backend::Servers, out })?;
     Ok(ExitCode::SUCCESS)
 }

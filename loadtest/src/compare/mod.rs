@@ -37,8 +37,9 @@ use coupon_strategies::Spec;
 pub use observer::Observer;
 
 pub use flow::latest_lag_ms;
-pub use growth::Growth;
 use growth::Planned;
+pub(crate) use growth::key_of;
+pub use growth::{Growth, GrowthArgs};
 use observer::Watcher;
 
 use round::Entrant;

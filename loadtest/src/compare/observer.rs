@@ -2,7 +2,9 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Instant;
 
+use coupon_lab::growth::ChangeEvent;
 use coupon_loadgen::load::Progress;
 use coupon_report::model::{AuditResult, Reading};
 use coupon_service::api::{AdminStats, HotResults};
@@ -21,6 +23,8 @@ pub trait Observer: Debug + Send + Sync {
     fn shards(&self, contestant: usize, samples: &[Sample]);
     /// The rooms, coupons and users with the most results of the last minute, as often as the work of its shards.
     fn hot(&self, contestant: usize, hot: &HotResults);
+    /// A step of the change of its layout, whose load began at that moment.
+    fn growth(&self, contestant: usize, began: Instant, event: &ChangeEvent<'_>);
     /// Its load is over, and what it left behind is stored.
     fn drained(&self, contestant: usize);
     /// The audit of its turn has ended.
@@ -47,6 +51,10 @@ impl Watcher {
 
     pub(super) fn hot(&self, hot: &HotResults) {
         self.observer.hot(self.contestant, hot);
+    }
+
+    pub(super) fn growth(&self, began: Instant, event: &ChangeEvent<'_>) {
+        self.observer.growth(self.contestant, began, event);
     }
 
     pub(super) fn drained(&self) {

@@ -63,15 +63,15 @@ pub(super) fn take(
     let end = if on_servers { seen.drained_at } else { outcome.elapsed };
     let latest = seen.samples.last().map_or(end, |last| last.at);
     seen.samples.push(Sample::of(end.max(latest), &seen.after));
-    if let Some(watcher) = watcher {
-        watcher.shards(&seen.samples);
-        watcher.drained();
-    }
     let grown = growth.zip(seen.changed.as_ref());
     let grown = grown.map(|(growth, changed)| growth.judge(changed, &outcome, load)).transpose()?;
     if let Some(grown) = &grown {
         grown.own_rows(&mut shards);
         seen.samples = grown.own_samples(&seen.samples);
+    }
+    if let Some(watcher) = watcher {
+        watcher.shards(&seen.samples);
+        watcher.drained();
     }
     Ok(Turn {
         shards,
@@ -92,7 +92,7 @@ fn watch(
     let totals_before = totals(running, &before);
     let began = Instant::now();
     let sampler = Sampler::start(&running.target, began, Sample::of(Duration::ZERO, &before), watcher);
-    let changer = growth.map(|growth| growth.start(running, began));
+    let changer = growth.map(|growth| growth.start(running, began, watcher));
     let outcome = run_load_with(&running.target, load, &mut |progress| {
         if let Some(watcher) = watcher {
             watcher.load(progress);
@@ -108,6 +108,8 @@ fn watch(
     samples.push(Sample::of(ended_at.max(latest), &at_end));
     let drained = running.drain().map_err(|error| format!("{error:#}"));
     let drained_at = began.elapsed();
+    // One that is dropped before its time changes nothing.
+    let changer = changer.filter(|_| growth.is_some_and(|growth| !growth.is_too_late(load, ended_at)));
     let changed = changer.map(Changer::finish).transpose()?;
     // Everything is stored now, so that all of the turn's work is in it, and none of the audit's.
     let after = status(running)?;

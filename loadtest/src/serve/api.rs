@@ -39,7 +39,7 @@ fn fresh(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
 }
 
 async fn choices(runs: Data<Runs>) -> HttpResponse {
-    fresh(HttpResponse::Ok()).json(Choices::new(runs.options.on_servers))
+    fresh(HttpResponse::Ok()).json(Choices::new(runs.options.on_servers, &runs.options.growth))
 }
 
 async fn follow(runs: Data<Runs>) -> HttpResponse {

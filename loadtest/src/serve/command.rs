@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use coupon_loadgen::load::Arrivals;
 use coupon_loadgen::workload::{Requests, Rooms, Workload};
 
-use crate::compare::{CompareOptions, Wanted};
+use crate::compare::{CompareOptions, GrowthArgs, Wanted};
 
 /// The command; with an edited workload it takes the file whose text [`workload`] is.
 pub(super) fn command(options: &CompareOptions) -> String {
@@ -19,7 +19,15 @@ pub(super) fn command(options: &CompareOptions) -> String {
         flag(format!("--rate {rate}"));
     }
     let shards = options.contestants.iter().map(|spec| spec.shards).max();
-    if let Some(shards) = shards.filter(|shards| shards.get() != 4) {
+    let change = options.growth.as_ref().zip(shards).map(|(growth, from)| GrowthArgs::of(growth, from));
+    if let Some(change) = &change {
+        // The shards that contestants begin with are in it.
+        for (name, text) in change.texts() {
+            text.into_iter().for_each(|text| flag(format!("--{name} {text}")));
+        }
+    }
+    let begins = change.is_some_and(|change| change.flag() == "--grow");
+    if let Some(shards) = shards.filter(|shards| shards.get() != 4 && !begins) {
         flag(format!("--shards {shards}"));
     }
     if options.setup.seed.history > 0 {
@@ -73,6 +81,16 @@ mod tests {
         let options = read(b"{}", false).unwrap();
         assert_eq!(command(&options), "loadtest compare --contestants hash,range-time --rate 1000");
         assert_eq!(workload(&options.load.workload), None);
+    }
+
+    #[test]
+    fn a_change_of_the_layout_is_asked_for_as_on_the_page() {
+        let command = |form: &str| command(&read(form.as_bytes(), false).unwrap());
+        let start = "loadtest compare --contestants hash,range-time --rate 1000";
+        assert_eq!(command(r#"{"grow":"2:6@5s","shards":2}"#), format!("{start} --grow 2:6@5s"));
+        let split =
+            command(r#"{"split":"hot@1500ms","rebalance-rate":900,"shards":8,"contestants":["range-room"]}"#);
+        assert!(split.ends_with("--split hot@1.5s --rebalance-rate 900 --shards 8"), "{split}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::fields::{self, Wrong};
-use crate::compare::{CompareOptions, Wanted};
+use crate::compare::{CompareOptions, Growth, GrowthArgs, Wanted};
 
 /// A number of the form, with what it may be.
 #[derive(Debug, Serialize)]
@@ -72,6 +72,8 @@ pub(super) struct Choices {
     numbers: [Number; 5],
     mix: Vec<Part>,
     most_part: f64,
+    /// The fields for a change of the layout, and their texts.
+    changes: [(&'static str, Option<String>); 3],
     backend: &'static str,
 }
 
@@ -83,7 +85,7 @@ struct Part {
 }
 
 impl Choices {
-    pub(super) fn new(on_servers: bool) -> Self {
+    pub(super) fn new(on_servers: bool, growth: &GrowthArgs) -> Self {
         let part = |scenario: Scenario| Part { name: scenario.name, users: scenario.users };
         Self {
             contestants: REGISTER.known(),
@@ -92,6 +94,7 @@ impl Choices {
             numbers: [USERS, RATE, SECONDS, SHARDS, HISTORY],
             mix: scenarios(Workload::default()).into_iter().map(part).collect(),
             most_part: PART.most,
+            changes: growth.texts(),
             backend: if on_servers { "servers" } else { "embedded" },
         }
     }
@@ -113,6 +116,8 @@ struct Flags {
     #[arg(long, value_parser = part)]
     mix: Vec<Part>,
     #[command(flatten)]
+    growth: GrowthArgs,
+    #[command(flatten)]
     chosen: Chosen,
 }
 
@@ -125,7 +130,35 @@ pub(super) struct Chosen {
     contestants: Vec<String>,
 }
 
+impl Flags {
+    /// The change of the layouts, which the contestants that can change so are prepared for.
+    ///
+    /// # Errors
+    /// When none of them can, they begin with other shards, or the load is over before it.
+    fn change(
+        &self,
+        contestants: &mut [Spec],
+        catalogue: &Catalogue,
+        load: Duration,
+    ) -> Result<Option<Growth>, Wrong> {
+        let field = self.growth.flag().trim_start_matches('-');
+        let wrong = |field: &str, error: anyhow::Error| Wrong::field(field, format!("{error:#}"));
+        let wanted = self.growth.wanted(catalogue).map_err(|error| wrong("rebalance-rate", error))?;
+        let Some(growth) = wanted else { return Ok(None) };
+        if growth.at >= load {
+            return Err(Wrong::field(field, "the load is over before the change"));
+        }
+        self.growth.shards(self.chosen.shards()).map_err(|error| wrong("shards", error))?;
+        self.growth.prepare(&growth, contestants, catalogue).map_err(|error| wrong(field, error))?;
+        Ok(Some(growth))
+    }
+}
+
 impl Chosen {
+    fn shards(&self) -> Option<NonZeroU16> {
+        NonZeroU16::new(self.shards as u16)
+    }
+
     /// The contestants, on as many shards as were asked for.
     ///
     /// # Errors
@@ -138,7 +171,7 @@ impl Chosen {
             return Err(Wrong::field("contestants", message));
         }
         all_different(names.iter().map(String::as_str)).map_err(wrong)?;
-        let shards = NonZeroU16::new(self.shards as u16).unwrap_or(NonZeroU16::MIN);
+        let shards = self.shards().unwrap_or(NonZeroU16::MIN);
         names.iter().map(|name| Spec::parse(name, shards, catalogue).map_err(wrong)).collect()
     }
 }
@@ -170,16 +203,19 @@ pub(super) fn read(body: &[u8], on_servers: bool) -> Result<CompareOptions, Vec<
     let mut workload = Workload::default();
     workload.catalogue.users = flags.users as u64;
     workload.requests = Requests::Scenarios(mixed(&flags.mix).map_err(one)?);
-    let contestants = flags.chosen.specs(&workload.catalogue).map_err(one)?;
+    let mut contestants = flags.chosen.specs(&workload.catalogue).map_err(one)?;
+    let duration = Duration::from_secs_f64(flags.seconds);
+    let growth = flags.change(&mut contestants, &workload.catalogue, duration).map_err(one)?;
     let seed = SeedOptions { history: flags.history as u64, ..seed_for(&workload) };
     seed.check().map_err(|error| one(Wrong::field(error.flag, error.to_string())))?;
     let load = LoadSpec {
-        duration: Duration::from_secs_f64(flags.seconds),
+        duration,
+        keep_each: growth.is_some(),
         stop: Some(Arc::new(AtomicBool::new(false))),
         workload,
         ..LoadSpec::new(Arrivals::Open { rate: flags.rate })
     };
-    Ok(options(contestants, load, seed, on_servers))
+    Ok(CompareOptions { growth, ..options(contestants, load, seed, on_servers) })
 }
 
 /// The fields of a form in JSON, as texts. An object's are flags of its own, one for each of its names.
@@ -276,7 +312,7 @@ mod tests {
 
     #[test]
     fn every_contestant_that_the_page_offers_can_be_asked_for() {
-        for name in Choices::new(false).contestants {
+        for name in Choices::new(false, &GrowthArgs::default()).contestants {
             let options = read(serde_json::json!({ "contestants": [name] }).to_string().as_bytes(), false);
             assert_eq!(options.unwrap().contestants[0].name, name);
         }
@@ -304,11 +340,28 @@ mod tests {
             (r#"{"mix":{"normal":0,"hot room":0,"cross-shard":0,"admin":0}}"#, "mix"),
             (r#"{"mix":[]}"#, "mix"),
             (r#"{"user":5}"#, "user"),
+            (r#"{"grow":"4:8"}"#, "grow"),
+            (r#"{"grow":"4:8@40s"}"#, "grow"),
+            (r#"{"grow":"2:4@5s"}"#, "shards"),
+            (r#"{"split":"hot@5s"}"#, "split"),
+            (r#"{"rebalance-rate":9}"#, "rebalance-rate"),
         ] {
             let wrong = wrong(form);
             assert!(wrong.iter().any(|(named, why)| named == field && !why.is_empty()), "{form}: {wrong:?}");
         }
         assert!(!wrong("users=1")[0].1.is_empty());
+    }
+
+    #[test]
+    fn a_change_is_prepared_by_those_that_can_change_so() {
+        let options = read(br#"{"grow":"4:8@5s","contestants":["hash","single"]}"#, false).unwrap();
+        let growth = options.growth.unwrap();
+        assert_eq!((growth.at, growth.shards()), (Duration::from_secs(5), NonZeroU16::new(8)));
+        assert!(options.load.keep_each);
+        let prepared = |spec: &Spec| spec.settings.iter().any(|setting| setting == "shards_prepared=8");
+        assert_eq!(options.contestants.iter().map(prepared).collect::<Vec<_>>(), [true, false]);
+        let split = read(br#"{"split":"hot@5s","contestants":["range-room"]}"#, false).unwrap();
+        assert_eq!(split.growth.unwrap().shards(), None);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! compare` for deciding: at the same time means that they share the machine.
 //!
 //! - `fields` reads what a page sends as flags; `form` makes them the options of a run, `run` runs it, one at a time.
-//! - `shown` is the state on show, with the `figures` of its load; `events` sends it to every page that is open.
+//! - `shown` is the state on show, with the `figures` of its load and the `growth` of its layouts; `events` sends it to every page
+//!   that is open.
 //! - `command` is the `loadtest compare` of a run.
 //! - `same_origin` refuses requests of other web pages, `api` answers the rest, `explain` says where a grab goes.
 
@@ -16,6 +17,7 @@ mod explain;
 mod fields;
 mod figures;
 mod form;
+mod growth;
 mod hot;
 mod run;
 mod same_origin;
@@ -31,6 +33,8 @@ use anyhow::{Context, Result, anyhow};
 use coupon_cli::terminal;
 use coupon_lab::stop_services_on_interrupt;
 
+use crate::compare::GrowthArgs;
+
 /// One thread answers, another keeps the page alive while the first reads a report.
 const WORKERS: usize = 2;
 /// The most bytes that a page may send: a form.
@@ -41,6 +45,8 @@ const LARGEST_BODY: usize = 16 * 1_024;
 pub struct PageOptions {
     /// The port on 127.0.0.1; 0 takes any that is free.
     pub port: u16,
+    /// The change of layouts that the page opens with.
+    pub growth: GrowthArgs,
     /// True when contestants store on servers of the run's own, and not in files.
     pub on_servers: bool,
     /// The folder in which reports are kept; without it they are kept for as long as the page is served.
@@ -91,7 +97,9 @@ mod tests {
     fn a_port_that_is_taken_is_named() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = serve(PageOptions { port, on_servers: false, out: None }).unwrap_err().to_string();
+        let error = serve(PageOptions { port, growth: GrowthArgs::default(), on_servers: false, out: None })
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(&format!("--port {port}")) && error.contains("another program"), "{error}");
     }
 }

@@ -1,18 +1,21 @@
 //! The state of a run that the page shows.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use coupon_lab::growth::ChangeEvent;
 use coupon_loadgen::load::{Arrivals, GrabRecord, Progress};
 use coupon_loadgen::workload::Workload;
 use coupon_report::Report;
 use coupon_report::model::{AuditResult, Reading};
 use coupon_service::api::{AdminStats, HotResults};
+use coupon_strategies::Spec;
 use serde::Serialize;
 use tokio::sync::watch;
 
 use super::command;
 use super::figures::{self, LoadFigures, Ticks};
+use super::growth::{Change, Writes};
 use super::hot;
 use crate::compare::{CompareOptions, Observer, Sample, latest_lag_ms};
 use crate::heat::KeyHeat;
@@ -82,11 +85,16 @@ struct Contestant {
     /// The keys that were granted, over the time of the load.
     heat: Vec<hot::Map>,
     kinds: LoadFigures,
+    /// The change of its layout, once it was announced.
+    change: Option<Change>,
     audit: Option<Audit>,
     #[serde(skip)]
     ticks: Ticks,
     #[serde(skip)]
     keys: KeyHeat,
+    /// What it writes, if its layout is to be changed.
+    #[serde(skip)]
+    writes: Option<Writes>,
     /// The number of grabs that are in them.
     #[serde(skip)]
     grabs: usize,
@@ -109,7 +117,11 @@ struct Shard {
 impl Contestant {
     /// Takes in the grabs that have come since the last time.
     fn warm(&mut self, grabs: &[GrabRecord]) {
-        self.keys.add(grabs.get(self.grabs..).unwrap_or_default());
+        let new = grabs.get(self.grabs..).unwrap_or_default();
+        self.keys.add(new);
+        if let Some(writes) = &mut self.writes {
+            writes.add(new);
+        }
         self.grabs = grabs.len();
         self.heat = self.keys.heat().known().map(hot::maps).unwrap_or_default();
     }
@@ -145,7 +157,12 @@ impl Board {
 
     /// A run begins.
     pub(super) fn begin(&self, run: u64, options: &CompareOptions) {
-        let named = |name: &String| Contestant { name: name.clone(), ..Contestant::default() };
+        let changes = options.growth.is_some();
+        let named = |spec: &Spec| Contestant {
+            name: spec.name.clone(),
+            writes: spec.strategy().ok().filter(|_| changes).map(Writes::new),
+            ..Contestant::default()
+        };
         let rate = match options.load.arrivals {
             Arrivals::Open { rate } => rate,
             Arrivals::Closed => 0.0,
@@ -159,7 +176,7 @@ impl Board {
                 seconds: options.load.duration.as_secs_f64(),
                 window: figures::WINDOW.as_secs_f64(),
                 command: command::command(options),
-                contestants: options.contestants.iter().map(|spec| named(&spec.name)).collect(),
+                contestants: options.contestants.iter().map(named).collect(),
                 workload: options.load.workload.clone(),
                 ..Shown::default()
             };
@@ -197,6 +214,7 @@ impl Board {
                 contestant.granted = round.grabs.granted;
                 contestant.heat = of.and_then(|of| of.heat.known()).map(hot::maps).unwrap_or_default();
                 contestant.effective = round.effective_shards.value();
+                contestant.change = round.growth.as_ref().map(Change::of_round);
                 for shard in &mut contestant.shards {
                     shard.per_s = shard.rows as f64 / contestant.looked.max(f64::MIN_POSITIVE);
                 }
@@ -244,6 +262,9 @@ impl Observer for Board {
             contestant.kinds = contestant.ticks.kinds(workload);
             contestant.requests_per_s = contestant.kinds.per_s();
             contestant.warm(progress.grabs());
+            if let (Some(change), Some(writes)) = (&mut contestant.change, &contestant.writes) {
+                change.count(writes, progress.elapsed);
+            }
             contestant.granted = progress.granted;
             contestant.errors = progress.errors;
             contestant.failed = figures::failed(progress.endpoints().map(|(_, of)| &of.errors));
@@ -264,6 +285,14 @@ impl Observer for Board {
     fn hot(&self, contestant: usize, hot: &HotResults) {
         let told = hot::told(hot);
         self.contestant(contestant, |contestant| contestant.hot = told);
+    }
+
+    fn growth(&self, contestant: usize, began: Instant, event: &ChangeEvent<'_>) {
+        self.contestant(contestant, |contestant| {
+            if let Some(writes) = &mut contestant.writes {
+                Change::step(&mut contestant.change, writes, began, event);
+            }
+        });
     }
 
     fn drained(&self, contestant: usize) {

@@ -185,12 +185,14 @@ pub(crate) fn rows_to_move(
     Ok(moved)
 }
 
+/// The kind that is about one row.
+const BY_ID: &str = "by result id";
 /// The kinds of queries that are asked.
 const KINDS: [QueryKind; 5] = [
     ("a user's coupons", |row| ResultQuery::of_user(row.user)),
     ("a room's orders", |row| ResultQuery::of_room(row.room)),
     ("recent, 1 h", |row| ResultQuery::within(TimeRange::new(row.time.plus_millis(-HOUR), row.time))),
-    ("by result id", |row| ResultQuery::everything().at(row.time)),
+    (BY_ID, |row| ResultQuery::everything().at(row.time)),
     ("global", |_| ResultQuery::everything()),
 ];
 
@@ -214,25 +216,35 @@ pub(super) fn fan_out(
     Ok(fan_out_about(strategy, &asked(keys, windows, seed)?, windows.stored))
 }
 
-/// The part of each kind of query that visits one of some shards, over the same rows.
+/// A query, and the row that it is asked about.
+pub(super) struct Question {
+    pub(super) row: RowKey,
+    pub(super) query: ResultQuery,
+    /// True if it is about that row alone.
+    pub(super) of_one: bool,
+}
+
+/// The part of each kind of query for which that holds, over the same rows.
 ///
 /// # Errors
-/// As [`fan_out`].
+/// As [`fan_out`], and those of `holds`.
 #[expect(clippy::cast_precision_loss, reason = "queries are few")]
-pub(super) fn queries_that_visit(
-    strategy: &dyn ShardingStrategy,
+pub(super) fn part_of_queries(
     keys: &Keys,
     windows: Windows,
     seed: u64,
-    shards: impl Fn(&ShardId) -> bool,
+    holds: impl Fn(&Question) -> anyhow::Result<bool>,
 ) -> anyhow::Result<Vec<(String, f64)>> {
     let rows = asked(keys, windows, seed)?;
-    let shard_count = strategy.shard_count().get();
-    let part = |(query, make): &QueryKind| {
-        let visits = |row: &&RowKey| strategy.plan(&make(row)).shards(shard_count).iter().any(&shards);
-        ((*query).to_owned(), rows.iter().filter(visits).count() as f64 / QUERIES as f64)
+    let part = |(name, make): &QueryKind| {
+        let of_one = *name == BY_ID;
+        let mut count = 0_u64;
+        for row in &rows {
+            count += u64::from(holds(&Question { row: *row, query: make(row), of_one })?);
+        }
+        Ok(((*name).to_owned(), count as f64 / QUERIES as f64))
     };
-    Ok(KINDS.iter().map(part).collect())
+    KINDS.iter().map(part).collect()
 }
 
 /// The same over given rows, where rows were stored during `stored`.

@@ -73,6 +73,41 @@ fn a_run_is_watched_to_its_report() {
 }
 
 #[test]
+fn a_change_of_the_layout_is_seen() {
+    let (server, browser) = (Server::start(), Browser::start());
+    let page = browser.open(&server.url);
+    page.wait("document.querySelectorAll('#names input').length === 17");
+    for (field, text) in
+        [("grow", "4:8@2s"), ("users", "5000"), ("seconds", "8"), ("rate", "150"), ("history", "2000")]
+    {
+        page.fill(field, text);
+    }
+    page.press_enter();
+    page.wait("document.querySelectorAll('#cards > article').length === 2");
+    let line = |number: u8| {
+        format!(
+            "document.querySelector('#cards > article:nth-child(1) .change li:nth-child({number})')?.textContent"
+        )
+    };
+    page.wait(&format!("{}?.includes('8 shards: asked for at')", line(1)));
+    let written =
+        |number| format!("{}?.match(/[\\d,]+(?= ·|$)/g)?.filter(v => v !== '0').length", line(number));
+    page.wait(&format!("{} === 4", written(2)));
+    page.wait(&format!("{} === 8", written(3)));
+    page.wait("!document.getElementById('report').hidden");
+    page.wait(&format!("/rows moved: [1-9].*all by/.test({})", line(4)));
+    page.wait(&format!("/without a decided grab: .* ms/.test({})", line(5)));
+    let (command, shown) = (
+        page.eval("document.getElementById('command').textContent"),
+        server.shown()["contestants"][0].clone(),
+    );
+    assert!(command.as_str().unwrap().contains("--grow 4:8@2s"), "{command}");
+    let change = &shown["change"];
+    assert!(change["in_force_s"].as_f64() > change["asked_s"].as_f64(), "{change}");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
 fn what_is_wrong_is_said_beside_its_field_and_a_grab_is_explained() {
     let (server, browser) = (Server::start(), Browser::start());
     let page = browser.open(&server.url);

@@ -1,6 +1,6 @@
 //! A service on files that is killed, again and again, while its rows move to more shards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::Path;
 use std::sync::Arc;
@@ -103,6 +103,23 @@ pub(crate) fn audit(data: &Path, drained: bool) {
     assert_eq!(report.violations(), 0, "{report:#?}");
 }
 
+/// Asks for all pages of the room's list: each of these results is in it, and none twice.
+fn lists_each_once(service: &Service, ids: &[ResultId]) {
+    let (mut listed, mut cursor) = (BTreeSet::new(), String::new());
+    loop {
+        let page = service.until_done(&format!("GET /api/room/1/orders?limit=1000{cursor}"), "");
+        assert_eq!(page["partial"], false);
+        for row in page["items"].as_array().unwrap() {
+            let id = row["result_id"].as_str().unwrap().to_owned();
+            assert!(listed.insert(id), "{row} is listed twice");
+        }
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    let missing = ids.iter().find(|id| !listed.contains(&id.to_string()));
+    assert_eq!(missing, None, "of {} results", listed.len());
+}
+
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
@@ -121,7 +138,8 @@ fn a_room_index_has_each_row_as_it_is_though_rows_move_and_the_service_is_killed
 fn killed_while_rows_move(room_index: bool) {
     let dir = tempfile::tempdir().unwrap();
     let backend = open(dir.path(), room_index);
-    let mut told = run(fill(&backend, 60_000));
+    let before = run(fill(&backend, 60_000));
+    let mut told = before.clone();
     close(backend);
 
     let service = Service::on(dir.path(), room_index);
@@ -137,7 +155,10 @@ fn killed_while_rows_move(room_index: bool) {
             let id: i64 = granted["result_id"].as_str().unwrap().parse().unwrap();
             told.push(ResultId::from_number(id).unwrap());
         }
-        service.moved_until(|rebalance| rebalance["looked_at"].as_u64() >= Some(round * 400));
+        service.moved_until(|rebalance| {
+            lists_each_once(&service, &before);
+            rebalance["looked_at"].as_u64() >= Some(round * 400)
+        });
         drop(service);
         audit(dir.path(), false);
     }

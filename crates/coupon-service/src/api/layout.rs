@@ -10,6 +10,8 @@ pub struct LayoutView {
     pub shards: u16,
     /// Number of shards that this process has opened: so many may be used without a restart.
     pub shards_prepared: u16,
+    /// Shards that an earlier version used and none does that may still have rows: they are empty, and could be removed.
+    pub removable: Vec<u16>,
     /// The versions, from the first on.
     pub versions: Vec<LayoutVersionView>,
     /// The last movement of rows; null before the first.

@@ -119,11 +119,23 @@ pub struct ResultPage {
     pub plan: PlanView,
 }
 
+/// The place of a result.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema, PartialEq, Eq)]
+pub struct PlaceView {
+    /// The shard.
+    pub shard: u16,
+    /// The table on it.
+    pub table: String,
+}
+
 /// One result.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ResultAnswer {
     /// The result.
     pub result: ResultView,
+    /// The place where it was found. A step leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PlaceView>,
     /// The shards and tables that answered.
     pub plan: PlanView,
 }

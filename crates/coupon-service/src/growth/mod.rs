@@ -7,7 +7,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Instant;
 
 use coupon_core::catalogue_change::Operator;
-use coupon_core::{LayoutChange, LayoutChangeError, Timestamp};
+use coupon_core::{LayoutChange, LayoutChangeError, Timestamp, shards_in};
 use coupon_store::{Backend, GrowthError, Moving, NextLayout, Unavailable, VersionRecord};
 
 use crate::api::{
@@ -74,9 +74,22 @@ pub fn view(
     LayoutView {
         shards: shards.get(),
         shards_prepared: prepared.get(),
+        removable: removable(&versions, prepared).collect(),
         versions: versions.into_iter().map(|record| version(record, now)).collect(),
         rebalance,
     }
+}
+
+/// The shards, of those that there are, that closed versions have used, and no other does. None where a line does not say how many
+/// shards it is of.
+fn removable(versions: &[VersionRecord], prepared: NonZeroU16) -> impl Iterator<Item = u16> + use<> {
+    let most = |closed: bool| {
+        let some = versions.iter().filter(|version| version.closed == closed);
+        let shards: Option<Vec<NonZeroU16>> = some.map(|version| shards_in(&version.layout)).collect();
+        shards?.into_iter().map(NonZeroU16::get).max()
+    };
+    let gone = most(false).zip(most(true)).map(|(open, closed)| open..closed.min(prepared.get()));
+    gone.into_iter().flatten()
 }
 
 /// The layout after a change.
@@ -238,4 +251,31 @@ pub fn rebalance_view(moving: &Moving, versions: &[VersionRecord]) -> RebalanceV
 
 fn millis_since(asked: Instant) -> u64 {
     u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_can_be_removed_once_every_version_that_used_it_is_closed() {
+        let version = |number, shards: u16, closed| VersionRecord {
+            number,
+            from: Timestamp::from_millis(i64::from(number)),
+            layout: format!("hash of user_id, mix xxh3, {shards} shards"),
+            receives: number > 1,
+            closed,
+            announced: Timestamp::default(),
+            operator: String::new(),
+            what: String::new(),
+        };
+        let of = |versions: &[VersionRecord], prepared: u16| {
+            removable(versions, NonZeroU16::new(prepared).unwrap()).collect::<Vec<_>>()
+        };
+        assert!(of(&[version(1, 4, false)], 8).is_empty(), "those that were prepared were never used");
+        assert!(of(&[version(1, 6, false), version(2, 4, false)], 6).is_empty(), "rows may be there");
+        assert_eq!(of(&[version(1, 6, true), version(2, 4, false)], 6), [4, 5]);
+        assert_eq!(of(&[version(1, 6, true), version(2, 4, false)], 5), [4]);
+        assert!(of(&[version(1, 4, true), version(2, 8, false)], 8).is_empty());
+    }
 }

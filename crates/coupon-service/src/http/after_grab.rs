@@ -71,7 +71,8 @@ impl Target {
         let taken = service.queries.change(asker.actor(), change, may_give_back).await;
         match taken.map_err(|error| Problem::unavailable(&error))? {
             StepOutcome::Done(result, answered) => {
-                let body = ResultAnswer { result: view::result(&result), plan: view::plan(&answered) };
+                let (result, plan) = (view::result(&result), view::plan(&answered));
+                let body = ResultAnswer { result, place: None, plan };
                 view::timed(&body, &answered)
             }
             StepOutcome::Refused(why, result) => Err(stands(why, &result)),

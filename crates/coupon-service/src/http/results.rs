@@ -7,7 +7,7 @@ use super::problem::{Kind, Problem};
 use super::responses::{ReadProblems, Unanswered, Unknown};
 use super::routes::Routes;
 use super::view;
-use crate::api::ResultAnswer;
+use crate::api::{PlaceView, ResultAnswer};
 use crate::state::Service;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
@@ -34,9 +34,10 @@ pub(super) async fn result(req: HttpRequest, service: web::Data<Service>) -> Res
         .find(id, None, service.clock.now())
         .await
         .map_err(|error| Problem::unanswered(&error))?;
-    let (_, found) = found.ok_or_else(|| {
+    let (placement, found) = found.ok_or_else(|| {
         Problem::new(Kind::UnknownResult, format!("there is no result {id}")).field("result_id")
     })?;
-    let body = ResultAnswer { result: view::result(&found), plan: view::plan(&answered) };
+    let place = Some(PlaceView { shard: placement.shard.number(), table: placement.table.to_string() });
+    let body = ResultAnswer { result: view::result(&found), place, plan: view::plan(&answered) };
     view::timed(&body, &answered)
 }

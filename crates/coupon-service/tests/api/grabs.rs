@@ -15,6 +15,7 @@ fn a_grab_gets_the_coupon_and_can_be_read_back_at_once() {
     assert_eq!(held.items.first().unwrap().result_id, id);
     let found: ResultAnswer = api.get(&format!("/api/result/{id}")).json();
     assert_eq!((found.result.user_id, found.result.coupon_id, found.result.use_status), (7, PLENTY, 0));
+    assert!(found.place.unwrap().table.starts_with("coupon_results"));
 }
 
 #[test]

@@ -66,6 +66,13 @@ async fn assert_left(backend: &Backend, left: [(u64, u32); 2]) {
     backend.lifecycle.close();
 }
 
+/// The layout has one version, which is what the data was laid out by.
+async fn assert_first_version(backend: &Backend) {
+    let versions = backend.growth.versions().await.unwrap();
+    assert_eq!(versions.len(), 1, "{versions:?}");
+    assert_eq!((versions[0].number, &*versions[0].layout), (1, &*Recorded.layout()));
+}
+
 /// A result that lies in an inbox, or in a queue.
 const WAITING: i64 = 914_787_724_848_791_553;
 
@@ -127,6 +134,7 @@ fn a_folder_of_an_earlier_version_is_taken_up() {
             let rows = every_row(&backend).await;
             assert_states(&rows);
             assert!(rows.iter().any(|row| row.result_id.number() == WAITING));
+            assert_first_version(&backend).await;
             assert_taken_up(&backend).await;
         }
     });
@@ -245,9 +253,7 @@ fn databases_of_an_earlier_version_are_taken_up() {
         for _ in 0..2 {
             let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
             assert_states(&every_row(&backend).await);
-            let versions = backend.growth.versions().await.unwrap();
-            assert_eq!(versions.len(), 1, "{versions:?}");
-            assert_eq!((versions[0].number, &*versions[0].layout), (1, &*Recorded.layout()));
+            assert_first_version(&backend).await;
             assert_taken_up(&backend).await;
             assert_eq!(format_of(&options).await, "6", "so that an earlier version refuses it");
         }

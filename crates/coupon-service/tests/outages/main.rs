@@ -230,6 +230,28 @@ fn a_main_that_hangs_leaves_no_question_unanswered_and_no_epoch_is_spent_on_a_sh
 }
 
 #[test]
+fn lists_are_whole_without_main_for_as_long_as_the_gate_knows_of_no_later_layout() {
+    let _alone = alone();
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        stack().kill(Server::Main).unwrap();
+        let down = std::time::Instant::now();
+        while down.elapsed() < Duration::from_secs(8) {
+            assert!(backend.layouts.is_current(), "after {:?}", down.elapsed());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        stack().kill(Server::Redis).unwrap();
+        until("neither is heard of", async || !backend.layouts.is_current()).await;
+        stack().restart(Server::Main).unwrap();
+        stack().restart(Server::Redis).unwrap();
+        until("main is heard of again", async || backend.layouts.is_current()).await;
+        assert_eq!(grab_at_last(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
+        drained(&backend).await;
+        backend.lifecycle.close();
+    });
+}
+
+#[test]
 fn grabs_go_on_without_main_which_is_told_later() {
     let _alone = alone();
     run(&Bench::servers(), async |bench| {

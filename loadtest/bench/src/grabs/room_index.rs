@@ -1,4 +1,4 @@
-//! A room index on files: what its upkeep costs a grab, and what it saves a reader of a room's orders.
+//! A room index: what its upkeep costs a grab, and what it saves a reader of a room's orders.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -18,18 +18,19 @@ use super::turns::{Rounds, take_turns};
 use crate::client::Client;
 use crate::context::{Context, HISTORY, Store};
 use crate::model::{Bound, Claim, Findings, Measurement, NamedFigure};
-use crate::section::Section;
+use crate::section::{Section, failed};
 
 pub(super) const SECTION: Section = Section {
     name: "room-index",
     family: "room-index",
-    what: "grabs and a room's orders with a room index and without, on files",
-    servers: false,
+    what: "grabs and a room's orders with a room index and without",
+    servers: true,
     claims,
     run,
 };
 
-const SHARDS: [u16; 2] = [4, 16];
+/// The stores, and the shards that are measured there.
+const SHARDS: [(Store, &[u16]); 2] = [(Store::Embedded, &[4, 16]), (Store::Servers, &[4])];
 const CONNECTIONS: usize = 256;
 /// The longest time recorded, in nanoseconds.
 const LONGEST: u64 = 60_000_000_000;
@@ -57,40 +58,54 @@ impl fmt::Display for Way {
 }
 
 fn claims() -> Vec<Claim> {
-    SHARDS.into_iter().flat_map(claims_of).collect()
+    places().flat_map(claims_of).collect()
 }
 
-fn claims_of(shards: u16) -> [Claim; 4] {
+/// Each store with each number of shards.
+fn places() -> impl Iterator<Item = (Store, u16)> {
+    SHARDS.into_iter().flat_map(|(store, shards)| shards.iter().map(move |shards| (store, *shards)))
+}
+
+fn claims_of((store, shards): (Store, u16)) -> [Claim; 4] {
     let without = "the same service without a room index";
+    let (place, cpu) = match store {
+        Store::Embedded => ("on files", "the service's CPU a grab, told to the index included"),
+        Store::Servers => {
+            ("on servers", "CPU a grab of the service and all servers, told to the index included")
+        }
+    };
     let row = |what: &str, said: &str| {
-        let said = format!("{said}, {shards} shards, with a room index");
+        let said = format!("{said}, {shards} shards {place}, with a room index");
         // What the index costs a grab and what it saves a reader: which of the two weighs more is for its user to say.
-        Claim::ratio(id(shards, what), said, without, Bound::Free)
+        Claim::ratio(id((store, shards), what), said, without, Bound::Free)
     };
     [
         row("rate", "grabs stored a second"),
-        row("cpu", "the service's CPU a grab, told to the index included"),
+        row("cpu", cpu),
         row("p50", "a room's orders: p50"),
         row("p99", "a room's orders: p99"),
     ]
 }
 
-fn id(shards: u16, what: &str) -> String {
-    format!("room-index-{shards}-{what}")
+fn id((store, shards): (Store, u16), what: &str) -> String {
+    format!("room-index-{shards}-{what}-{}", store.name())
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
     let mut measured = Vec::new();
-    for shards in SHARDS {
-        measured.extend(measured_over(context, shards)?);
+    for place in places() {
+        match measured_at(context, place) {
+            Ok(found) => measured.extend(found),
+            Err(error) => measured.extend(failed(claims_of(place), &error)),
+        }
     }
     Ok(measured.into())
 }
 
-fn measured_over(context: &Context, shards: u16) -> Result<[Measurement; 4]> {
-    let mut services = WAYS.iter().map(|way| start(context, *way, shards)).collect::<Result<Vec<_>>>()?;
+fn measured_at(context: &Context, place: (Store, u16)) -> Result<[Measurement; 4]> {
+    let mut services = WAYS.iter().map(|way| start(context, *way, place)).collect::<Result<Vec<_>>>()?;
     // Before any grab: the faster service has more of them afterwards.
-    let times = read(context, &services)?;
+    let times = read(context, &services, place.0)?;
     let load = LoadKind::closed(What::Grab { rooms: Catalogue::default().rooms }, CONNECTIONS);
     let duration = context.round();
     let rounds = take_turns(context, &WAYS, |way| {
@@ -105,35 +120,37 @@ fn measured_over(context: &Context, shards: u16) -> Result<[Measurement; 4]> {
     let cpu = rounds.ratios(with, without, cpu);
     let [p50, p99] = [0.5, 0.99].map(|at| times.each_ref().map(|rounds| at_quantile(rounds, at)));
     Ok([
-        Measurement::new(id(shards, "rate"), rate).figures(figures(&rounds)).problems(problems.clone()),
-        Measurement::new(id(shards, "cpu"), cpu).figures(profile(&rounds)).problems(problems.clone()),
-        of_reads(id(shards, "p50"), &p50).problems(problems.clone()),
-        of_reads(id(shards, "p99"), &p99).problems(problems),
+        Measurement::new(id(place, "rate"), rate).figures(figures(&rounds)).problems(problems.clone()),
+        Measurement::new(id(place, "cpu"), cpu).figures(profile(&rounds)).problems(problems.clone()),
+        of_reads(id(place, "p50"), &p50).problems(problems.clone()),
+        of_reads(id(place, "p99"), &p99).problems(problems),
     ])
 }
 
-fn start(context: &Context, way: Way, shards: u16) -> Result<Measured> {
+fn start(context: &Context, way: Way, (store, shards): (Store, u16)) -> Result<Measured> {
     let catalogue = Catalogue::default();
     let shards = NonZeroU16::new(shards).context("there is a shard at least")?;
     let spec = Spec::parse(way.name(), shards, &catalogue)?;
-    let history = if context.quick { HISTORY / 10 } else { HISTORY };
+    // On servers a million results twice would take longer than all that is measured.
+    let history = if context.quick || store == Store::Servers { HISTORY / 10 } else { HISTORY };
     let seed = SeedOptions { stock: Some(PLENTY), history, seed: context.seed, ..SeedOptions::default() };
-    Measured::of(context.start(&spec, Store::Embedded, seed)?, catalogue, context.seed)
+    Measured::of(context.start(&spec, store, seed)?, catalogue, context.seed)
 }
 
-/// The service's CPU a grab, in microseconds; not a number where the system does not say.
+/// CPU a grab of the service and of its servers, in microseconds; not a number where the system does not say.
 fn cpu(sample: &Sample) -> f64 {
-    sample.cpu_us.get("service").and_then(|read| read.value()).unwrap_or(f64::NAN)
+    let serving = sample.cpu_us.iter().filter(|(process, _)| *process != "generator");
+    serving.map(|(_, read)| read.value().unwrap_or(f64::NAN)).sum()
 }
 
 /// The times of a room's orders in nanoseconds, round by round, without the index and with it.
-fn read(context: &Context, services: &[Measured]) -> Result<[Vec<Histogram<u64>>; 2]> {
+fn read(context: &Context, services: &[Measured], store: Store) -> Result<[Vec<Histogram<u64>>; 2]> {
     let mut clients = services
         .iter()
         .map(|service| Client::connect(&service.running.target))
         .collect::<Result<Vec<_>>>()?;
     let (mut random, mut turns) = (Random::new(context.seed, STREAM), Turns::new(context.seed));
-    let asked = if context.quick { 200 } else { 1_000 };
+    let asked = if context.quick || store == Store::Servers { 200 } else { 1_000 };
     let mut times = [Vec::new(), Vec::new()];
     for round in 1..=context.rounds() {
         context.progress(format!("a room's orders, round {round}"));

@@ -1,6 +1,6 @@
 //! From four shards to eight under load: at the default rate while the load goes on, then as fast as rows move.
 
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -13,14 +13,14 @@ use coupon_seeding::SeedOptions;
 use coupon_service::growth::ROWS_PER_S;
 use coupon_strategies::Spec;
 
+use super::UNTHROTTLED;
+use super::lists::{Lists, Looked};
 use crate::context::{Context, HISTORY, SHARDS, Store};
 use crate::grabs::{MemoryWatch, PLENTY};
 use crate::model::{Bound, Claim, Measurement, NamedFigure};
 
 /// The shards that there are to be.
 const MORE: NonZeroU16 = NonZeroU16::new(8).unwrap();
-/// As fast as it goes.
-const UNTHROTTLED: NonZeroU32 = NonZeroU32::MAX;
 /// Requests a second of the flash sale beside it: so few that two cores with all servers on them answer each of them in time before the
 /// change, too. With a thousand, of which every tenth counts a hot room of a million results, some waited for ten seconds then.
 const RATE: f64 = 200.0;
@@ -118,6 +118,8 @@ struct Found {
     pause_s: f64,
     pause_before_s: f64,
     failed: f64,
+    /// Users' lists that were held against what they had before, while rows moved too.
+    lists: f64,
     /// p99 in milliseconds, before and while rows move.
     grabs: (f64, f64),
     reads: (f64, f64),
@@ -162,12 +164,13 @@ pub(super) fn measure(context: &Context, store: Store) -> Result<Vec<Measurement
         measured(what, pairs.iter().map(|(before, during)| during / before).collect(), figures)
     };
     let failed = NamedFigure::of("requests that failed", "", &all(|found| found.failed));
+    let lists = NamedFigure::of("lists that were held against those before", "", &all(|found| found.lists));
     let before = NamedFigure::of("before the change", "s", &all(|found| found.pause_before_s));
     let rows = NamedFigure::of("rows moved in all", "", &all(|found| found.rows));
     Ok(vec![
         // What is found is the figure, and makes no figure of its own invalid.
         Measurement::new(id("audit", store), all(|found| found.violations))
-            .figures(vec![failed])
+            .figures(vec![failed, lists])
             .problems(failures),
         measured("pause", all(|found| found.pause_s), vec![before]),
         latency("grabs", |found| found.grabs),
@@ -188,8 +191,10 @@ fn one(context: &Context, store: Store) -> Result<Found> {
     let start = running.remember()?;
     let since = running.newest_result()?;
     let lengths = Lengths::of(context, store);
+    let lists = Lists::remember(&running.target, context.seed, catalogue.users)?;
     context.progress("four shards become eight");
-    let (outcome, changed, unthrottled) = grow(&running, &lengths, context.seed)?;
+    let (grown, looked) = lists.watch_while(|| grow(&running, &lengths, context.seed));
+    let ((outcome, changed, unthrottled), looked) = (grown?, looked?);
     let mut claims = Claims::default();
     acks::claim_all(&outcome, &mut claims);
     context.progress("auditing");
@@ -197,7 +202,7 @@ fn one(context: &Context, store: Store) -> Result<Found> {
         Scope { claims: Some(&claims), since: Some(since), start: start.as_ref(), ..Scope::default() };
     let audited = running.audit(&scope)?;
     running.stop()?;
-    found(&outcome, &changed, &unthrottled, audited.violations(), &lengths)
+    found(&outcome, &changed, &unthrottled, audited.violations(), &looked, &lengths)
 }
 
 /// The movement once the load is over, as fast as it goes.
@@ -218,7 +223,7 @@ fn grow(running: &Deployment, lengths: &Lengths, seed: u64) -> Result<(Outcome, 
         ..LoadSpec::new(Arrivals::Open { rate: RATE })
     };
     let at = Instant::now() + lengths.before;
-    let changer = Changer::start(target, LayoutStep::Shards(MORE), at, ROWS_PER_S);
+    let changer = Changer::start(target, LayoutStep::Shards(MORE), at, ROWS_PER_S, |_| {});
     let outcome = run_load(target, &load)?;
     let watch = MemoryWatch::start(target);
     let before = MemoryWatch::now(target)?;
@@ -235,6 +240,7 @@ fn found(
     changed: &Changed,
     unthrottled: &Unthrottled,
     violations: u64,
+    looked: &Looked,
     lengths: &Lengths,
 ) -> Result<Found> {
     let since = |moment: Instant| moment.saturating_duration_since(outcome.began);
@@ -247,17 +253,26 @@ fn found(
     let short: u64 = outcome.endpoints.values().filter_map(|of| of.errors.get("partial answer")).sum();
     let took = changed.even.saturating_duration_since(unthrottled.began).as_secs_f64();
     Ok(Found {
-        violations: (violations + short) as f64,
-        problem: (violations > 0).then(|| format!("the audit found {violations} violations")),
+        violations: (violations + short + looked.faults) as f64,
+        problem: problem(violations, looked),
         pause_s: pause(asked, end, end)?,
         pause_before_s: pause(SETTLES, asked, asked)?,
         failed: outcome.errors() as f64,
+        lists: looked.lists as f64,
         grabs: (p99(&before.grabs), p99(&during.grabs)),
         reads: (p99(&before.reads), p99(&during.reads)),
         rows_per_s: changed.moved.saturating_sub(unthrottled.moved) as f64 / took,
         memory_mb: unthrottled.memory_mb,
         rows: changed.moved as f64,
     })
+}
+
+fn problem(violations: u64, looked: &Looked) -> Option<String> {
+    let audit = (violations > 0).then(|| format!("the audit found {violations} violations"));
+    let lists =
+        looked.first.as_ref().map(|first| format!("{} faults in lists, such as: {first}", looked.faults));
+    let all: Vec<String> = audit.into_iter().chain(lists).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// A p99 in milliseconds, in which what failed is slower than everything.

@@ -2,13 +2,16 @@
 
 mod copy;
 mod grow;
+mod lists;
 mod split;
+
+use std::num::NonZeroU32;
 
 use anyhow::Result;
 
 use crate::context::{Context, Store};
-use crate::model::{Claim, Findings, Measurement};
-use crate::section::Section;
+use crate::model::{Claim, Findings};
+use crate::section::{Section, failed};
 
 pub(super) const SECTION: Section = Section {
     name: "growth",
@@ -18,6 +21,9 @@ pub(super) const SECTION: Section = Section {
     claims,
     run,
 };
+
+/// Rows move as fast as they go.
+const UNTHROTTLED: NonZeroU32 = NonZeroU32::MAX;
 
 const STORES: [Store; 2] = [Store::Servers, Store::Embedded];
 
@@ -29,15 +35,10 @@ fn claims() -> Vec<Claim> {
 fn run(context: &mut Context) -> Result<Findings> {
     let mut measured = Vec::new();
     for store in STORES {
-        // What one backend cannot do leaves the figures of the other.
         let found = grow::measure(context, store);
         measured.extend(found.unwrap_or_else(|error| failed(grow::claims(store), &error)));
     }
     measured.extend(split::measure(context).unwrap_or_else(|error| failed(vec![split::claim()], &error)));
     measured.extend(copy::measure(context).unwrap_or_else(|error| failed(vec![copy::claim()], &error)));
     Ok(measured.into())
-}
-
-fn failed(claims: impl IntoIterator<Item = Claim>, error: &anyhow::Error) -> Vec<Measurement> {
-    claims.into_iter().map(|claim| Measurement::failed(claim.id, format!("{error:#}"))).collect()
 }

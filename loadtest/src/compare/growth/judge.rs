@@ -13,10 +13,11 @@ use super::super::sampler::Sample;
 
 /// The rows of a load's granted grabs, each with the moment of its answer.
 pub(super) fn keys_of(outcome: &Outcome) -> impl Iterator<Item = (Duration, RowKey)> {
-    outcome.grabs.iter().filter_map(|grab| Some((grab.at, key(grab)?)))
+    outcome.grabs.iter().filter_map(|grab| Some((grab.at, key_of(grab)?)))
 }
 
-fn key(grab: &GrabRecord) -> Option<RowKey> {
+/// The row of a granted grab.
+pub(crate) fn key_of(grab: &GrabRecord) -> Option<RowKey> {
     let GrabOutcome::Granted { result_id } = grab.outcome else { return None };
     let time = ResultId::from_number(result_id).ok()?.time();
     Some(RowKey { user: UserId::new(grab.user_id).ok()?, room: RoomId::new(grab.room_id?).ok()?, time })

@@ -2,23 +2,28 @@
 //!
 //! Every turn is on data that was seeded for it, so that each begins with the same layout and the same rows.
 
+mod args;
 mod judge;
 
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use coupon_core::{LayoutChange, RoomId, RowKey, ShardingStrategy};
 use coupon_lab::Deployment;
-use coupon_lab::growth::{Changed, Changer, LayoutStep};
+use coupon_lab::growth::{ChangeEvent, Changed, Changer, LayoutStep};
 use coupon_loadgen::load::{LoadSpec, Outcome};
 use coupon_loadgen::workload::Catalogue;
 use coupon_report::model::{Figure, GrowthRound, ShardRound};
 use coupon_seeding::{SeedOptions, history_keys};
 use coupon_strategies::Spec;
 
+pub use self::args::GrowthArgs;
+pub(crate) use self::judge::key_of;
 use self::judge::{Written, keys_of};
+use super::observer::Watcher;
 use super::sampler::Sample;
 use crate::simulate::rows_to_move;
 
@@ -93,10 +98,21 @@ impl Planned {
         self.warm_up = keys_of(outcome).map(|(_, key)| key).collect();
     }
 
-    /// Has the layout changed when its time comes, counted from `began`.
-    pub(super) fn start(&self, running: &Deployment, began: Instant) -> Changer {
+    /// Has the layout changed when its time comes, counted from `began`, in view of the observer, if there is one.
+    pub(super) fn start(&self, running: &Deployment, began: Instant, watcher: Option<&Watcher>) -> Changer {
         let Growth { step, at, rate } = self.growth;
-        Changer::start(&running.target, step, began + at, rate)
+        let watcher = watcher.cloned();
+        Changer::start(&running.target, step, began + at, rate, move |event: ChangeEvent<'_>| {
+            if let Some(watcher) = &watcher {
+                watcher.growth(began, &event);
+            }
+        })
+    }
+
+    /// True if a load that was stopped so long after its start ended before the change.
+    pub(super) fn is_too_late(&self, load: &LoadSpec, ended: Duration) -> bool {
+        let stopped = load.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
+        stopped && ended < self.growth.at
     }
 
     /// The findings about a turn in which the layout was changed.

@@ -30,6 +30,7 @@ function build(given) {
     by(number.name).value = number.default;
     if (number.name === "seconds") by("about-seconds").textContent = `at most ${number.most}`;
   }
+  for (const [name, text] of given.changes) by(name).value = text ?? "";
   given.mix.forEach((part, at) => {
     const id = `part-${at}`;
     const input = element("input", { id, value: part.users, inputMode: "decimal", autocomplete: "off" });
@@ -62,6 +63,7 @@ by("settings").addEventListener("submit", async (event) => {
   if (!choices || by("start").disabled) return;
   const form = { contestants: chosen(), mix: {} };
   for (const { name } of choices.numbers) form[name] = value(by(name));
+  for (const [name] of choices.changes) if (by(name).value.trim()) form[name] = value(by(name));
   for (const input of by("parts").querySelectorAll("input")) form.mix[input.dataset.part] = value(input);
   // Until the run is shown, a second click would only be refused.
   by("start").disabled = true;
@@ -139,6 +141,8 @@ function show(card, contestant, most) {
   part("behind").hidden = behind === "";
   write(part("behind"), behind);
   bars(part("bars"), contestant.shards, most);
+  part("changed").hidden = !contestant.change;
+  lines(part("change"), contestant.change ? changed(contestant.change) : []);
   lines(part("keys"), contestant.hot);
   heat(part("heat"), contestant.heat);
   table(part("scenarios"), contestant.kinds.scenarios);
@@ -170,6 +174,20 @@ function bars(list, shards, most) {
     const lag = shard.lag_ms === null ? "lag n/a" : `lag ${shown(shard.lag_ms)} ms`;
     write(item.querySelector(".more"), `${at === hot ? "hottest · " : ""}${count.format(shard.rows)} rows · queue ${count.format(shard.waiting)} · ${lag}`);
   });
+}
+
+/** The change of a layout, in lines. */
+function changed(change) {
+  const written = (rows) => rows.map((row) => count.format(row)).join(" · ");
+  const even = change.even_s === null ? "under way" : `all by ${shown(change.even_s)} s`;
+  const pause = change.pause_ms === null ? [] : [`longest time without a decided grab: ${shown(change.pause_ms)} ms`];
+  return [
+    `${change.what}: asked for at ${shown(change.asked_s)} s, in force at ${shown(change.in_force_s)} s`,
+    `written a second, by shard, before: ${written(change.written_before)}`,
+    `after: ${written(change.written_after)}`,
+    `rows moved: ${count.format(change.moved)}, ${even}; where they arrive they count as written above`,
+    ...pause,
+  ];
 }
 
 /** A list of plain lines. */

@@ -3,6 +3,7 @@
 mod counts;
 mod deal;
 mod render;
+mod switched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
@@ -12,11 +13,13 @@ use coupon_core::{RoomCounts, ShardId, ShardingStrategy};
 use serde::Serialize;
 
 use super::keys::Keys;
+use super::measure::Question;
 use super::variants::{self, Variant};
 use super::{SimulateOptions, measure, windows};
 use counts::{Drawn, Rows, Unit};
 use deal::Dealer;
 pub use render::text;
+pub use switched::Switched;
 
 /// Shares are shown to a tenth of a percent: so many rows are enough, however many were asked for.
 const MOST_ROWS: u64 = 1_000_000;
@@ -84,13 +87,15 @@ pub struct Loss {
     pub rows: f64,
     /// The part of each kind of query that comes short while the machine is away.
     pub short: Vec<Short>,
-    /// The machines that inherit, when its slots or tables are dealt to those that are left.
-    pub heirs: usize,
+    /// The machines that inherit, from 0, when its slots or tables are dealt to those that are left.
+    pub heirs: Vec<usize>,
     /// The evenness of those that are left, afterwards.
     pub left: Evenness,
     /// The part of stored rows that reads miss when the shards that are left are numbered anew and nothing is moved; none where the
     /// strategy knows no such way.
     pub not_found_renumbered: Option<f64>,
+    /// The part of each kind of query that misses rows when routing is switched and nothing is moved.
+    pub switched: Vec<Switched>,
 }
 
 /// Queries of a kind that come short.
@@ -224,9 +229,10 @@ impl Machines {
             machine: lost,
             rows: rows as f64 / f64::max(all as f64, 1.0),
             short: self.short(lost, strategy, drawn)?,
-            heirs: heirs.len(),
+            heirs: heirs.into_iter().collect(),
             left: evenness(&self.rows(parts.into_iter()), &weights),
             not_found_renumbered: self.renumbered(lost, strategy, drawn)?,
+            switched: self.switched(lost, strategy, drawn)?,
         })
     }
 
@@ -236,9 +242,14 @@ impl Machines {
         strategy: &dyn ShardingStrategy,
         drawn: Drawn<'_>,
     ) -> anyhow::Result<Vec<Short>> {
-        let visits = |shard: &ShardId| self.of(*shard) == Some(lost);
-        let parts = measure::queries_that_visit(strategy, drawn.keys, drawn.windows, drawn.seed, visits)?;
+        let visits = |asked: &Question| Ok(self.visits(lost, strategy, asked));
+        let parts = measure::part_of_queries(drawn.keys, drawn.windows, drawn.seed, visits)?;
         Ok(parts.into_iter().map(|(query, part)| Short { query, part }).collect())
+    }
+
+    fn visits(&self, lost: usize, strategy: &dyn ShardingStrategy, asked: &Question) -> bool {
+        let shards = strategy.plan(&asked.query).shards(strategy.shard_count().get());
+        shards.iter().any(|shard| self.of(*shard) == Some(lost))
     }
 
     /// What reads miss when the strategy goes on over the shards that are left, in a numbering of theirs.
@@ -248,13 +259,8 @@ impl Machines {
         strategy: &dyn ShardingStrategy,
         drawn: Drawn<'_>,
     ) -> anyhow::Result<Option<f64>> {
-        let shards = (0..strategy.shard_count().get()).map(ShardId::new);
-        let left: Vec<ShardId> = shards.filter(|shard| self.of(*shard) != Some(lost)).collect();
-        let count = u16::try_from(left.len()).ok().and_then(NonZeroU16::new);
-        let growths = count.map(|count| strategy.growths(count)).unwrap_or_default();
-        // The gentle way comes first, the one that numbers anew after it.
-        let Some(growth) = growths.get(1) else { return Ok(None) };
-        drawn.not_found(strategy, &*growth.after, &left).map(Some)
+        let Some((by, left)) = self.numbered_anew(lost, strategy) else { return Ok(None) };
+        drawn.not_found(strategy, &*by, &left).map(Some)
     }
 }
 
@@ -329,7 +335,7 @@ mod tests {
         let loss = of(&case(8, &[1, 1, 1]), "hash").loss;
         let held = if loss.machine == 2 { 2.0 } else { 3.0 };
         close(loss.rows, held / 8.0);
-        assert_eq!(loss.heirs, 2);
+        assert_eq!(loss.heirs, (0..3).filter(|machine| *machine != loss.machine).collect::<Vec<_>>());
         // The machine with three shards gets half of what is lost, like the one with two.
         close(loss.left.stored.skew, (3.0 + held / 2.0) / 8.0 * 2.0);
         // Few rows stay where a remainder of five looks for them.
@@ -349,10 +355,23 @@ mod tests {
     }
 
     #[test]
+    fn a_routing_that_is_switched_misses_what_is_lost_and_a_new_numbering_much_more() {
+        let case = case(8, &[1, 1, 1, 1]);
+        let switched = |name: &str, query: usize| of(&case, name).loss.switched[query].clone();
+        let (users, by_id) = (switched("hash", 0), switched("hash", 3));
+        assert!((users.dealt - 0.25).abs() < 0.07 && users.renumbered.unwrap() > 0.75, "{users:?}");
+        // It is looked for everywhere, and found unless it is lost.
+        assert!((by_id.dealt - 0.25).abs() < 0.07 && by_id.renumbered == Some(by_id.dealt), "{by_id:?}");
+        assert_eq!(switched("hash", 1).dealt, 1.0);
+        let rooms = switched("range-room", 1);
+        assert!(rooms.dealt > 0.6 && rooms.dealt < 0.85, "{rooms:?}");
+    }
+
+    #[test]
     fn the_range_that_is_written_to_goes_to_one_heir() {
         let loss = of(&case(8, &[1, 1, 1, 1]), "range-time").loss;
         close(loss.left.written.skew, 3.0);
-        assert_eq!(loss.heirs, 3);
+        assert_eq!(loss.heirs.len(), 3);
     }
 
     #[test]

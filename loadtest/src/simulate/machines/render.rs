@@ -4,12 +4,16 @@ use coupon_measure::Table;
 use coupon_measure::format::{count, percent};
 
 use super::super::render::title;
-use super::{Evenness, MachineCase, MachineFinding, MachineSimulation};
+use super::{Evenness, MachineCase, MachineFinding, MachineSimulation, Switched};
 
 /// The width of a terminal.
 const COLUMNS: usize = 80;
 /// The number of kinds of queries that are shown: a user's, a room's, the latest.
 const QUERIES: usize = 3;
+/// … and of those by a routing that was switched: one result by its id as well.
+const SWITCHED: usize = 4;
+/// So many heirs are named.
+const HEIRS: usize = 3;
 
 /// Everything found, for people.
 #[must_use]
@@ -26,7 +30,7 @@ pub fn text(simulation: &MachineSimulation) -> String {
             listed(&case.held),
             listed(&simulation.weights)
         ));
-        for table in [evenness(case), short(case), heirs(case)] {
+        for table in [evenness(case), short(case), heirs(case), switched(case), renumbered(case)] {
             for line in table.fitted(COLUMNS) {
                 out.push_str(&line);
                 out.push('\n');
@@ -47,7 +51,8 @@ fn introduction(simulation: &MachineSimulation) -> String {
          short: queries that visit a shard of it, and come short while it is away.\n\
          its rows: to be brought back, and all that has to move, when its slots or\n\
          tables are dealt to the heirs. Routing that is switched to them before misses\n\
-         as many. renumbered: what is missed when the shards left are numbered anew.\n",
+         as many. renumbered: what is missed when the shards left are numbered anew.\n\
+         switched, numbered anew: queries that miss rows then, by kind.\n",
         count(simulation.rows),
         simulation.options.days,
     )
@@ -87,11 +92,39 @@ fn heirs(case: &MachineCase) -> Table {
         table.row([
             strategy.clone(),
             percent(loss.rows),
-            loss.heirs.to_string(),
+            heirs_of(&loss.heirs),
             format!("{:.2}", loss.left.written.skew),
             format!("{:.2}", loss.left.stored.skew),
             renumbered,
         ]);
+    }
+    table
+}
+
+/// Machines by their numbers, the first of them if they are many.
+fn heirs_of(heirs: &[usize]) -> String {
+    let named = heirs.iter().take(HEIRS).map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    match heirs.len().saturating_sub(HEIRS) {
+        0 => named,
+        more => format!("{named} +{more}"),
+    }
+}
+
+fn switched(case: &MachineCase) -> Table {
+    by_kind(case, "switched", |switched| percent(switched.dealt))
+}
+
+fn renumbered(case: &MachineCase) -> Table {
+    by_kind(case, "numbered anew", |switched| switched.renumbered.map_or_else(|| "n/a".to_owned(), percent))
+}
+
+fn by_kind(case: &MachineCase, head: &str, figure: impl Fn(&Switched) -> String) -> Table {
+    let kinds = case.variants.first().map(|finding| finding.loss.switched.as_slice()).unwrap_or_default();
+    let names = kinds.iter().take(SWITCHED).map(|switched| switched.query.clone());
+    let mut table = Table::new(std::iter::once(head.to_owned()).chain(names));
+    for MachineFinding { strategy, loss, .. } in &case.variants {
+        let parts = loss.switched.iter().take(SWITCHED).map(&figure);
+        table.row(std::iter::once(strategy.clone()).chain(parts));
     }
     table
 }
@@ -111,5 +144,7 @@ mod tests {
         }
         assert!(text.contains("4, 2, 2 shards on each, for machines of strength 2, 1, 1."), "{text}");
         assert!(text.contains("range-time+spread 4"), "{text}");
+        assert_eq!(heirs_of(&[0, 2]), "0 2");
+        assert_eq!(heirs_of(&[0, 1, 2, 4, 5]), "0 1 2 +2");
     }
 }

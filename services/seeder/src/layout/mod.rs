@@ -43,7 +43,8 @@ pub(super) enum LayoutCommand {
     },
     /// Give hot rooms ranges of their own, away from where they are.
     Split {
-        /// The rooms, the hottest first, with commas between them or one with each --room.
+        /// The rooms, the hottest first, with commas between them or one with each --room. A service's process names as hot what it has
+        /// seen itself.
         #[arg(long = "room", value_name = "ID", required = true, value_delimiter = ',', value_parser = room)]
         rooms: Vec<RoomId>,
         #[command(flatten)]
@@ -272,7 +273,7 @@ mod tests {
             what: String::new(),
         };
         let versions = (1..).zip(closed).map(version).collect();
-        LayoutView { shards: 1, shards_prepared: 1, versions, rebalance: None }
+        LayoutView { shards: 1, shards_prepared: 1, removable: Vec::new(), versions, rebalance: None }
     }
 
     #[test]

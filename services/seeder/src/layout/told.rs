@@ -14,11 +14,16 @@ pub(super) struct Versions(pub(super) LayoutView);
 
 impl fmt::Display for Versions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(LayoutView { shards, shards_prepared, versions, rebalance }) = self;
+        let Self(LayoutView { shards, shards_prepared, removable, versions, rebalance }) = self;
         for version in versions {
             writeln!(f, "{}", prose(&Line(version).to_string(), COLUMNS))?;
         }
         write!(f, "{shards} shards are used, {shards_prepared} are prepared")?;
+        if !removable.is_empty() {
+            let names: Vec<String> = removable.iter().map(ToString::to_string).collect();
+            let told = format!("removable, since no version has rows there any more: {}", names.join(", "));
+            write!(f, "\n{}", prose(&told, COLUMNS))?;
+        }
         if let Some(moving) = rebalance {
             write!(f, "\n{}", Moved(moving, None))?;
         }
@@ -244,13 +249,20 @@ mod tests {
             operator: "Ann".to_owned(),
             what: "more".to_owned(),
         };
-        let layout = LayoutView { shards: 1, shards_prepared: 1, versions: vec![version], rebalance: None };
+        let layout = LayoutView {
+            shards: 1,
+            shards_prepared: 3,
+            removable: vec![1, 2],
+            versions: vec![version],
+            rebalance: None,
+        };
         let told = Versions(layout).to_string();
         assert!(
             told.starts_with("version 1 from 2026-11-22T12:00:00.000Z, not in force yet: range"),
             "{told}"
         );
         assert!(told.lines().all(|line| line.chars().count() <= COLUMNS), "{told}");
+        assert!(told.ends_with("removable, since no version has rows there any more: 1, 2"), "{told}");
     }
 
     #[test]

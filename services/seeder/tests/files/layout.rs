@@ -1,12 +1,13 @@
 //! Layouts of folders that no service is using, changed from the command line.
 
-use std::num::NonZeroU16;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use coupon_audit::{Data, Scope};
+use coupon_core::Placement;
+use tempfile::TempDir;
 
-use super::common::{rows, seed, small};
+use super::common::{Row, main_db, of_layout, rows, seed, small};
 
 fn seeder(data: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_seeder")).args(arguments).arg("--data").arg(data).output().unwrap()
@@ -47,11 +48,12 @@ fn a_dry_run_of_a_split_names_every_room() {
     );
 }
 
-#[test]
-fn a_folder_goes_on_over_twice_as_many_shards_and_its_rows_are_moved() {
+/// Changes the layout of a folder and moves its rows. Each is where the new layout says then, and some are elsewhere than before.
+fn changed_and_moved(name: &str, change: &[&str], shards: u16) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    seed(dir.path(), "hash", &small(500));
-    let changed = seeder(dir.path(), &["layout", "shards", "8"]);
+    seed(dir.path(), name, &small(500));
+    let before = rows(dir.path(), 4);
+    let changed = seeder(dir.path(), &[&["layout"][..], change].concat());
     assert!(changed.status.success(), "{}", text(&changed.stderr));
     // A version is in force a second after it was announced, which is waited for.
     let moved = seeder(dir.path(), &["rebalance"]);
@@ -59,17 +61,37 @@ fn a_folder_goes_on_over_twice_as_many_shards_and_its_rows_are_moved() {
     let said = text(&moved.stdout);
     let last = said.lines().last().unwrap();
     assert!(last.contains("moved, done: every row is where that says"), "{said}");
-    let over_eight = coupon_strategies::strategy("hash", NonZeroU16::new(8).unwrap(), &[]).unwrap();
-    let rows = rows(dir.path(), 8);
-    assert_eq!(rows.len(), 500);
-    assert!(rows.iter().all(|(row, at)| over_eight.place(&row.key()).unwrap() == *at));
+    let latest = "SELECT layout FROM layouts ORDER BY version DESC LIMIT 1";
+    let layout: String = main_db(dir.path()).query_row(latest, [], |row| row.get(0)).unwrap();
+    let (strategy, after) = (of_layout(&layout).unwrap(), rows(dir.path(), shards));
+    assert!(after.iter().all(|(row, at)| strategy.place(&row.key()).unwrap() == *at), "{layout}");
+    let all = |rows: &[(Row, Placement)]| rows.iter().map(|(row, _)| *row).collect::<Vec<_>>();
+    assert!(all(&before) == all(&after) && before != after, "{layout}");
     let report =
         Data::Folder(dir.path().to_owned()).audit(&Scope { drained: true, ..Scope::default() }).unwrap();
     assert!(report.findings.is_empty(), "{report:?}");
+    dir
+}
+
+#[test]
+fn a_folder_goes_on_over_twice_as_many_shards_and_its_rows_are_moved() {
+    let dir = changed_and_moved("hash", &["shards", "8"], 8);
     let again = seeder(dir.path(), &["rebalance"]);
     assert!(again.status.success(), "{}", text(&again.stderr));
     let said = text(&again.stdout);
     assert!(said.contains("nothing to move: every row is where version 2 of the layout says"), "{said}");
+}
+
+#[test]
+fn ranges_of_rooms_that_are_split_have_their_rows_moved() {
+    changed_and_moved("range-room", &["split", "--room", "1,2,3"], 4);
+}
+
+#[test]
+fn ranges_that_are_spread_have_their_rows_moved() {
+    for name in ["range-time", "range-room"] {
+        changed_and_moved(name, &["spread", "--k", "2"], 4);
+    }
 }
 
 #[test]

@@ -182,11 +182,12 @@ function showShards({ shards }) {
 
 const stateOf = (version) => (version.closed ? "closed: no row is left there" : version.receives ? "receives rows" : "has rows");
 
-function showLayout({ shards, shards_prepared: prepared, versions, rebalance }, stats) {
+function showLayout({ shards, shards_prepared: prepared, removable, versions, rebalance }, stats) {
   by("layout").hidden = false;
   const latest = versions.at(-1);
   const more = prepared > shards ? `; ${count.format(prepared)} are prepared` : "";
-  write(by("layout-now"), `${stats ? `${stats.strategy}, ` : ""}version ${latest.version} of the layout, over ${count.format(shards)} shards${more}: ${latest.layout}`);
+  const empty = removable.length > 0 ? `; removable: ${removable.join(", ")}` : "";
+  write(by("layout-now"), `${stats ? `${stats.strategy}, ` : ""}version ${latest.version} of the layout, over ${count.format(shards)} shards${more}${empty}: ${latest.layout}`);
   by("moving").hidden = rebalance === null;
   if (rebalance) showMoving(rebalance);
   const log = versions.toReversed();

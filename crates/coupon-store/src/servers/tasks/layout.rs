@@ -7,21 +7,25 @@
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{Placement, ShardingStrategy, VersionNumber, Versioned};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Background;
 use super::catalogue::deadline;
 use super::consume::ahead;
 use crate::failpoints::{self, Mechanism, Point};
-use crate::servers::gate::Epoch;
+use crate::servers::gate::{Epoch, is_intact};
 use crate::servers::layouts::{forgotten, of_layout, versioned};
 use crate::servers::mysql::PATIENCE;
 use crate::servers::seam::{Fence, GateState, LayoutState};
 use crate::{Announced, GrowthError, NextLayout, Unavailable, VersionRecord};
+
+/// The time between two looks whether the gate is to be asked for the layout, and half the silence of main after which it is.
+const HEARS: Duration = Duration::from_millis(500);
 
 /// The operator of what processes mend themselves.
 pub(super) const MENDED: &str = "by itself";
@@ -245,6 +249,34 @@ impl Background {
             self.fence(&epoch, catalogue + 1, &versions).await?;
         }
         self.follow_now(&epoch).await
+    }
+
+    /// Asks the gate whether there is a later version of the layout, while main is silent: the gate has each before main.
+    pub(super) async fn hear_the_gate(&self) {
+        while !self.signals.stopping() {
+            sleep(HEARS).await;
+            // That rows begin to be moved to a version is for main alone to say.
+            if self.layouts.unheard() > 2 * HEARS && self.layouts.changes_by_announcement_alone() {
+                let heard = timeout(PATIENCE, self.hear_of_no_later()).await;
+                if let Ok(Err(error)) = heard {
+                    tracing::debug!(
+                        error = format!("{error:#}"),
+                        "neither main nor the gate says which layout there is"
+                    );
+                }
+            }
+        }
+    }
+
+    async fn hear_of_no_later(&self) -> anyhow::Result<()> {
+        let asked = Instant::now();
+        let epoch = self.gate.epoch.open().context("the gate is shut")?;
+        let knows = self.knows_the_latest(&epoch).await?;
+        // Asked after it: what a gate says that has lost its memory, or is of an epoch that is over, is no word.
+        if knows && is_intact(self.gate.server.remembers(&epoch).await?) {
+            self.layouts.no_later_at_the_gate(asked.into_std());
+        }
+        Ok(())
     }
 
     /// Says whether this process knows the latest version that the gate knows of.

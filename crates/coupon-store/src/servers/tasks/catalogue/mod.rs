@@ -75,7 +75,7 @@ impl Background {
     /// Follows the catalogue for as long as the process lives.
     pub(super) async fn follow_the_catalogue(self: Arc<Self>) {
         // Shards are asked for the holders of what is added, which may take long: nothing else that changes waits for it.
-        tokio::join!(self.follow(), self.add_what_lacks());
+        tokio::join!(self.follow(), self.add_what_lacks(), self.hear_the_gate());
     }
 
     async fn follow(&self) {
@@ -199,9 +199,7 @@ impl Followed {
         }
         self.tell(background, self.goes_by(version)).await?;
         background.offered.was_current(asked);
-        if cannot_go_by.is_none() {
-            background.layouts.was_current(asked.into_std());
-        }
+        background.layouts.was_asked(asked.into_std(), cannot_go_by.is_none());
         brought.and(cannot_go_by.map_or(Ok(()), Err))
     }
 

@@ -1,5 +1,6 @@
 //! Flags that change the layout of contestants in the middle of their turns.
 
+use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
@@ -10,16 +11,16 @@ use coupon_lab::growth::LayoutStep;
 use coupon_loadgen::workload::Catalogue;
 use coupon_strategies::Spec;
 
-use crate::compare::Growth;
+use super::Growth;
 
 /// The rows that move in a second unless set otherwise: more than a service moves by itself, since turns are short.
 const ROWS_PER_S: NonZeroU32 = NonZeroU32::new(5_000).unwrap();
 /// The shards of contestants unless set otherwise.
 const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
 
-/// A change of the layout.
+/// A change of the layout in the middle of turns.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
-pub(super) struct GrowthArgs {
+pub struct GrowthArgs {
     /// In each turn, go on from so many shards over so many others, so long after its start, such as 4:8@10s, and have rows moved
     /// while the load goes on. Every turn is on data of its own
     #[arg(long, value_name = "FROM:TO@TIME", value_parser = grow, conflicts_with = "split")]
@@ -40,6 +41,13 @@ struct Grow {
     at: Duration,
 }
 
+impl fmt::Display for Grow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to, at } = self;
+        write!(f, "{from}:{to}@{at:?}")
+    }
+}
+
 fn grow(text: &str) -> Result<Grow, String> {
     let form = || "give the shards before and after, and the time, such as 4:8@10s".to_owned();
     let (shards, at) = text.split_once('@').ok_or_else(form)?;
@@ -56,7 +64,7 @@ fn split(text: &str) -> Result<Duration, String> {
 
 impl GrowthArgs {
     /// The change that is asked for.
-    pub(super) fn wanted(&self, catalogue: &Catalogue) -> Result<Option<Growth>> {
+    pub(crate) fn wanted(&self, catalogue: &Catalogue) -> Result<Option<Growth>> {
         let step = match (self.grow, self.split) {
             (Some(grow), _) => Some((LayoutStep::Shards(grow.to), grow.at)),
             (None, at) => at.map(|at| (LayoutStep::SplitHot { rooms: catalogue.rooms }, at)),
@@ -69,13 +77,32 @@ impl GrowthArgs {
         Ok(step.map(|(step, at)| Growth { step, at, rate }))
     }
 
+    /// The names of the flags, and the texts of those that are given.
+    pub(crate) fn texts(&self) -> [(&'static str, Option<String>); 3] {
+        [
+            ("grow", self.grow.map(|grow| grow.to_string())),
+            ("split", self.split.map(|at| format!("hot@{at:?}"))),
+            ("rebalance-rate", self.rebalance_rate.map(|rate| rate.to_string())),
+        ]
+    }
+
+    /// The flags that ask for a change of layouts that begin with so many shards.
+    pub(crate) fn of(growth: &Growth, from: NonZeroU16) -> Self {
+        let Growth { step, at, rate } = *growth;
+        let rebalance_rate = Some(rate).filter(|rate| *rate != ROWS_PER_S);
+        match step {
+            LayoutStep::Shards(to) => Self { grow: Some(Grow { from, to, at }), split: None, rebalance_rate },
+            LayoutStep::SplitHot { .. } => Self { grow: None, split: Some(at), rebalance_rate },
+        }
+    }
+
     /// The flag that asks for it.
-    pub(super) const fn flag(&self) -> &'static str {
+    pub(crate) const fn flag(&self) -> &'static str {
         if self.grow.is_some() { "--grow" } else { "--split" }
     }
 
     /// The shards that contestants begin with.
-    pub(super) fn shards(&self, given: Option<NonZeroU16>) -> Result<NonZeroU16> {
+    pub(crate) fn shards(&self, given: Option<NonZeroU16>) -> Result<NonZeroU16> {
         let Some(Grow { from, .. }) = self.grow else { return Ok(given.unwrap_or(SHARDS)) };
         ensure!(
             given.is_none_or(|given| given == from),
@@ -85,7 +112,7 @@ impl GrowthArgs {
     }
 
     /// Has contestants prepare the shards that they are to go on over; at least one of them must be able to change so.
-    pub(super) fn prepare(
+    pub(crate) fn prepare(
         &self,
         growth: &Growth,
         contestants: &mut [Spec],
@@ -123,6 +150,9 @@ mod tests {
         assert_eq!((grow("4:8@10s"), split("hot@500ms")), (Ok(from_four), Ok(Duration::from_millis(500))));
         for text in ["", "8@10s", "4:8", "4:0@1s", "4:4@1s", "4:8@0s", "4:8@soon"] {
             assert!(grow(text).is_err(), "{text}");
+        }
+        for text in ["4:8@10s", "2:4@1.5s", "8:4@500ms"] {
+            assert_eq!(grow(text).unwrap().to_string(), text);
         }
         assert!(split("cold@10s").is_err() && split("hot").is_err());
     }

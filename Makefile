@@ -70,10 +70,12 @@ model:
 	cargo run --release --package protocol-model -- --without all
 
 # Schedules of the services' own code over servers in memory, 10,000 of them, then without one mechanism after the other until
-# a schedule finds it: each from a seed, which shows its history. docs/RELIABILITY.md
+# a schedule finds it: each from a seed, which shows its history. What keeps rows in their place while a layout changes is left out
+# in schedules of their own. docs/RELIABILITY.md
 schedules:
 	cargo run --release --package protocol-schedules --features failpoints -- --seeds 10000
 	cargo run --release --package protocol-schedules --features failpoints -- --without all --seeds 1000
+	cargo test --release --package protocol-schedules --features failpoints --test schedules -- mutants
 
 programs = hash-svc range-svc seeder loadtest loadtest-bench loadtest-faults coupon-stack
 

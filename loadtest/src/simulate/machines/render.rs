@@ -120,7 +120,8 @@ fn renumbered(case: &MachineCase) -> Table {
 
 fn by_kind(case: &MachineCase, head: &str, figure: impl Fn(&Switched) -> String) -> Table {
     let kinds = case.variants.first().map(|finding| finding.loss.switched.as_slice()).unwrap_or_default();
-    let names = kinds.iter().take(SWITCHED).map(|switched| switched.query.clone());
+    // The name as a whole would not fit.
+    let names = kinds.iter().take(SWITCHED).map(|switched| switched.query.replace("result id", "id"));
     let mut table = Table::new(std::iter::once(head.to_owned()).chain(names));
     for MachineFinding { strategy, loss, .. } in &case.variants {
         let parts = loss.switched.iter().take(SWITCHED).map(&figure);

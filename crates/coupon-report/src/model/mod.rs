@@ -125,10 +125,16 @@ impl Report {
         self.doubts.iter().any(|doubt| doubt.kind.bars() && doubt.contestant.as_deref() == Some(name))
     }
 
+    /// The first doubt that the load was the limit, and no contestant.
+    #[must_use]
+    pub fn doubt_of_load(&self) -> Option<&Doubt> {
+        self.doubts.iter().find(|doubt| doubt.kind.is_of_the_load())
+    }
+
     /// True when the load was the limit, and no contestant.
     #[must_use]
     pub fn was_the_load_the_limit(&self) -> bool {
-        self.doubts.iter().any(|doubt| doubt.kind.is_of_the_load())
+        self.doubt_of_load().is_some()
     }
 
     /// The doubts that the answer does not name itself. Where the load was the limit of several contestants, the first of them stands

@@ -398,7 +398,7 @@ fn twenty_grants_among_two_thousand_refusals_have_no_p99_to_keep_a_limit() {
         "slow.grab.granted.p50<20ms",
     ];
     let limits: Vec<Limit> = texts.iter().map(|text| Limit::parse(text, &scope).unwrap()).collect();
-    let found = check(&limits, &report.contestants);
+    let found = check(&limits, &report);
     assert_eq!(
         found.iter().map(|one| one.passed).collect::<Vec<_>>(),
         [false, false, true, true],

@@ -66,7 +66,7 @@ pub struct Report {
     pub needs: Vec<Need>,
     /// Every comparison made.
     pub verdicts: Vec<Verdict>,
-    /// Comparisons of whole distributions: of every two that could be chosen, by every endpoint that strategies differ in.
+    /// Comparisons of whole distributions: of every two that verdicts compare, by every endpoint that strategies differ in.
     pub shapes: Vec<Shape>,
     /// The effect of each place in the order of turns.
     pub positions: Vec<PositionEffect>,

@@ -154,17 +154,28 @@ pub struct Shape {
     pub a_within: f64,
     /// The same of `b`.
     pub b_within: f64,
-    /// The probability that equal contestants are as far apart, by swapping the two within rounds, corrected for the need's other
-    /// pairs (Holm).
+    /// The probability that equal contestants are as far apart, by swapping the two within rounds, corrected for the other pairs
+    /// of the same question (Holm).
     pub p: f64,
     /// The number of rounds.
     pub rounds: usize,
+    /// The fewest rounds in which as many pairs can be told apart, since those of one question are corrected together.
+    #[serde(default)]
+    pub rounds_needed: usize,
     /// True when the shape differs: `p` is 5 % at most and `distance` at least 10 % of requests.
     pub differs: bool,
     /// True when it does although no difference was shown between the medians.
     pub same_median: bool,
     /// The same as a sentence.
     pub text: String,
+}
+
+impl Shape {
+    /// True when no shapes, however far apart, could have been told apart.
+    #[must_use]
+    pub const fn has_too_few_rounds(&self) -> bool {
+        self.rounds < self.rounds_needed
+    }
 }
 
 /// The effect that a place in the order of turns had.

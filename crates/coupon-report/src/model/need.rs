@@ -35,6 +35,8 @@ pub enum DoubtKind {
     RefusalsDiffer,
     /// The contestant was not sent what it was to be sent: it leads in nothing.
     NotOffered,
+    /// The layout of others was changed in the middle of their turns, and the contestant's was not: it leads in nothing.
+    LeftAlone,
 }
 
 impl DoubtKind {
@@ -50,14 +52,14 @@ impl DoubtKind {
         match self {
             Self::GeneratorLimited | Self::ConnectionsLimited | Self::BuildsDiffer => metric.is_timed(),
             Self::DataSetsDiffer => true,
-            Self::FailuresDiffer | Self::RefusalsDiffer | Self::NotOffered => false,
+            Self::FailuresDiffer | Self::RefusalsDiffer | Self::NotOffered | Self::LeftAlone => false,
         }
     }
 
     /// True when it keeps its contestant from leading.
     #[must_use]
     pub const fn bars(self) -> bool {
-        matches!(self, Self::FailuresDiffer | Self::RefusalsDiffer | Self::NotOffered)
+        matches!(self, Self::FailuresDiffer | Self::RefusalsDiffer | Self::NotOffered | Self::LeftAlone)
     }
 }
 
@@ -116,7 +118,7 @@ pub enum Place {
     Behind,
     /// It was shown neither to be better than another nor to be behind, or it leads by this metric and is behind by another.
     NotTold,
-    /// It leads in nothing: it failed or refused more than others, or was sent less.
+    /// It leads in nothing: it failed or refused more than others, was sent less, or was left alone where others changed their layout.
     Barred,
 }
 

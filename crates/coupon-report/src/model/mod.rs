@@ -281,6 +281,17 @@ impl Contestant {
         self.rounds.iter().map(|round| round.shards.len()).max().unwrap_or(0)
     }
 
+    /// The outcomes that its grabs had, if they were several: the times of each are told apart then.
+    #[must_use]
+    pub fn outcomes(&self) -> Vec<&'static str> {
+        let grabs = || self.rounds.iter().filter_map(|round| round.endpoints.get("grab"));
+        let had = |outcome: &&str| {
+            grabs().any(|grab| grab.outcomes.get(*outcome).is_some_and(|of| of.requests > 0))
+        };
+        let outcomes: Vec<&str> = GRAB_OUTCOMES.into_iter().filter(had).collect();
+        if outcomes.len() > 1 { outcomes } else { Vec::new() }
+    }
+
     /// A metric over the rounds.
     #[must_use]
     pub fn summary(&self, metric: &Metric) -> Option<&Summary> {

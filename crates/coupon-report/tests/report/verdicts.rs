@@ -405,6 +405,12 @@ fn twenty_grants_among_two_thousand_refusals_have_no_p99_to_keep_a_limit() {
         "{found:?}"
     );
     assert!(found[0].shown().contains("a p99 takes 100 requests"), "{found:?}");
+    let p99 = report.contestant("slow").unwrap().median(&Metric::latency("grab.refused", Quantile::P99));
+    assert_eq!(p99, Some(0.4));
+    let (page, mut out) = (html::render(&report), Vec::new());
+    terminal::print(&report, &mut out, terminal::Screen::new(100, false)).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(page.contains("Grabs by outcome") && text.contains("… refused") && text.contains("… granted"));
     let wrong = Limit::parse("slow.grab.grantd.p99<1ms", &scope).unwrap_err().to_string();
     assert!(wrong.contains("granted, refused and failed"), "{wrong}");
 }

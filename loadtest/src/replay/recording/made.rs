@@ -46,7 +46,10 @@ impl Recording {
         let of_coupons = coupons_by_number(&coupons);
         let mut used = vec![false; rooms.len()];
         kept.iter().for_each(|line| set(&mut used, line.room));
-        let sorted = rooms.sorted(|room| index(room).and_then(|at| used.get(at)).copied().unwrap_or(false));
+        let is_used = |room: u32| index(room).and_then(|at| used.get(at)).copied().unwrap_or(false);
+        // Of a part of the rows, rooms have the ids that they have in the whole.
+        let with_others = sampled.is_some() && rooms.are_all();
+        let sorted = rooms.sorted(is_used, with_others);
         let rank = |room: u32| sorted.rank(room).unwrap_or_default();
         let offers = Offers::of(&kept, &of_coupons, rank);
 
@@ -92,7 +95,7 @@ impl Recording {
         ensure!(!made.rows.is_empty(), "no line is a grab: all {} are queries", made.asked.len());
         made.busiest_coupon = of_coupon.into_iter().max().unwrap_or(1);
         (made.rooms.ids, made.rooms.labels) = (sorted.ids, sorted.labels);
-        made.rooms.are_numbered = sorted.are_numbered;
+        (made.rooms.are_numbered, made.rooms.others) = (sorted.are_numbered, sorted.others);
         keys.iter_mut().for_each(|key| key.select(order.iter().copied()));
         made.keys = keys.into_iter().map(KeyReader::values).collect();
         let mut users: Vec<u64> = made.rows.iter().map(|row| row.user.get()).collect();

@@ -57,6 +57,8 @@ pub struct Rooms {
     pub grabs: Vec<u64>,
     /// Rows that would be stored, which are a shard's work.
     pub stored: Vec<u64>,
+    /// The ids and names of rooms that no row of the sample is in.
+    pub others: Vec<(u64, String)>,
 }
 
 /// The grabs of which not the moment is known: they were spread.

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::ids::{self, RoomNumbers};
 use super::keys::KeyReader;
 use super::sampling::Sampling;
+use super::seconds::Seconds;
 use super::times::{Moment, Precision};
 
 /// What is kept of a line.
@@ -97,6 +98,7 @@ pub(super) struct Lines {
     /// True as long as every time is a midnight to the millisecond.
     pub(super) are_midnights: bool,
     pub(super) order: Order,
+    pub(super) seconds: Seconds,
     spellings: Spellings,
     most: usize,
     with_names: bool,
@@ -115,6 +117,7 @@ impl Lines {
             user_bytes: 0,
             are_midnights: true,
             order: Order::default(),
+            seconds: Seconds::default(),
             spellings: Spellings::default(),
             most: most.max(1),
             with_names,
@@ -126,6 +129,9 @@ impl Lines {
     pub(super) fn add(&mut self, fields: &Fields<&str>, moment: Moment) -> Result<()> {
         self.order.see(moment.time.millis(), fields.line);
         self.spellings.see(fields);
+        if fields.endpoint == Endpoint::Grab {
+            self.seconds.see(moment.time.millis());
+        }
         let user = ids::canonical(fields.user);
         let user_id = ids::user_id(&user);
         let coupon = xxh3_64(ids::canonical(fields.coupon).as_bytes());

@@ -35,12 +35,13 @@ impl Recording {
     pub(in crate::replay) fn of(lines: Lines, origin: Origin) -> Result<Self> {
         let Origin { file, mut left_out, notes, are_days, seed } = origin;
         let (sampled, out_of_order) = (lines.sampling.part(), lines.order.back);
-        let Lines { rooms, coupons, mut kept, hashed, mut keys, .. } = lines;
+        let Lines { rooms, coupons, mut kept, hashed, mut keys, seconds, .. } = lines;
         spread(&mut kept, are_days, seed);
         kept.sort_by_key(|line| line.millis);
         leave_out_strays(&mut kept, &mut left_out);
-        if let Some(times) = as_read(&kept) {
-            keys.iter_mut().for_each(|key| key.within(&times));
+        let times = as_read(&kept);
+        if let Some(times) = &times {
+            keys.iter_mut().for_each(|key| key.within(times));
         }
 
         let of_coupons = coupons_by_number(&coupons);
@@ -59,6 +60,7 @@ impl Recording {
             notes,
             sampled,
             out_of_order,
+            busiest_second: times.filter(|_| sampled.is_some()).and_then(|times| seconds.busiest(&times)),
             shared_coupons: offers.shared,
             coupon_rooms: offers.rooms.iter().filter_map(|rank| sorted.ids.get(*rank).copied()).collect(),
             rooms: Rooms {

@@ -18,7 +18,7 @@ use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{Action, Catalogue, Endpoint, Requests, Rooms, Scenario, Workload};
 use coupon_measure::Turns;
 use coupon_measure::stats::{Comparison, Judged, Least, RELEVANT_DIFFERENCE, estimate, judge_family, ratios};
-use coupon_report::model::{Layouts, Pair, Read, Vertical};
+use coupon_report::model::{LEAST_MS, Layouts, Pair, Read, Vertical};
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
@@ -178,10 +178,16 @@ fn pair(name: &str, narrow: Endpoint, wide: Endpoint, series: &AllSeries) -> Pai
         ratios: ratios(one.iter().copied().zip(other.iter().copied())),
         least: Least::ratio(RELEVANT_DIFFERENCE),
     };
+    let timed = |one: &[f64], other: &[f64]| {
+        let found = comparison(one, other);
+        let medians = estimate(one).zip(estimate(other)).map(|(one, other)| (one.median, other.median));
+        let least = medians.map_or(found.least, |medians| found.least.and_apart(medians, LEAST_MS));
+        Comparison { least, ..found }
+    };
     // One pair's four comparisons answer one question.
     let compared = [narrow, wide].map(|endpoint| {
         let (split, one) = (of(endpoint, Tables::Split), of(endpoint, Tables::One));
-        [comparison(&split.per_second, &one.per_second), comparison(&split.p50_ms, &one.p50_ms)]
+        [comparison(&split.per_second, &one.per_second), timed(&split.p50_ms, &one.p50_ms)]
     });
     let mut judged = judge_family(&compared.concat()).into_iter();
     let mut next = || Some(Compared { rate: judged.next()?, p50: judged.next()? });
@@ -252,6 +258,25 @@ mod tests {
             "{}",
             pair.meaning
         );
+    }
+
+    #[test]
+    fn a_median_that_is_longer_by_less_than_anybody_notices_is_no_difference() {
+        let of = |rates: &[f64], ms: f64| Series {
+            per_second: rates.to_vec(),
+            p50_ms: rates.iter().map(|rate| ms * 200.0 / rate).collect(),
+        };
+        for (ms, told) in [(0.2, "no difference was shown in reading"), (20.0, "1.10 times as long")] {
+            let series: AllSeries = [
+                ((Endpoint::Coupon, Tables::Split), of(LARGE, 1.1 * ms)),
+                ((Endpoint::Coupon, Tables::One), of(LARGE, ms)),
+                ((Endpoint::CouponDetails, Tables::Split), of(LARGE, ms)),
+                ((Endpoint::CouponDetails, Tables::One), of(LARGE, ms)),
+            ]
+            .into();
+            let pair = pair("one coupon", Endpoint::Coupon, Endpoint::CouponDetails, &series);
+            assert!(pair.meaning.contains(told), "{}", pair.meaning);
+        }
     }
 
     #[test]

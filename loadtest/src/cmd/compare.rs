@@ -22,8 +22,14 @@ use super::audit::VIOLATED;
 use super::servers::BackendArgs;
 use crate::compare::{CompareOptions, Ending, Growth, GrowthArgs, compare};
 
+/// The exit codes of a comparison.
+pub(super) const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when \
+a --require was not kept, 4 when only the load generator or its connections were the limit, so that rates and times say nothing of any \
+contestant, 1 on other failures.";
+
 /// Its command line.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     // Its help is made of the register's rows.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', help = contestants_help())]
@@ -70,7 +76,7 @@ pub struct Args {
     /// effective_shards_by_cpu, stored, lag or late, such as hash.errors<0.1%. `all` stands for every contestant;
     /// compare with <, <=, > or >=; units are us, ms, s, /s and %. What is held against the limit is the median over
     /// rounds, the worst round's for max and lag, and over all requests for errors; a figure that a round does not
-    /// have keeps no limit
+    /// have keeps no limit, and a rate or a time where the load was the limit neither keeps nor breaks one
     #[arg(long, value_name = "LIMIT")]
     require: Vec<String>,
     /// The folder for report.json and report.html

@@ -141,12 +141,13 @@ impl OwnArgs {
             rows_a_second: self.rows_a_second,
             seed,
         };
-        let reader = Reader::open(address, asked)?;
+        let mut reader = Reader::open(address, asked)?;
         terminal::note(reader.plan());
         if !self.yes {
             let yes = ask::yes("Read it? [y/N]")?.context("nobody can be asked: say --yes to read it")?;
             ensure!(yes, "nothing was read");
         }
+        reader.count()?;
         if reader.is_sampled() {
             study.sampled();
         }

@@ -29,7 +29,7 @@ use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
 use coupon_measure::Turns;
 use coupon_measure::stats::MIN_ROUNDS;
-use coupon_report::model::Vertical;
+use coupon_report::model::{Requirement, Vertical};
 use coupon_report::require::{self, Limit};
 use coupon_report::{self, Report, model};
 use coupon_service::api::AdminStats;
@@ -89,7 +89,7 @@ pub struct CompareOptions {
 pub enum Ending {
     /// Every round was audited, every promise kept as far as the data could be read, and every limit as well.
     Kept,
-    /// The load generator or its connections were the limit, so that there are no verdicts on rates and times.
+    /// The load generator or its connections were the limit, so that rates and times say nothing of a contestant.
     LoadLimited,
     /// A figure was not what was required of it; the promises were kept.
     BeyondLimit,
@@ -155,14 +155,12 @@ fn measure(options: &CompareOptions, observer: Option<&Arc<dyn Observer>>) -> Re
         }
     };
     let mut report = conclude(options, date, &servers, &entrants, vertical);
-    let beyond = report.requirements.iter().any(|requirement| !requirement.passed);
+    let beyond = report.requirements.iter().any(Requirement::is_broken);
     for entrant in entrants {
         stop(entrant, &mut report);
     }
     let ending = if beyond { worse(ending, Ending::BeyondLimit) } else { ending };
-    // With fewer rounds there was no verdict to withhold.
-    let compared = report.contestants.len() > 1 && has_verdicts(options);
-    let limited = compared && report.was_the_load_the_limit();
+    let limited = report.was_the_load_the_limit();
     let ending = if limited { worse(ending, Ending::LoadLimited) } else { ending };
     Ok((ending, report))
 }
@@ -317,7 +315,7 @@ fn conclude(
     report.outlook = outlook::of(options);
     terminal::clear_progress();
     coupon_report::summarise(&mut report);
-    report.requirements = require::check(&options.limits, &report.contestants);
+    report.requirements = require::check(&options.limits, &report);
     report
 }
 

@@ -90,9 +90,37 @@ fn whole(canonical: &str) -> Option<Whole<'_>> {
 #[derive(Debug, Default)]
 pub(super) struct RoomNumbers {
     numbers: HashMap<Box<str>, u32>,
+    /// The bytes of their names.
+    bytes: usize,
+    /// True once rooms without a row that is kept are forgotten.
+    are_some: bool,
 }
 
 impl RoomNumbers {
+    /// The most rooms that are kept whether or not they have a row that is, and the most bytes of their names.
+    const MOST: (usize, usize) = (1_000_000, 32 << 20);
+
+    /// Notes a room that may have no row that is kept. False if there are too many of these: they are to be forgotten, and no others
+    /// are noted.
+    pub(super) fn note(&mut self, canonical: &str) -> bool {
+        if self.are_some {
+            return true;
+        }
+        self.number(canonical);
+        self.are_some = self.numbers.len() > Self::MOST.0 || self.bytes > Self::MOST.1;
+        !self.are_some
+    }
+
+    /// True as long as no room was forgotten.
+    pub(super) const fn are_all(&self) -> bool {
+        !self.are_some
+    }
+
+    /// The bytes of their names.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The number of a room; a new one if it is new.
     pub(super) fn number(&mut self, canonical: &str) -> u32 {
         if let Some(number) = self.numbers.get(canonical) {
@@ -100,6 +128,7 @@ impl RoomNumbers {
         }
         let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         self.numbers.insert(canonical.into(), number);
+        self.bytes += canonical.len();
         number
     }
 
@@ -112,32 +141,36 @@ impl RoomNumbers {
     pub(super) fn renumber(&mut self, new: impl Fn(u32) -> Option<u32>) {
         let numbers = std::mem::take(&mut self.numbers).into_iter();
         self.numbers = numbers.filter_map(|(room, number)| Some((room, new(number)?))).collect();
+        self.bytes = self.numbers.keys().map(|room| room.len()).sum();
     }
 
-    /// Puts those that are still there in order. All of them keep their own ids if a service takes them all; otherwise
-    /// they are numbered from 1, so that neighbours stay neighbours.
-    pub(super) fn sorted(self, is_there: impl Fn(u32) -> bool) -> SortedRooms {
+    /// Puts those that are there in order, and the others as well if these are to have an id. All of them keep their own ids if a
+    /// service takes them all; otherwise they are numbered from 1, so that neighbours stay neighbours.
+    pub(super) fn sorted(self, is_there: impl Fn(u32) -> bool, with_others: bool) -> SortedRooms {
         let seen = self.numbers.len();
         let mut rooms: Vec<(Box<str>, u32)> =
-            self.numbers.into_iter().filter(|(_, number)| is_there(*number)).collect();
+            self.numbers.into_iter().filter(|(_, number)| with_others || is_there(*number)).collect();
         rooms.sort_unstable_by(|(a, _), (b, _)| in_order(a, b));
-        let own: Option<Vec<u64>> = rooms.iter().map(|(room, _)| own_id(room)).collect();
-        let mut ranks = vec![None; seen];
-        for (rank, (_, number)) in (0..).zip(&rooms) {
-            if let Some(place) = usize::try_from(*number).ok().and_then(|number| ranks.get_mut(number)) {
-                *place = Some(rank);
+        let are_numbered = rooms.iter().any(|(room, _)| own_id(room).is_none());
+        let mut sorted = SortedRooms { are_numbered, ranks: vec![None; seen], ..SortedRooms::default() };
+        for (number_in_order, (room, number)) in (1..).zip(rooms) {
+            let id = own_id(&room).filter(|_| !are_numbered).unwrap_or(number_in_order);
+            if !is_there(number) {
+                sorted.others.push((id, room.into()));
+                continue;
             }
+            if let Some(place) = usize::try_from(number).ok().and_then(|number| sorted.ranks.get_mut(number))
+            {
+                *place = Some(sorted.ids.len());
+            }
+            sorted.ids.push(id);
+            sorted.labels.push(room.into());
         }
-        SortedRooms {
-            are_numbered: own.is_none(),
-            ids: own.unwrap_or_else(|| (1..=rooms.len() as u64).collect()),
-            labels: rooms.into_iter().map(|(room, _)| room.into()).collect(),
-            ranks,
-        }
+        sorted
     }
 }
 
-/// All rooms, in order.
+/// Rooms in order.
 #[derive(Debug, Default)]
 pub(super) struct SortedRooms {
     /// The id that each has for a service.
@@ -146,6 +179,8 @@ pub(super) struct SortedRooms {
     pub(super) labels: Vec<String>,
     /// True if the ids are numbers from 1, and not the rooms' own.
     pub(super) are_numbered: bool,
+    /// The ids and names of the others.
+    pub(super) others: Vec<(u64, String)>,
     ranks: Vec<Option<usize>>,
 }
 
@@ -165,7 +200,7 @@ mod tests {
         for id in ids {
             seen.number(&canonical(id));
         }
-        let sorted = seen.sorted(|_| true);
+        let sorted = seen.sorted(|_| true, false);
         (sorted.labels, sorted.ids)
     }
 

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::ids::{self, RoomNumbers};
 use super::keys::KeyReader;
 use super::sampling::Sampling;
+use super::seconds::Seconds;
 use super::times::{Moment, Precision};
 
 /// What is kept of a line.
@@ -76,6 +77,9 @@ impl Fields<String> {
     }
 }
 
+/// The most bytes of names of rooms and users that are kept.
+const NAME_BYTES: usize = 64 << 20;
+
 /// All that was kept.
 #[derive(Debug)]
 pub(super) struct Lines {
@@ -89,9 +93,12 @@ pub(super) struct Lines {
     grabs: u32,
     /// The users whose ids are hashes of their names, with the names, if these are wanted.
     pub(super) hashed: HashMap<u64, Option<Box<str>>>,
+    /// The bytes of these names.
+    user_bytes: usize,
     /// True as long as every time is a midnight to the millisecond.
     pub(super) are_midnights: bool,
     pub(super) order: Order,
+    pub(super) seconds: Seconds,
     spellings: Spellings,
     most: usize,
     with_names: bool,
@@ -107,29 +114,41 @@ impl Lines {
             keys,
             grabs: 0,
             hashed: HashMap::new(),
+            user_bytes: 0,
             are_midnights: true,
             order: Order::default(),
+            seconds: Seconds::default(),
             spellings: Spellings::default(),
             most: most.max(1),
             with_names,
         }
     }
 
-    /// Adds a line, if it is in the sample. Where there are more than fit, half of them go.
+    /// Adds a line, if it is in the sample. Where there are more than fit, half of them go. The room has an id whether or not the line
+    /// stays, so that ids are those of the whole file.
     pub(super) fn add(&mut self, fields: &Fields<&str>, moment: Moment) -> Result<()> {
         self.order.see(moment.time.millis(), fields.line);
         self.spellings.see(fields);
+        if fields.endpoint == Endpoint::Grab {
+            self.seconds.see(moment.time.millis());
+        }
         let user = ids::canonical(fields.user);
         let user_id = ids::user_id(&user);
         let coupon = xxh3_64(ids::canonical(fields.coupon).as_bytes());
+        let room = ids::canonical(fields.room);
+        if !self.rooms.note(&room) {
+            self.forget_those_that_went();
+        }
         if !self.sampling.keeps(user_id, coupon) {
             return Ok(());
         }
-        if ids::own_id(&user).is_none() {
-            self.hashed.entry(user_id).or_insert_with(|| self.with_names.then(|| user.as_ref().into()));
+        if ids::own_id(&user).is_none() && !self.hashed.contains_key(&user_id) {
+            let name: Option<Box<str>> = self.with_names.then(|| user.as_ref().into());
+            self.user_bytes += name.as_ref().map_or(0, |name| name.len());
+            self.hashed.insert(user_id, name);
         }
         self.are_midnights &= moment.is_midnight;
-        let room = self.rooms.number(&ids::canonical(fields.room));
+        let room = self.rooms.number(&room);
         let next = u32::try_from(self.coupons.len()).unwrap_or(u32::MAX);
         let number = *self.coupons.entry((room, coupon)).or_insert(next);
         if fields.endpoint == Endpoint::Grab {
@@ -148,7 +167,10 @@ impl Lines {
             endpoint: fields.endpoint,
             grab: self.grabs.saturating_sub(1),
         });
-        if self.kept.len() > self.most { self.halve() } else { Ok(()) }
+        while self.kept.len() > self.most || self.rooms.bytes() + self.user_bytes > NAME_BYTES {
+            self.halve()?;
+        }
+        Ok(())
     }
 
     fn halve(&mut self) -> Result<()> {
@@ -170,20 +192,25 @@ impl Lines {
         }
         ensure!(
             !self.kept.is_empty() && self.kept.len() < before,
-            "more than {} rows are of the same user and coupon: read fewer with --first",
-            count(self.most as u64)
+            "{}: read fewer with --first",
+            if before > self.most {
+                format!("more than {} rows are of the same user and coupon", count(self.most as u64))
+            } else {
+                format!("names of rooms and users take more than {} MiB", NAME_BYTES >> 20)
+            }
         );
         self.forget_those_that_went();
         Ok(())
     }
 
-    /// Rooms, coupons, users and key values are those of the lines that are kept, and no others.
+    /// Coupons, users and key values are those of the lines that are kept, and no others; so are rooms, if there are too many to keep
+    /// all of them.
     fn forget_those_that_went(&mut self) {
-        let mut rooms = Renumbered::new(self.rooms.len());
+        let mut rooms = (!self.rooms.are_all()).then(|| Renumbered::new(self.rooms.len()));
         let mut coupons = Renumbered::new(self.coupons.len());
         let (mut users, mut grabs) = (Vec::with_capacity(self.kept.len()), Vec::new());
         for line in &mut self.kept {
-            line.room = rooms.number(line.room);
+            line.room = rooms.as_mut().map_or(line.room, |rooms| rooms.number(line.room));
             line.coupon = coupons.number(line.coupon);
             users.push(line.user);
             if line.endpoint == Endpoint::Grab {
@@ -191,13 +218,17 @@ impl Lines {
                 line.grab = u32::try_from(grabs.len() - 1).unwrap_or(u32::MAX);
             }
         }
-        self.rooms.renumber(|number| rooms.known(number));
+        let room = |number: u32| rooms.as_ref().map_or(Some(number), |rooms| rooms.known(number));
+        if rooms.is_some() {
+            self.rooms.renumber(room);
+        }
         let kept = std::mem::take(&mut self.coupons)
             .into_iter()
-            .filter_map(|((room, hash), number)| Some(((rooms.known(room)?, hash), coupons.known(number)?)));
+            .filter_map(|((of, hash), number)| Some(((room(of)?, hash), coupons.known(number)?)));
         self.coupons = kept.collect();
         users.sort_unstable();
         self.hashed.retain(|user, _| users.binary_search(user).is_ok());
+        self.user_bytes = self.hashed.values().flatten().map(|name| name.len()).sum();
         self.grabs = u32::try_from(grabs.len()).unwrap_or(u32::MAX);
         self.keys.iter_mut().for_each(|key| key.select(grabs.iter().copied()));
     }
@@ -206,6 +237,11 @@ impl Lines {
     pub(super) fn notes(&self, is_local: bool) -> Vec<String> {
         let mut notes = self.spellings.notes();
         notes.extend(self.order.note().filter(|_| is_local));
+        notes.extend((!self.rooms.are_all()).then(|| {
+            "there are too many rooms to keep all their names: ids are those of the rooms that are kept, and another part of the file has \
+             others"
+                .to_owned()
+        }));
         notes
     }
 }

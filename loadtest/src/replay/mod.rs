@@ -18,6 +18,7 @@ mod ranges;
 mod reader;
 mod recording;
 mod sampling;
+mod seconds;
 mod select;
 mod strays;
 mod times;

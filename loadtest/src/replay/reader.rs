@@ -301,13 +301,19 @@ impl Reader<'_> {
     fn recording(self, file: String, mut notes: Vec<String>) -> Result<Recording> {
         let Self { reading, times, lines, left_out, not_chosen, .. } = self;
         if lines.kept.is_empty() {
-            let why = match (left_out.lines(), not_chosen) {
-                (0, 0) => "there is none under the header".to_owned(),
-                (0, _) => notes.join("; "),
-                (_, 0) => left_out.to_string(),
-                _ => format!("{left_out}; {}", notes.join("; ")),
+            // The way out, beside the reason: which column is which, how times are written, which rows are grabs.
+            const OTHERS: &str = "name other columns with --map, or the format of times with --time-format";
+            const CHOSEN: &str = "take others with --where";
+            let (why, way_out) = match (left_out.lines(), not_chosen) {
+                (0, 0) if lines.sampling.part().is_some() => {
+                    ("none is in the sample".to_owned(), "keep a larger part with --sample")
+                }
+                (0, 0) => ("there is none under the header".to_owned(), "is it the file that was meant?"),
+                (0, _) => (notes.join("; "), CHOSEN),
+                (_, 0) => (left_out.to_string(), OTHERS),
+                _ => (format!("{left_out}; {}", notes.join("; ")), OTHERS),
             };
-            bail!("no line can be replayed: {why}");
+            bail!("no line can be replayed: {why}; {way_out}");
         }
         let format = times.as_ref().map(Times::format);
         let is_local = format.is_some_and(TimeFormat::is_civil) && reading.zone.is_none();

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{loadtest, report, service};
+use crate::went_well;
 
 /// A run of a minute, once its load is under way.
 fn begun(json: &Path, acks: &Path, arrivals: &[&str]) -> Child {
@@ -64,7 +65,7 @@ fn what_users_were_told_is_for_nobody_elses_eyes() {
     std::fs::write(&acks, "").unwrap();
     std::fs::set_permissions(&acks, std::fs::Permissions::from_mode(0o644)).unwrap();
     let load = ["run", "--target", &url, "--closed", "1", "--duration", "100ms"];
-    assert!(loadtest(&[&load[..], &["--json", &json, "--acks", &acks]].concat()).status.success());
+    assert!(went_well(loadtest(&[&load[..], &["--json", &json, "--acks", &acks]].concat()).status));
     for file in [json, acks] {
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
     }

@@ -9,6 +9,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::went_well;
+
 fn loadtest(arguments: &[&str]) -> Output {
     loadtest_in(Path::new("."), arguments)
 }
@@ -159,7 +161,7 @@ fn a_run_writes_its_figures_and_what_every_grab_was_told() {
     let (json, acks, url) = (path("run.json"), path("acks.csv"), service());
     let load = ["run", "--target", &url, "--closed", "2", "--requests", "grabs", "--duration", "300ms"];
     let output = loadtest(&[&load[..], &["--json", &json, "--acks", &acks]].concat());
-    assert!(output.status.success(), "{output:?}");
+    assert!(went_well(output.status), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("granted a second") && text.contains("µs CPU a request"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
@@ -225,7 +227,7 @@ fn the_built_in_workload_is_printed_as_a_file_that_can_be_read_back() {
     std::fs::write(&path, &output.stdout).unwrap();
     let (url, rest) = (service(), ["--duration", "100ms", "--rate", "100"]);
     let output = loadtest(&[&["run", "--target", &url, "--workload", &path][..], &rest].concat());
-    assert!(output.status.success(), "{output:?}");
+    assert!(went_well(output.status), "{output:?}");
     std::fs::write(&path, "name = \"x\"\nscenario = []\n").unwrap();
     let error = String::from_utf8(loadtest(&["run", "--workload", &path]).stderr).unwrap();
     assert!(error.contains("mine.toml") && error.contains("scenario"), "{error}");
@@ -260,14 +262,31 @@ fn a_run_beyond_its_limits_has_an_exit_code_of_its_own() {
     let url = service();
     let run = |limits: &[&str]| {
         let limits = limits.iter().flat_map(|limit| ["--require", limit]);
-        let load = ["run", "--target", &url, "--closed", "1", "--requests", "grabs", "--duration", "100ms"];
+        let load = ["run", "--target", &url, "--rate", "50", "--requests", "grabs", "--duration", "100ms"];
         let output = loadtest(&load.into_iter().chain(limits).collect::<Vec<_>>());
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
-    let (code, text) = run(&["grab.p50<1000s", "errors<=0"]);
-    assert!(code == Some(0) && text.contains("kept: grab.p50<1000s"), "{code:?} {text}");
-    let (code, text) = run(&["grab.p50<1000s", "rate>1e12/s"]);
-    assert!(code == Some(3) && text.contains("NOT KEPT: rate>1e12/s: "), "{code:?} {text}");
+    let (code, text) = run(&["late<1000s", "errors<=0"]);
+    assert!(matches!(code, Some(0 | 4)) && text.contains("kept: late<1000s"), "{code:?} {text}");
+    let (code, text) = run(&["late<1000s", "grab.errors>99%"]);
+    assert!(code == Some(3) && text.contains("NOT KEPT: grab.errors>99%: "), "{code:?} {text}");
+}
+
+#[test]
+fn a_run_whose_limit_was_the_load_has_an_exit_code_of_its_own_and_its_times_keep_and_break_no_limit() {
+    let url = service();
+    for limits in [&[][..], &["--require", "grab.p50<1000s"], &["--require", "grab.p50<1us"]] {
+        // A single connection cannot carry that many.
+        let load = ["run", "--target", &url, "--rate", "50000", "--connections", "1", "--duration", "200ms"];
+        let output = loadtest(&[&load[..], limits].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{limits:?} {text}");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("the limit:"), "{limits:?} {text}");
+        if let [_, limit] = limits {
+            assert!(words.contains(&format!("CANNOT SAY: {limit}: ")), "{text}");
+        }
+    }
 }
 
 /// A report with one contestant that takes so long for a grab.

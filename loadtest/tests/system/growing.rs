@@ -6,6 +6,8 @@ use std::process::Command;
 use coupon_lab::built;
 use coupon_report::Report;
 
+use crate::went_well;
+
 /// Compares for a round, in a folder.
 fn compare(folder: &Path, arguments: &[&str]) -> Report {
     built("hash-svc").unwrap();
@@ -16,7 +18,7 @@ fn compare(folder: &Path, arguments: &[&str]) -> Report {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(went_well(output.status), "{said}");
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("routing alone says") && !told.contains("NOT AS PREDICTED"), "{told}");
     coupon_report::read(&folder.join("report/report.json")).unwrap()

@@ -131,7 +131,13 @@ fn keys_are_judged_by_a_sample_of_a_table_that_is_only_read() {
     let hashed = found["keys"][0]["hashed"]["all"]["effective_shards"].as_f64().unwrap();
     assert!(hashed > 3.3, "{hashed}");
 
-    // Without a terminal to ask at, and without --yes, nothing is read; what is not there is named.
+    // Without a terminal to ask at, and without --yes, nothing is read, nor counted; what is not there is named.
+    let data = shop.stack.data_dir(coupon_stack::Server::Main).unwrap();
+    shop.run(&["SET GLOBAL general_log_file = 'refused.log'", "SET GLOBAL general_log = ON"]);
+    shop.advise("orders", &shop.password, &["--key", "user_id"]);
+    shop.run(&["SET GLOBAL general_log = OFF"]);
+    let asked = std::fs::read_to_string(data.join("refused.log")).unwrap();
+    assert!(asked.contains("information_schema") && !asked.contains("`orders`"), "{asked}");
     for (table, password, more, named) in [
         ("orders", &*shop.password, &["--key", "user_id"][..], "--yes"),
         (
@@ -140,7 +146,12 @@ fn keys_are_judged_by_a_sample_of_a_table_that_is_only_read() {
             &["--key", "nothing", "--yes"],
             "no column \"nothing\"; there are created_at, id",
         ),
-        ("names", &shop.password, &["--key", "name", "--yes"], "whole numbers alone"),
+        (
+            "names",
+            &shop.password,
+            &["--key", "name", "--yes"],
+            "whole numbers alone: export some of its rows",
+        ),
         ("nothing", &shop.password, &["--key", "name", "--yes"], "no such table"),
         ("orders", "", &["--key", "name", "--yes"], "set MYSQL_PWD"),
         ("orders", "wrong", &["--key", "name", "--yes"], "the user or the password is wrong"),

@@ -7,6 +7,7 @@ use coupon_lab::built;
 use loadtest::replay::{Reading, read};
 
 use crate::receipts::{Size, csv};
+use crate::went_well;
 
 const MAP: &str = "user=User_id,room=Merchant_id,coupon=Coupon_id,time=Date_received";
 const SMALL: Size = Size { receipts: 600, users: 400, merchants: 30, purchases: 40 };
@@ -23,7 +24,7 @@ fn read_by(folder: &Path, arguments: &[&str]) -> Output {
         .current_dir(folder)
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(went_well(output.status), "{}", String::from_utf8_lossy(&output.stderr));
     output
 }
 

@@ -13,6 +13,8 @@ use coupon_stack::{Stack, StackOptions};
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
 
+use crate::went_well;
+
 const TWO: NonZeroU16 = NonZeroU16::new(2).unwrap();
 /// Servers that run already, for tests that take some as given.
 static STACK: LazyLock<Stack> =
@@ -30,7 +32,7 @@ fn compare(out: &Path, more: &[&str], environment: &[(&'static str, String)]) ->
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(went_well(output.status), "{}{}", text(&output.stdout), text(&output.stderr));
     coupon_report::read(&out.join("report.json")).unwrap()
 }
 

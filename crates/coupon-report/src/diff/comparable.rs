@@ -1,10 +1,10 @@
 //! Comparability of two reports: obstacles that forbid a comparison, and notes on one that is possible.
 
-use coupon_measure::format::number;
+use coupon_measure::format::{counted, number};
 use coupon_measure::stats::estimate;
 
 use super::{MIN_RUNS, Unit};
-use crate::model::{Contestant, Meta, Report};
+use crate::model::{Contestant, Doubt, Meta, Report};
 
 /// The obstacles to a comparison: each a sentence that names a difference. None when the two measured the same thing.
 #[must_use]
@@ -144,6 +144,17 @@ fn busier(before: &Report, after: &Report) -> Option<String> {
             number(less)
         )
     })
+}
+
+/// The runs whose rates and times are those of the load.
+pub(super) fn left_out((when, runs): (&str, &[&Report])) -> Option<String> {
+    let doubts: Vec<&Doubt> = runs.iter().filter_map(|report| report.doubt_of_load()).collect();
+    let first = doubts.first()?;
+    Some(format!(
+        "No rates and times of {} {when}: the load was the limit there, and no contestant. {}",
+        counted(doubts.len() as u64, "run"),
+        first.text
+    ))
 }
 
 /// A sentence on what lies between two runs.

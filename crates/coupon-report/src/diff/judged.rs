@@ -6,7 +6,7 @@ use coupon_measure::stats::{
 };
 
 use super::nothing::{between_rounds, between_runs};
-use super::{Change, How, Row, Sides, Unit, counted, failures};
+use super::{Change, How, Row, Sides, Subject, Unit, counted, failures};
 use crate::model::{Contestant, Metric};
 
 /// Runs never differ by less than this, as a part: a few that happen to agree are not sure of anything.
@@ -14,23 +14,27 @@ pub(crate) const LEAST_SPREAD: f64 = 0.01;
 
 /// A figure that is timed, before it is judged.
 struct Timed<'a> {
+    name: &'a str,
     metric: Metric,
     sides: &'a Sides<'a>,
     pairs: Vec<(f64, f64)>,
 }
 
 /// Every figure of every contestant, in their order.
-pub(super) fn rows(sides: &[Sides<'_>], how: &How<'_>, unit: Unit) -> Vec<Row> {
+pub(super) fn rows(subjects: &[Subject<'_>], how: &How<'_>, unit: Unit) -> Vec<Row> {
     let mut rows: Vec<Option<Row>> = Vec::new();
     let mut timed: Vec<(usize, Timed<'_>)> = Vec::new();
-    for of in sides {
-        for metric in of.asked(how.only) {
+    for of in subjects {
+        for metric in of.all.asked(how.only) {
+            let sides = of.sides(&metric);
             if matches!(metric, Metric::Errors | Metric::ErrorsOf { .. }) {
-                rows.push(Some(failures::row(&metric, of)));
+                rows.push(Some(failures::row(&metric, sides)));
             } else if metric.is_counted() {
-                rows.push(counted::row(&metric, of, how.least));
+                rows.push(counted::row(&metric, sides, how.least));
+            } else if sides.shown().is_none() {
+                rows.push(Some(of_the_load(of.name, &metric)));
             } else {
-                timed.push((rows.len(), Timed::of(metric, of)));
+                timed.push((rows.len(), Timed::of(of.name, metric, sides)));
                 rows.push(None);
             }
         }
@@ -48,10 +52,26 @@ pub(super) fn rows(sides: &[Sides<'_>], how: &How<'_>, unit: Unit) -> Vec<Row> {
     rows.into_iter().flatten().collect()
 }
 
+/// A figure of which one side has no run whose limit was not the load.
+fn of_the_load(name: &str, metric: &Metric) -> Row {
+    Row {
+        contestant: name.to_owned(),
+        metric: metric.to_string(),
+        label: metric.label(),
+        unit: metric.unit(),
+        before: None,
+        after: None,
+        ratio: None,
+        p: None,
+        change: Change::Undecided,
+        reason: Some("the load was the limit".to_owned()),
+    }
+}
+
 impl<'a> Timed<'a> {
-    fn of(metric: Metric, sides: &'a Sides<'a>) -> Self {
+    fn of(name: &'a str, metric: Metric, sides: &'a Sides<'a>) -> Self {
         let pairs = sides.shown().map(|(before, after)| pairs(&metric, before, after)).unwrap_or_default();
-        Self { metric, sides, pairs }
+        Self { name, metric, sides, pairs }
     }
 
     fn least(&self, least: f64) -> Least {
@@ -70,7 +90,7 @@ impl<'a> Timed<'a> {
             runs => estimate(&runs.iter().filter_map(|run| median(&self.metric, run)).collect::<Vec<_>>()),
         });
         Row {
-            contestant: self.sides.before.first().map(|of| of.name.clone()).unwrap_or_default(),
+            contestant: self.name.to_owned(),
             metric: self.metric.to_string(),
             label: self.metric.label(),
             unit: self.metric.unit(),

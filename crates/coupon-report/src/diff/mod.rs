@@ -6,6 +6,8 @@
 //! judged. With [`MIN_RUNS`] runs in all the run is the unit: their medians show how far runs differ by themselves, and Student's t
 //! says whether those after lie farther away, corrected for all figures together (Holm). What is counted is judged of every run:
 //! one run that is worse than those before is enough, and the failures of all runs of a side are taken together.
+//!
+//! Rates and times of a run in which the load was the limit are those of the load: they are left out.
 
 mod comparable;
 mod counted;
@@ -130,7 +132,10 @@ impl Diff {
     /// Holds reports of the same thing against earlier ones; the first of each are shown.
     #[must_use]
     pub fn of_runs(before: &[&Report], after: &[&Report], how: &How<'_>) -> Self {
-        let unit = match before.len() + after.len() {
+        let [fair_before, fair_after] = [before, after].map(|runs| -> Vec<&Report> {
+            runs.iter().copied().filter(|report| !report.was_the_load_the_limit()).collect()
+        });
+        let unit = match fair_before.len() + fair_after.len() {
             _ if how.rounds_alone => Unit::Round,
             runs if runs >= MIN_RUNS => Unit::Run,
             _ => Unit::None,
@@ -139,10 +144,18 @@ impl Diff {
             return Self { unit, notes: Vec::new(), rows: Vec::new() };
         };
         let names = one.contestants.iter().map(|contestant| contestant.name.as_str());
-        let sides: Vec<Sides<'_>> = names.filter_map(|name| Sides::of(name, before, after)).collect();
+        let subjects: Vec<Subject<'_>> = names
+            .filter_map(|name| {
+                let all = Sides::of(name, before, after);
+                let is_in_both = !all.before.is_empty() && !all.after.is_empty();
+                let fair = Sides::of(name, &fair_before, &fair_after);
+                is_in_both.then_some(Subject { name, all, fair })
+            })
+            .collect();
         let mut notes = notes(one, two);
+        notes.extend([("before", before), ("after", after)].into_iter().filter_map(comparable::left_out));
         notes.extend(comparable::between(unit));
-        Self { unit, notes, rows: judged::rows(&sides, how, unit) }
+        Self { unit, notes, rows: judged::rows(&subjects, how, unit) }
     }
 
     /// Counts the figures with that change.
@@ -152,19 +165,34 @@ impl Diff {
     }
 }
 
-/// A contestant in every run, before and after.
+/// A contestant of both.
+struct Subject<'a> {
+    name: &'a str,
+    /// It in every run.
+    all: Sides<'a>,
+    /// It in the runs in which the load was not the limit.
+    fair: Sides<'a>,
+}
+
+impl<'a> Subject<'a> {
+    /// The runs that have a figure of the contestant's own.
+    const fn sides(&self, metric: &Metric) -> &Sides<'a> {
+        if metric.is_timed() { &self.fair } else { &self.all }
+    }
+}
+
+/// A contestant in some runs, before and after.
 struct Sides<'a> {
     before: Vec<&'a Contestant>,
     after: Vec<&'a Contestant>,
 }
 
 impl<'a> Sides<'a> {
-    fn of(name: &str, before: &[&'a Report], after: &[&'a Report]) -> Option<Self> {
+    fn of(name: &str, before: &[&'a Report], after: &[&'a Report]) -> Self {
         let find = |runs: &[&'a Report]| -> Vec<&'a Contestant> {
             runs.iter().filter_map(|report| report.contestant(name)).collect()
         };
-        let sides = Self { before: find(before), after: find(after) };
-        (!sides.before.is_empty() && !sides.after.is_empty()).then_some(sides)
+        Self { before: find(before), after: find(after) }
     }
 
     /// The metrics that are compared.

@@ -97,6 +97,5 @@ fn differs(before: &Meta, after: &Meta) -> Vec<String> {
 
 /// The reason for which a report's rates and times are those of the load, if they are.
 fn left_out(report: &Report) -> Option<String> {
-    let doubt = report.doubts.iter().find(|doubt| doubt.kind.is_of_the_load())?;
-    Some(doubt.text.clone())
+    Some(report.doubt_of_load()?.text.clone())
 }

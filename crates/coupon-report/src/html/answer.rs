@@ -24,7 +24,7 @@ pub(super) fn first_screen(report: &Report) -> Markup {
             }
             @let doubts = report.doubts_beside_answer();
             @if !doubts.is_empty() { ul.doubts { @for doubt in doubts { li { (doubt) } } } }
-            @if report.needs.is_empty() {
+            @if report.needs.iter().all(|need| need.by.is_none()) {
                 ul.facts { @for figure in &answer.figures { li { (fact(report, figure)) } } }
             } @else {
                 (picture::of(report))

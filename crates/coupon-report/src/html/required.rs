@@ -19,7 +19,9 @@ pub(super) fn section(report: &Report) -> Markup {
                             @for requirement in &report.requirements {
                                 tr {
                                     th scope="row" { code { (requirement.text) } }
-                                    @if requirement.passed { td.good { "✓ kept" } } @else { td.bad { "✗ not kept" } }
+                                    @if requirement.passed { td.good { "✓ kept" } }
+                                    @else if requirement.is_broken() { td.bad { "✗ not kept" } }
+                                    @else { td { "? cannot say: the load was the limit" } }
                                     td { (name(report, &requirement.contestant)) }
                                     td { (requirement.shown()) }
                                 }
@@ -36,10 +38,13 @@ pub(super) fn section(report: &Report) -> Markup {
 pub(super) fn badge(report: &Report) -> Markup {
     let all = report.requirements.len();
     let kept = report.requirements.iter().filter(|requirement| requirement.passed).count();
+    let broken = report.requirements.iter().filter(|requirement| requirement.is_broken()).count();
     html! {
         @if all > 0 {
             a href="#required" class=(if kept == all { "badge good" } else { "badge bad" }) {
-                @if kept == all { "✓ " (kept) " of " (all) " limits kept" } @else { "✗ " (all - kept) " of " (all) " limits not kept" }
+                @if kept == all { "✓ " (kept) " of " (all) " limits kept" }
+                @else if broken > 0 { "✗ " (broken) " of " (all) " limits not kept" }
+                @else { "? " (all - kept) " of " (all) " limits cannot be judged" }
             }
         }
     }

@@ -14,7 +14,16 @@ const HEIGHT: f64 = 120.0;
 /// A chart for each; nothing where there is none.
 pub(super) fn section(report: &Report) -> Markup {
     let told: Vec<&Shape> = report.shapes.iter().filter(|shape| shape.same_median).collect();
+    let few = || report.shapes.iter().filter(|shape| shape.has_too_few_rounds());
+    let needed = few().map(|shape| shape.rounds_needed).max();
     html! {
+        @if let Some(needed) = needed {
+            p.key {
+                "Too few rounds to tell whole distributions of "
+                @if few().count() == report.shapes.len() { "any two" } @else { "some" }
+                " apart: it takes " (needed) "."
+            }
+        }
         @if !told.is_empty() {
             h3 { "Same median, other shape" }
             p.key {

@@ -53,6 +53,9 @@ pub struct Requirement {
     pub estimate: Option<Estimate>,
     /// The unit of figure and limit: `ms`, `/s`, `%`, or nothing for pure numbers.
     pub unit: String,
-    /// True when the limit was kept. A figure that could not be read keeps none.
+    /// True when the limit was kept. A figure that could not be read keeps none, nor does one with a `doubt`.
     pub passed: bool,
+    /// The reason for which the figure says nothing of the contestant: a rate or a time where the load was the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
 }

@@ -66,7 +66,7 @@ pub struct Report {
     pub needs: Vec<Need>,
     /// Every comparison made.
     pub verdicts: Vec<Verdict>,
-    /// Comparisons of whole distributions: of every two that could be chosen, by every endpoint that strategies differ in.
+    /// Comparisons of whole distributions: of every two that verdicts compare, by every endpoint that strategies differ in.
     pub shapes: Vec<Shape>,
     /// The effect of each place in the order of turns.
     pub positions: Vec<PositionEffect>,
@@ -125,10 +125,16 @@ impl Report {
         self.doubts.iter().any(|doubt| doubt.kind.bars() && doubt.contestant.as_deref() == Some(name))
     }
 
+    /// The first doubt that the load was the limit, and no contestant.
+    #[must_use]
+    pub fn doubt_of_load(&self) -> Option<&Doubt> {
+        self.doubts.iter().find(|doubt| doubt.kind.is_of_the_load())
+    }
+
     /// True when the load was the limit, and no contestant.
     #[must_use]
     pub fn was_the_load_the_limit(&self) -> bool {
-        self.doubts.iter().any(|doubt| doubt.kind.is_of_the_load())
+        self.doubt_of_load().is_some()
     }
 
     /// The doubts that the answer does not name itself. Where the load was the limit of several contestants, the first of them stands
@@ -273,6 +279,17 @@ impl Contestant {
     #[must_use]
     pub fn measured_shards(&self) -> usize {
         self.rounds.iter().map(|round| round.shards.len()).max().unwrap_or(0)
+    }
+
+    /// The outcomes that its grabs had, if they were several: the times of each are told apart then.
+    #[must_use]
+    pub fn outcomes(&self) -> Vec<&'static str> {
+        let grabs = || self.rounds.iter().filter_map(|round| round.endpoints.get("grab"));
+        let had = |outcome: &&str| {
+            grabs().any(|grab| grab.outcomes.get(*outcome).is_some_and(|of| of.requests > 0))
+        };
+        let outcomes: Vec<&str> = GRAB_OUTCOMES.into_iter().filter(had).collect();
+        if outcomes.len() > 1 { outcomes } else { Vec::new() }
     }
 
     /// A metric over the rounds.

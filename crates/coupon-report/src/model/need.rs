@@ -35,6 +35,8 @@ pub enum DoubtKind {
     RefusalsDiffer,
     /// The contestant was not sent what it was to be sent: it leads in nothing.
     NotOffered,
+    /// The layout of others was changed in the middle of their turns, and the contestant's was not: it leads in nothing.
+    LeftAlone,
 }
 
 impl DoubtKind {
@@ -50,14 +52,14 @@ impl DoubtKind {
         match self {
             Self::GeneratorLimited | Self::ConnectionsLimited | Self::BuildsDiffer => metric.is_timed(),
             Self::DataSetsDiffer => true,
-            Self::FailuresDiffer | Self::RefusalsDiffer | Self::NotOffered => false,
+            Self::FailuresDiffer | Self::RefusalsDiffer | Self::NotOffered | Self::LeftAlone => false,
         }
     }
 
     /// True when it keeps its contestant from leading.
     #[must_use]
     pub const fn bars(self) -> bool {
-        matches!(self, Self::FailuresDiffer | Self::RefusalsDiffer | Self::NotOffered)
+        matches!(self, Self::FailuresDiffer | Self::RefusalsDiffer | Self::NotOffered | Self::LeftAlone)
     }
 }
 
@@ -116,7 +118,7 @@ pub enum Place {
     Behind,
     /// It was shown neither to be better than another nor to be behind, or it leads by this metric and is behind by another.
     NotTold,
-    /// It leads in nothing: it failed or refused more than others, or was sent less.
+    /// It leads in nothing: it failed or refused more than others, was sent less, or was left alone where others changed their layout.
     Barred,
 }
 
@@ -154,17 +156,28 @@ pub struct Shape {
     pub a_within: f64,
     /// The same of `b`.
     pub b_within: f64,
-    /// The probability that equal contestants are as far apart, by swapping the two within rounds, corrected for the need's other
-    /// pairs (Holm).
+    /// The probability that equal contestants are as far apart, by swapping the two within rounds, corrected for the other pairs
+    /// of the same question (Holm).
     pub p: f64,
     /// The number of rounds.
     pub rounds: usize,
+    /// The fewest rounds in which as many pairs can be told apart, since those of one question are corrected together.
+    #[serde(default)]
+    pub rounds_needed: usize,
     /// True when the shape differs: `p` is 5 % at most and `distance` at least 10 % of requests.
     pub differs: bool,
     /// True when it does although no difference was shown between the medians.
     pub same_median: bool,
     /// The same as a sentence.
     pub text: String,
+}
+
+impl Shape {
+    /// True when no shapes, however far apart, could have been told apart.
+    #[must_use]
+    pub const fn has_too_few_rounds(&self) -> bool {
+        self.rounds < self.rounds_needed
+    }
 }
 
 /// The effect that a place in the order of turns had.

@@ -2,7 +2,7 @@
 //!
 //! A limit is read, and refused if it is misspelt, before anything is measured ([`Limit::parse`]), and held against the
 //! figures afterwards ([`check`]). A figure that could not be read keeps no limit: a check that passes for want of a figure
-//! would be none.
+//! would be none. Nor does a rate or a time where the load was the limit, which is a figure of the load; but it breaks none either.
 
 mod parse;
 
@@ -12,7 +12,7 @@ pub use parse::{Malformed, Scope};
 
 use coupon_measure::format::number;
 
-use super::model::{Contestant, Figure, Metric, Requirement, Round};
+use super::model::{Contestant, Figure, Metric, Report, Requirement, Round};
 
 /// A limit for a figure.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,15 +47,19 @@ impl Operator {
     }
 }
 
-/// Holds every limit against the figures of those it is about.
+/// Holds every limit against the figures of those it is about, in a report that is summarised.
 #[must_use]
-pub fn check(limits: &[Limit], contestants: &[Contestant]) -> Vec<Requirement> {
+pub fn check(limits: &[Limit], report: &Report) -> Vec<Requirement> {
     let about = |limit: &Limit, contestant: &Contestant| {
         limit.contestant.as_ref().is_none_or(|name| *name == contestant.name)
     };
     let checked = limits.iter().flat_map(|limit| {
-        let those = contestants.iter().filter(move |contestant| about(limit, contestant));
-        those.map(|contestant| limit.check(&contestant.name, &contestant.rounds))
+        let those = report.contestants.iter().filter(move |contestant| about(limit, contestant));
+        those.map(|contestant| {
+            let doubt = limit.doubt(report, &contestant.name);
+            let found = limit.check(&contestant.name, &contestant.rounds);
+            Requirement { passed: found.passed && doubt.is_none(), doubt, ..found }
+        })
     });
     checked.collect()
 }
@@ -72,11 +76,28 @@ impl Limit {
             figure,
             estimate,
             unit: self.metric.unit().to_owned(),
+            doubt: None,
         }
+    }
+
+    /// The doubt that the contestant's figure is that of the load.
+    fn doubt(&self, report: &Report, contestant: &str) -> Option<String> {
+        let of_the_load = report.doubts.iter().find(|doubt| {
+            doubt.kind.is_of_the_load()
+                && doubt.kind.withholds(&self.metric)
+                && doubt.contestant.as_deref() == Some(contestant)
+        });
+        of_the_load.map(|doubt| doubt.text.clone())
     }
 }
 
 impl Requirement {
+    /// True when the figure is the contestant's, and beyond the limit.
+    #[must_use]
+    pub const fn is_broken(&self) -> bool {
+        !self.passed && self.doubt.is_none()
+    }
+
     /// The figure with its unit and interval, or why there is none.
     #[must_use]
     pub fn shown(&self) -> String {
@@ -94,13 +115,18 @@ impl Requirement {
 
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.passed { "kept" } else { "NOT KEPT" };
+        let verdict = match (self.passed, &self.doubt) {
+            (true, _) => "kept",
+            (false, None) => "NOT KEPT",
+            (false, Some(_)) => "CANNOT SAY",
+        };
         let whose = if self.contestant.is_empty() || self.text.starts_with(&format!("{}.", self.contestant)) {
             String::new()
         } else {
             format!(" {}", self.contestant)
         };
-        write!(f, "{verdict}: {}:{whose} {}", self.text, self.shown())
+        write!(f, "{verdict}: {}:{whose} {}", self.text, self.shown())?;
+        self.doubt.as_ref().map_or(Ok(()), |doubt| write!(f, ". {doubt}"))
     }
 }
 

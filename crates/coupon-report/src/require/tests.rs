@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::{EndpointRound, LatencyMs, Reading};
+use crate::model::{Doubt, DoubtKind, EndpointRound, LatencyMs, Meta, Reading};
 
 const NAMES: [&str; 3] = ["hash", "range-room", "range-room+split"];
 
@@ -85,7 +85,8 @@ fn a_line_names_whose_figure_it_is_unless_the_limit_does() {
 fn a_limit_for_all_is_checked_for_each() {
     let contestant = |name: &str| Contestant { name: name.into(), rounds: rounds(), ..Contestant::default() };
     let contestants = [contestant("hash"), contestant("range-room")];
-    let found = check(&[limit("all.grab.p99<20ms"), limit("range-room.grab.p50<1us")], &contestants);
+    let limits = [limit("all.grab.p99<20ms"), limit("range-room.grab.p50<1us")];
+    let found = check(&limits, &Report::new(Meta::default(), contestants.into()));
     let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(
         shown,
@@ -95,6 +96,25 @@ fn a_limit_for_all_is_checked_for_each() {
             "NOT KEPT: range-room.grab.p50<1us: 1.00 ms (1.00 to 1.00)",
         ]
     );
+}
+
+#[test]
+fn a_rate_or_a_time_of_the_load_keeps_no_limit_and_breaks_none() {
+    let contestant = |name: &str| Contestant { name: name.into(), rounds: rounds(), ..Contestant::default() };
+    let both = vec![contestant("hash"), contestant("range-room")];
+    let text = "hash: the load generator was the limit: it used 95 % of a core.";
+    let doubt =
+        Doubt { kind: DoubtKind::GeneratorLimited, contestant: Some("hash".into()), text: text.into() };
+    let report = Report { doubts: vec![doubt], ..Report::new(Meta::default(), both) };
+    for given in ["all.grab.p99<20ms", "all.grab.p99<2ms"] {
+        let [hash, other] = &check(&[limit(given)], &report)[..] else { panic!("two are limited") };
+        assert!(!hash.passed && !hash.is_broken() && other.doubt.is_none(), "{hash} {other}");
+        assert_eq!(hash.to_string(), format!("CANNOT SAY: {given}: hash 12.0 ms (10.0 to 30.0). {text}"));
+        assert_eq!((other.passed, other.is_broken()), (given.ends_with("20ms"), given.ends_with("<2ms")));
+    }
+    // Failures are no times.
+    let [failures, _] = &check(&[limit("all.errors<=0")], &report)[..] else { panic!("two are limited") };
+    assert!(failures.is_broken() && failures.to_string().starts_with("NOT KEPT"), "{failures}");
 }
 
 #[test]

@@ -21,7 +21,9 @@ pub(super) fn advice(report: &Report, single: &Contestant) -> Option<Advice> {
     }
     let judged: Vec<&Verdict> =
         compared.into_iter().filter(|v| !matches!(v.call, Call::TooFewRounds | Call::Withheld)).collect();
-    let (choice, text) = if judged.is_empty() {
+    let (choice, text) = if report.is_barred(&single.name) {
+        (Vec::new(), format!("No verdict: {} leads in nothing, see the doubts about this run.", single.name))
+    } else if judged.is_empty() {
         (Vec::new(), "No verdict: too few rounds, or figures that allow none.".to_owned())
     } else {
         conclusion(&judged, &single.name)

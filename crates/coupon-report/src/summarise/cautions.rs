@@ -22,6 +22,7 @@ pub(super) fn all(report: &Report) -> Vec<String> {
     cautions.extend(audit(report));
     cautions.extend(report.doubts.iter().map(|doubt| doubt.text.clone()));
     cautions.extend(rounds(report));
+    cautions.extend(shapes(report));
     for contestant in &report.contestants {
         cautions.extend(stray_cure(report, contestant));
         cautions.extend(failures(contestant));
@@ -63,6 +64,17 @@ fn rounds(report: &Report) -> Vec<String> {
             .map(|c| format!("{}: {} of {asked} rounds were measured.", c.name, c.rounds.len())),
     );
     cautions
+}
+
+/// Whole distributions, which take more rounds than medians do.
+fn shapes(report: &Report) -> Option<String> {
+    let few = || report.shapes.iter().filter(|shape| shape.has_too_few_rounds());
+    let needed = few().map(|shape| shape.rounds_needed).max()?;
+    let rounds = few().map(|shape| shape.rounds).min()?;
+    Some(format!(
+        "Too few rounds to tell whole distributions of times apart ({rounds}; it takes {needed} for so many contestants): a difference \
+         that medians and 99th percentiles do not show may be there."
+    ))
 }
 
 fn stray_cure(report: &Report, contestant: &Contestant) -> Option<String> {

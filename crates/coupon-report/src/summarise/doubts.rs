@@ -34,6 +34,7 @@ pub(super) fn all(report: &Report) -> Vec<Doubt> {
     doubts.extend(failures(report));
     doubts.extend(refusals(report));
     doubts.extend(each(not_offered));
+    doubts.extend(left_alone(report));
     doubts.sort_by_key(|doubt| doubt.kind);
     doubts
 }
@@ -214,6 +215,14 @@ fn refusals(report: &Report) -> Vec<Doubt> {
             of(DoubtKind::RefusalsDiffer, contestant, &text)
         })
         .collect()
+}
+
+fn left_alone(report: &Report) -> Vec<Doubt> {
+    let has_changed = report.contestants.iter().any(|contestant| contestant.growths().next().is_some());
+    let stayed = report.contestants.iter().filter(|contestant| has_changed && contestant.unchanged.is_some());
+    let text =
+        "its layout stayed while that of others changed and their rows were moved: it leads in nothing.";
+    stayed.map(|contestant| of(DoubtKind::LeftAlone, contestant, text)).collect()
 }
 
 fn not_offered(contestant: &Contestant) -> Option<Doubt> {

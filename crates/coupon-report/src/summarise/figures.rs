@@ -82,6 +82,7 @@ pub(super) fn summaries(contestant: &Contestant) -> Vec<Summary> {
     let mut metrics = Metric::of_service().to_vec();
     metrics.retain(|metric| has_queues || *metric != Metric::Stored);
     metrics.extend(endpoints_of([contestant]).iter().flat_map(|endpoint| Metric::of_endpoint(endpoint)));
+    metrics.extend(contestant.outcomes().into_iter().flat_map(Metric::of_outcome));
     let scenarios: BTreeSet<&String> =
         contestant.rounds.iter().flat_map(|round| round.scenarios.keys()).collect();
     metrics.extend(scenarios.into_iter().flat_map(|scenario| Metric::of_scenario(scenario)));

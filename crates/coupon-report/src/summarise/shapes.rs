@@ -4,28 +4,31 @@ use coupon_measure::format;
 use coupon_measure::stats::{ERROR, MIN_ROUNDS, holm, shape};
 
 use super::figures::endpoints_of;
-use super::needs::candidates;
+use super::verdicts::{Couple, couples};
 use crate::endpoints;
 use crate::model::{Call, Contestant, Metric, Quantile, Report, Shape};
 
 /// The least part of requests by which two shapes must differ.
 const LEAST: f64 = 0.1;
 
-/// Every two candidates by every endpoint that strategies differ in.
+/// Every two that verdicts compare, by every endpoint that strategies differ in.
 pub(super) fn all(report: &Report) -> Vec<Shape> {
-    let candidates = candidates(report);
-    let keys = endpoints_of(candidates.iter().copied());
+    let couples = couples(report);
+    let mut questions: Vec<&str> = couples.iter().map(|couple| couple.question).collect();
+    questions.sort_unstable();
+    questions.dedup();
+    let keys = endpoints_of(&report.contestants);
     let keys = keys.iter().filter(|key| endpoints::is_sharded(key));
-    keys.flat_map(|key| of_endpoint(report, &candidates, key)).collect()
+    keys.flat_map(|key| questions.iter().flat_map(|question| of_question(report, &couples, question, key)))
+        .collect()
 }
 
-fn of_endpoint(report: &Report, candidates: &[&Contestant], key: &str) -> Vec<Shape> {
-    let mut found: Vec<Shape> = Vec::new();
-    for (at, a) in candidates.iter().enumerate() {
-        found.extend(candidates.iter().skip(at + 1).filter_map(|b| pair(report, a, b, key)));
-    }
+/// The pairs of one question by one endpoint, corrected together.
+fn of_question(report: &Report, couples: &[Couple<'_>], question: &str, key: &str) -> Vec<Shape> {
+    let couples = couples.iter().filter(|couple| couple.question == question);
+    let mut found: Vec<Shape> = couples.filter_map(|couple| pair(report, couple.a, couple.b, key)).collect();
     let corrected = holm(&found.iter().map(|shape| shape.p).collect::<Vec<_>>());
-    let among = found.len() as f64;
+    let needed = fewest_rounds(found.len());
     for (shape, p) in found.iter_mut().zip(corrected) {
         shape.p = p;
         let median = report.verdict(&Metric::latency(key, Quantile::P50), &shape.a, &shape.b);
@@ -33,9 +36,16 @@ fn of_endpoint(report: &Report, candidates: &[&Contestant], key: &str) -> Vec<Sh
         let withheld = median.is_some_and(|verdict| verdict.call == Call::Withheld);
         shape.differs = p <= ERROR && shape.distance >= LEAST && shape.rounds >= MIN_ROUNDS && !withheld;
         shape.same_median = shape.differs && same_median;
-        shape.text = text(shape, shape::least_p(shape.rounds) * among <= ERROR);
+        shape.rounds_needed = needed;
+        shape.text = text(shape);
     }
     found
+}
+
+/// The fewest rounds in which any of so many pairs can be told apart.
+fn fewest_rounds(pairs: usize) -> usize {
+    let enough = |rounds: &usize| shape::least_p(*rounds) * pairs as f64 <= ERROR;
+    (MIN_ROUNDS..).take(64).find(enough).unwrap_or(usize::MAX)
 }
 
 fn pair(report: &Report, a: &Contestant, b: &Contestant, key: &str) -> Option<Shape> {
@@ -57,6 +67,7 @@ fn pair(report: &Report, a: &Contestant, b: &Contestant, key: &str) -> Option<Sh
         b_within: found.second,
         p: found.p,
         rounds: found.rounds,
+        rounds_needed: 0,
         differs: false,
         same_median: false,
         text: String::new(),
@@ -64,13 +75,16 @@ fn pair(report: &Report, a: &Contestant, b: &Contestant, key: &str) -> Option<Sh
 }
 
 /// A sentence on two shapes, which may have been too seldom measured to be told apart whatever they are.
-fn text(shape: &Shape, enough_rounds: bool) -> String {
+fn text(shape: &Shape) -> String {
     let Shape { endpoint, a, b, at_ms, a_within, b_within, .. } = shape;
     let (name, at) = (endpoints::name(endpoint), format::number(*at_ms));
     let (of_a, of_b) = (format::percent(*a_within), format::percent(*b_within));
     match (shape.differs, shape.same_median) {
-        (false, _) if !enough_rounds => {
-            format!("{name}: too few rounds to tell shapes of {a} and {b} apart.")
+        (false, _) if shape.has_too_few_rounds() => {
+            format!(
+                "{name}: too few rounds to tell shapes of {a} and {b} apart: it takes {}.",
+                shape.rounds_needed
+            )
         }
         (true, true) => {
             format!("{name}: same median, other shape: within {at} ms {a} answers {of_a}, {b} {of_b}.")

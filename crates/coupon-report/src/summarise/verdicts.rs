@@ -11,12 +11,22 @@ use super::figures::endpoints_of;
 use super::needs::candidates;
 use crate::model::{Call, Contestant, DoubtKind, Metric, Report, Verdict};
 
+/// Two contestants that are compared.
+#[derive(Clone, Copy)]
+pub(super) struct Couple<'a> {
+    pub(super) a: &'a Contestant,
+    pub(super) b: &'a Contestant,
+    /// True when the first is to cure the other.
+    cure: bool,
+    /// What is asked of them: which to choose, or the name of the cure or of the baseline's question. What a cure brings, and
+    /// whether shards are needed at all, are questions of their own, and those of one question are corrected together.
+    pub(super) question: &'a str,
+}
+
 /// Two contestants by one metric, not judged yet.
 struct Pair<'a> {
     metric: &'a Metric,
-    a: &'a Contestant,
-    b: &'a Contestant,
-    cure: bool,
+    couple: Couple<'a>,
     medians: (f64, f64),
     ratios: Vec<f64>,
 }
@@ -28,22 +38,14 @@ pub(super) fn all(report: &Report) -> Vec<Verdict> {
     let endpoints = endpoints_of(&report.contestants);
     metrics.extend(endpoints.iter().flat_map(|endpoint| Metric::of_endpoint(endpoint)));
     metrics.retain(Metric::is_compared);
-    let pairs = pairs(report);
+    let couples = couples(report);
     let compared: Vec<Pair<'_>> = metrics
         .iter()
-        .flat_map(|metric| pairs.iter().filter_map(move |(a, b, cure)| pair(metric, a, b, *cure)))
+        .flat_map(|metric| couples.iter().filter_map(move |couple| pair(metric, *couple)))
         .collect();
     let mut families: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
-    let candidates = candidates(report);
-    let chosen_from = |contestant: &Contestant| candidates.iter().any(|of| of.name == contestant.name);
     for (at, pair) in compared.iter().enumerate().filter(|(_, pair)| !pair.metric.is_fan_out()) {
-        // What a cure brings, and whether shards are needed at all, are questions of their own.
-        let whose = match pair.cure {
-            true => pair.a.name.as_str(),
-            false if chosen_from(pair.a) && chosen_from(pair.b) => "",
-            false => "the baseline",
-        };
-        families.entry((pair.metric.need(), whose)).or_default().push(at);
+        families.entry((pair.metric.need(), pair.couple.question)).or_default().push(at);
     }
     // What is counted is not drawn, so that nothing has to be corrected.
     let mut judged: Vec<Option<Judged>> = compared.iter().map(|_| None).collect();
@@ -59,20 +61,27 @@ pub(super) fn all(report: &Report) -> Vec<Verdict> {
     compared.iter().zip(judged).map(|(pair, judged)| verdict(report, pair, judged)).collect()
 }
 
-fn pairs(report: &Report) -> Vec<(&Contestant, &Contestant, bool)> {
+/// Every two plain contestants, and every cure with its plain variant.
+pub(super) fn couples(report: &Report) -> Vec<Couple<'_>> {
     let plain: Vec<&Contestant> = report.contestants.iter().filter(|c| report.is_plain(c)).collect();
-    let mut pairs = Vec::new();
-    for (at, a) in plain.iter().enumerate() {
-        pairs.extend(plain.iter().skip(at + 1).map(|b| (*a, *b, false)));
+    let candidates = candidates(report);
+    let chosen_from = |contestant: &Contestant| candidates.iter().any(|of| of.name == contestant.name);
+    let mut couples = Vec::new();
+    for (at, a) in plain.iter().copied().enumerate() {
+        couples.extend(plain.iter().copied().skip(at + 1).map(|b| {
+            let question = if chosen_from(a) && chosen_from(b) { "" } else { "the baseline" };
+            Couple { a, b, cure: false, question }
+        }));
     }
     for cure in &report.contestants {
         let of = cure.cure_of.as_deref().and_then(|name| report.contestant(name));
-        pairs.extend(of.map(|plain| (cure, plain, true)));
+        couples.extend(of.map(|plain| Couple { a: cure, b: plain, cure: true, question: &cure.name }));
     }
-    pairs
+    couples
 }
 
-fn pair<'a>(metric: &'a Metric, a: &'a Contestant, b: &'a Contestant, cure: bool) -> Option<Pair<'a>> {
+fn pair<'a>(metric: &'a Metric, couple: Couple<'a>) -> Option<Pair<'a>> {
+    let Couple { a, b, .. } = couple;
     let spread = matches!(metric, Metric::EffectiveShards | Metric::EffectiveShardsByCpu);
     if spread && (a.most_shards() < 2 || b.most_shards() < 2) {
         return None; // One shard is worth one, and that is no finding.
@@ -82,7 +91,7 @@ fn pair<'a>(metric: &'a Metric, a: &'a Contestant, b: &'a Contestant, cure: bool
         let other = b.rounds.iter().find(|other| other.index == round.index)?;
         Some((metric.read(round).value()?, metric.read(other).value()?))
     });
-    Some(Pair { metric, a, b, cure, medians, ratios: ratios(rounds) })
+    Some(Pair { metric, couple, medians, ratios: ratios(rounds) })
 }
 
 impl Pair<'_> {
@@ -93,7 +102,7 @@ impl Pair<'_> {
 }
 
 fn verdict(report: &Report, pair: &Pair<'_>, judged: Option<Judged>) -> Verdict {
-    let Pair { metric, a, b, cure, .. } = *pair;
+    let Pair { metric, couple: Couple { a, b, cure, .. }, .. } = *pair;
     let alone = || judge_family(&[pair.comparison()]).pop();
     let (judgement, p, comparisons) = match judged {
         Some(Judged { judgement, p, of }) => (judgement, p, of),

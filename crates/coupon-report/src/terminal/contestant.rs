@@ -14,6 +14,8 @@ use crate::{Report, by_shard, endpoints};
 
 /// More shards than this are not listed one by one.
 const MOST_SHARDS: usize = 8;
+/// What is shown of each endpoint.
+const COLUMNS: [&str; 6] = ["endpoint", "p50 ms", "p99 ms", "shards", "tables", "errors"];
 
 pub(super) fn print(report: &Report, contestant: &Contestant, page: &mut Page<'_>) -> io::Result<()> {
     page.blank()?;
@@ -41,9 +43,16 @@ pub(super) fn print(report: &Report, contestant: &Contestant, page: &mut Page<'_
     if let ([_], [round]) = (report.contestants.as_slice(), contestant.rounds.as_slice()) {
         return round::print(report, contestant, round, page);
     }
-    let mut table = Table::new(["endpoint", "p50 ms", "p99 ms", "shards", "tables", "errors"]);
-    table.extend(keys.iter().map(|key| row(contestant, key)));
+    let mut table = Table::new(COLUMNS);
+    for key in &keys {
+        table.row(row(contestant, key));
+        if key == "grab" {
+            table.extend(contestant.outcomes().into_iter().map(|outcome| outcome_row(contestant, outcome)));
+        }
+    }
     page.table(&table)?;
+    let outcomes = contestant.outcomes().into_iter().map(|outcome| format!("grab.{outcome}"));
+    let keys: Vec<String> = keys.iter().cloned().chain(outcomes).collect();
     reasons(page, missing(contestant, &keys, &[Quantile::P50, Quantile::P99]))
 }
 
@@ -114,11 +123,21 @@ pub(super) fn missing<'a>(
     summaries.filter(|s| s.estimate.is_none()).filter_map(|s| s.reason.as_deref()).collect()
 }
 
+fn latency(contestant: &Contestant, key: &str, quantile: Quantile) -> String {
+    let found = contestant.summary(&Metric::latency(key, quantile)).and_then(|s| s.estimate.as_ref());
+    found.map_or_else(|| "n/a".into(), format::estimate)
+}
+
+/// The grabs of one outcome.
+fn outcome_row(contestant: &Contestant, outcome: &str) -> Vec<String> {
+    let at = |quantile| latency(contestant, &format!("grab.{outcome}"), quantile);
+    let mut row = vec![format!("… {outcome}"), at(Quantile::P50), at(Quantile::P99)];
+    row.resize(COLUMNS.len(), String::new());
+    row
+}
+
 fn row(contestant: &Contestant, key: &str) -> Vec<String> {
-    let latency = |quantile| {
-        let found = contestant.summary(&Metric::latency(key, quantile)).and_then(|s| s.estimate.as_ref());
-        found.map_or_else(|| "n/a".into(), format::estimate)
-    };
+    let latency = |quantile| latency(contestant, key, quantile);
     let visited = |metric: &Metric| contestant.median(metric).map_or_else(|| "–".into(), format::plain);
     let errors: u64 =
         contestant.rounds.iter().filter_map(|r| r.endpoints.get(key)).flat_map(|e| e.errors.values()).sum();

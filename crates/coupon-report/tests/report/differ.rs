@@ -321,3 +321,44 @@ fn a_rate_that_is_nothing_in_most_runs_of_a_side_has_changed_whichever_run_comes
         assert_eq!(granted(&before, &after), Change::Undecided);
     }
 }
+
+/// A run that took so many times as long because the load was the limit of it.
+fn limited(by: f64) -> Report {
+    let mut report = run(by);
+    let rounds = report.contestants.iter_mut().flat_map(|contestant| &mut contestant.rounds);
+    rounds.for_each(|round| round.generator.cpu_seconds = Figure::of(round.seconds));
+    summarised(report)
+}
+
+#[test]
+fn rates_and_times_of_a_run_whose_limit_was_the_load_are_left_out_and_what_is_counted_is_judged() {
+    let (equal, mut busy) = (run(1.0), limited(3.0));
+    for round in &mut contestant(&mut busy, "range-room").rounds {
+        round.endpoints.get_mut("room_orders").unwrap().shards_visited = Figure::of(4.0);
+    }
+    let p50 = "latency.p50.room_orders";
+    for how in [rounds_alone(), How::default()] {
+        let diff = Diff::of(&equal, &busy, &how);
+        assert_eq!(change(&diff, "hash", p50), Change::Undecided);
+        assert_eq!(change(&diff, "range-room", "fan_out.shards.room_orders"), Change::Worse);
+        assert_eq!((diff.count(Change::Worse), diff.count(Change::LooksWorse)), (1, 0), "{:?}", diff.rows);
+        let row = diff.rows.iter().find(|row| row.metric == p50).unwrap();
+        assert_eq!((row.reason.as_deref(), &row.after), (Some("the load was the limit"), &None));
+        let notes = diff.notes.join(" ");
+        assert!(notes.contains("No rates and times of 1 run after: the load was the limit"), "{notes}");
+    }
+}
+
+#[test]
+fn of_several_runs_those_whose_limit_was_the_load_decide_no_time_and_do_not_count() {
+    let before = [0.95, 1.0, 1.05].map(run);
+    let before: Vec<&Report> = before.iter().collect();
+    let (busy, slow, slower) = (limited(3.0), run(3.0), run(3.1));
+    let p50 = |after: &[&Report]| {
+        let diff = of_runs(&before, after);
+        (diff.unit, change(&diff, "hash", "latency.p50.room_orders"))
+    };
+    assert_eq!(p50(&[&busy, &slow, &slower]), (Unit::Run, Change::Worse));
+    assert_eq!(p50(&[&busy, &slow]), (Unit::None, Change::LooksWorse));
+    assert_eq!(p50(&[&busy, &busy]), (Unit::None, Change::Undecided));
+}

@@ -1,11 +1,12 @@
 //! Reports of layouts that were changed in the middle of turns.
 
 use coupon_report::model::{
-    Figure, GrowthPart, GrowthRound, LatencyMs, Metric, Reading, ScenarioRound, ShardFlow, ShardRound,
-    Verdict,
+    DoubtKind, Figure, GrowthPart, GrowthRound, LatencyMs, Metric, Need, Place, Reading, ScenarioRound,
+    ShardFlow, ShardRound, Topic, Verdict,
 };
 use coupon_report::{Report, diff, html, summarise, terminal};
 
+use crate::differ::scale;
 use crate::recorded::{contestant, of_rounds};
 
 fn requests(p50: f64, p99: f64) -> ScenarioRound {
@@ -111,6 +112,31 @@ fn rows_that_move_otherwise_than_routing_says_are_a_failure_that_is_said() {
         report.cautions
     );
     assert!(html::render(&report).contains("Not as predicted"));
+}
+
+#[test]
+fn a_contestant_that_was_left_alone_is_chosen_for_nothing_however_fast() {
+    let mut report = changed(50_123.0);
+    let alone = ["single", "range-room"];
+    for name in alone {
+        let contestant = contestant(&mut report, name);
+        contestant.unchanged = Some("it cannot change so".to_owned());
+        contestant.rounds.iter_mut().for_each(|round| scale(round, 0.1, |_| true));
+    }
+    summarise(&mut report);
+    let doubts = report.doubts.iter().filter(|doubt| doubt.kind == DoubtKind::LeftAlone);
+    let of: Vec<_> = doubts.filter_map(|doubt| doubt.contestant.as_deref()).collect();
+    assert!(alone.iter().all(|name| of.contains(name)) && of.len() == 2, "{of:?}");
+    for name in alone {
+        assert!(!report.answer.choice.contains(&name.to_owned()), "{:?}", report.answer);
+        let advice = report.advice.iter().filter(|advice| !matches!(advice.topic, Topic::Contestant(_)));
+        assert!(advice.clone().all(|advice| !advice.choice.contains(&name.to_owned())), "{name}");
+        let leads = |need: &Need| {
+            need.places.iter().any(|placed| placed.contestant == name && placed.place == Place::Leads)
+        };
+        assert!(!report.needs.iter().any(leads), "{:?}", report.needs);
+        assert!(report.verdicts.iter().all(|verdict| verdict.better.as_deref() != Some(name)));
+    }
 }
 
 #[test]

@@ -406,7 +406,7 @@ fn limits_are_shown_with_their_figures_wherever_the_report_is() {
     let scope = Scope::Contestants(&["hash", "range-time"]);
     let limits =
         ["hash.grab.p99<20ms", "range-time.skew<1.5"].map(|text| Limit::parse(text, &scope).unwrap());
-    report.requirements = check(&limits, &report.contestants);
+    report.requirements = check(&limits, &report);
     let (text, page) = (printed(&report, false), html::render(&report));
     assert!(
         text.contains("NOT KEPT: range-time.skew<1.5: 4.00") && text.contains("  kept: hash.grab.p99<20ms")

@@ -398,13 +398,19 @@ fn twenty_grants_among_two_thousand_refusals_have_no_p99_to_keep_a_limit() {
         "slow.grab.granted.p50<20ms",
     ];
     let limits: Vec<Limit> = texts.iter().map(|text| Limit::parse(text, &scope).unwrap()).collect();
-    let found = check(&limits, &report.contestants);
+    let found = check(&limits, &report);
     assert_eq!(
         found.iter().map(|one| one.passed).collect::<Vec<_>>(),
         [false, false, true, true],
         "{found:?}"
     );
     assert!(found[0].shown().contains("a p99 takes 100 requests"), "{found:?}");
+    let p99 = report.contestant("slow").unwrap().median(&Metric::latency("grab.refused", Quantile::P99));
+    assert_eq!(p99, Some(0.4));
+    let (page, mut out) = (html::render(&report), Vec::new());
+    terminal::print(&report, &mut out, terminal::Screen::new(100, false)).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(page.contains("Grabs by outcome") && text.contains("… refused") && text.contains("… granted"));
     let wrong = Limit::parse("slow.grab.grantd.p99<1ms", &scope).unwrap_err().to_string();
     assert!(wrong.contains("granted, refused and failed"), "{wrong}");
 }
@@ -449,4 +455,60 @@ fn the_same_median_with_another_shape_is_said_with_both_curves() {
     assert!(text.contains("same median, other shape: within "), "{text}");
     let page = html::render(&report);
     assert!(page.contains("Same median, other shape") && page.contains("<polyline"));
+    assert!(!page.contains("Too few rounds to tell") && !report.cautions.iter().any(of_shapes));
+}
+
+fn of_shapes(caution: &String) -> bool {
+    caution.starts_with("Too few rounds to tell whole distributions")
+}
+
+#[test]
+fn rounds_that_are_too_few_to_tell_shapes_are_said_with_the_number_that_it_takes() {
+    for (names, needed) in [(&["a", "b"][..], 6), (&["a", "b", "c"], 7)] {
+        let rounds = [4.0, 4.1, 3.9, 4.0, 4.2];
+        let contestants: Vec<_> = names.iter().map(|name| (*name, &rounds[..])).collect();
+        let mut report = report("room_orders", &contestants);
+        for contestant in &mut report.contestants {
+            for round in &mut contestant.rounds {
+                round.endpoints.get_mut("room_orders").unwrap().histogram = vec![(41, 1_000)];
+            }
+        }
+        let report = summed(report);
+        let caution = report.cautions.iter().find(|caution| of_shapes(caution)).unwrap();
+        assert!(caution.contains(&format!("(5; it takes {needed} for so many contestants)")), "{caution}");
+        assert!(report.shapes.iter().all(|shape| shape.text.ends_with(&format!("it takes {needed}."))));
+        let told = format!("Too few rounds to tell whole distributions of any two apart: it takes {needed}.");
+        assert!(html::render(&report).contains(&told), "{told}");
+    }
+}
+
+#[test]
+fn shapes_of_cures_and_baselines_are_questions_of_their_own() {
+    let rounds = [4.0, 4.1, 3.9, 4.0, 4.2, 3.8, 4.05, 3.95, 4.0];
+    let mut report = report("room_orders", &[("one", &rounds), ("other", &rounds), ("cured", &rounds)]);
+    report.contestants[2].cure_of = Some("one".into());
+    let humps: [&[(u16, u64)]; 3] = [&[(41, 1_000)], &[(41, 1_000)], &[(33, 450), (41, 100), (51, 450)]];
+    for (contestant, counts) in report.contestants.iter_mut().zip(humps) {
+        for round in &mut contestant.rounds {
+            round.endpoints.get_mut("room_orders").unwrap().histogram = counts.to_vec();
+        }
+    }
+    let report = summed(report);
+    let compared: Vec<(&str, &str, bool, usize)> = report
+        .shapes
+        .iter()
+        .map(|shape| (shape.a.as_str(), shape.b.as_str(), shape.same_median, shape.rounds_needed))
+        .collect();
+    // Nothing is corrected for the other question: six rounds are enough for each.
+    assert_eq!(compared, [("one", "other", false, 6), ("cured", "one", true, 6)]);
+}
+
+#[test]
+fn the_first_screen_of_too_few_rounds_shows_the_figures_and_no_empty_picture() {
+    let report = summed(report("room_orders", &[("a", &[4.0, 4.1]), ("b", &[9.0, 9.1])]));
+    assert!(!report.needs.is_empty() && report.needs.iter().all(|need| need.by.is_none()));
+    let page = html::render(&report);
+    let (_, after) = page.split_once(r#"id="answer""#).unwrap();
+    let (screen, _) = after.split_once("</section>").unwrap();
+    assert!(screen.contains(r#"<ul class="facts">"#) && !screen.contains("class=\"picture\""), "{screen}");
 }

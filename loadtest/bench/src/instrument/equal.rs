@@ -1,6 +1,7 @@
 //! Comparisons of which the truth is known: three processes of one program over data of their own, on a load that they can take,
-//! on one that the generator cannot, and with one of them made to fail.
+//! on one that the generator cannot, with one of them made to fail, and with one of them made slower by a tenth.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use coupon_lab::{Deployment, program, seed_of};
 use coupon_loadgen::workload::Catalogue;
 use coupon_report::Report;
-use coupon_report::model::{Contestant, Metric, Need, NeedResult, Place};
+use coupon_report::model::{Contestant, DoubtKind, Metric, Need, NeedResult, Place, Quantile};
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
@@ -30,6 +31,7 @@ pub(super) const SECTION: Section = Section {
 const LEADERS: &str = "equal-leaders";
 const LIMITED: &str = "equal-limited";
 const FAILING: &str = "equal-failing";
+const TENTH: &str = "equal-tenth";
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 /// Comparisons, and those when a few minutes must do.
@@ -41,13 +43,29 @@ const KEPT: &str = "reports/equal";
 const LEVEL: f64 = 0.05;
 /// The exit code of `loadtest compare` where the load was the limit.
 const LOAD_LIMITED: i32 = 4;
+/// The rounds of a comparison, and of one that must find a tenth.
+const FEW: &str = "5";
+const MANY: &str = "15";
 /// A load that all can take.
 const LIGHT: Load = Load { rate: 300, connections: 64 };
-/// One for which there are too few connections, and one that is more than a generator of one thread sends in time.
-const TOO_MUCH: [Load; 2] = [Load { rate: 20_000, connections: 8 }, Load { rate: 100_000, connections: 256 }];
+/// One for which there are too few connections, and one that is more than a generator of one thread sends in time; with the doubt
+/// that must be found.
+const TOO_MUCH: [(Load, DoubtKind); 2] = [
+    (Load { rate: 20_000, connections: 8 }, DoubtKind::ConnectionsLimited),
+    (Load { rate: 100_000, connections: 256 }, DoubtKind::GeneratorLimited),
+];
 /// The load under which one fails that lets a single grab wait.
 const FAILS: Load = Load { rate: 2_000, connections: 64 };
-const ONE_WAITS: (&str, &str) = ("grab.waiting_max", "1");
+const ONE_WAITS: Setting = ("grab.waiting_max", "1");
+/// Shards at a distance, and by so much farther that a request takes a tenth longer: a timer waits half a millisecond more on average,
+/// and a request takes about one without.
+const NEAR: Setting = ("simulate.shard_rtt_ms", "10");
+const FAR: Setting = ("simulate.shard_rtt_ms", "11.15");
+/// What the farther one must take for the row to be about a tenth.
+const ABOUT_A_TENTH: RangeInclusive<f64> = 1.05..=1.15;
+
+/// A setting of a service, with its value.
+type Setting = (&'static str, &'static str);
 
 /// The requests of a comparison.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +84,8 @@ fn claims() -> Vec<Claim> {
         ),
         Claim::new(
             LIMITED,
-            "comparisons beyond what the generator or its connections can send that exit with 4 and name nobody by times",
+            "comparisons beyond what the generator or its connections can send that exit with 4, say which of the two it was, and name \
+             nobody by times",
             Bound::AtLeast(1.0),
             "of all",
         ),
@@ -74,6 +93,12 @@ fn claims() -> Vec<Claim> {
             FAILING,
             "needs in which the one of three leads that fails most of its grabs",
             Bound::AtMost(0.0),
+            "needs",
+        ),
+        Claim::new(
+            TENTH,
+            "needs in which the one of three is behind after 15 rounds whose shards are farther by a tenth of a request",
+            Bound::AtLeast(1.0),
             "needs",
         ),
     ]
@@ -84,7 +109,8 @@ type Part = fn(&Context) -> Result<Measurement>;
 
 fn run(context: &mut Context) -> Result<Findings> {
     let context = &*context;
-    let parts: [(&str, Part); 3] = [(LEADERS, leaders), (LIMITED, limited), (FAILING, failing)];
+    let parts: [(&str, Part); 4] =
+        [(LEADERS, leaders), (LIMITED, limited), (FAILING, failing), (TENTH, tenth)];
     // What one cannot do leaves the figures of the others.
     let measured = parts.map(|(id, part)| {
         part(context).unwrap_or_else(|error| Measurement::failed(id, format!("{error:#}")))
@@ -98,7 +124,7 @@ fn leaders(context: &Context) -> Result<Measurement> {
     for number in 1..=runs {
         context.progress(format!("equal services, run {number} of {runs}"));
         let out = PathBuf::from(KEPT).join(format!("run-{number:02}"));
-        let (_, report) = Trial::new(context, number)?.compare(LIGHT, &out)?;
+        let (_, report) = Trial::new(context, number, |_| None)?.compare(LIGHT, FEW, &out)?;
         let told = |result| report.needs.iter().filter(|need| need.result == result).count();
         let (leads, equal) = (told(NeedResult::Leads), told(NeedResult::Equal));
         without += u32::from(leads + equal == 0);
@@ -124,13 +150,14 @@ fn standard_errors(lead: f64, needs: f64) -> f64 {
 
 fn limited(context: &Context) -> Result<Measurement> {
     let mut right = Vec::new();
-    for (load, number) in TOO_MUCH.into_iter().zip(100..) {
+    for ((load, limit), number) in TOO_MUCH.into_iter().zip(100..) {
         context.progress(format!("{} requests a second over {} connections", load.rate, load.connections));
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let (code, report) = Trial::new(context, number)?.compare(load, folder.path())?;
+        let (code, report) = Trial::new(context, number, |_| None)?.compare(load, FEW, folder.path())?;
+        let is_found = report.doubts.iter().any(|doubt| doubt.kind == limit);
         let by_times =
             |need: &Need| need.result == NeedResult::Leads && need.by.as_ref().is_some_and(Metric::is_timed);
-        let is_right = code == LOAD_LIMITED && !report.needs.iter().any(by_times);
+        let is_right = code == LOAD_LIMITED && is_found && !report.needs.iter().any(by_times);
         right.push(f64::from(u8::from(is_right)));
     }
     let part = right.iter().sum::<f64>() / right.len() as f64;
@@ -140,19 +167,34 @@ fn limited(context: &Context) -> Result<Measurement> {
 fn failing(context: &Context) -> Result<Measurement> {
     context.progress("one of three fails");
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let trial = Trial::with(context, 200, Some(ONE_WAITS))?;
+    let trial = Trial::new(context, 200, |at| (at == 0).then_some(ONE_WAITS))?;
     let [first, ..] = NAMES;
-    let (_, report) = trial.compare(FAILS, folder.path())?;
-    let leads = |need: &&Need| {
-        need.places.iter().any(|placed| placed.contestant == first && placed.place == Place::Leads)
-    };
-    let leads = report.needs.iter().filter(leads).count();
+    let (_, report) = trial.compare(FAILS, FEW, folder.path())?;
+    let leads = report.needs.iter().filter(|need| is(need, first, Place::Leads)).count();
     let failed = report.contestant(first).map_or(0.0, failures);
     let problems = (failed < 0.1).then(|| "it failed too few to be one that fails".to_owned());
     let figures = vec![NamedFigure::of("grabs of it that failed", "%", &[100.0 * failed])];
     Ok(Measurement::new(FAILING, vec![leads as f64])
         .figures(figures)
         .problems(problems.into_iter().collect()))
+}
+
+fn tenth(context: &Context) -> Result<Measurement> {
+    context.progress("one of three takes a tenth longer");
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let trial = Trial::new(context, 300, |at| Some(if at == 0 { FAR } else { NEAR }))?;
+    let [first, second, _] = NAMES;
+    let (_, report) = trial.compare(LIGHT, MANY, folder.path())?;
+    let behind = report.needs.iter().filter(|need| is(need, first, Place::Behind)).count();
+    let p50 = |name: &str| report.contestant(name)?.median(&Metric::latency("grab", Quantile::P50));
+    let times = p50(first).zip(p50(second)).map_or(f64::NAN, |(far, near)| far / near);
+    let problems = (!ABOUT_A_TENTH.contains(&times)).then(|| format!("it took {times:.3} times as long"));
+    let figures = vec![NamedFigure::of("its p50 of grabs, times that of another", "×", &[times])];
+    Ok(Measurement::new(TENTH, vec![behind as f64]).figures(figures).problems(problems.into_iter().collect()))
+}
+
+fn is(need: &Need, name: &str, place: Place) -> bool {
+    need.places.iter().any(|placed| placed.contestant == name && placed.place == place)
 }
 
 /// The part of a contestant's grabs that failed.
@@ -169,18 +211,14 @@ struct Trial {
 }
 
 impl Trial {
-    fn new(context: &Context, number: u32) -> Result<Self> {
-        Self::with(context, number, None)
-    }
-
-    /// The first of them with another setting.
-    fn with(context: &Context, number: u32, setting: Option<(&str, &str)>) -> Result<Self> {
+    /// Starts them, each with a setting of its own if it is to have one.
+    fn new(context: &Context, number: u32, setting: impl Fn(usize) -> Option<Setting>) -> Result<Self> {
         let catalogue = Catalogue::default();
         let mut services = Vec::new();
         for (at, name) in NAMES.into_iter().enumerate() {
             let mut spec = Spec::parse("hash", SHARDS, &catalogue)?;
             name.clone_into(&mut spec.name);
-            if let Some((key, value)) = setting.filter(|_| at == 0) {
+            if let Some((key, value)) = setting(at) {
                 spec.set(key, value);
             }
             let seed = SeedOptions { stock: Some(PLENTY), seed: context.seed, ..seed_of(&catalogue) };
@@ -189,10 +227,10 @@ impl Trial {
         Ok(Self { services, seed: context.seed.wrapping_add(number.into()) })
     }
 
-    /// Compares them in five short rounds; returns the exit code, and the report.
-    fn compare(self, load: Load, out: &Path) -> Result<(i32, Report)> {
+    /// Compares them in short rounds; returns the exit code, and the report.
+    fn compare(self, load: Load, rounds: &str, out: &Path) -> Result<(i32, Report)> {
         let mut command = Command::new(program("loadtest")?);
-        command.args(["compare", "--rounds", "5", "--seconds", "1"]);
+        command.args(["compare", "--rounds", rounds, "--seconds", "1"]);
         for service in &self.services {
             command.args(["--target", &format!("{}={}", service.name, service.target.url(""))]);
         }

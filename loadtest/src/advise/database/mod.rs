@@ -1,7 +1,8 @@
 //! The rows of a table of the user's, a sample of them: read in small places all over its primary key, at a pace, and never
 //! written.
 //!
-//! [`Address`] says where it is, [`Reader::open`] looks at it and says what would be read, [`Reader::read`] reads it.
+//! [`Address`] says where it is, [`Reader::open`] asks the server about it, [`Reader::plan`] says what would be read,
+//! [`Reader::count`] and [`Reader::read`] read it.
 
 mod address;
 mod key;

@@ -20,6 +20,8 @@ use super::table::{Table, quoted};
 const CONNECT: Duration = Duration::from_secs(5);
 /// The time limit for the answer to a question, which the server is asked to keep as well.
 const ANSWER: Duration = Duration::from_secs(60);
+/// What is ahead of the pace by less is not waited for: timers are no finer.
+const PAUSE: Duration = Duration::from_millis(5);
 /// So many rows, at least, are in one part of the key when all are read: enough that a question is worth its round trip.
 const PART: u64 = 500;
 /// The parts of the key at most, if all rows are read; and at least and at most, if some are. Each costs four questions.
@@ -48,12 +50,13 @@ pub struct Asked {
     pub seed: u64,
 }
 
-/// A table that was looked at.
+/// A table of which the server has said what it is.
 #[derive(Debug)]
 pub struct Reader {
     runtime: Runtime,
     asked: Asked,
     server: Server,
+    /// Its rows: as the server estimates them, until they are counted.
     rows: u64,
 }
 
@@ -67,10 +70,35 @@ struct Server {
     select: String,
     /// The table, by its primary key alone.
     from: String,
+    pace: Pace,
+}
+
+/// So many rows a second at most; a question about keys counts as one.
+#[derive(Debug)]
+struct Pace {
+    a_second: u32,
+    begun: Instant,
+    spent: u64,
+}
+
+impl Pace {
+    fn new(a_second: u32) -> Self {
+        Self { a_second, begun: Instant::now(), spent: 0 }
+    }
+
+    /// Waits until so many more are within the pace.
+    async fn spend(&mut self, rows: u64) {
+        self.spent += rows;
+        let due = Duration::from_secs_f64(self.spent as f64 / f64::from(self.a_second.max(1)));
+        let ahead = due.saturating_sub(self.begun.elapsed());
+        if ahead >= PAUSE {
+            tokio::time::sleep(ahead).await;
+        }
+    }
 }
 
 impl Reader {
-    /// Connects, and looks at the table.
+    /// Connects, and asks the server what it knows of the table; no row of it is read.
     ///
     /// # Errors
     /// When it cannot be reached or read, lacks a column, or cannot be sampled.
@@ -83,7 +111,21 @@ impl Reader {
         Ok(Self { runtime, asked, server, rows })
     }
 
-    /// What would be read, in words.
+    /// Counts the rows, as far as it matters: whether they are more than are read.
+    ///
+    /// # Errors
+    /// When the server does not answer, not in time, or has none.
+    pub fn count(&mut self) -> Result<()> {
+        let Self { runtime, asked, server, rows } = self;
+        let named = plain::line(&server.address.to_string()).into_owned();
+        server.pace = Pace::new(asked.rows_a_second);
+        let counted = runtime.block_on(server.count(asked.rows)).with_context(|| named)?;
+        // A server that has not looked for long estimates too few, or too many.
+        *rows = if counted > asked.rows { (*rows).max(counted) } else { counted };
+        Ok(())
+    }
+
+    /// What would be read, in words, before anything is.
     #[must_use]
     pub fn plan(&self) -> String {
         let Self { asked, rows, server, .. } = self;
@@ -91,24 +133,21 @@ impl Reader {
         let columns = asked.columns.iter().chain(&asked.time);
         let columns: Vec<_> = columns.map(|column| plain::line(column)).collect();
         let address = plain::line(&server.address.to_string()).into_owned();
-        let rows = count(*rows);
-        let which = if self.is_sampled() {
-            format!(
-                "about {rows} rows, of which {} would be read, in small\nplaces all over its primary key",
-                count(read)
-            )
-        } else {
-            format!("{rows} rows, all of which would be read")
-        };
         format!(
-            "{address}:\n{which}.\nColumns: {}. By read-only transactions, at most {} rows a second: {} s or more",
+            "{address}:\n{} rows, as the server estimates. First they would be counted, up to {} in its primary key. Of more, {} would be \
+             read,\nin small places all over that key, which are found by the first and last keys of ranges and by EXPLAIN; of fewer, all.\n\
+             Columns: {}. By read-only transactions, at most {} rows a second, each such question counted as one, and the count before any \
+             of them: {} s or more",
+            count(*rows),
+            count(asked.rows.saturating_add(1)),
+            count(asked.rows),
             columns.join(", "),
             count(u64::from(asked.rows_a_second)),
-            count(read.div_ceil(u64::from(asked.rows_a_second.max(1))))
+            count(read.saturating_mul(2).div_ceil(u64::from(asked.rows_a_second.max(1))))
         )
     }
 
-    /// True if not all rows are read.
+    /// True if not all rows are read, once they are counted.
     #[must_use]
     pub const fn is_sampled(&self) -> bool {
         self.asked.rows < self.rows
@@ -127,7 +166,7 @@ impl Reader {
         let named = plain::line(&self.server.address.to_string()).into_owned();
         let blocks = self.blocks(&mut progress).with_context(|| named.clone())?;
         let Self { runtime, mut server, asked, .. } = self;
-        let (begun, columns) = (Instant::now(), asked.columns.len());
+        let columns = asked.columns.len();
         let (mut left, mut rows, mut place) = (Left::new(asked.rows), 0_u64, 0_u32);
         for (number, block) in blocks.iter().enumerate() {
             let most = left.of(block);
@@ -143,8 +182,7 @@ impl Reader {
             left.came(block, more);
             rows += more;
             place += u32::from(more > 0);
-            let due = Duration::from_secs_f64(rows as f64 / f64::from(asked.rows_a_second.max(1)));
-            std::thread::sleep(due.saturating_sub(begun.elapsed()));
+            runtime.block_on(server.pace.spend(more));
             progress(format!("{} rows, place {} of {}", count(rows), number + 1, blocks.len()));
         }
         let _ = runtime.block_on(server.connection.disconnect());
@@ -180,16 +218,27 @@ impl Server {
             asked.time.as_deref().map_or_else(|| Ok("NULL".to_owned()), |name| table.moment(name))?;
         let select = format!("{}, {moment}", columns?.join(", "));
         let from = format!("{}.{}", quoted(&address.database), quoted(&address.table));
-        let counted = timely(counted_to(&mut connection, &from, asked.rows)).await?;
-        ensure!(counted > 0, "it is empty");
-        // A server that has not looked for long estimates too few, or too many.
-        let rows = if counted > asked.rows { table.rows.max(counted) } else { counted };
         let from = format!("{from} FORCE INDEX (PRIMARY)");
-        Ok((Self { connection, address, key: table.key, select, from }, rows))
+        let pace = Pace::new(asked.rows_a_second);
+        Ok((Self { connection, address, key: table.key, select, from, pace }, table.rows))
+    }
+
+    /// The rows, counted up to one more than so many: in one question, and then as long is waited as the pace wants.
+    async fn count(&mut self, most: u64) -> Result<u64> {
+        let Self { connection, from, .. } = self;
+        let limit = most.saturating_add(1);
+        let question = format!("SELECT COUNT(*) FROM (SELECT 1 FROM {from} LIMIT {limit}) some");
+        let counted: Option<u64> =
+            timely(async { connection.query_first(question).await.map_err(|error| said(&error)) }).await?;
+        let counted = counted.unwrap_or_default();
+        ensure!(counted > 0, "it is empty");
+        self.pace.spend(counted).await;
+        Ok(counted)
     }
 
     /// The first key between these in that order.
     async fn end(&mut self, first: Place, last: Place, order: &str) -> Result<Option<Place>> {
+        self.pace.spend(1).await;
         let Self { connection, key, from, .. } = self;
         let question = format!(
             "SELECT {} FROM {from} WHERE {} ORDER BY {} LIMIT 1",
@@ -233,6 +282,7 @@ impl Keys for Server {
     }
 
     async fn rows(&mut self, first: Place, last: Place) -> Result<u64> {
+        self.pace.spend(1).await;
         let Self { connection, key, from, .. } = self;
         let question = format!(
             "EXPLAIN FORMAT=TRADITIONAL SELECT {} FROM {from} WHERE {}",
@@ -284,15 +334,6 @@ async fn timely<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(ANSWER, answer)
         .await
         .with_context(|| format!("no answer within {} s", ANSWER.as_secs()))?
-}
-
-/// The rows, counted as far as it matters.
-async fn counted_to(connection: &mut Conn, from: &str, most: u64) -> Result<u64> {
-    let limit = most.saturating_add(1);
-    let counted = connection
-        .query_first(format!("SELECT COUNT(*) FROM (SELECT 1 FROM {from} LIMIT {limit}) some"))
-        .await?;
-    Ok(counted.unwrap_or_default())
 }
 
 /// The values of a row: in answers to plain questions, every one is a text.

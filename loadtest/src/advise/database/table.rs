@@ -79,7 +79,8 @@ impl Table {
             let is_signed = !unsigned.contains(&name.to_lowercase());
             (name.clone(), Whole::of(name, kind(name), is_signed))
         };
-        const EXPORT: &str = "export some of its rows as CSV, and give that file with --key instead";
+        const EXPORT: &str = "export some of its rows as CSV, with an id, the columns of the keys and a time (or a running number), and \
+             judge that file: loadtest advise rows.csv --key KEY --map user=ID,room=ID,coupon=ID,time=TIME";
         let Some(first) = primary.first() else {
             bail!("it has no primary key by whose ranges it could be sampled: {EXPORT}")
         };

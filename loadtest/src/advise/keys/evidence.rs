@@ -73,7 +73,9 @@ impl Stretch {
 pub(super) struct Second {
     /// The second, since 1970.
     pub(super) second: i64,
-    /// The hash of each row's value.
+    /// The number of its rows.
+    pub(super) rows: u64,
+    /// The hash of each row's value; of a part of the rows, if that is all there is.
     pub(super) hashes: Vec<u64>,
 }
 

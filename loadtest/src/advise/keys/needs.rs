@@ -49,8 +49,8 @@ impl Needs {
         ordered: &Ordered<'_>,
         shard_writes: f64,
     ) -> Self {
-        let (second, rows) = (busiest.second, busiest.hashes.len() as u64);
-        let of_one_value = most_of_one_value(&busiest.hashes);
+        let Second { second, rows, .. } = *busiest;
+        let of_one_value = most_of_one_value(busiest);
         if of_one_value as f64 > shard_writes {
             let none = Need::OneValue(of_one_value);
             return Self { second, rows, hashed: none, ranges: none };
@@ -77,10 +77,11 @@ impl Needs {
     }
 }
 
-fn most_of_one_value(hashes: &[u64]) -> u64 {
+fn most_of_one_value(Second { rows, hashes, .. }: &Second) -> u64 {
     let mut counts = HashMap::<u64, u64>::new();
     hashes.iter().for_each(|hash| *counts.entry(*hash).or_default() += 1);
-    counts.into_values().max().unwrap_or(0)
+    let share = counts.into_values().max().unwrap_or(0) as f64 / hashes.len().max(1) as f64;
+    (share * *rows as f64).round() as u64
 }
 
 #[cfg(test)]

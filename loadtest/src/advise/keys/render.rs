@@ -133,8 +133,16 @@ pub(super) fn busiest(findings: &KeyFindings) -> Option<(String, Vec<[String; 3]
         return unsaid(&findings.of).map(|why| (why, Vec::new()));
     };
     let second = Timestamp::from_millis(needs.second.saturating_mul(1_000));
+    let (of_sample, about) = if findings.of.sampled {
+        (
+            "The rows are a sample: there are more values than it has. All were counted by the second, and spread as the sample's. ",
+            "about ",
+        )
+    } else {
+        ("", "")
+    };
     let told = format!(
-        "The busiest second ({second}) had {}. At {} writes a second for a shard it needs",
+        "{of_sample}The busiest second ({second}) had {about}{}. At {} writes a second for a shard it needs",
         counted(needs.rows, "row"),
         number(findings.of.shard_writes)
     );

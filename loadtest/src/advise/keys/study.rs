@@ -209,9 +209,11 @@ impl Study {
             slots: seen.slots.as_slice().into(),
             sample: seen.sample.kept().into(),
             busiest: busiest_part(seen.sample.kept()),
-            second: self
-                .busiest()
-                .map(|busiest| Second { second: busiest.second, hashes: seen.busiest.clone() }),
+            second: self.busiest().map(|busiest| Second {
+                second: busiest.second,
+                rows: seen.busiest.len() as u64,
+                hashes: seen.busiest.clone(),
+            }),
             queries: queries.iter().map(|query| given(query, &seen.key)).collect(),
         }
     }

@@ -7,7 +7,7 @@ use coupon_core::{TimeRange, Timestamp};
 use coupon_loadgen::workload::Endpoint;
 
 use super::evidence::{Evidence, Query, Sampled, Second, Stretch, by_slot};
-use super::{Conditions, KeyFindings, NAMED, Share};
+use super::{Conditions, FEW, KeyFindings, NAMED, Share};
 use crate::replay::{KeyValues, Meaning, QueryMix, Recording, Row, Spread};
 
 #[cfg(test)]
@@ -26,8 +26,12 @@ impl KeyFindings {
         // A time that the seed made within a day or an hour is nothing that was counted.
         let Spread { days, hours } = recording.spread;
         let known = (days + hours > 0).then_some(if days > 0 { "day" } else { "hour" });
-        let is_counted = recording.sampled.is_none() && known.is_none();
-        let second = is_counted.then(|| busiest(recording, SECOND_MS));
+        let second = match recording.busiest_second {
+            _ if known.is_some() => None,
+            Some((second, grabs)) => Some((of_length(second, SECOND_MS), Some(stored_of(recording, grabs)))),
+            None if recording.sampled.is_some() => None,
+            None => Some((busiest(recording, SECOND_MS), None)),
+        };
         let kinds = kinds(recording, mix);
         let evidence: Vec<Evidence<'_>> = recording
             .keys()
@@ -58,7 +62,7 @@ fn evidence<'s>(
     key: &'s KeyValues,
     recording: &Recording,
     busiest: &TimeRange,
-    second: Option<&TimeRange>,
+    second: Option<&(TimeRange, Option<u64>)>,
     kinds: &[(Endpoint, &[Meaning])],
 ) -> Evidence<'s> {
     let rows = || recording.rows().iter().zip(&key.hashes).filter(|(row, _)| !row.repeats);
@@ -88,9 +92,15 @@ fn evidence<'s>(
             moments: busiest.start.millis()..busiest.end.millis(),
             slots: Some(by_slot(within(busiest).into_iter())),
         }),
-        second: second.map(|range| Second {
-            second: range.start.millis().div_euclid(SECOND_MS),
-            hashes: within(range),
+        second: second.map(|(range, counted)| {
+            let own = within(range);
+            // Too few of a sample say nothing of how they spread.
+            let of_more = counted.is_some() && own.len() < FEW;
+            Second {
+                second: range.start.millis().div_euclid(SECOND_MS),
+                rows: counted.unwrap_or(own.len() as u64),
+                hashes: if of_more { within(busiest) } else { own },
+            }
         }),
         queries: kinds.iter().map(|(endpoint, named)| query(key, *endpoint, named)).collect(),
     }
@@ -143,6 +153,16 @@ fn busiest(recording: &Recording, length: i64) -> TimeRange {
             best = current;
         }
     }
-    let start = Timestamp::from_millis(best.1 * length);
+    of_length(best.1, length)
+}
+
+fn of_length(number: i64, length: i64) -> TimeRange {
+    let start = Timestamp::from_millis(number.saturating_mul(length));
     TimeRange::new(start, start.plus_millis(length))
+}
+
+/// The rows that so many grabs would store, by the part of them that do in the sample.
+fn stored_of(recording: &Recording, grabs: u64) -> u64 {
+    let part = recording.stored().count() as f64 / recording.rows().len().max(1) as f64;
+    (grabs as f64 * part).round() as u64
 }

@@ -27,7 +27,7 @@ pub use tally::Tally;
 
 use crate::replay::KeyColumns;
 use judge::visits;
-use statement::Statement;
+use statement::{Statement, unqualified};
 
 /// Statements of one kind, by the shards that they visit.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -123,7 +123,9 @@ impl QueryFindings {
     #[must_use]
     pub fn of(file: String, tally: &Tally, keys: &[KeyColumns], tables: &[String]) -> Self {
         let known = columns_of_tables(tally);
-        let keys = keys.iter().map(|key| by_key(tally, key, &sharded(&known, key, tables))).collect();
+        let named = tally.groups.iter().flat_map(|group| &group.statement.named);
+        let named: BTreeSet<&str> = named.map(String::as_str).collect();
+        let keys = keys.iter().map(|key| by_key(tally, key, &sharded(&known, &named, key, tables))).collect();
         Self {
             file,
             kind: tally.kind.words(),
@@ -155,19 +157,35 @@ fn columns_of_tables(tally: &Tally) -> BTreeMap<&str, BTreeSet<&str>> {
     known
 }
 
-/// The tables that have a key.
-fn sharded(known: &BTreeMap<&str, BTreeSet<&str>>, key: &KeyColumns, tables: &[String]) -> BTreeSet<String> {
-    if !tables.is_empty() {
-        return tables.iter().map(|table| unqualified(table)).collect();
-    }
+/// The tables that have a key. One that statements name without its database, though several have it, may be any of them.
+fn sharded(
+    known: &BTreeMap<&str, BTreeSet<&str>>,
+    named: &BTreeSet<&str>,
+    key: &KeyColumns,
+    tables: &[String],
+) -> BTreeSet<String> {
     let has =
         |columns: &BTreeSet<&str>| key.columns().iter().all(|name| columns.contains(&*name.to_lowercase()));
-    known.iter().filter(|(_, columns)| has(columns)).map(|(table, _)| (*table).to_owned()).collect()
+    let mut found: BTreeSet<String> = if tables.is_empty() {
+        known.iter().filter(|(_, columns)| has(columns)).map(|(table, _)| (*table).to_owned()).collect()
+    } else {
+        tables.iter().flat_map(|table| asked(table, named)).collect()
+    };
+    let may_be: Vec<&str> = found.iter().map(|table| unqualified(table)).collect();
+    let may_be: Vec<String> =
+        may_be.into_iter().filter(|table| named.contains(table)).map(str::to_owned).collect();
+    found.extend(may_be);
+    found
 }
 
-/// A table's name without its database's and without quotes, as statements are compared by it.
-fn unqualified(table: &str) -> String {
-    table.rsplit('.').next().unwrap_or(table).trim().trim_matches('`').to_owned()
+/// The tables of statements that a name means, with its database or without: as statements are compared by it, where there is none.
+fn asked(table: &str, named: &BTreeSet<&str>) -> Vec<String> {
+    let parts: Vec<&str> = table.split('.').map(|part| part.trim().trim_matches('`')).collect();
+    let (whole, alone) = (parts.join("."), parts.last().copied().unwrap_or_default());
+    let is_meant = |name: &str| name == whole || (parts.len() == 1 && unqualified(name) == alone);
+    let found: Vec<String> =
+        named.iter().filter(|name| is_meant(name)).map(|name| (*name).to_owned()).collect();
+    if found.is_empty() { vec![alone.to_owned()] } else { found }
 }
 
 fn by_key(tally: &Tally, key: &KeyColumns, tables: &BTreeSet<String>) -> ByKey {
@@ -256,6 +274,29 @@ pub(super) mod tests {
             let [key] = &*found.keys else { panic!("{found:?}") };
             assert_eq!((key.reads.one, key.unseen.as_slice()), (3, &["itmes".to_owned()][..]), "{name}");
         }
+    }
+
+    #[test]
+    fn a_table_that_two_databases_have_is_two_and_without_its_database_in_doubt() {
+        let sql = "SELECT * FROM shop.orders WHERE user_id = 1; SELECT * FROM old.orders WHERE room_id = 1;
+            SELECT * FROM `shop`.`orders` WHERE room_id = 1; SELECT * FROM orders WHERE user_id = 1;
+            SELECT * FROM shop.rooms WHERE user_id = 1; SELECT * FROM rooms WHERE id = 1;
+            SELECT * FROM shop.orders JOIN old.orders ON shop.orders.user_id = old.orders.user_id";
+        let of = |tables: &[&str]| {
+            let found = findings(sql, &["user_id"], tables);
+            let ByKey { tables, reads, elsewhere, .. } = &found.keys[0];
+            (tables.clone(), *reads, *elsewhere)
+        };
+        // The fourth may be either's, and of the last it is not told which column is whose.
+        let shop = Visited { one: 1, all: 1, unknown: 2, ..Visited::default() };
+        assert_eq!(of(&["shop.orders"]), (vec!["orders".to_owned(), "shop.orders".to_owned()], shop, 3));
+        let old = Visited { all: 1, unknown: 2, ..Visited::default() };
+        assert_eq!(of(&["old.orders"]), (vec!["old.orders".to_owned(), "orders".to_owned()], old, 4));
+        let both = Visited { one: 1, all: 2, unknown: 2, ..Visited::default() };
+        assert_eq!((of(&["orders"]).1, of(&["orders"]).2), (both, 2));
+        // What one database alone has needs none.
+        assert_eq!(of(&["rooms"]).1, Visited { one: 1, all: 1, ..Visited::default() });
+        assert_eq!(of(&[]).0, ["orders", "rooms", "shop.orders"]);
     }
 
     #[test]

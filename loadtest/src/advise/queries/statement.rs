@@ -1,5 +1,6 @@
 //! The part of a statement that decides where it goes: its tables, and what it says of their columns.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use serde::Serialize;
@@ -74,6 +75,7 @@ pub(super) struct Column {
 /// A table of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Table {
+    /// Its name, with that of its database if the statement has it and other statements have another.
     pub(super) name: String,
     /// The name that its columns are qualified by.
     pub(super) alias: String,
@@ -93,6 +95,8 @@ pub enum Doubt {
     Join,
     /// A column of the key, without its table, where there are several.
     UnknownTable,
+    /// A table that several databases have, without its database.
+    UnknownDatabase,
     /// An OR, a NOT or the like that has a column of the key.
     Or,
     /// A function of a column of the key, or arithmetic with it.
@@ -115,6 +119,7 @@ impl Doubt {
             Self::Subquery => "a query within it, or a UNION",
             Self::Join => "a kind of join or table that is not followed",
             Self::UnknownTable => "a column of the key without its table, among several tables",
+            Self::UnknownDatabase => "a table that several databases have, without its database",
             Self::Or => "an OR or a NOT about the key",
             Self::Function => "a function of the key, or arithmetic with it",
             Self::Pattern => "a pattern for the key",
@@ -136,7 +141,7 @@ pub(super) struct Statement {
     pub(super) assigned: Vec<Column>,
     /// Every column that it names.
     pub(super) columns: Vec<Column>,
-    /// Every table that it names, in queries within it too.
+    /// Every table that it names, in queries within it too; with the database as in [`Table::name`].
     pub(super) named: Vec<String>,
     /// Whatever the key.
     pub(super) doubt: Option<Doubt>,
@@ -186,6 +191,18 @@ impl Statement {
         self.doubt.get_or_insert(doubt);
     }
 
+    /// Leaves databases out of names, but for these tables, which several have; of which it is in doubt if it does not say.
+    pub(super) fn unqualify(&mut self, but_for: &BTreeSet<String>) {
+        for name in self.named.iter_mut().chain(self.tables.iter_mut().map(|table| &mut table.name)) {
+            if !but_for.contains(unqualified(name)) {
+                *name = unqualified(name).to_owned();
+            }
+        }
+        if self.named.iter().any(|name| but_for.contains(name)) {
+            self.doubt(Doubt::UnknownDatabase);
+        }
+    }
+
     /// Doubts it where it holds more queries than one, and keeps every table and column that it names.
     fn look_over(&mut self, parsed: &Parsed, parts: Parts) {
         if parts.selects > u32::from(!self.writes) {
@@ -218,8 +235,12 @@ impl Statement {
         let TableFactor::Table { name, alias, args: None, .. } = table else {
             return self.doubt(Doubt::Join);
         };
-        let Some(name) = last(name) else { return self.doubt(Doubt::Join) };
-        let alias = alias.as_ref().map_or(&*name, |alias| &*alias.name.value).to_lowercase();
+        let Some(name) = whole(name) else { return self.doubt(Doubt::Join) };
+        let alias = alias.as_ref().map_or(unqualified(&name), |alias| &*alias.name.value).to_lowercase();
+        if self.tables.iter().any(|table| table.alias == alias) {
+            // Of two databases: which of them a column is of cannot be told by the table's name.
+            self.doubt(Doubt::Join);
+        }
         self.tables.push(Table { name, alias });
     }
 
@@ -237,7 +258,7 @@ impl Statement {
             (JoinConstraint::On(on), _) => self.conditions.add(on, outer),
             (JoinConstraint::Using(names), [first, second]) => {
                 let of = |table: &Table, name: &ObjectName| {
-                    Some(Column { table: Some(table.alias.clone()), name: last(name)?.to_lowercase() })
+                    Some(Column { table: Some(table.alias.clone()), name: whole(name)?.to_lowercase() })
                 };
                 for name in names {
                     if let (Some(first), Some(second)) = (of(first, name), of(second, name)) {
@@ -290,7 +311,7 @@ impl Visitor for Parts {
     }
 
     fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
-        self.tables.extend(last(name));
+        self.tables.extend(whole(name));
         ControlFlow::Continue(())
     }
 }
@@ -316,8 +337,8 @@ fn of_insert(insert: &Insert) -> Statement {
     let TableObject::TableName(name) = &insert.table else {
         return Statement::in_doubt(true, Doubt::Join);
     };
-    let Some(name) = last(name) else { return Statement::in_doubt(true, Doubt::Join) };
-    statement.tables.push(Table { alias: name.to_lowercase(), name });
+    let Some(name) = whole(name) else { return Statement::in_doubt(true, Doubt::Join) };
+    statement.tables.push(Table { alias: unqualified(&name).to_lowercase(), name });
     match insert.source.as_ref().map(|source| &*source.body) {
         Some(SetExpr::Values(values)) => {
             let one = values.rows.len() < 2;
@@ -357,9 +378,15 @@ fn of_delete(delete: &Delete) -> Statement {
     statement
 }
 
+/// The name, with the database that it is in if that is said.
+fn whole(name: &ObjectName) -> Option<String> {
+    let parts: Option<Vec<&str>> = name.0.iter().map(|part| Some(&*part.as_ident()?.value)).collect();
+    parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join("."))
+}
+
 /// The name without the database that it is in.
-fn last(name: &ObjectName) -> Option<String> {
-    Some(name.0.last()?.as_ident()?.value.clone())
+pub(super) fn unqualified(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
 }
 
 fn named(name: &ObjectName) -> Option<Column> {

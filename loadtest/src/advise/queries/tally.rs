@@ -1,6 +1,6 @@
 //! The shapes of a file, and how often each occurs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Read};
 
 use coupon_measure::format::count;
@@ -8,7 +8,7 @@ use coupon_measure::format::count;
 use super::log::{LogKind, each_statement};
 use super::shape::Shape;
 use super::stack::with_deep_stack;
-use super::statement::{Doubt, Statement, read};
+use super::statement::{Doubt, Statement, read, unqualified};
 
 /// So many shapes, of so many bytes together, are told apart.
 const SHAPES: usize = 20_000;
@@ -108,9 +108,21 @@ impl Shapes {
         if too_long.times > 0 {
             put("…".into(), too_long, Some(Statement::in_doubt(false, Doubt::TooLong)));
         }
+        let several = of_several_databases(&tally.groups);
+        tally.groups.iter_mut().for_each(|group| group.statement.unqualify(&several));
         tally.groups.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.shape.cmp(&b.shape)));
         Ok(tally)
     }
+}
+
+/// The names of tables that statements name with different databases.
+fn of_several_databases(groups: &[Group]) -> BTreeSet<String> {
+    let mut whole = BTreeMap::<&str, BTreeSet<&str>>::new();
+    let named = groups.iter().flat_map(|group| &group.statement.named);
+    for name in named.filter(|name| name.contains('.')) {
+        whole.entry(unqualified(name)).or_default().insert(name);
+    }
+    whole.into_iter().filter(|(_, names)| names.len() > 1).map(|(table, _)| table.to_owned()).collect()
 }
 
 impl Tally {

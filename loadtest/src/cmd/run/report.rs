@@ -31,7 +31,7 @@ pub(super) fn of(
     let contestant = Contestant { name, rounds: vec![round], heat: keys.heat(), ..Contestant::default() };
     let mut report = Report::new(meta, vec![contestant]);
     coupon_report::summarise(&mut report);
-    report.requirements = require::check(limits, &report.contestants);
+    report.requirements = require::check(limits, &report);
     report
 }
 

@@ -35,18 +35,22 @@ impl Recording {
     pub(in crate::replay) fn of(lines: Lines, origin: Origin) -> Result<Self> {
         let Origin { file, mut left_out, notes, are_days, seed } = origin;
         let (sampled, out_of_order) = (lines.sampling.part(), lines.order.back);
-        let Lines { rooms, coupons, mut kept, hashed, mut keys, .. } = lines;
+        let Lines { rooms, coupons, mut kept, hashed, mut keys, seconds, .. } = lines;
         spread(&mut kept, are_days, seed);
         kept.sort_by_key(|line| line.millis);
         leave_out_strays(&mut kept, &mut left_out);
-        if let Some(times) = as_read(&kept) {
-            keys.iter_mut().for_each(|key| key.within(&times));
+        let times = as_read(&kept);
+        if let Some(times) = &times {
+            keys.iter_mut().for_each(|key| key.within(times));
         }
 
         let of_coupons = coupons_by_number(&coupons);
         let mut used = vec![false; rooms.len()];
         kept.iter().for_each(|line| set(&mut used, line.room));
-        let sorted = rooms.sorted(|room| index(room).and_then(|at| used.get(at)).copied().unwrap_or(false));
+        let is_used = |room: u32| index(room).and_then(|at| used.get(at)).copied().unwrap_or(false);
+        // Of a part of the rows, rooms have the ids that they have in the whole.
+        let with_others = sampled.is_some() && rooms.are_all();
+        let sorted = rooms.sorted(is_used, with_others);
         let rank = |room: u32| sorted.rank(room).unwrap_or_default();
         let offers = Offers::of(&kept, &of_coupons, rank);
 
@@ -56,6 +60,7 @@ impl Recording {
             notes,
             sampled,
             out_of_order,
+            busiest_second: times.filter(|_| sampled.is_some()).and_then(|times| seconds.busiest(&times)),
             shared_coupons: offers.shared,
             coupon_rooms: offers.rooms.iter().filter_map(|rank| sorted.ids.get(*rank).copied()).collect(),
             rooms: Rooms {
@@ -92,7 +97,7 @@ impl Recording {
         ensure!(!made.rows.is_empty(), "no line is a grab: all {} are queries", made.asked.len());
         made.busiest_coupon = of_coupon.into_iter().max().unwrap_or(1);
         (made.rooms.ids, made.rooms.labels) = (sorted.ids, sorted.labels);
-        made.rooms.are_numbered = sorted.are_numbered;
+        (made.rooms.are_numbered, made.rooms.others) = (sorted.are_numbered, sorted.others);
         keys.iter_mut().for_each(|key| key.select(order.iter().copied()));
         made.keys = keys.into_iter().map(KeyReader::values).collect();
         let mut users: Vec<u64> = made.rows.iter().map(|row| row.user.get()).collect();

@@ -57,6 +57,8 @@ pub struct Rooms {
     pub grabs: Vec<u64>,
     /// Rows that would be stored, which are a shard's work.
     pub stored: Vec<u64>,
+    /// The ids and names of rooms that no row of the sample is in.
+    pub others: Vec<(u64, String)>,
 }
 
 /// The grabs of which not the moment is known: they were spread.
@@ -81,6 +83,9 @@ pub struct Recording {
     pub sampled: Option<Part>,
     /// The number of lines whose time is before that of the line before them.
     pub out_of_order: u64,
+    /// The second with the most grabs, since 1970, and their number, of all that were read and not of the part that is kept; none where
+    /// all of them are.
+    pub busiest_second: Option<(i64, u64)>,
     /// The rooms.
     pub rooms: Rooms,
     /// The number of coupons that had the same name in several rooms: each room's is a coupon by itself.

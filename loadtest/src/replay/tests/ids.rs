@@ -50,6 +50,52 @@ fn rooms_beyond_what_a_service_takes_are_numbered_in_order_and_the_map_is_whole(
     assert_eq!(negative.rooms.labels, ["-9007199254740993", "-9007199254740992"]);
 }
 
+/// Two hundred rooms, each with grabs of five users.
+fn many_rooms() -> String {
+    let line = |n: u64| format!("{},room {},{},2016010{}\n", n + 1, n % 200, n % 200, n % 9 + 1);
+    format!("{HEADER}\n{}", (0..1_000).map(line).collect::<String>())
+}
+
+#[test]
+fn of_a_part_of_the_rows_rooms_have_the_ids_that_they_have_in_the_whole_and_the_map_has_them_all() {
+    let part = |reading: Reading| {
+        let recording = read_as(&many_rooms(), &reading).unwrap();
+        let mut map = Vec::new();
+        write_rooms(&recording, &mut map).unwrap();
+        let named = |line: &str| line.rsplitn(3, ',').last().unwrap().to_owned();
+        (recording, String::from_utf8(map).unwrap().lines().map(named).collect::<Vec<_>>())
+    };
+    let (whole, all) = part(Reading::default());
+    assert_eq!((all.len(), whole.rooms.others.len()), (201, 0));
+    for reading in [
+        Reading { sample: "5%".parse().unwrap(), ..Reading::default() },
+        Reading { most: 60, ..Reading::default() },
+    ] {
+        let (part, map) = part(reading);
+        assert!(part.rooms.ids.len() < 100 && part.rooms.ids.len() + part.rooms.others.len() == 200);
+        assert_eq!(map, all);
+        for (id, label) in part.rooms.ids.iter().zip(&part.rooms.labels) {
+            let at = whole.rooms.labels.iter().position(|other| other == label).unwrap();
+            assert_eq!((*id, part.rooms.grabs.len()), (whole.rooms.ids[at], part.rooms.ids.len()));
+        }
+        assert!(part.rows().iter().all(|row| part.rooms.ids.contains(&row.room.get())));
+    }
+}
+
+#[test]
+fn names_are_kept_within_bounds_however_long_they_are() {
+    // 40,000 rooms and users whose names are 1,000 bytes each: 80 MB.
+    let long = "x".repeat(985);
+    let line = |n: u64| format!("user {n} {long},room {n} {long},1,20160101\n");
+    let text = format!("{HEADER}\n{}", (0..40_000).map(line).collect::<String>());
+    let recording = read_as(&text, &Reading { with_names: true, ..Reading::default() }).unwrap();
+    let names = recording.names().map(|(_, name)| name.len()).sum::<usize>();
+    let rooms = recording.rooms.labels.iter().chain(recording.rooms.others.iter().map(|(_, label)| label));
+    let bytes = names + rooms.map(String::len).sum::<usize>();
+    assert!(recording.rows().len() > 100 && bytes <= 64 << 20, "{} rows, {bytes}", recording.rows().len());
+    assert!(described(&recording).contains("too many rooms to keep all their names"));
+}
+
 #[test]
 fn one_number_in_several_spellings_is_one_id_and_that_is_said() {
     let recording = ours("300001.0,7,1,20160101\n300001,007,1,20160102\n300001,+7,1,20160103\n").unwrap();

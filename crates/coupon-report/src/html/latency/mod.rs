@@ -1,6 +1,7 @@
 //! Latency as curves over percentiles: how long the slowest one in two, in ten, in a hundred takes.
 
 mod chart;
+mod outcomes;
 mod subject;
 
 use maud::{Markup, html};
@@ -38,6 +39,7 @@ pub(super) fn section(report: &Report) -> Markup {
             div.panels { @for (at, key) in endpoints_of(&report.contestants).iter().enumerate() {
                 (chart(report, Subject::Endpoint(key), &format!("endpoint-{at}")))
             } }
+            (outcomes::section(report))
             (shapes::section(report))
         }
     }

@@ -99,13 +99,20 @@ fn texts_that_share_a_prefix_are_warned_of() {
 }
 
 #[test]
-fn a_part_of_a_trace_keeps_the_values_of_its_own_rows_and_has_no_busiest_second() {
+fn a_part_of_a_trace_keeps_the_values_of_its_own_rows_and_has_the_busiest_second_of_the_whole() {
     let [all] = keys(&["room"]).try_into().unwrap();
     let part = findings(&["room"], 1_500, 1_000.0);
     let [of_part] = &*part.keys else { panic!() };
     assert!((of_part.top[0].share - all.top[0].share).abs() < 0.05, "{:?}", of_part.top);
-    assert!((375..=1_500).contains(&of_part.rows) && of_part.needs.is_none());
-    assert!(text(&part).contains("The rows are a sample"), "{}", text(&part));
+    assert!((375..=1_500).contains(&of_part.rows));
+    // Three rows a second, of which the sample has fewer.
+    let (needs, whole) = (of_part.needs.unwrap(), all.needs.unwrap());
+    assert_eq!((needs.rows, whole.rows, needs.hashed), (3, 3, Need::Shards(1)));
+    let told = text(&part).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("The rows are a sample") && told.contains("had about 3 rows"), "{told}");
+    // Half of all is in room 3: of a second with three rows, 1.5.
+    let [hot] = findings(&["room"], 1_500, 0.5).keys.try_into().unwrap();
+    assert!(matches!(hot.needs.unwrap().hashed, Need::OneValue(1..=2)), "{:?}", hot.needs);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The subcommands: each has its `Args` and a `run`.
 
 mod arguments;
-mod own;
+mod own_data;
 mod recorded;
 mod servers;
 mod trace;
@@ -13,12 +13,12 @@ pub mod diff;
 pub mod explain;
 pub mod figures;
 pub mod history;
-pub mod passed;
 pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod serve;
 pub mod simulate;
+pub mod subprograms;
 pub mod vertical;
 
 use std::path::{Path, PathBuf};

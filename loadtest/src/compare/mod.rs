@@ -3,8 +3,8 @@
 //! All contestants are up all the time; they take turns within a round, in an order in which each has every place as often as
 //! any other, so that a machine that slows down or speeds up does so for all of them alike. The round is the unit of statistics.
 
-mod flow;
 mod growth;
+mod lag;
 mod live;
 mod loads;
 pub(crate) mod machine;
@@ -36,16 +36,16 @@ use coupon_service::api::AdminStats;
 use coupon_strategies::Spec;
 pub use observer::Observer;
 
-pub use flow::latest_lag_ms;
 use growth::Planned;
 pub(crate) use growth::key_of;
-pub use growth::{Growth, GrowthArgs};
+pub use growth::{GrowthArgs, PlannedGrowth};
+pub use lag::latest_lag_ms;
 use observer::Watcher;
 
 use round::Entrant;
 pub use sampler::Sample;
 use servers::Servers;
-pub use servers::Wanted;
+pub use servers::ServersChoice;
 
 /// The longest that the unmeasured load before the first round takes.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ pub struct CompareOptions {
     /// The contestants' common settings; their servers follow from the next field.
     pub setup: Setup,
     /// The servers that there are to be.
-    pub servers: Wanted,
+    pub servers: ServersChoice,
     /// The cores that each shard's server may use.
     pub shard_cpu: Option<f64>,
     /// The number of rounds.
@@ -77,7 +77,7 @@ pub struct CompareOptions {
     pub notes: Vec<String>,
     /// The change of each contestant's layout in the middle of each turn. Every turn is then on data seeded for it, and its load keeps
     /// each request.
-    pub growth: Option<Growth>,
+    pub growth: Option<PlannedGrowth>,
     /// The limits that figures must keep.
     pub limits: Vec<Limit>,
     /// The folder for the report.
@@ -227,7 +227,7 @@ fn same_store<'a>(all: &[(&'a str, Option<Store>)]) -> Option<(&'a str, &'a str,
 
 fn begin(spec: &Spec, setup: &Setup, options: &CompareOptions) -> Result<Entrant> {
     let catalogue = &options.load.workload.catalogue;
-    let planned = |growth: &Growth| Planned::of(growth, spec, catalogue, &setup.seed);
+    let planned = |growth: &PlannedGrowth| Planned::of(growth, spec, catalogue, &setup.seed);
     let growth = options.growth.as_ref().map(planned).transpose()?;
     let running = Deployment::start(spec, setup)?;
     let seeded = running.seeded.unwrap_or_default().as_secs_f64();

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use coupon_lab::Deployment;
-use coupon_lab::growth::{Changed, Changer};
+use coupon_lab::growth::{Changer, CompletedChange};
 use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{LoadSpec, Outcome, run_load_with};
 use coupon_report::model::{Figure, Flow, GrowthRound, Reading, ShardLook, ShardRound};
 use coupon_service::api::ShardsStatus;
 
-use super::flow::{self, RoundTotals, ShardTotals};
 use super::growth::Planned;
+use super::lag::{self, RoundTotals, ShardTotals};
 use super::observer::Watcher;
 use super::sampler::{Sample, Sampler, looks};
 use super::work;
@@ -35,7 +35,7 @@ struct Watched {
     samples: Vec<Sample>,
     totals: RoundTotals,
     /// The layout that was changed meanwhile.
-    changed: Option<Changed>,
+    changed: Option<CompletedChange>,
     /// The time at which everything was stored.
     drained_at: Duration,
 }
@@ -75,7 +75,7 @@ pub(super) fn take(
     }
     Ok(Turn {
         shards,
-        flow: on_servers.then(|| flow::of_round(&seen.totals)),
+        flow: on_servers.then(|| lag::of_round(&seen.totals)),
         looks: looks(&seen.samples),
         growth: grown.map(|grown| grown.round),
         outcome,
@@ -148,10 +148,10 @@ fn shards(seen: &Watched, on_servers: bool, quota: Option<f64>) -> Vec<ShardRoun
     }
     let RoundTotals { before, drained, .. } = &seen.totals;
     for (at, shard) in shards.iter_mut().enumerate() {
-        shard.rows_written = flow::rows_between(before, drained, at);
-        shard.cpu_seconds = flow::cpu_between(before, drained, at);
-        shard.bytes_written = flow::bytes_between(before, drained, at);
-        shard.flow = Some(flow::of_shard(at, &seen.samples, &seen.totals, quota));
+        shard.rows_written = lag::rows_between(before, drained, at);
+        shard.cpu_seconds = lag::cpu_between(before, drained, at);
+        shard.bytes_written = lag::bytes_between(before, drained, at);
+        shard.flow = Some(lag::of_shard(at, &seen.samples, &seen.totals, quota));
     }
     shards
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::{ShardingStrategy, Timestamp};
-use coupon_lab::growth::{Announced, ChangeEvent};
+use coupon_lab::growth::{AnnouncedChange, ChangeEvent};
 use coupon_loadgen::load::GrabRecord;
 use coupon_report::model::GrowthRound;
 use serde::Serialize;
@@ -56,7 +56,7 @@ impl Writes {
         }
     }
 
-    fn goes_on(&mut self, version: &Announced) {
+    fn goes_on(&mut self, version: &AnnouncedChange) {
         self.after = self.before.of_layout(&version.layout).map(|strategy| (version.from, strategy));
     }
 
@@ -148,7 +148,7 @@ mod tests {
         let four = strategy("hash", NonZeroU16::new(4).unwrap(), &[]).unwrap();
         let eight = strategy("hash", NonZeroU16::new(8).unwrap(), &[]).unwrap();
         let began = Instant::now();
-        let version = Announced {
+        let version = AnnouncedChange {
             what: "go on over 8 shards".to_owned(),
             layout: eight.layout(),
             from: Timestamp::from_millis(from),

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use coupon_lab::growth::ChangeEvent;
-use coupon_loadgen::load::{Arrivals, GrabRecord, Progress};
+use coupon_loadgen::load::{Arrivals, GrabRecord, LoadProgress};
 use coupon_loadgen::workload::Workload;
 use coupon_report::Report;
 use coupon_report::model::{AuditResult, Reading};
@@ -253,7 +253,7 @@ impl Observer for Board {
         });
     }
 
-    fn load(&self, contestant: usize, progress: &Progress<'_>) {
+    fn load(&self, contestant: usize, progress: &LoadProgress<'_>) {
         self.change(|shown| {
             let Shown { contestants, workload, elapsed, seconds, .. } = shown;
             let Some(contestant) = contestants.get_mut(contestant) else { return };

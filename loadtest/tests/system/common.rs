@@ -9,10 +9,11 @@ use coupon_lab::settle::{self, Patience};
 use coupon_lab::{Prepared, ServiceCommand, ServiceProcess, acks, built, seed_for};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
-use coupon_loadgen::workload::{Catalogue, Checkout, Requests, Workload};
+use coupon_loadgen::workload::{CatalogueSpec, Checkout, Requests, Workload};
 use coupon_strategies::Spec;
 
-const CATALOGUE: Catalogue = Catalogue { users: 20_000, rooms: 20, hot_rooms: 2, coupons_per_room: 5 };
+const CATALOGUE: CatalogueSpec =
+    CatalogueSpec { users: 20_000, rooms: 20, hot_rooms: 2, coupons_per_room: 5 };
 /// Quick enough for loads of a second, with some that are used, handed back, and left to expire.
 const CHECKOUT: Checkout = Checkout {
     confirm: 70.0,

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use coupon_measure::Random;
 use coupon_measure::stats::shape;
-use coupon_report::diff::{Change, Diff, How, Unit};
+use coupon_report::diff::{ChangeVerdict, Diff, DiffOptions, Unit};
 use coupon_report::model::{
     Contestant, EndpointRound, Figure, GeneratorRound, LatencyMs, Meta, Need, NeedResult, Place, Reading,
     Report, Round,
@@ -244,17 +244,17 @@ fn of_six_runs_of_equal_services_no_two_are_worse_than_each_other_and_halves_are
         let six: Vec<Report> = six.collect();
         let ordered = (0..6).flat_map(|one| (0..6).map(move |other| (one, other)));
         for (one, other) in ordered.filter(|(one, other)| one != other) {
-            let diff = Diff::of(&six[one], &six[other], &How::default());
-            assert!(diff.rows.len() > 10 && diff.count(Change::Worse) == 0, "{:?}", diff.rows);
+            let diff = Diff::of(&six[one], &six[other], &DiffOptions::default());
+            assert!(diff.rows.len() > 10 && diff.count(ChangeVerdict::Worse) == 0, "{:?}", diff.rows);
         }
         for half in (0..64_u32).filter(|half| half.count_ones() == 3) {
             let (before, after) = six.iter().enumerate().partition(|(at, _)| half >> at & 1 == 1);
             let [before, after] = [before, after]
                 .map(|side: Vec<(usize, &Report)>| side.into_iter().map(|(_, run)| run).collect::<Vec<_>>());
-            let diff = Diff::of_runs(&before, &after, &How::default());
+            let diff = Diff::of_runs(&before, &after, &DiffOptions::default());
             assert_eq!(diff.unit, Unit::Run);
             halves += 1;
-            called += usize::from(diff.count(Change::Worse) + diff.count(Change::Better) > 0);
+            called += usize::from(diff.count(ChangeVerdict::Worse) + diff.count(ChangeVerdict::Better) > 0);
         }
     }
     assert!(is_within_the_error(called, halves), "{called} of {halves}");

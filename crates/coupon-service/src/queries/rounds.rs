@@ -1,6 +1,6 @@
 //! The visits that answer a query, in the order in which they must be made.
 
-use coupon_core::{Plan, ResultQuery, Round, ShardId, TableId, Versioned};
+use coupon_core::{Plan, ResultQuery, ShardId, TableId, Versioned, VisitRound};
 use coupon_store::Visit;
 
 /// Visits that are made at once, each to another shard.
@@ -8,7 +8,7 @@ pub(super) type Visits = Vec<(ShardId, Visit)>;
 
 /// The order of visits where rows may be moved between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum VisitOrder {
     /// One round after the other, each of places that rows may come to from those of the one before: no row is missed, and some
     /// are found twice.
     InRounds,
@@ -16,7 +16,7 @@ pub(super) enum Order {
     AtOnce,
 }
 
-impl Order {
+impl VisitOrder {
     /// The rounds of a query.
     pub(super) fn rounds(self, versions: &Versioned, query: &ResultQuery) -> Vec<Visits> {
         match self {
@@ -27,7 +27,7 @@ impl Order {
 }
 
 /// The visits to each shard of a round.
-fn visits(round: &Round) -> Visits {
+fn visits(round: &VisitRound) -> Visits {
     let shards = round.plan.shards(round.shards.get()).into_iter();
     match &round.plan {
         Plan::All => shards.map(|shard| (shard, Visit::All)).collect(),

@@ -8,16 +8,16 @@ use rusqlite::Connection;
 
 use super::hand_over::Writers;
 use super::reader::Readers;
-use super::state::ShardState;
+use super::state::SharedShard;
 use super::{moves, sql};
 use crate::{
-    Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals,
-    Unavailable, Visit, Visited,
+    Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ResultSummary, ShardReport, Shards,
+    Totals, Unavailable, Visit, Visited,
 };
 
 /// Every shard's readers, and the writers for changes of results.
 pub(super) struct EmbeddedShards {
-    pub(super) readers: Arc<[(Readers, Arc<ShardState>)]>,
+    pub(super) readers: Arc<[(Readers, Arc<SharedShard>)]>,
     pub(super) writers: Arc<Writers>,
 }
 
@@ -104,12 +104,12 @@ impl Shards for EmbeddedShards {
         shard: ShardId,
         visit: Visit,
         query: ResultQuery,
-    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+    ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
         let leaves = self.leaves(shard);
         self.ask(shard, visit, move |db, tables| {
             with_leaving(db, &leaves, |db, leaves| {
-                let mut sum = Summary::default();
-                let mut add = |part: Summary| {
+                let mut sum = ResultSummary::default();
+                let mut add = |part: ResultSummary| {
                     sum.results += part.results;
                     sum.last_grab = sum.last_grab.max(part.last_grab);
                 };
@@ -136,7 +136,7 @@ impl Shards for EmbeddedShards {
     }
 
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
-        let kept = self.readers.get(shard.index()).map(|(readers, _)| readers.answer(ShardState::totals));
+        let kept = self.readers.get(shard.index()).map(|(readers, _)| readers.answer(SharedShard::totals));
         Box::pin(std::future::ready(kept.ok_or_else(|| unknown(shard))))
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::measure::{Latencies, Rate};
-use crate::{Figure, ShardReport, Totals};
+use crate::{Reported, ShardReport, Totals};
 use coupon_core::{ResultId, TableId, Timestamp};
 
 /// The time between two questions to the system for the bytes a writer has written.
@@ -13,7 +13,7 @@ const ASK_BYTES: Duration = Duration::from_millis(100);
 
 /// One shard's shared state.
 #[derive(Debug)]
-pub(super) struct ShardState {
+pub(super) struct SharedShard {
     tables: Mutex<Arc<[TableId]>>,
     totals: Mutex<Totals>,
     /// Results handed over and not in their table yet.
@@ -27,13 +27,13 @@ pub(super) struct ShardState {
     pub(super) up: AtomicBool,
     /// The last entry of the shard's outbox that main has applied.
     pub(super) applied: AtomicI64,
-    pub(super) work: Work,
+    pub(super) work: ShardWork,
     pub(super) connections: u64,
 }
 
-impl ShardState {
+impl SharedShard {
     pub(super) fn new(tables: Vec<TableId>, totals: Totals, parked: u64, connections: u64) -> Self {
-        let work = Work::new();
+        let work = ShardWork::new();
         work.parked.store(parked, Ordering::Relaxed);
         Self {
             tables: Mutex::new(tables.into()),
@@ -120,19 +120,19 @@ impl ShardState {
 
 /// The work done for one shard since the service started.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct ShardWork {
     pub(super) rows: AtomicU64,
     pub(super) commits: AtomicU64,
     pub(super) cpu_nanos: AtomicU64,
     pub(super) parked: AtomicU64,
     /// The time of the last question to the system, and the answer.
-    bytes_written: Mutex<(Option<Instant>, Figure<u64>)>,
+    bytes_written: Mutex<(Option<Instant>, Reported<u64>)>,
     write_us: Latencies,
     read_us: Latencies,
     rate: Rate,
 }
 
-impl Work {
+impl ShardWork {
     fn new() -> Self {
         Self {
             rows: AtomicU64::new(0),
@@ -178,7 +178,7 @@ pub(super) fn thread_cpu() -> Duration {
 }
 
 /// Bytes the calling thread has caused to be sent to storage.
-fn thread_bytes_written() -> Figure<u64> {
+fn thread_bytes_written() -> Reported<u64> {
     let io = std::fs::read_to_string("/proc/thread-self/io")
         .map_err(|_| "this system does not count a thread's bytes in /proc/thread-self/io")?;
     let bytes = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.trim().parse().ok());

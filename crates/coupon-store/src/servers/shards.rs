@@ -8,13 +8,13 @@ use mysql_async::{Conn, IsolationLevel, TxOpts};
 
 use super::mysql::{Database, ShardDatabase, code, has_code};
 use super::per_thread::PerThread;
-use super::seam::{GateServer, Reached};
+use super::seam::{GateServer, ShardProgress};
 use super::sql::{self, FindOne, HeldOf, PageOf, Question, SummaryOf, TotalsOf};
 use super::status::ShardStatus;
 use super::tasks::{Background, Floor};
 use crate::{
-    Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals,
-    Unavailable, Visit, Visited,
+    Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ResultSummary, ShardReport, Shards,
+    Totals, Unavailable, Visit, Visited,
 };
 
 /// The most times that tables are listed anew for a question, since others came or went.
@@ -91,7 +91,7 @@ impl ServersShards {
         conn: &mut Conn,
     ) -> Result<(), Unavailable> {
         let server = ShardDatabase::new(&self.database(shard)?, shard, &self.background.dataset);
-        let Reached { outbox_id, commits } =
+        let ShardProgress { outbox_id, commits } =
             server.reached(conn).await.map_err(|error| down(shard, &error))?;
         floor.check(outbox_id, commits).map_err(|lost| down(shard, &lost))
     }
@@ -209,7 +209,7 @@ impl Shards for ServersShards {
         shard: ShardId,
         visit: Visit,
         query: ResultQuery,
-    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+    ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
         Box::pin(self.ask(shard, visit, SummaryOf(query)))
     }
 

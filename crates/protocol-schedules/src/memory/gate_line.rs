@@ -7,19 +7,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use coupon_core::{CouponId, CouponResult, Timestamp, UserId, VersionNumber};
 use coupon_store::servers::seam::{
-    Epoch, Fence, GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Terms, Unchecked,
-    Versions,
+    CouponHolders, Epoch, Fence, GateError, GateServer, Held, Hold, Mark, Release, Remembers, Terms,
+    Unchecked, Versions,
 };
-use coupon_store::{Attempt, Decision, Reservation, Stock};
+use coupon_store::{Attempt, Decision, GateStock, Reservation};
 use tokio::time::timeout;
 
 use super::State;
 use super::gate::{CouponMemory, EpochMemory, GateMemory, HolderMemory};
-use crate::world::{Line, Lost, World};
+use crate::world::{NoAnswer, ServerLine, World};
 
 /// The connection.
 pub(super) struct Gate {
-    pub(super) line: Line,
+    pub(super) line: ServerLine,
     pub(super) address: &'static str,
     pub(super) patience: Duration,
 }
@@ -90,11 +90,11 @@ impl Gate {
     }
 }
 
-fn heard<T>(answer: Result<Result<T, Lost>, tokio::time::error::Elapsed>) -> Result<T, GateError> {
+fn heard<T>(answer: Result<Result<T, NoAnswer>, tokio::time::error::Elapsed>) -> Result<T, GateError> {
     let lost = match answer {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(lost)) => lost,
-        Err(_) => Lost::Unheard,
+        Err(_) => NoAnswer::Unheard,
     };
     Err(GateError::Away { why: lost.to_string() })
 }
@@ -150,17 +150,17 @@ impl GateServer for Gate {
         self.ask(|gate| gate.epoch(epoch.number).latest_layout()).await
     }
 
-    async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<Stock>, GateError> {
+    async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<GateStock>, GateError> {
         let number = epoch.number;
         self.ask(|gate| {
             let memory = gate.epochs.get(&number)?.coupons.get(&coupon)?;
             let (total, ..) = memory.terms?;
-            Some(Stock { total, sold: u32::try_from(memory.sold()).unwrap_or(u32::MAX) })
+            Some(GateStock { total, sold: u32::try_from(memory.sold()).unwrap_or(u32::MAX) })
         })
         .await
     }
 
-    async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<Holders, GateError> {
+    async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<CouponHolders, GateError> {
         let number = epoch.number;
         let now = self.line.world.clock.now();
         self.ask(|gate| {
@@ -169,7 +169,7 @@ impl GateServer for Gate {
             let holders = of.into_iter().flat_map(|of| of.holders.keys());
             let holders = holders.filter_map(|(user, _)| UserId::new(*user).ok());
             let users: BTreeSet<UserId> = holders.chain(memory.answered(coupon, now)).collect();
-            Holders { users: users.into_iter().collect(), holds: of.map_or(0, CouponMemory::sold) }
+            CouponHolders { users: users.into_iter().collect(), holds: of.map_or(0, CouponMemory::sold) }
         })
         .await
     }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use coupon_core::books::Behind;
 use coupon_core::{CouponId, CouponResult, ResultId, ShardId, TableId, Timestamp, VersionNumber};
 use coupon_store::servers::seam::{
-    Begun, DatabaseError, Hold, Look, OutboxEntry, Reached, ReadsHolds, ShardMoves, ShardServer, ShardState,
-    Stepping, Storing, StoringError, Waiting,
+    Begun, DatabaseError, Hold, Look, OutboxEntry, ReadsHolds, ShardMoves, ShardProgress, ShardServer,
+    ShardState, Stepping, Storing, StoringError, Waiting,
 };
 use coupon_store::{PlacedResult, Totals};
 use tokio::sync::Mutex;
@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use super::stepping::Steps;
 use super::storing::Connection;
 use super::unanswered;
-use crate::world::{Line, Lost};
+use crate::world::{NoAnswer, ServerLine};
 
 /// What a shard's server holds.
 #[derive(Debug, Clone, Default)]
@@ -99,8 +99,8 @@ impl ShardMemory {
         entries.map(|(id, deltas)| OutboxEntry { id: *id, deltas: deltas.clone() })
     }
 
-    pub(super) const fn reached(&self) -> Reached {
-        Reached { outbox_id: self.outbox_id, commits: self.commits }
+    pub(super) const fn reached(&self) -> ShardProgress {
+        ShardProgress { outbox_id: self.outbox_id, commits: self.commits }
     }
 
     pub(super) fn begun(&self) -> Begun {
@@ -134,14 +134,14 @@ fn parked(row: &CouponResult) -> Hold {
 /// A process's way to a shard.
 #[derive(Clone)]
 pub(super) struct Shard {
-    pub(super) line: Line,
+    pub(super) line: ServerLine,
     pub(super) shard: ShardId,
 }
 
 impl Shard {
     pub(super) async fn ask<T>(&self, read: impl FnOnce(&mut ShardMemory) -> T) -> Result<T, DatabaseError> {
         let asked = self.line.ask(|state| state.shards.get_mut(self.shard.index()).map(read)).await;
-        asked.and_then(|found| found.ok_or(Lost::Refused)).map_err(|lost| self.failed(lost))
+        asked.and_then(|found| found.ok_or(NoAnswer::Refused)).map_err(|lost| self.failed(lost))
     }
 
     async fn order(&self, act: impl FnOnce(&mut ShardMemory) + Send + 'static) -> Result<(), DatabaseError> {
@@ -150,7 +150,7 @@ impl Shard {
         ordered.map(|_| ()).map_err(|lost| self.failed(lost))
     }
 
-    pub(super) fn failed(&self, lost: Lost) -> DatabaseError {
+    pub(super) fn failed(&self, lost: NoAnswer) -> DatabaseError {
         unanswered(self.line.server, lost)
     }
 }
@@ -233,7 +233,7 @@ impl ShardServer for Shard {
         coupons: RangeInclusive<CouponId>,
         since: Timestamp,
         reader: &mut dyn ReadsHolds,
-    ) -> anyhow::Result<Reached> {
+    ) -> anyhow::Result<ShardProgress> {
         let read = |memory: &mut ShardMemory| {
             (memory.reached(), memory.tables.get(&table).cloned().unwrap_or_default())
         };
@@ -253,7 +253,7 @@ impl ShardServer for Shard {
         table: TableId,
         id: i64,
         most: usize,
-    ) -> Result<(Reached, Vec<Hold>), DatabaseError> {
+    ) -> Result<(ShardProgress, Vec<Hold>), DatabaseError> {
         self.ask(|memory| {
             let rows = memory.tables.get(&table).map(|rows| rows.range(id + 1..));
             let live = rows.into_iter().flatten().filter(|(_, row)| is_live(row));
@@ -266,7 +266,7 @@ impl ShardServer for Shard {
         &self,
         table: TableId,
         ids: &[ResultId],
-    ) -> Result<(Reached, Vec<(ResultId, bool)>), DatabaseError> {
+    ) -> Result<(ShardProgress, Vec<(ResultId, bool)>), DatabaseError> {
         self.ask(|memory| {
             let rows = memory.tables.get(&table);
             let found = |id: &ResultId| Some((*id, is_live(rows?.get(&id.number())?)));

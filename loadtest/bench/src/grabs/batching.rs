@@ -2,11 +2,11 @@
 //! batches, which is one script call and one confirmed publish a grab, as many in flight as there are connections.
 
 use anyhow::Result;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
-use super::top::{problems, warm_up};
+use super::top_rate::{problems, warm_up};
 use super::turns::{Rounds, take_turns_each};
 use crate::context::{Context, Store};
 use crate::model::{Bound, Claim, Findings, Measurement, NamedFigure};
@@ -42,7 +42,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     let plan = |name, settings| Plan {
         name,
         store: Store::Servers,
-        catalogue: Catalogue::default(),
+        catalogue: CatalogueSpec::default(),
         stock: PLENTY,
         hold_s: 0,
         settings,

@@ -1,11 +1,11 @@
 //! Grabs on files.
 
 use anyhow::Result;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
-use super::top::{ratio, warm_up};
+use super::top_rate::{ratio, warm_up};
 use super::turns::take_turns;
 use crate::context::{Context, Store};
 use crate::model::{Bound, Claim, Findings};
@@ -37,7 +37,7 @@ fn id(connections: usize) -> String {
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let plan =
         Plan { name: "bench", store: Store::Embedded, catalogue, stock: PLENTY, hold_s: 0, settings: &[] };
     let mut service = Measured::start(context, &plan)?;

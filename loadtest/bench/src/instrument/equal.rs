@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use coupon_lab::{Deployment, program, seed_of};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_report::Report;
 use coupon_report::model::{Contestant, DoubtKind, Metric, Need, NeedResult, Place, Quantile};
 use coupon_seeding::SeedOptions;
@@ -213,7 +213,7 @@ struct Trial {
 impl Trial {
     /// Starts them, each with a setting of its own if it is to have one.
     fn new(context: &Context, number: u32, setting: impl Fn(usize) -> Option<Setting>) -> Result<Self> {
-        let catalogue = Catalogue::default();
+        let catalogue = CatalogueSpec::default();
         let mut services = Vec::new();
         for (at, name) in NAMES.into_iter().enumerate() {
             let mut spec = Spec::parse("hash", SHARDS, &catalogue)?;

@@ -5,9 +5,9 @@ use std::num::NonZeroU16;
 use anyhow::Result;
 use coupon_measure::format::count;
 
-use super::asking::{Ask, Asker};
-use super::gathered::{Gathered, Line, grab_in_turns};
+use super::curve_points::{Gathered, Line, grab_in_turns};
 use super::service::{GRABS, Point};
+use super::single_user::{Ask, Asker};
 use crate::context::Context;
 use crate::grabs::Measured;
 use crate::model::{AllowedGrowth, Findings};
@@ -58,7 +58,7 @@ fn turn(context: &Context, service: &mut Measured, at: usize, found: &mut Gather
     found.problem(at, grabs.problem.as_ref());
     found.add(at, GRAB.name, Some(grabs.per_s));
     found.add(at, GRAB_CPU.name, grabs.service_cpu_us());
-    let catalogue = coupon_loadgen::workload::Catalogue { users: USERS, ..Default::default() };
+    let catalogue = coupon_loadgen::workload::CatalogueSpec { users: USERS, ..Default::default() };
     let mut asker = Asker::new(&service.running.target, catalogue, context.seed)?;
     let times = if context.quick { 100 } else { 300 };
     let user = asker.ask(Ask::User, times)?;

@@ -1,8 +1,8 @@
 //! The rows of a table of the user's, a sample of them: read in small places all over its primary key, at a pace, and never
 //! written.
 //!
-//! [`Address`] says where it is, [`Reader::open`] asks the server about it, [`Reader::plan`] says what would be read,
-//! [`Reader::count`] and [`Reader::read`] read it.
+//! [`Address`] says where it is, [`ReadTable::open`] asks the server about it, [`ReadTable::plan`] says what would be read,
+//! [`ReadTable::count`] and [`ReadTable::read`] read it.
 
 mod address;
 mod key;
@@ -12,4 +12,4 @@ mod spans;
 mod table;
 
 pub use address::Address;
-pub use reader::{Asked, Reader};
+pub use reader::{ReadTable, TableRequest};

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::crypto;
 use super::Address;
 use super::key::{Key, Place};
 use super::places::{self, Block, Left};
-use super::spans::{Keys, spans};
+use super::spans::{KeyBounds, spans};
 use super::table::{Table, quoted};
 
 /// The time limit for a connection to come about.
@@ -37,7 +37,7 @@ const SESSION: [&str; 4] = [
 
 /// What is wanted of a table.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct TableRequest {
     /// The columns whose values are read.
     pub columns: Vec<String>,
     /// The column with a row's time.
@@ -52,9 +52,9 @@ pub struct Asked {
 
 /// A table of which the server has said what it is.
 #[derive(Debug)]
-pub struct Reader {
+pub struct ReadTable {
     runtime: Runtime,
-    asked: Asked,
+    asked: TableRequest,
     server: Server,
     /// Its rows: as the server estimates them, until they are counted.
     rows: u64,
@@ -97,12 +97,12 @@ impl Pace {
     }
 }
 
-impl Reader {
+impl ReadTable {
     /// Connects, and asks the server what it knows of the table; no row of it is read.
     ///
     /// # Errors
     /// When it cannot be reached or read, lacks a column, or cannot be sampled.
-    pub fn open(address: Address, asked: Asked) -> Result<Self> {
+    pub fn open(address: Address, asked: TableRequest) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build().context("no runtime")?;
         let named = address.to_string();
         let (server, rows) = runtime
@@ -210,7 +210,7 @@ impl Reader {
 }
 
 impl Server {
-    async fn open(address: Address, asked: &Asked) -> Result<(Self, u64)> {
+    async fn open(address: Address, asked: &TableRequest) -> Result<(Self, u64)> {
         let mut connection = connect(&address).await?;
         let table = timely(Table::of(&mut connection, &address)).await?;
         let columns: Result<Vec<String>> = asked.columns.iter().map(|name| table.column(name)).collect();
@@ -272,7 +272,7 @@ impl Server {
     }
 }
 
-impl Keys for Server {
+impl KeyBounds for Server {
     async fn least(&mut self, first: Place, last: Place) -> Result<Option<Place>> {
         self.end(first, last, "").await
     }

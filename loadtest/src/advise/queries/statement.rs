@@ -66,7 +66,7 @@ const OTHERS: [&str; 46] = [
 
 /// A column as a statement names it, in small letters, as MySQL compares them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Column {
+pub(super) struct StatementColumn {
     /// The table or its alias; none where the statement leaves it out.
     pub(super) table: Option<String>,
     pub(super) name: String,
@@ -74,7 +74,7 @@ pub(super) struct Column {
 
 /// A table of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Table {
+pub(super) struct StatementTable {
     /// Its name, with that of its database if the statement has it and other statements have another.
     pub(super) name: String,
     /// The name that its columns are qualified by.
@@ -84,7 +84,7 @@ pub(super) struct Table {
 /// A reason why nothing can be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Doubt {
+pub enum Unjudged {
     /// It does not parse.
     Unreadable,
     /// Its shape is too long to be kept.
@@ -109,7 +109,7 @@ pub enum Doubt {
     ChangesKey,
 }
 
-impl Doubt {
+impl Unjudged {
     /// The words for it.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -135,16 +135,16 @@ pub(super) struct Statement {
     pub(super) writes: bool,
     /// Its rows are new ones.
     pub(super) inserts: bool,
-    pub(super) tables: Vec<Table>,
+    pub(super) tables: Vec<StatementTable>,
     pub(super) conditions: Conditions,
     /// The columns that it changes.
-    pub(super) assigned: Vec<Column>,
+    pub(super) assigned: Vec<StatementColumn>,
     /// Every column that it names.
-    pub(super) columns: Vec<Column>,
-    /// Every table that it names, in queries within it too; with the database as in [`Table::name`].
+    pub(super) columns: Vec<StatementColumn>,
+    /// Every table that it names, in queries within it too; with the database as in [`StatementTable::name`].
     pub(super) named: Vec<String>,
     /// Whatever the key.
-    pub(super) doubt: Option<Doubt>,
+    pub(super) doubt: Option<Unjudged>,
 }
 
 /// Reads a shape; none when it concerns no rows (`SET`, `COMMIT`, …).
@@ -154,7 +154,7 @@ pub(super) fn read(shape: &str) -> Option<Statement> {
     {
         Ok(parsed) => parsed,
         Err(_) if begins_like_others(shape) => return None,
-        Err(_) => return Some(Statement::in_doubt(writes(shape), Doubt::Unreadable)),
+        Err(_) => return Some(Statement::in_doubt(writes(shape), Unjudged::Unreadable)),
     };
     let [parsed] = parsed.as_slice() else { return None };
     let parts = Parts::of(parsed);
@@ -163,8 +163,8 @@ pub(super) fn read(shape: &str) -> Option<Statement> {
         Parsed::Insert(insert) => of_insert(insert),
         Parsed::Update(update) => of_update(update),
         Parsed::Delete(delete) => of_delete(delete),
-        Parsed::LoadData { .. } => Statement::in_doubt(true, Doubt::Unreadable),
-        Parsed::Set(_) if parts.selects > 0 => Statement::in_doubt(false, Doubt::Subquery),
+        Parsed::LoadData { .. } => Statement::in_doubt(true, Unjudged::Unreadable),
+        Parsed::Set(_) if parts.selects > 0 => Statement::in_doubt(false, Unjudged::Subquery),
         _ => return None,
     };
     statement.look_over(parsed, parts);
@@ -183,11 +183,11 @@ fn writes(shape: &str) -> bool {
 }
 
 impl Statement {
-    pub(super) fn in_doubt(writes: bool, doubt: Doubt) -> Self {
+    pub(super) fn in_doubt(writes: bool, doubt: Unjudged) -> Self {
         Self { writes, doubt: Some(doubt), ..Self::default() }
     }
 
-    fn doubt(&mut self, doubt: Doubt) {
+    fn doubt(&mut self, doubt: Unjudged) {
         self.doubt.get_or_insert(doubt);
     }
 
@@ -199,14 +199,14 @@ impl Statement {
             }
         }
         if self.named.iter().any(|name| but_for.contains(name)) {
-            self.doubt(Doubt::UnknownDatabase);
+            self.doubt(Unjudged::UnknownDatabase);
         }
     }
 
     /// Doubts it where it holds more queries than one, and keeps every table and column that it names.
     fn look_over(&mut self, parsed: &Parsed, parts: Parts) {
         if parts.selects > u32::from(!self.writes) {
-            self.doubt(Doubt::Subquery);
+            self.doubt(Unjudged::Subquery);
         }
         self.named = parts.tables;
         let _: ControlFlow<()> = visit_expressions(parsed, |expression| {
@@ -233,15 +233,15 @@ impl Statement {
 
     fn table(&mut self, table: &TableFactor) {
         let TableFactor::Table { name, alias, args: None, .. } = table else {
-            return self.doubt(Doubt::Join);
+            return self.doubt(Unjudged::Join);
         };
-        let Some(name) = whole(name) else { return self.doubt(Doubt::Join) };
+        let Some(name) = whole(name) else { return self.doubt(Unjudged::Join) };
         let alias = alias.as_ref().map_or(unqualified(&name), |alias| &*alias.name.value).to_lowercase();
         if self.tables.iter().any(|table| table.alias == alias) {
             // Of two databases: which of them a column is of cannot be told by the table's name.
-            self.doubt(Doubt::Join);
+            self.doubt(Unjudged::Join);
         }
-        self.tables.push(Table { name, alias });
+        self.tables.push(StatementTable { name, alias });
     }
 
     fn join(&mut self, operator: &JoinOperator, joined: Option<&str>) {
@@ -251,14 +251,17 @@ impl Statement {
             | JoinOperator::CrossJoin(on)
             | JoinOperator::StraightJoin(on) => (on, None),
             JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (on, joined),
-            _ => return self.doubt(Doubt::Join),
+            _ => return self.doubt(Unjudged::Join),
         };
         match (constraint, self.tables.as_slice()) {
             (JoinConstraint::None, _) => {}
             (JoinConstraint::On(on), _) => self.conditions.add(on, outer),
             (JoinConstraint::Using(names), [first, second]) => {
-                let of = |table: &Table, name: &ObjectName| {
-                    Some(Column { table: Some(table.alias.clone()), name: whole(name)?.to_lowercase() })
+                let of = |table: &StatementTable, name: &ObjectName| {
+                    Some(StatementColumn {
+                        table: Some(table.alias.clone()),
+                        name: whole(name)?.to_lowercase(),
+                    })
                 };
                 for name in names {
                     if let (Some(first), Some(second)) = (of(first, name), of(second, name)) {
@@ -266,7 +269,7 @@ impl Statement {
                     }
                 }
             }
-            _ => self.doubt(Doubt::Join),
+            _ => self.doubt(Unjudged::Join),
         }
     }
 
@@ -327,7 +330,7 @@ fn of_query(query: &Query, selects: u32) -> Option<Statement> {
             statement.add_tables(&select.from);
             statement.filter(select.selection.as_ref());
         }
-        _ => statement.doubt(Doubt::Subquery),
+        _ => statement.doubt(Unjudged::Subquery),
     }
     Some(statement)
 }
@@ -335,10 +338,10 @@ fn of_query(query: &Query, selects: u32) -> Option<Statement> {
 fn of_insert(insert: &Insert) -> Statement {
     let mut statement = Statement { writes: true, inserts: true, ..Statement::default() };
     let TableObject::TableName(name) = &insert.table else {
-        return Statement::in_doubt(true, Doubt::Join);
+        return Statement::in_doubt(true, Unjudged::Join);
     };
-    let Some(name) = whole(name) else { return Statement::in_doubt(true, Doubt::Join) };
-    statement.tables.push(Table { alias: unqualified(&name).to_lowercase(), name });
+    let Some(name) = whole(name) else { return Statement::in_doubt(true, Unjudged::Join) };
+    statement.tables.push(StatementTable { alias: unqualified(&name).to_lowercase(), name });
     match insert.source.as_ref().map(|source| &*source.body) {
         Some(SetExpr::Values(values)) => {
             let one = values.rows.len() < 2;
@@ -350,7 +353,7 @@ fn of_insert(insert: &Insert) -> Statement {
             set.assign(&insert.assignments);
             set.assigned.into_iter().for_each(|column| statement.conditions.given(column, true));
         }
-        Some(_) => statement.doubt(Doubt::Subquery),
+        Some(_) => statement.doubt(Unjudged::Subquery),
     }
     if let Some(OnInsert::DuplicateKeyUpdate(assignments)) = &insert.on {
         statement.assign(assignments);
@@ -363,7 +366,7 @@ fn of_update(update: &Update) -> Statement {
     let mut statement = Statement { writes: true, ..Statement::default() };
     statement.add_tables(std::slice::from_ref(&update.table));
     if update.from.is_some() {
-        statement.doubt(Doubt::Join);
+        statement.doubt(Unjudged::Join);
     }
     statement.filter(update.selection.as_ref());
     statement.assign(&update.assignments);
@@ -389,14 +392,14 @@ pub(super) fn unqualified(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-fn named(name: &ObjectName) -> Option<Column> {
+fn named(name: &ObjectName) -> Option<StatementColumn> {
     let parts: Option<Vec<&Ident>> = name.0.iter().map(|part| part.as_ident()).collect();
     of_parts(&parts?)
 }
 
 /// The column that a name with its qualifiers means.
-pub(super) fn of_parts(parts: &[&Ident]) -> Option<Column> {
+pub(super) fn of_parts(parts: &[&Ident]) -> Option<StatementColumn> {
     let (name, before) = parts.split_last()?;
     let table = before.last().map(|table| table.value.to_lowercase());
-    Some(Column { table, name: name.value.to_lowercase() })
+    Some(StatementColumn { table, name: name.value.to_lowercase() })
 }

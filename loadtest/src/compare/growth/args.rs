@@ -8,10 +8,10 @@ use anyhow::{Result, ensure};
 use coupon_cli::duration::parse_duration;
 use coupon_cli::numbers::nonzero;
 use coupon_lab::growth::LayoutStep;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_strategies::Spec;
 
-use super::Growth;
+use super::PlannedGrowth;
 
 /// The rows that move in a second unless set otherwise: more than a service moves by itself, since turns are short.
 const ROWS_PER_S: NonZeroU32 = NonZeroU32::new(5_000).unwrap();
@@ -64,7 +64,7 @@ fn split(text: &str) -> Result<Duration, String> {
 
 impl GrowthArgs {
     /// The change that is asked for.
-    pub(crate) fn wanted(&self, catalogue: &Catalogue) -> Result<Option<Growth>> {
+    pub(crate) fn wanted(&self, catalogue: &CatalogueSpec) -> Result<Option<PlannedGrowth>> {
         let step = match (self.grow, self.split) {
             (Some(grow), _) => Some((LayoutStep::Shards(grow.to), grow.at)),
             (None, at) => at.map(|at| (LayoutStep::SplitHot { rooms: catalogue.rooms }, at)),
@@ -74,7 +74,7 @@ impl GrowthArgs {
             "--rebalance-rate has no effect without --grow or --split: leave it out"
         );
         let rate = self.rebalance_rate.unwrap_or(ROWS_PER_S);
-        Ok(step.map(|(step, at)| Growth { step, at, rate }))
+        Ok(step.map(|(step, at)| PlannedGrowth { step, at, rate }))
     }
 
     /// The names of the flags, and the texts of those that are given.
@@ -87,8 +87,8 @@ impl GrowthArgs {
     }
 
     /// The flags that ask for a change of layouts that begin with so many shards.
-    pub(crate) fn of(growth: &Growth, from: NonZeroU16) -> Self {
-        let Growth { step, at, rate } = *growth;
+    pub(crate) fn of(growth: &PlannedGrowth, from: NonZeroU16) -> Self {
+        let PlannedGrowth { step, at, rate } = *growth;
         let rebalance_rate = Some(rate).filter(|rate| *rate != ROWS_PER_S);
         match step {
             LayoutStep::Shards(to) => Self { grow: Some(Grow { from, to, at }), split: None, rebalance_rate },
@@ -114,9 +114,9 @@ impl GrowthArgs {
     /// Has contestants prepare the shards that they are to go on over; at least one of them must be able to change so.
     pub(crate) fn prepare(
         &self,
-        growth: &Growth,
+        growth: &PlannedGrowth,
         contestants: &mut [Spec],
-        catalogue: &Catalogue,
+        catalogue: &CatalogueSpec,
     ) -> Result<()> {
         let mut refusals = Vec::new();
         for spec in contestants.iter_mut() {

@@ -11,9 +11,9 @@ use coupon_measure::random::Random;
 use super::super::LeftOut;
 use super::super::keys::KeyReader;
 use super::super::lines::{Line, Lines};
-use super::super::strays;
+use super::super::outliers;
 use super::super::times::Precision;
-use super::{Recording, Rooms, Row};
+use super::{RecordedRooms, RecordedRow, Recording};
 
 /// Apart from the streams of requests and rounds.
 const IN_THE_DAY: u64 = 1 << 61;
@@ -63,10 +63,10 @@ impl Recording {
             busiest_second: times.filter(|_| sampled.is_some()).and_then(|times| seconds.busiest(&times)),
             shared_coupons: offers.shared,
             coupon_rooms: offers.rooms.iter().filter_map(|rank| sorted.ids.get(*rank).copied()).collect(),
-            rooms: Rooms {
+            rooms: RecordedRooms {
                 grabs: vec![0; sorted.ids.len()],
                 stored: vec![0; sorted.ids.len()],
-                ..Rooms::default()
+                ..RecordedRooms::default()
             },
             ..Self::default()
         };
@@ -76,8 +76,13 @@ impl Recording {
             let (room, coupon) = (rank(line.room), offers.id(line.coupon));
             let id = sorted.ids.get(room).copied().unwrap_or_default();
             let time = Timestamp::from_millis(line.millis);
-            let row =
-                Row { user: UserId::new(line.user)?, room: RoomId::new(id)?, coupon, time, repeats: false };
+            let row = RecordedRow {
+                user: UserId::new(line.user)?,
+                room: RoomId::new(id)?,
+                coupon,
+                time,
+                repeats: false,
+            };
             if line.endpoint != Endpoint::Grab {
                 made.asked.push((line.endpoint, row));
                 continue;
@@ -92,7 +97,7 @@ impl Recording {
             made.spread.days += u64::from(is_day);
             made.spread.hours += u64::from(!is_day && line.precision == Precision::Hour);
             order.extend(index(line.grab));
-            made.rows.push(Row { repeats, ..row });
+            made.rows.push(RecordedRow { repeats, ..row });
         }
         ensure!(!made.rows.is_empty(), "no line is a grab: all {} are queries", made.asked.len());
         made.busiest_coupon = of_coupon.into_iter().max().unwrap_or(1);
@@ -111,7 +116,7 @@ impl Recording {
     }
 }
 
-impl Rooms {
+impl RecordedRooms {
     fn count(&mut self, rank: usize, repeats: bool) {
         if let (Some(grabs), Some(stored)) = (self.grabs.get_mut(rank), self.stored.get_mut(rank)) {
             *grabs += 1;
@@ -133,7 +138,7 @@ fn spread(lines: &mut [Line], are_days: bool, seed: u64) {
 
 fn leave_out_strays(lines: &mut Vec<Line>, left_out: &mut LeftOut) {
     let times: Vec<i64> = lines.iter().map(|line| line.millis).collect();
-    let kept = strays::together(&times);
+    let kept = outliers::together(&times);
     for (at, line) in lines.iter().enumerate() {
         if !kept.contains(&at) {
             let day = Timestamp::from_millis(line.millis).day();

@@ -58,18 +58,18 @@ fn many_rooms() -> String {
 
 #[test]
 fn of_a_part_of_the_rows_rooms_have_the_ids_that_they_have_in_the_whole_and_the_map_has_them_all() {
-    let part = |reading: Reading| {
+    let part = |reading: ReadOptions| {
         let recording = read_as(&many_rooms(), &reading).unwrap();
         let mut map = Vec::new();
         write_rooms(&recording, &mut map).unwrap();
         let named = |line: &str| line.rsplitn(3, ',').last().unwrap().to_owned();
         (recording, String::from_utf8(map).unwrap().lines().map(named).collect::<Vec<_>>())
     };
-    let (whole, all) = part(Reading::default());
+    let (whole, all) = part(ReadOptions::default());
     assert_eq!((all.len(), whole.rooms.others.len()), (201, 0));
     for reading in [
-        Reading { sample: "5%".parse().unwrap(), ..Reading::default() },
-        Reading { most: 60, ..Reading::default() },
+        ReadOptions { sample: "5%".parse().unwrap(), ..ReadOptions::default() },
+        ReadOptions { most: 60, ..ReadOptions::default() },
     ] {
         let (part, map) = part(reading);
         assert!(part.rooms.ids.len() < 100 && part.rooms.ids.len() + part.rooms.others.len() == 200);
@@ -88,7 +88,7 @@ fn names_are_kept_within_bounds_however_long_they_are() {
     let long = "x".repeat(985);
     let line = |n: u64| format!("user {n} {long},room {n} {long},1,20160101\n");
     let text = format!("{HEADER}\n{}", (0..40_000).map(line).collect::<String>());
-    let recording = read_as(&text, &Reading { with_names: true, ..Reading::default() }).unwrap();
+    let recording = read_as(&text, &ReadOptions { with_names: true, ..ReadOptions::default() }).unwrap();
     let names = recording.names().map(|(_, name)| name.len()).sum::<usize>();
     let rooms = recording.rooms.labels.iter().chain(recording.rooms.others.iter().map(|(_, label)| label));
     let bytes = names + rooms.map(String::len).sum::<usize>();
@@ -115,7 +115,7 @@ fn ids_that_a_spreadsheet_rounded_are_warned_of() {
 #[test]
 fn users_that_are_text_have_a_fixed_id_and_a_map_on_request() {
     let text = format!("{HEADER}\nanna,1,1,20160101\n9007199254740992,1,1,20160101\n5,1,1,20160101\n");
-    let recording = read_as(&text, &Reading { with_names: true, ..Reading::default() }).unwrap();
+    let recording = read_as(&text, &ReadOptions { with_names: true, ..ReadOptions::default() }).unwrap();
     assert_eq!((recording.users(), recording.hashed_users()), (3, 2));
     let mut map = Vec::new();
     write_users(&recording, &mut map).unwrap();

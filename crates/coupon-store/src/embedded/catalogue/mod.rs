@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row};
 use tokio::sync::oneshot;
 
 pub(super) use self::change::{Effect, Made, make, note, note_archive, note_unknown_users};
-use super::applier::{Asked, Note, ToMain};
+use super::applier::{ApplierNote, Asked, ToMain};
 use super::reader::Readers;
 use super::sql::{SQLITE, parsed};
 use crate::current::Current;
@@ -82,10 +82,10 @@ fn terms_where(
     let mut statement = db.prepare(&format!("SELECT {} {condition}", terms::columns("INTEGER")))?;
     // SQLite holds in a column whatever was put there: what is no number counts as none.
     let number = |row: &Row<'_>, column| row.get::<_, i64>(column).unwrap_or(-1);
-    let row = |row: &Row<'_>| -> rusqlite::Result<terms::Row> {
+    let row = |row: &Row<'_>| -> rusqlite::Result<terms::TermNumbers> {
         Ok(std::array::from_fn(|column| number(row, column)))
     };
-    let rows = statement.query_map(values, row)?.collect::<rusqlite::Result<Vec<terms::Row>>>()?;
+    let rows = statement.query_map(values, row)?.collect::<rusqlite::Result<Vec<terms::TermNumbers>>>()?;
     Ok(AllTerms::read(rows, Some(&rooms(db)?)))
 }
 
@@ -116,7 +116,7 @@ impl Catalogue for EmbeddedCatalogue {
         let (reply, answer) = oneshot::channel();
         let sent = change.check().map_err(ChangeError::from).and_then(|()| {
             let asked = Asked { change, operator, reply };
-            Ok(self.to_main.send(Note::Change(Box::new(asked)))?)
+            Ok(self.to_main.send(ApplierNote::Change(Box::new(asked)))?)
         });
         Box::pin(async move {
             sent?;

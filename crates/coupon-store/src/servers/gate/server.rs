@@ -13,10 +13,10 @@ use super::redis::is_no_script;
 use super::{Epoch, LAST_SLOT, Link, META_FIELDS, PARKED, RedisServer, SENTINEL, text};
 use crate::servers::names::Names;
 use crate::servers::seam::{
-    Fence, GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions,
+    CouponHolders, Fence, GateError, GateServer, Held, Hold, Mark, Release, Remembers, Unchecked, Versions,
 };
 use crate::terms::Terms;
-use crate::{Attempt, Decision, Stock};
+use crate::{Attempt, Decision, GateStock};
 
 /// The number of holders that are read at a time.
 const SCAN: usize = 2_000;
@@ -141,16 +141,16 @@ impl GateServer for GateLink {
         self.read_latest(epoch).await
     }
 
-    async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<Stock>, GateError> {
+    async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<GateStock>, GateError> {
         let key = self.names.holders(epoch.number, coupon);
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("HMGET").arg(&key).arg("t").arg(LAST_SLOT).cmd("HLEN").arg(&key);
         let ((total, last), fields): ((Option<u32>, Option<u8>), i64) = self.ask(&pipeline).await?;
         let sold = u32::try_from(fields - META_FIELDS - i64::from(last.is_some())).unwrap_or(0);
-        Ok(total.map(|total| Stock { total, sold }))
+        Ok(total.map(|total| GateStock { total, sold }))
     }
 
-    async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<Holders, GateError> {
+    async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<CouponHolders, GateError> {
         let key = self.names.holders(epoch.number, coupon);
         let (mut users, mut fields) = (HashSet::new(), HashSet::new());
         let mut cursor = 0_u64;
@@ -170,7 +170,7 @@ impl GateServer for GateLink {
         users.extend(self.users_with_answers(epoch, coupon).await?);
         fields.remove(LAST_SLOT);
         let holds = fields.len().saturating_sub(META_FIELDS as usize);
-        Ok(Holders { users: users.into_iter().collect(), holds })
+        Ok(CouponHolders { users: users.into_iter().collect(), holds })
     }
 
     async fn remembers(&self, epoch: &Epoch) -> Result<Remembers, GateError> {

@@ -14,7 +14,7 @@ use crate::servers::format::FORMAT;
 use crate::servers::mains_time;
 use crate::servers::names::Namespace;
 use crate::servers::seam::{
-    Books, GateLock, GateState, MainServer, NUMBERS, Opening, Place, Renewed, TERM_MS, Term, Turn,
+    Books, GateLock, GatePlace, GateState, MainLock, MainServer, NUMBERS, Opening, Renewed, TERM_MS, Term,
 };
 
 /// The wait, in seconds, for a lock that another process has: none.
@@ -116,9 +116,9 @@ impl MainServer for MainDatabase {
         Ok(locked.map(|lock| Box::new(lock) as Box<dyn GateLock>))
     }
 
-    async fn lock_reconciler(&self) -> Result<Option<Box<dyn Turn>>, DatabaseError> {
+    async fn lock_reconciler(&self) -> Result<Option<Box<dyn MainLock>>, DatabaseError> {
         let locked = self.lock(self.database.connect_to_lock().await?, "reconcile", NOW).await?;
-        Ok(locked.map(|lock| Box::new(lock) as Box<dyn Turn>))
+        Ok(locked.map(|lock| Box::new(lock) as Box<dyn MainLock>))
     }
 
     async fn books(&self) -> anyhow::Result<Box<dyn Books>> {
@@ -207,7 +207,7 @@ pub(super) struct Locked {
 }
 
 #[async_trait]
-impl Turn for Locked {
+impl MainLock for Locked {
     async fn end(self: Box<Self>) {
         let _ = self.conn.disconnect().await;
     }
@@ -219,10 +219,10 @@ impl GateLock for Locked {
         Ok(read_state(&mut self.conn).await?)
     }
 
-    async fn place(&mut self) -> anyhow::Result<Option<Place>> {
+    async fn place(&mut self) -> anyhow::Result<Option<GatePlace>> {
         let sql = format!("SELECT address, {} - seen FROM gate_record WHERE id = 1", self.now);
         let found: Option<(String, i64)> = self.conn.query_first(sql).await?;
-        Ok(found.map(|(address, age_ms)| Place { address, age_ms }))
+        Ok(found.map(|(address, age_ms)| GatePlace { address, age_ms }))
     }
 
     async fn take_epoch(&mut self, epoch: u64, last: u64) -> anyhow::Result<bool> {

@@ -12,8 +12,8 @@ use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
-use super::{ENTRIES, Rooms, forget, note, positions, put, reached, waiting};
-use crate::room_index::{Entry, Reached};
+use super::{ENTRIES, RoomDatabases, forget, note, positions, put, reached, waiting};
+use crate::room_index::{IndexEntry, WrittenEntries};
 
 /// A database that takes longer is as good as down.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Says when a shard has stored everything that was acknowledged before, by what is known of it; none while it is not known.
 pub(in crate::servers) type AsOf<'a> = dyn Fn(ShardId) -> Option<Timestamp> + Sync + 'a;
 
-impl Rooms {
+impl RoomDatabases {
     /// Carries everything that was committed before to every shard of the index. What one of them does not take holds up no
     /// other.
     pub(in crate::servers) async fn carry(&self, as_of: &AsOf<'_>) -> Vec<anyhow::Result<()>> {
@@ -58,7 +58,7 @@ impl Rooms {
     }
 
     /// The entries that a shard has written for a shard of the index.
-    async fn reached(&self, from: ShardId, to: ShardId) -> anyhow::Result<Reached> {
+    async fn reached(&self, from: ShardId, to: ShardId) -> anyhow::Result<WrittenEntries> {
         let database = self.databases.get(from.index()).context("there is no such shard")?;
         let mut conn = database.connect().await?;
         Ok(reached(&mut conn, to).await.map_err(|error| database.error(&error))?)
@@ -101,7 +101,7 @@ impl Rooms {
 /// What a shard has for a shard of the index.
 struct Found {
     from: ShardId,
-    entries: Vec<Entry>,
+    entries: Vec<IndexEntry>,
     /// Every grab acknowledged before is among these entries, or those before.
     as_of: Timestamp,
 }

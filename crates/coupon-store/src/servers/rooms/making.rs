@@ -6,8 +6,8 @@ use coupon_core::{CouponResult, Placement, ShardId, TableId, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, TxOpts};
 
-use super::{Rooms, drop_tables, make_tables, put};
-use crate::room_index::{self, MAKING, META, Making, RoomPlaces};
+use super::{RoomDatabases, drop_tables, make_tables, put};
+use crate::room_index::{self, MAKING, META, MakingProgress, RoomPlaces};
 use crate::servers::cluster::Cluster;
 use crate::servers::copied::Resting;
 use crate::servers::mysql::Database;
@@ -79,12 +79,12 @@ pub async fn build_in(cluster: &Cluster, told: &mut dyn FnMut(u64, u64)) -> anyh
         (all, changes) = (all + results, changes + changed);
     }
     let noted = cluster.notes(META).await?;
-    let goes_on = Making::go_on(noted.get(MAKING).map(String::as_str), places, changes);
+    let goes_on = MakingProgress::go_on(noted.get(MAKING).map(String::as_str), places, changes);
     let mut making = match goes_on.filter(|_| !noted.contains_key(META)) {
         Some(making) => making,
         None => {
             begin(cluster).await?;
-            Making::begin(places, changes)
+            MakingProgress::begin(places, changes)
         }
     };
     for (shard, database) in cluster.numbered() {
@@ -166,7 +166,7 @@ async fn take_in(cluster: &Cluster, places: RoomPlaces, rows: &[CouponResult]) -
 /// When a database cannot be used, the index has lost entries that it had taken, or a shard has lost entries that the index has.
 pub async fn retire(cluster: &Cluster, dataset: &str, before: i64, now: Timestamp) -> anyhow::Result<()> {
     let Some(places) = cluster.label().await?.and_then(|label| label.rooms) else { return Ok(()) };
-    let rooms = Rooms::new(places, dataset, &cluster.shards);
+    let rooms = RoomDatabases::new(places, dataset, &cluster.shards);
     // Nothing is known here of when a grab was acknowledged: the moment stays as it is.
     for carried in rooms.carry(&|_: ShardId| Some(Timestamp::default())).await {
         carried?;

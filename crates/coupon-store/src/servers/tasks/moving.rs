@@ -10,7 +10,7 @@ use tokio::time::{Instant, error::Elapsed, timeout};
 use super::Background;
 use super::steps::Tries;
 use super::store::{Of, StoreError};
-use super::stored::{Known, Stored};
+use super::stored::{KnownRow, Stored};
 use super::turns::{Turn, Turns};
 use crate::moving::{Batch, Departure, Key, MoveError, MovingShards, ShardMoves, Slice};
 use crate::servers::seam::{
@@ -26,7 +26,7 @@ const IDLE: Duration = Duration::from_secs(10);
 const ROWS: usize = 1_024;
 
 /// The shards, and the connections that steps are taken over.
-pub(super) struct Shards<'a> {
+pub(super) struct ShardConnections<'a> {
     background: &'a Background,
     turns: Turns<&'a dyn MainServer>,
     kept: Kept,
@@ -139,12 +139,12 @@ async fn put(moving: &mut dyn MovingRows, table: TableId, rows: &[&CouponResult]
             continue;
         }
         let alike = Stored::of(&moving.alike(table, &[*row]).await?).about(row);
-        all &= matches!(alike, Known::Stored | Known::Gone);
+        all &= matches!(alike, KnownRow::Stored | KnownRow::Gone);
     }
     Ok((more, all))
 }
 
-impl<'a> Shards<'a> {
+impl<'a> ShardConnections<'a> {
     pub(super) fn new(background: &'a Background) -> Self {
         Self { background, turns: Turns::new(&*background.main), kept: Kept::default() }
     }
@@ -295,7 +295,7 @@ impl<'a> Shards<'a> {
     }
 }
 
-impl MovingShards for Shards<'_> {
+impl MovingShards for ShardConnections<'_> {
     type Turn = Turn;
 
     const BATCH: u32 = 2_048;

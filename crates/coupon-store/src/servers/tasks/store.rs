@@ -11,7 +11,7 @@ use coupon_core::books::{Behind, Movement};
 use coupon_core::{CouponResult, ResultId, ShardId, TableId, Timestamp};
 
 use super::late::{LateError, Sorted};
-use super::stored::{Known, Stored};
+use super::stored::{KnownRow, Stored};
 use super::{Background, Floors};
 use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};
@@ -32,7 +32,7 @@ pub(super) struct Arrived {
 
 /// The messages that came through the queue together.
 #[derive(Debug, Default)]
-pub(super) struct Work {
+pub(super) struct TakenMessages {
     pub(super) results: Vec<Arrived>,
     pub(super) markers: Vec<Marker>,
     pub(super) messages: u64,
@@ -128,7 +128,7 @@ pub(super) async fn store(
     storing: &mut dyn Storing,
     background: &Background,
     of: Of<'_>,
-    work: &Work,
+    work: &TakenMessages,
     now: Timestamp,
 ) -> Result<Done, StoreError> {
     let begun = of.check(storing.begin().await?)?;
@@ -218,11 +218,11 @@ impl Store<'_> {
         let (mut fresh, mut contradicted) = (Vec::new(), Vec::new());
         for result in results {
             match stored.about(result) {
-                Known::Fresh => fresh.push(*result),
-                Known::Stored if failpoints::is_off(Mechanism::Repeats) => self.count(&[result]),
-                Known::Stored => {}
-                Known::Gone => self.is_gone(result),
-                Known::Contradicted(reason) => contradicted.push((*result, reason)),
+                KnownRow::Fresh => fresh.push(*result),
+                KnownRow::Stored if failpoints::is_off(Mechanism::Repeats) => self.count(&[result]),
+                KnownRow::Stored => {}
+                KnownRow::Gone => self.is_gone(result),
+                KnownRow::Contradicted(reason) => contradicted.push((*result, reason)),
             }
         }
         let inserted = if fresh.is_empty() { Inserted::All } else { self.insert_all(table, &fresh).await? };
@@ -245,12 +245,12 @@ impl Store<'_> {
         let (table, result) = (row.placement.table, &row.result);
         let stored = Stored::read(self.storing, table, &[result]).await?;
         match stored.about(result) {
-            Known::Stored => Ok(()),
-            Known::Gone => {
+            KnownRow::Stored => Ok(()),
+            KnownRow::Gone => {
                 self.is_gone(result);
                 Ok(())
             }
-            Known::Fresh | Known::Contradicted(_) => self.park(table, result, reason).await,
+            KnownRow::Fresh | KnownRow::Contradicted(_) => self.park(table, result, reason).await,
         }
     }
 
@@ -274,7 +274,7 @@ impl Store<'_> {
     }
 
     /// Writes the markers, the outbox entry and the shard's sums, and commits.
-    async fn note_and_commit(&mut self, work: &Work) -> Result<(), StoringError> {
+    async fn note_and_commit(&mut self, work: &TakenMessages) -> Result<(), StoringError> {
         let entries = outbox::entries(&self.moves, self.outbox_id);
         let note = Note {
             now: self.now,

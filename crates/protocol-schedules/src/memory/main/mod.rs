@@ -11,8 +11,8 @@ use coupon_core::books::Stock;
 use coupon_core::{CouponId, ShardId, Timestamp};
 use coupon_store::Moving;
 use coupon_store::servers::seam::{
-    Books, DatabaseError, GateLock, GateState, MainServer, NUMBERS, Parked, Renewed, TERM_MS, Term, Terms,
-    Turn,
+    Books, DatabaseError, GateLock, GateState, MainLock, MainServer, NUMBERS, Parked, Renewed, TERM_MS, Term,
+    Terms,
 };
 use tokio::sync::Mutex;
 
@@ -20,7 +20,7 @@ use self::books::Transaction;
 pub(super) use self::locks::{Lock, Locked};
 use super::catalogue::CatalogueMemory;
 use super::{DATASET, unanswered};
-use crate::world::{Line, Lost, World};
+use crate::world::{NoAnswer, ServerLine, World};
 
 /// What the main database holds.
 #[derive(Debug, Clone, Default)]
@@ -91,7 +91,7 @@ impl MainMemory {
 /// A process's way to main.
 #[derive(Clone)]
 pub(super) struct Main {
-    pub(super) line: Line,
+    pub(super) line: ServerLine,
 }
 
 impl Main {
@@ -107,7 +107,7 @@ impl Main {
         ordered.map_err(|lost| self.failed(lost))
     }
 
-    fn failed(&self, lost: Lost) -> DatabaseError {
+    fn failed(&self, lost: NoAnswer) -> DatabaseError {
         unanswered(self.line.server, lost)
     }
 
@@ -162,8 +162,8 @@ impl MainServer for Main {
         self.lock_gate().await
     }
 
-    async fn lock_reconciler(&self) -> Result<Option<Box<dyn Turn>>, DatabaseError> {
-        Ok(self.lock(Lock::Reconciler).await?.map(|locked| Box::new(locked) as Box<dyn Turn>))
+    async fn lock_reconciler(&self) -> Result<Option<Box<dyn MainLock>>, DatabaseError> {
+        Ok(self.lock(Lock::Reconciler).await?.map(|locked| Box::new(locked) as Box<dyn MainLock>))
     }
 
     async fn books(&self) -> anyhow::Result<Box<dyn Books>> {

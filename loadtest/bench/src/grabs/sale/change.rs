@@ -5,10 +5,10 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use coupon_audit::Claim as Acknowledged;
+use coupon_audit::GrabClaim as Acknowledged;
 use coupon_core::FailReason;
 use coupon_loadgen::http::{Target, ask, get_json};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_service::api::{CatalogueChanged, CouponView, GrabResponse};
 use coupon_store::clock::Clock;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ pub(super) fn measure(context: &Context) -> Result<[Measurement; 2]> {
     let plan = Plan {
         name: "changed",
         store: Store::Servers,
-        catalogue: Catalogue::default(),
+        catalogue: CatalogueSpec::default(),
         stock: PLENTY,
         hold_s: 0,
         settings: &[],
@@ -147,7 +147,7 @@ fn step(number: u64) -> Result<(u64, Value, Option<FailReason>)> {
         (json!({ "total_stock": 0 }), Some(FailReason::OutOfStock)),
         (json!({ "total_stock": PLENTY }), None),
     ];
-    let Catalogue { rooms, coupons_per_room, .. } = Catalogue::default();
+    let CatalogueSpec { rooms, coupons_per_room, .. } = CatalogueSpec::default();
     let (of_coupon, kind) = (number / steps.len() as u64, usize::try_from(number)? % steps.len());
     let coupon = SOLD_ROOMS * coupons_per_room + 1 + of_coupon % ((rooms - SOLD_ROOMS) * coupons_per_room);
     let (change, refused) = steps.into_iter().nth(kind).context("a step")?;

@@ -5,11 +5,11 @@ mod expiry;
 mod shards;
 
 use anyhow::Result;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
-use super::top::{problems, warm_up};
+use super::top_rate::{problems, warm_up};
 use super::turns::take_turns_each;
 use crate::context::{Context, Store};
 use crate::model::{Bound, Claim, Findings, Measurement, NamedFigure};
@@ -86,7 +86,7 @@ fn hold(context: &Context, store: Store) -> Result<(Measurement, Measured)> {
     let plan = |name, hold_s| Plan {
         name,
         store,
-        catalogue: Catalogue::default(),
+        catalogue: CatalogueSpec::default(),
         stock: PLENTY,
         hold_s,
         settings: &[],

@@ -7,8 +7,8 @@ use coupon_core::{TimeRange, Timestamp};
 use coupon_loadgen::workload::Endpoint;
 
 use super::evidence::{Evidence, Query, Sampled, Second, Stretch, by_slot};
-use super::{Conditions, FEW, KeyFindings, NAMED, Share};
-use crate::replay::{KeyValues, Meaning, QueryMix, Recording, Row, Spread};
+use super::{CommonFindings, FEW, KeyFindings, NAMED, Share};
+use crate::replay::{KeyValues, Meaning, QueryMix, RecordedRow, Recording, SpreadGrabs};
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +24,7 @@ impl KeyFindings {
         let (length, period) = if recording.days_only() { (DAY_MS, "day") } else { (HOUR_MS, "hour") };
         let stretch = busiest(recording, length);
         // A time that the seed made within a day or an hour is nothing that was counted.
-        let Spread { days, hours } = recording.spread;
+        let SpreadGrabs { days, hours } = recording.spread;
         let known = (days + hours > 0).then_some(if days > 0 { "day" } else { "hour" });
         let second = match recording.busiest_second {
             _ if known.is_some() => None,
@@ -39,7 +39,7 @@ impl KeyFindings {
             .map(|key| evidence(key, recording, &stretch, second.as_ref(), &kinds))
             .collect();
         let rows = recording.stored().count() as u64;
-        let conditions = Conditions {
+        let conditions = CommonFindings {
             source: recording.file.clone(),
             rows,
             timed: rows,
@@ -49,7 +49,7 @@ impl KeyFindings {
             mixed: false,
             known,
             busiest_day: (recording.sampled.is_none() && recording.days_only()).then(|| {
-                let within = |row: &&Row| stretch.contains(row.time);
+                let within = |row: &&RecordedRow| stretch.contains(row.time);
                 (stretch.start.day().to_string(), recording.stored().filter(within).count() as u64)
             }),
             sampled: recording.sampled.is_some(),

@@ -24,12 +24,12 @@ pub struct Explanation {
     /// The steps that lead there.
     pub because: Vec<String>,
     /// The API's questions about results, and the places that answer them.
-    pub queries: Vec<Visit>,
+    pub queries: Vec<ExplainedQuery>,
 }
 
 /// A query, and what it visits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Visit {
+pub struct ExplainedQuery {
     /// The name for people.
     pub query: &'static str,
     /// The conditions on the rows that it wants.
@@ -43,7 +43,8 @@ impl Explanation {
     #[must_use]
     pub fn of(strategy: &dyn ShardingStrategy, row: &RowKey) -> Self {
         let stored = strategy.place(row);
-        let visit = |(query, knows, question)| Visit { query, knows, visits: visits(strategy, &question) };
+        let visit =
+            |(query, knows, question)| ExplainedQuery { query, knows, visits: visits(strategy, &question) };
         Self {
             layout: strategy.layout(),
             stored: stored.map(|placement| placement.to_string()).map_err(|error| error.to_string()),

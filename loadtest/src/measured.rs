@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coupon_lab::conditions;
 use coupon_loadgen::load::{Arrivals, EndpointOutcome, GrabLatency, LoadSpec, Outcome, PhaseOutcome, Tally};
-use coupon_loadgen::workload::{Action, Catalogue, Endpoint, Requests, Scenario, Workload};
+use coupon_loadgen::workload::{CatalogueSpec, Endpoint, Requests, Scenario, ScenarioAction, Workload};
 use coupon_measure::Machine;
 use coupon_report::model::{
     CURVE_PERCENTILES, EndpointRound, Figure, GeneratorRound, GrabRound, Meta, MixPart, PhaseRound, Reading,
@@ -57,7 +57,7 @@ fn mix(workload: &Workload) -> Vec<MixPart> {
 /// A scenario's requests, as parts of all that are drawn.
 fn actions(scenario: &Scenario, drawn: f64) -> impl Iterator<Item = (Endpoint, f64)> {
     let weights: f64 = scenario.actions.iter().map(|action| action.weight).sum();
-    let share = move |action: &Action| scenario.rate() / drawn * action.weight / weights;
+    let share = move |action: &ScenarioAction| scenario.rate() / drawn * action.weight / weights;
     scenario.actions.iter().map(move |action| (action.endpoint, share(action)))
 }
 
@@ -69,8 +69,8 @@ fn steps(scenario: &Scenario, drawn: f64) -> impl Iterator<Item = (Endpoint, f64
     steps.filter(|(_, each)| *each > 0.0).map(move |(endpoint, each)| (endpoint, grabs * each))
 }
 
-fn catalogue(catalogue: Catalogue) -> BTreeMap<String, u64> {
-    let Catalogue { users, rooms, hot_rooms, coupons_per_room } = catalogue;
+fn catalogue(catalogue: CatalogueSpec) -> BTreeMap<String, u64> {
+    let CatalogueSpec { users, rooms, hot_rooms, coupons_per_room } = catalogue;
     let numbers = [
         ("users", users),
         ("rooms", rooms),

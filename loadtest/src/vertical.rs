@@ -15,7 +15,9 @@ use coupon_cli::terminal;
 use coupon_lab::{Deployment, Setup};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
-use coupon_loadgen::workload::{Action, Catalogue, Endpoint, Requests, Rooms, Scenario, Workload};
+use coupon_loadgen::workload::{
+    CatalogueSpec, Endpoint, Requests, RoomChoice, Scenario, ScenarioAction, Workload,
+};
 use coupon_measure::Turns;
 use coupon_measure::stats::{Comparison, Judged, Least, RELEVANT_DIFFERENCE, estimate, judge_family, ratios};
 use coupon_report::model::{Layouts, Pair, Read, Vertical};
@@ -40,7 +42,7 @@ pub struct VerticalOptions {
     /// The seed of the ids asked for.
     pub seed: u64,
     /// The ids there are.
-    pub catalogue: Catalogue,
+    pub catalogue: CatalogueSpec,
 }
 
 /// Two services over the same coupons.
@@ -56,7 +58,7 @@ impl Both {
     ///
     /// # Errors
     /// When one cannot be started, or its tables cannot be made one.
-    pub fn start(seed: &SeedOptions, catalogue: &Catalogue) -> Result<Self> {
+    pub fn start(seed: &SeedOptions, catalogue: &CatalogueSpec) -> Result<Self> {
         let start = || {
             let spec = Spec::parse("single", NonZeroU16::MIN, catalogue)?;
             Deployment::start(&spec, &Setup::embedded(seed.clone()))
@@ -140,9 +142,9 @@ fn send(
         name: endpoint.key().to_owned(),
         users: 1.0,
         think_s: [1.0, 1.0],
-        rooms: Rooms::Any,
+        rooms: RoomChoice::Any,
         checkout: None,
-        actions: vec![Action { endpoint, weight: 1.0 }],
+        actions: vec![ScenarioAction { endpoint, weight: 1.0 }],
     }]);
     let workload = Workload::of(endpoint.key().to_owned(), options.catalogue, requests);
     let load = LoadSpec {

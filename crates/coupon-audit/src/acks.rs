@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Write};
 use anyhow::{Context, Result, bail, ensure};
 use coupon_core::{Money, Timestamp};
 
-use super::claims::{Claim, Claims};
+use super::claims::{Claims, GrabClaim};
 use super::spent::UseAnswer;
 use super::steps::StepAnswer;
 
@@ -34,7 +34,7 @@ pub struct Ack {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAnswer {
     /// Of a grab of that coupon.
-    Grab(u64, Claim),
+    Grab(u64, GrabClaim),
     /// Of the use of that result.
     Use(i64, UseAnswer),
     /// Of another step of that result.
@@ -62,12 +62,12 @@ impl Ack {
             ClientAnswer::Grab(coupon, claim) => {
                 // Some refusals can be held against the data as well, so that they keep their names.
                 let (outcome, id) = match claim {
-                    Claim::Granted(result) => ("granted", Some(result)),
-                    Claim::Held(result) => ("duplicate", result),
-                    Claim::SoldOut => ("out_of_stock", None),
-                    Claim::InvalidTime(_) => ("invalid_time", None),
-                    Claim::Refused => ("refused", None),
-                    Claim::Unknown => ("unknown", None),
+                    GrabClaim::Granted(result) => ("granted", Some(result)),
+                    GrabClaim::Held(result) => ("duplicate", result),
+                    GrabClaim::SoldOut => ("out_of_stock", None),
+                    GrabClaim::InvalidTime(_) => ("invalid_time", None),
+                    GrabClaim::Refused => ("refused", None),
+                    GrabClaim::Unknown => ("unknown", None),
                 };
                 let id = id.map_or_else(String::new, |id| id.to_string());
                 writeln!(out, "{user},{coupon},{outcome},{id},{told_at},,")
@@ -149,12 +149,12 @@ fn parse(line: &str) -> Result<(u64, ClientAnswer)> {
         amount.map(Money::cents).context("order_amount")
     };
     let claim = match field(2)? {
-        "granted" => Claim::Granted(id()?),
-        "duplicate" => Claim::Held(given(3).map(str::parse).transpose().context("result_id")?),
-        "out_of_stock" => Claim::SoldOut,
-        "invalid_time" => Claim::InvalidTime(time(4, "told_at")?),
-        "refused" => Claim::Refused,
-        "unknown" => Claim::Unknown,
+        "granted" => GrabClaim::Granted(id()?),
+        "duplicate" => GrabClaim::Held(given(3).map(str::parse).transpose().context("result_id")?),
+        "out_of_stock" => GrabClaim::SoldOut,
+        "invalid_time" => GrabClaim::InvalidTime(time(4, "told_at")?),
+        "refused" => GrabClaim::Refused,
+        "unknown" => GrabClaim::Unknown,
         step => {
             let told = match step {
                 "used" => ClientAnswer::Use(
@@ -184,12 +184,12 @@ mod tests {
     fn acks() -> Vec<Ack> {
         let told_at = Timestamp::from_millis(1_796_000_000_000);
         let grabs = [
-            (1, Claim::Granted(99)),
-            (3, Claim::Refused),
-            (4, Claim::Held(Some(98))),
-            (5, Claim::SoldOut),
-            (6, Claim::Unknown),
-            (7, Claim::InvalidTime(Some(told_at))),
+            (1, GrabClaim::Granted(99)),
+            (3, GrabClaim::Refused),
+            (4, GrabClaim::Held(Some(98))),
+            (5, GrabClaim::SoldOut),
+            (6, GrabClaim::Unknown),
+            (7, GrabClaim::InvalidTime(Some(told_at))),
         ];
         let uses = [
             (1, UseAnswer::Used { cents: 590, time: Some(told_at.millis() + 1) }),

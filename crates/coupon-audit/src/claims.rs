@@ -11,7 +11,7 @@ use super::steps::StepAnswer;
 
 /// One grab, as its client saw it end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claim {
+pub enum GrabClaim {
     /// Acknowledged: exactly this id must be stored.
     Granted(i64),
     /// Refused because the user holds the coupon already: then some shard must say so, under this id if the answer
@@ -48,20 +48,20 @@ pub struct Claims {
 
 impl Claims {
     /// Remembers one grab.
-    pub fn add(&mut self, user: u64, coupon: u64, claim: Claim) {
+    pub fn add(&mut self, user: u64, coupon: u64, claim: GrabClaim) {
         match claim {
-            Claim::Granted(result) => self.granted.push((result, user, coupon)),
-            Claim::Unknown => self.unknown.push((user, coupon)),
-            Claim::Held(result) => self.held.push((user, coupon, result)),
-            Claim::SoldOut => {
+            GrabClaim::Granted(result) => self.granted.push((result, user, coupon)),
+            GrabClaim::Unknown => self.unknown.push((user, coupon)),
+            GrabClaim::Held(result) => self.held.push((user, coupon, result)),
+            GrabClaim::SoldOut => {
                 self.sold_out.insert(coupon);
                 self.refused += 1;
             }
-            Claim::InvalidTime(at) => {
+            GrabClaim::InvalidTime(at) => {
                 self.outside.extend(at.map(|at| (user, coupon, at)));
                 self.refused += 1;
             }
-            Claim::Refused => self.refused += 1,
+            GrabClaim::Refused => self.refused += 1,
         }
     }
 
@@ -111,9 +111,9 @@ mod tests {
     fn claims_are_looked_up_by_user_and_coupon() {
         let mut claims = Claims::default();
         assert!(claims.is_empty());
-        claims.add(1, 2, Claim::Granted(99));
-        claims.add(3, 4, Claim::Refused);
-        claims.add(5, 6, Claim::Unknown);
+        claims.add(1, 2, GrabClaim::Granted(99));
+        claims.add(3, 4, GrabClaim::Refused);
+        claims.add(5, 6, GrabClaim::Unknown);
         let ledger = claims.ledger();
         assert_eq!((ledger.granted.len(), claims.refused(), claims.unknown()), (1, 1, 1));
         assert!(ledger.was_granted(1, 2) && ledger.is_unknown(5, 6) && !ledger.was_granted(3, 4));

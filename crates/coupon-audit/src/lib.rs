@@ -45,15 +45,15 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 pub use acks::{Ack, ClientAnswer, write_acks};
-pub use claims::{Claim, Claims};
+pub use claims::{Claims, GrabClaim};
 pub use findings::{AuditReport, Finding, Kind, SHOWN, Unapplied};
 pub use moment::Moment;
-pub use reads::{Asked, Read, Sample, fetch};
+pub use reads::{AnsweredQuestion, QuestionSample, ReadQuestion, fetch};
 #[cfg(feature = "servers")]
 pub use servers::{Addresses, Differences, Servers};
 use source::{Gate, Place, Snapshot};
 pub use spent::UseAnswer;
-pub use start::Start;
+pub use start::StartState;
 pub use steps::StepAnswer;
 
 /// Data that can be audited.
@@ -87,10 +87,10 @@ pub struct Scope<'a> {
     pub since: Option<i64>,
     /// The state of the data when the run began. Without it, nothing can be said of what happened to older rows, and
     /// a window that was moved looks like one that was broken.
-    pub start: Option<&'a Start>,
+    pub start: Option<&'a StartState>,
     /// The answers of its read endpoints since the last change of the data. Without them, nothing can be said of the
     /// endpoints.
-    pub reads: Option<&'a [Read]>,
+    pub reads: Option<&'a [AnsweredQuestion]>,
     /// True if the main database has applied everything handed over: then nothing may be left to apply, and the gate
     /// may hold nothing that is not stored.
     pub drained: bool,
@@ -139,14 +139,14 @@ impl Data {
     ///
     /// # Errors
     /// When the data cannot be read.
-    pub fn remember(&self) -> Result<Start> {
+    pub fn remember(&self) -> Result<StartState> {
         self.read(|mut snapshot, gate| {
             let terms = match gate {
                 _ if kept::is_kept(&snapshot) => kept::terms(&snapshot),
                 Some(gate) => gate.terms(&snapshot)?,
                 None => BTreeMap::new(),
             };
-            Ok(Start { gate: terms, ..stock::remember(&mut snapshot)? })
+            Ok(StartState { gate: terms, ..stock::remember(&mut snapshot)? })
         })
     }
 
@@ -163,7 +163,7 @@ impl Data {
     ///
     /// # Errors
     /// When the data cannot be read.
-    pub fn sample(&self, claims: &Claims) -> Result<Sample> {
+    pub fn sample(&self, claims: &Claims) -> Result<QuestionSample> {
         self.read(|snapshot, _| Ok(reads::sample(&snapshot, claims)))
     }
 

@@ -8,14 +8,14 @@ use std::io::{self, BufRead, Write};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::source::{Coupon, Terms};
-use super::start::Start;
+use super::start::StartState;
 
 /// The first line.
 const HEADER: &str = "# the start of a run, 1";
 /// The text around the number of lines in the last one.
 const END: (&str, &str) = ("# end: ", " lines");
 
-impl Start {
+impl StartState {
     /// Writes it down.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    fn start() -> Start {
+    fn start() -> StartState {
         let coupon = Coupon {
             room: 1,
             total: 10,
@@ -142,7 +142,7 @@ mod tests {
             user_limit: 3,
             taken_back: 1,
         };
-        Start {
+        StartState {
             dataset: "d1".to_owned(),
             rows: vec![(7, u64::MAX), (9, 0)],
             lines: vec![(-1, 5)],
@@ -162,18 +162,18 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_and_is_the_same() {
-        assert_eq!(Start::read(written().as_bytes()).unwrap(), start());
+        assert_eq!(StartState::read(written().as_bytes()).unwrap(), start());
     }
 
     #[test]
     fn a_file_that_was_cut_or_changed_anywhere_is_refused() {
         let whole = written();
         for length in 0..whole.len() - 1 {
-            assert!(Start::read(&whole.as_bytes()[..length]).is_err(), "{length}");
+            assert!(StartState::read(&whole.as_bytes()[..length]).is_err(), "{length}");
         }
-        let missing = Start::read(whole.replace("row,9,0\n", "").as_bytes()).unwrap_err().to_string();
+        let missing = StartState::read(whole.replace("row,9,0\n", "").as_bytes()).unwrap_err().to_string();
         assert!(missing.contains("says 11 lines, and there are 10"), "{missing}");
-        let bad = Start::read(whole.replace("row,9,0", "row,nine,0").as_bytes()).unwrap_err();
+        let bad = StartState::read(whole.replace("row,9,0", "row,nine,0").as_bytes()).unwrap_err();
         assert!(format!("{bad:#}").contains("line 12: \"row,nine,0\""), "{bad:#}");
     }
 }

@@ -9,7 +9,7 @@ use super::source::{Catalogue, Coupon, Earlier, Spent, Stored, Terms};
 
 /// A data set as it was at one moment: 16 bytes for each row, and for each line of the stock log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Start {
+pub struct StartState {
     /// The id of the data set.
     pub(super) dataset: String,
     /// By id: each row's id and digest.
@@ -45,7 +45,7 @@ pub(super) enum Before {
     Other,
 }
 
-impl Start {
+impl StartState {
     /// The largest id that was stored; 0 without any.
     #[must_use]
     pub fn newest(&self) -> i64 {
@@ -81,7 +81,7 @@ impl Start {
 pub(super) fn terms(
     catalogue: &Catalogue,
     earlier: &Earlier,
-    start: Option<&Start>,
+    start: Option<&StartState>,
     coupon: i64,
 ) -> impl Iterator<Item = Terms> {
     let changed = earlier.get(&coupon).into_iter().flatten().map(Coupon::terms);
@@ -114,7 +114,7 @@ pub(super) fn digest_of(numbers: &[Option<i64>], name: &str) -> u64 {
 /// Holds the stock log against what it was: a log is only ever added to.
 #[derive(Debug)]
 pub(super) struct OldLines<'a> {
-    start: &'a Start,
+    start: &'a StartState,
     found: HashSet<i64>,
     /// Results retired since, by coupon.
     pub(super) retired: BTreeMap<i64, i64>,
@@ -125,7 +125,7 @@ pub(super) struct OldLines<'a> {
 }
 
 impl<'a> OldLines<'a> {
-    pub(super) fn of(start: &'a Start) -> Self {
+    pub(super) fn of(start: &'a StartState) -> Self {
         Self {
             start,
             found: HashSet::new(),

@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 use super::moment::Moment;
 use super::scan::{Seen, Sold};
 use super::source::{Coupon, Entry, Parked, Shard, Snapshot, Sums, Waiting};
-use super::start::{OldLines, Start, Unlogged};
+use super::start::{OldLines, StartState, Unlogged};
 use super::{AuditReport, Kind, Scope, Unapplied, kept};
 
 /// Results that main has not applied, by shard and coupon.
@@ -165,7 +165,7 @@ fn other_shards(id: i64, sold_before: i64, shards: Option<usize>, unlogged: &Unl
 /// Holds what no line names against what it was: archiving takes rows and logs as many, storing adds both. Of a
 /// coupon whose books were rebuilt the number of such rows is known, and their shards are not; so it is where rows were moved.
 fn unlogged_since(
-    start: &Start,
+    start: &StartState,
     now: &Unlogged,
     rebuilt: &BTreeSet<i64>,
     moved: bool,
@@ -190,7 +190,7 @@ fn unlogged_since(
 }
 
 /// Finds rows, and lines of the log, that were there at the start and are not any more.
-fn gone(start: &Start, seen: &Seen, old: &OldLines<'_>, archives: &Archives, report: &mut AuditReport) {
+fn gone(start: &StartState, seen: &Seen, old: &OldLines<'_>, archives: &Archives, report: &mut AuditReport) {
     for line in old.gone() {
         report.add(Kind::Miscounted, 1, || {
             format!("line {line} of the stock log is not what it was at the start")
@@ -228,7 +228,7 @@ fn gone(start: &Start, seen: &Seen, old: &OldLines<'_>, archives: &Archives, rep
 
 /// The number of results that may have been retired although no line says so: where main's books were rebuilt, as
 /// many that went stand in no line as came in the same time.
-fn may_be_hidden(start: &Start, seen: &Seen, old: &OldLines<'_>) -> u64 {
+fn may_be_hidden(start: &StartState, seen: &Seen, old: &OldLines<'_>) -> u64 {
     let holders = old.rebuilt.iter().filter_map(|coupon| seen.holders.get(coupon)).flatten();
     holders.filter(|held| start.position(held.id).is_none()).count() as u64
 }
@@ -372,9 +372,9 @@ fn parked(shard: &Shard, report: &mut AuditReport) {
 }
 
 /// Remembers the present state of a data set.
-pub(super) fn remember(snapshot: &mut Snapshot) -> Result<Start> {
+pub(super) fn remember(snapshot: &mut Snapshot) -> Result<StartState> {
     let (dataset, catalogue) = (snapshot.dataset.clone(), snapshot.catalogue.clone());
-    let mut start = Start { dataset, catalogue, ..Start::default() };
+    let mut start = StartState { dataset, catalogue, ..StartState::default() };
     start.outboxes = snapshot.shards.iter().map(|shard| (shard.position, shard.last)).collect();
     let sold = super::scan::remember(snapshot, &mut start)?;
     let untold = untold(&snapshot.shards)?;

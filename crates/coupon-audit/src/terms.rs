@@ -4,7 +4,7 @@
 use coupon_core::Timestamp;
 
 use super::source::{Catalogue, Coupon, Earlier, Snapshot, Terms};
-use super::start::{self, Start};
+use super::start::{self, StartState};
 use super::{AuditReport, Kind};
 
 /// The names of terms in descriptions, and their places.
@@ -25,7 +25,7 @@ pub(super) struct Keeper {
 pub(super) struct OtherTerms<'a> {
     keeper: Keeper,
     snapshot: &'a Snapshot,
-    start: Option<&'a Start>,
+    start: Option<&'a StartState>,
     wrong: Vec<String>,
     /// Those of which there is no record of what the keeper had at the start: it may have taken them over from main at some
     /// time.
@@ -33,7 +33,7 @@ pub(super) struct OtherTerms<'a> {
 }
 
 impl<'a> OtherTerms<'a> {
-    pub(super) const fn of(keeper: Keeper, snapshot: &'a Snapshot, start: Option<&'a Start>) -> Self {
+    pub(super) const fn of(keeper: Keeper, snapshot: &'a Snapshot, start: Option<&'a StartState>) -> Self {
         Self { keeper, snapshot, start, wrong: Vec::new(), undated: Vec::new() }
     }
 

@@ -70,7 +70,7 @@ fn temporary(write: impl Fn(&mut BufWriter<File>) -> std::io::Result<()>) -> Res
 
 /// A folder that no other run writes to until this is dropped.
 #[derive(Debug)]
-pub struct Folder {
+pub struct LockedFolder {
     _locked: File,
 }
 
@@ -81,7 +81,7 @@ const REPORT_BYTES: usize = 1 << 20;
 ///
 /// # Errors
 /// When it cannot, or another run writes there; the error names the flag.
-pub fn folder(flag: &str, path: &Path) -> Result<Folder> {
+pub fn folder(flag: &str, path: &Path) -> Result<LockedFolder> {
     let open = || {
         std::fs::create_dir_all(path)?;
         tempfile::tempfile_in(path)?.write_all(&vec![0; REPORT_BYTES])?;
@@ -95,5 +95,5 @@ pub fn folder(flag: &str, path: &Path) -> Result<Folder> {
             path.display()
         );
     }
-    Ok(Folder { _locked: folder })
+    Ok(LockedFolder { _locked: folder })
 }

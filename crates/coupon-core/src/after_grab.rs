@@ -188,45 +188,45 @@ impl Action {
 
     /// Judges it about a row as it stands, at that time.
     #[must_use]
-    pub fn judge(self, row: &CouponResult, now: Timestamp) -> Verdict {
+    pub fn judge(self, row: &CouponResult, now: Timestamp) -> StepVerdict {
         let Transition { from, to, deadline, .. } = self.transition();
         if row.state == from {
             return match (deadline.is_met(row.hold_until, now), deadline) {
-                (true, _) => Verdict::Possible,
-                (false, Deadline::Before) => Verdict::Refused(Refusal::TooLate),
-                (false, _) => Verdict::Refused(Refusal::NotDue),
+                (true, _) => StepVerdict::Possible,
+                (false, Deadline::Before) => StepVerdict::Refused(StepRefusal::TooLate),
+                (false, _) => StepVerdict::Refused(StepRefusal::NotDue),
             };
         }
         match self {
             // What was used since was confirmed before.
-            Self::Confirm if matches!(row.state, ResultState::Owned | ResultState::Used) => Verdict::Done,
+            Self::Confirm if matches!(row.state, ResultState::Owned | ResultState::Used) => StepVerdict::Done,
             Self::Use(amount) if row.state == to => {
                 if row.order_amount == Some(amount) {
-                    Verdict::Done
+                    StepVerdict::Done
                 } else {
-                    Verdict::Refused(Refusal::OtherOrder)
+                    StepVerdict::Refused(StepRefusal::OtherOrder)
                 }
             }
-            Self::Release | Self::Return | Self::Expire if row.state == to => Verdict::Done,
-            _ => Verdict::Refused(Refusal::State(row.state)),
+            Self::Release | Self::Return | Self::Expire if row.state == to => StepVerdict::Done,
+            _ => StepVerdict::Refused(StepRefusal::State(row.state)),
         }
     }
 }
 
 /// The judgement of an action about a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StepVerdict {
     /// The row can take this step now.
     Possible,
     /// It has taken this very step before: asking again gets the same answer.
     Done,
     /// It cannot take it.
-    Refused(Refusal),
+    Refused(StepRefusal),
 }
 
 /// The reason why a row cannot take a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum StepRefusal {
     /// It is in a state from which the step does not lead.
     #[error("the result is {0}")]
     State(ResultState),
@@ -298,12 +298,12 @@ mod tests {
     fn confirm_and_expire_never_have_the_same_moment() {
         let held = row(ResultState::Held, Some(moment(10)));
         for now in [moment(9), moment(10), moment(11)] {
-            let possible = |action: Action| action.judge(&held, now) == Verdict::Possible;
+            let possible = |action: Action| action.judge(&held, now) == StepVerdict::Possible;
             assert_ne!(possible(Action::Confirm), possible(Action::Expire), "{now}");
             assert!(possible(Action::Release), "whatever the time");
         }
-        assert_eq!(Action::Confirm.judge(&held, moment(10)), Verdict::Refused(Refusal::TooLate));
-        assert_eq!(Action::Expire.judge(&held, moment(9)), Verdict::Refused(Refusal::NotDue));
+        assert_eq!(Action::Confirm.judge(&held, moment(10)), StepVerdict::Refused(StepRefusal::TooLate));
+        assert_eq!(Action::Expire.judge(&held, moment(9)), StepVerdict::Refused(StepRefusal::NotDue));
     }
 
     #[test]
@@ -314,22 +314,22 @@ mod tests {
                 let Transition { from, to, .. } = action.transition();
                 let confirmed = action == Action::Confirm && state == ResultState::Used;
                 let expected = if state == from && action != Action::Expire {
-                    Verdict::Possible
+                    StepVerdict::Possible
                 } else if state == from {
-                    Verdict::Refused(Refusal::NotDue)
+                    StepVerdict::Refused(StepRefusal::NotDue)
                 } else if matches!(action, Action::Use(_)) && state == to {
-                    Verdict::Refused(Refusal::OtherOrder)
+                    StepVerdict::Refused(StepRefusal::OtherOrder)
                 } else if state == to || confirmed {
-                    Verdict::Done
+                    StepVerdict::Done
                 } else {
-                    Verdict::Refused(Refusal::State(state))
+                    StepVerdict::Refused(StepRefusal::State(state))
                 };
                 assert_eq!(verdict, expected, "{action:?} of a row that is {state}");
             }
         }
         let amount = Money::from_cents(5);
         let used = CouponResult { order_amount: Some(amount), ..row(ResultState::Used, None) };
-        assert_eq!(Action::Use(amount).judge(&used, moment(0)), Verdict::Done);
+        assert_eq!(Action::Use(amount).judge(&used, moment(0)), StepVerdict::Done);
     }
 
     #[test]

@@ -69,4 +69,4 @@ pub use slots::{Mix, SLOTS, SlotTable, UnknownMix, evened};
 pub use stats::ShardingStats;
 pub use strategy::{Growth, RouteError, RowKey, ShardingStrategy};
 pub use time::{Day, Hour, TimeError, TimeRange, Timestamp};
-pub use versions::{LayoutVersion, Round, VersionNumber, Versioned, VersionsError};
+pub use versions::{LayoutVersion, VersionNumber, Versioned, VersionsError, VisitRound};

@@ -35,14 +35,14 @@ pub struct Versioned {
 
 /// Visits that may be made at the same time, of those that answer a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Round {
+pub struct VisitRound {
     /// The places to visit.
     pub plan: Plan,
     /// The number of shards that [`Plan::All`] means.
     pub shards: NonZeroU16,
 }
 
-impl Round {
+impl VisitRound {
     /// Visits whatever one of both does.
     fn union(self, other: Self) -> Self {
         let shards = self.shards.max(other.shards);
@@ -164,12 +164,12 @@ impl Versioned {
     /// The same plans, as rounds that must be made one after the other: a version that receives rows begins a new one, since a
     /// row may come to it while an earlier one is visited. Where no rows are moved there is one round.
     #[must_use]
-    pub fn rounds(&self, query: &ResultQuery) -> Vec<Round> {
-        let mut rounds: Vec<Round> = Vec::new();
+    pub fn rounds(&self, query: &ResultQuery) -> Vec<VisitRound> {
+        let mut rounds: Vec<VisitRound> = Vec::new();
         for (index, version) in self.versions.iter().enumerate() {
             let Some(query) = self.clipped(index, version, query) else { continue };
             let (plan, shards) = (version.strategy.plan(&query), version.strategy.shard_count());
-            let mut round = Round { plan, shards };
+            let mut round = VisitRound { plan, shards };
             if !version.receives
                 && let Some(before) = rounds.pop()
             {
@@ -183,8 +183,8 @@ impl Versioned {
     /// Every plan that answers a query in one round, each place once: for counts, which a row that is being moved may be missed
     /// by, or be counted twice.
     #[must_use]
-    pub fn at_once(&self, query: &ResultQuery) -> Option<Round> {
-        self.rounds(query).into_iter().reduce(Round::union)
+    pub fn at_once(&self, query: &ResultQuery) -> Option<VisitRound> {
+        self.rounds(query).into_iter().reduce(VisitRound::union)
     }
 
     /// True while rows of earlier versions are being moved to a later one.

@@ -1,6 +1,6 @@
 //! Answers that clients got, as the auditor takes them.
 
-use coupon_audit::{Ack, Claim, Claims, ClientAnswer, StepAnswer, UseAnswer};
+use coupon_audit::{Ack, Claims, ClientAnswer, GrabClaim, StepAnswer, UseAnswer};
 use coupon_core::FailReason;
 use coupon_loadgen::load::{GrabOutcome, GrabRecord, Outcome, Refusal, StepOutcome, StepRecord};
 use coupon_loadgen::workload::{Endpoint, order_of};
@@ -9,14 +9,14 @@ use coupon_loadgen::workload::{Endpoint, order_of};
 #[must_use]
 pub fn ack(grab: &GrabRecord) -> Ack {
     let claim = match grab.outcome {
-        GrabOutcome::Granted { result_id } => Claim::Granted(result_id),
-        GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate)) => Claim::Held(grab.held),
-        GrabOutcome::Refused(Refusal::Decided(FailReason::OutOfStock)) => Claim::SoldOut,
+        GrabOutcome::Granted { result_id } => GrabClaim::Granted(result_id),
+        GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate)) => GrabClaim::Held(grab.held),
+        GrabOutcome::Refused(Refusal::Decided(FailReason::OutOfStock)) => GrabClaim::SoldOut,
         GrabOutcome::Refused(Refusal::Decided(FailReason::InvalidTime)) => {
-            Claim::InvalidTime(Some(grab.told_at))
+            GrabClaim::InvalidTime(Some(grab.told_at))
         }
-        GrabOutcome::Refused(Refusal::Status(_)) => Claim::Refused,
-        GrabOutcome::Unknown(_) => Claim::Unknown,
+        GrabOutcome::Refused(Refusal::Status(_)) => GrabClaim::Refused,
+        GrabOutcome::Unknown(_) => GrabClaim::Unknown,
     };
     Ack { user: grab.user_id, told: ClientAnswer::Grab(grab.coupon_id, claim), told_at: grab.told_at }
 }

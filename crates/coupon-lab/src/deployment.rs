@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use coupon_audit::{AuditReport, Data, Scope, Start};
+use coupon_audit::{AuditReport, Data, Scope, StartState};
 use coupon_core::ShardingStrategy;
 use coupon_loadgen::http::{Target, get_json};
 use coupon_seeding::SeedOptions;
@@ -228,7 +228,7 @@ impl Deployment {
     ///
     /// # Errors
     /// When the data cannot be read.
-    pub fn remember(&self) -> Result<Option<Start>> {
+    pub fn remember(&self) -> Result<Option<StartState>> {
         self.data.as_ref().ok().map(Data::remember).transpose()
     }
 

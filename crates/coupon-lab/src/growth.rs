@@ -43,7 +43,7 @@ pub enum LayoutStep {
 
 /// A version of the layout that was announced.
 #[derive(Debug, Clone)]
-pub struct Announced {
+pub struct AnnouncedChange {
     /// The change, in words.
     pub what: String,
     /// The layout after it.
@@ -58,9 +58,9 @@ pub struct Announced {
 
 /// A layout that was changed, and whose earlier rows have all been moved to where it says.
 #[derive(Debug, Clone)]
-pub struct Changed {
+pub struct CompletedChange {
     /// The version.
-    pub version: Announced,
+    pub version: AnnouncedChange,
     /// The moment at which rows began to be moved.
     pub moving: Instant,
     /// The moment at which all had been moved.
@@ -75,7 +75,7 @@ pub struct Changed {
 ///
 /// # Errors
 /// When the service refuses it or does not answer, or no room is hot.
-pub fn announce(target: &Target, step: LayoutStep) -> Result<Announced> {
+pub fn announce(target: &Target, step: LayoutStep) -> Result<AnnouncedChange> {
     let target = &as_operator(target);
     let request = match step {
         LayoutStep::Shards(shards) => {
@@ -95,7 +95,7 @@ pub fn announce(target: &Target, step: LayoutStep) -> Result<Announced> {
         version.valid_from.parse().map_err(|_| anyhow!("{:?} is no time", version.valid_from))?;
     let left = from.millis() - jiff::Timestamp::now().as_millisecond();
     let in_force = Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or(0));
-    Ok(Announced { from, asked, in_force, what: changed.what, layout: changed.layout })
+    Ok(AnnouncedChange { from, asked, in_force, what: changed.what, layout: changed.layout })
 }
 
 /// The rooms with twice their fair share of the results, and a hundredth of them at least; the hottest first.
@@ -121,7 +121,7 @@ pub fn rebalance(target: &Target, rate: NonZeroU32) -> Result<RebalanceView> {
 #[derive(Debug)]
 pub struct Changer {
     stop: Sender<()>,
-    thread: JoinHandle<Result<Changed>>,
+    thread: JoinHandle<Result<CompletedChange>>,
 }
 
 impl Changer {
@@ -146,7 +146,7 @@ impl Changer {
     ///
     /// # Errors
     /// When the layout could not be changed, or rows do not move.
-    pub fn finish(self) -> Result<Changed> {
+    pub fn finish(self) -> Result<CompletedChange> {
         let Self { stop, thread } = self;
         let done = thread.join();
         drop(stop);
@@ -155,7 +155,7 @@ impl Changer {
 }
 
 /// Has the rows moved, and waits for the end.
-fn move_rows(target: &Target, rate: NonZeroU32, version: Announced) -> Result<Changed> {
+fn move_rows(target: &Target, rate: NonZeroU32, version: AnnouncedChange) -> Result<CompletedChange> {
     std::thread::sleep(version.in_force.saturating_duration_since(Instant::now()));
     let mut refusal = None;
     // Its clock may be a little behind this machine's, and a layout that is not in force yet receives no rows.
@@ -169,7 +169,7 @@ fn move_rows(target: &Target, rate: NonZeroU32, version: Announced) -> Result<Ch
     })?;
     let moving = Instant::now();
     let moved = until_moved(target)?;
-    Ok(Changed { version, moving, even: Instant::now(), rate, moved })
+    Ok(CompletedChange { version, moving, even: Instant::now(), rate, moved })
 }
 
 /// Waits until no row is left where an earlier version of the layout put it; returns the number of rows that were moved.

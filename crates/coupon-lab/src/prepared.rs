@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use coupon_audit::Data;
 use coupon_core::{GrabTerms, ShardingStrategy};
-use coupon_loadgen::workload::{Catalogue, Workload};
+use coupon_loadgen::workload::{CatalogueSpec, Workload};
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
@@ -15,8 +15,8 @@ use super::process::ServiceCommand;
 
 /// The options that seed a data set with the catalogue of a workload.
 #[must_use]
-pub fn seed_of(catalogue: &Catalogue) -> SeedOptions {
-    let Catalogue { users, rooms, hot_rooms, coupons_per_room } = *catalogue;
+pub fn seed_of(catalogue: &CatalogueSpec) -> SeedOptions {
+    let CatalogueSpec { users, rooms, hot_rooms, coupons_per_room } = *catalogue;
     SeedOptions { users, rooms, hot_rooms, coupons_per_room, ..SeedOptions::default() }
 }
 

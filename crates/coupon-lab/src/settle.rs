@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use coupon_audit::{AuditReport, Claims, Data, Read, Scope, fetch};
+use coupon_audit::{AnsweredQuestion, AuditReport, Claims, Data, Scope, fetch};
 use coupon_loadgen::http::{Target, ask, post_json};
 use coupon_service::api::Drained;
 
@@ -99,7 +99,7 @@ fn of_still(data: &Data, target: &Target, scope: &Scope<'_>) -> Result<AuditRepo
 }
 
 /// Asks a service for a sample of everything that its read endpoints answer.
-fn reads(data: &Data, target: &Target, claims: Option<&Claims>) -> Result<Vec<Read>> {
+fn reads(data: &Data, target: &Target, claims: Option<&Claims>) -> Result<Vec<AnsweredQuestion>> {
     let sample = match claims {
         Some(claims) => data.sample(claims)?,
         None => data.sample(&Claims::default())?,

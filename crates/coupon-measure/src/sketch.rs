@@ -130,14 +130,14 @@ impl<T: Eq + Hash> Frequent<T> {
 
 /// A fair sample of a stream: every element is in it with the same probability.
 #[derive(Debug, Clone)]
-pub struct Sample<T> {
+pub struct Reservoir<T> {
     kept: Vec<T>,
     room: usize,
     seen: u64,
     random: Random,
 }
 
-impl<T> Sample<T> {
+impl<T> Reservoir<T> {
     /// An empty sample that has room for so many elements. The seed decides which.
     #[must_use]
     pub fn new(room: usize, random: Random) -> Self {
@@ -239,7 +239,7 @@ mod tests {
     fn every_element_is_as_likely_in_a_sample() {
         let mut times = [0_u32; 10];
         for seed in 0..2_000 {
-            let mut sample = Sample::new(3, Random::new(seed, 1));
+            let mut sample = Reservoir::new(3, Random::new(seed, 1));
             (0..10).for_each(|element| sample.add(|| element));
             assert_eq!(sample.kept().len(), 3);
             sample.kept().iter().for_each(|element| times[*element] += 1);

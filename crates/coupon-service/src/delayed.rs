@@ -5,7 +5,7 @@ use std::time::Duration;
 use coupon_core::{CouponResult, Placement, ResultId, ResultQuery, RoomId, ShardId, Timestamp};
 use coupon_store::{
     Backend, Change, Changed, Found, HandOver, HeldByCoupon, LocalFuture, PageRequest, PlacedResult,
-    RoomIndex, RoomPlaces, ShardReport, Shards, Summary, Totals, Unavailable, Visit, Visited,
+    ResultSummary, RoomIndex, RoomPlaces, ShardReport, Shards, Totals, Unavailable, Visit, Visited,
 };
 
 /// A round trip before each call that goes to a shard.
@@ -94,7 +94,7 @@ impl Shards for Delayed<Box<dyn Shards>> {
         shard: ShardId,
         visit: Visit,
         query: ResultQuery,
-    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+    ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
         self.ask(move |shards| shards.summary(shard, visit, query))
     }
 
@@ -141,7 +141,7 @@ impl RoomIndex for Delayed<Box<dyn RoomIndex>> {
         &self,
         room: RoomId,
         query: ResultQuery,
-    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+    ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
         self.ask(move |index| index.summary(room, query))
     }
 

@@ -137,7 +137,7 @@ pub enum Decision {
 
 /// The gate's count of a coupon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stock {
+pub struct GateStock {
     /// The number there ever were.
     pub total: u32,
     /// The number held.
@@ -180,7 +180,7 @@ pub trait Gate: Send + Sync {
     fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>>;
 
     /// Counts a coupon's stock; `None` for a coupon it does not hold.
-    fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>>;
+    fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<GateStock>, Unavailable>>;
 
     /// Asks whether a result of that id is reserved and not known to be stored. `None` where no client gets a result
     /// before it is stored.

@@ -8,7 +8,7 @@ use coupon_core::{ResultId, Timestamp};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::timekeeping::Agreement;
+use crate::timekeeping::ClockOffset;
 use crate::unavailable::Unavailable;
 
 /// A clock that fell further behind the last id than this is not waited for: grabs get 503 until it has caught up.
@@ -121,15 +121,15 @@ pub struct Leased {
     places: Vec<RwLock<Arc<Lease>>>,
     ended: Notify,
     /// The difference between this process's clock and that of the leases. While it is wrong, there are no ids.
-    pub(crate) agreement: Arc<Agreement>,
+    pub(crate) clock_offset: Arc<ClockOffset>,
 }
 
 impl Leased {
     /// These numbers, by a clock that is held against main's.
     #[must_use]
-    pub fn new(leases: Vec<Lease>, agreement: Arc<Agreement>) -> Self {
+    pub fn new(leases: Vec<Lease>, clock_offset: Arc<ClockOffset>) -> Self {
         let places = leases.into_iter().map(|lease| RwLock::new(Arc::new(lease))).collect();
-        Self { places, ended: Notify::new(), agreement }
+        Self { places, ended: Notify::new(), clock_offset }
     }
 
     /// The number in each place.
@@ -207,7 +207,7 @@ impl IdSource {
     pub fn mains_time(&self, now: Timestamp) -> Timestamp {
         match self {
             Self::Own { .. } => now,
-            Self::Leased(leased) => leased.agreement.mains(now),
+            Self::Leased(leased) => leased.clock_offset.mains(now),
         }
     }
 }
@@ -257,9 +257,9 @@ impl IdGenerator {
     fn try_with<T>(&mut self, ask: fn(&Lease, Timestamp) -> Result<T, NoId>) -> Result<T, Unavailable> {
         let now = self.clock.now();
         let Some((leased, place)) = &self.place else { return Ok(ask(&self.lease, now)?) };
-        leased.agreement.check()?;
+        leased.clock_offset.check()?;
         // An id's time decides how long a result is held, whichever process made it: it is main's.
-        let now = leased.agreement.mains(now);
+        let now = leased.clock_offset.mains(now);
         let refused = match ask(&self.lease, now) {
             Ok(answer) => return Ok(answer),
             Err(refused) => refused,
@@ -325,11 +325,11 @@ mod tests {
     fn a_clock_that_is_known_to_be_wrong_makes_no_ids_until_it_agrees_again() {
         let clock = Clock::starting_at("2026-11-22T12:00:05Z".parse().unwrap());
         let (start, end) = (clock.now(), clock.now().plus_millis(600_000));
-        let agreement = Arc::new(Agreement::default());
-        let leased = Leased::new(vec![Lease::new(7, start, end)], Arc::clone(&agreement));
+        let clock_offset = Arc::new(ClockOffset::default());
+        let leased = Leased::new(vec![Lease::new(7, start, end)], Arc::clone(&clock_offset));
         let source = IdSource::Leased(Arc::new(leased));
         let mut ids = source.generator(&clock, 0);
-        agreement.found(3_600_000);
+        clock_offset.found(3_600_000);
         assert_eq!(
             source.mains_time(start.plus_millis(3_600_000)),
             start,
@@ -337,7 +337,7 @@ mod tests {
         );
         let refused = ids.make().unwrap_err();
         assert!(refused.what.contains("3600.0 s ahead of the main database's"), "{refused}");
-        agreement.found(-9_000);
+        clock_offset.found(-9_000);
         assert!(ids.make().is_ok());
     }
 
@@ -345,10 +345,10 @@ mod tests {
     fn ids_of_processes_whose_clocks_differ_are_of_main_s_time() {
         let main = "2026-11-22T12:00:05Z".parse().unwrap();
         for ahead_ms in [-9_000, 0, 9_000] {
-            let agreement = Arc::new(Agreement::default());
-            agreement.found(ahead_ms);
+            let clock_offset = Arc::new(ClockOffset::default());
+            clock_offset.found(ahead_ms);
             let lease = Lease::new(7, main, main.plus_millis(600_000));
-            let source = IdSource::Leased(Arc::new(Leased::new(vec![lease], agreement)));
+            let source = IdSource::Leased(Arc::new(Leased::new(vec![lease], clock_offset)));
             let clock = Clock::starting_at(main.plus_millis(1_000 + ahead_ms));
             let id = source.generator(&clock, 0).make().unwrap();
             let late = id.time().millis() - main.plus_millis(1_000).millis();

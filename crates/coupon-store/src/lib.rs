@@ -64,7 +64,7 @@ pub use archives::{
     Archive, ArchivePace, Archiving, NotOver, NotYet, Retired, archive_alone, first_id, may_not_go_yet,
 };
 pub use catalogue::{Applied, Catalogue, ChangeError, CouponAndDetails, Offer, Offered};
-pub use gate::{Attempt, Decided, Decision, Gate, Grant, Reservation, Stock};
+pub use gate::{Attempt, Decided, Decision, Gate, GateStock, Grant, Reservation};
 pub use growing::{Announced, Growing, GrowthError, Moving, NextLayout, VersionRecord};
 pub use hand_over::{HandOver, PlacedResult};
 pub use known::Known;
@@ -73,10 +73,10 @@ pub use lifecycle::Lifecycle;
 pub use open::{BuiltWithout, open};
 pub use own_metrics::{OwnMetrics, Repairs};
 pub use room_index::{RoomIndex, RoomPlaces};
-pub use set_aside::Found as SetAsideCoupons;
+pub use set_aside::SetAsideCoupons;
 pub use shards::{
-    Change, Changed, Figure, Found, HeldByCoupon, Latency, PageRequest, ShardReport, Shards, Summary, Totals,
-    Visit, Visited,
+    Change, Changed, Found, HeldByCoupon, Latency, PageRequest, Reported, ResultSummary, ShardReport, Shards,
+    Totals, Visit, Visited,
 };
 pub use unavailable::Unavailable;
 
@@ -130,7 +130,7 @@ impl Backend {
     ///
     /// # Errors
     /// [`Unavailable`] when the gate does not answer.
-    pub async fn stock(&self, coupon: CouponId, now: Timestamp) -> Result<Option<Stock>, Unavailable> {
+    pub async fn stock(&self, coupon: CouponId, now: Timestamp) -> Result<Option<GateStock>, Unavailable> {
         let over = self.catalogue.known().is_forgotten(coupon, self.ids.mains_time(now));
         if over { Ok(None) } else { self.gate.stock(coupon).await }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use coupon_core::CouponId;
 
 /// Coupons and their faults. The number is as main has it, which may be no coupon's.
-pub type Found = BTreeMap<i64, String>;
+pub type SetAsideCoupons = BTreeMap<i64, String>;
 
 /// The most that are listed; all are counted.
 const LISTED: usize = 100;
@@ -23,11 +23,11 @@ pub(crate) enum Place {
 
 /// The coupons set aside for now, each named once in the log when it is found, and once when it makes sense again.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct SetAside(Arc<Mutex<[Found; 2]>>);
+pub(crate) struct SetAside(Arc<Mutex<[SetAsideCoupons; 2]>>);
 
 impl SetAside {
     /// Takes note of everything that was found in a place.
-    pub(crate) fn tell(&self, place: Place, found: Found) {
+    pub(crate) fn tell(&self, place: Place, found: SetAsideCoupons) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(known) = known.get_mut(place as usize) else { return };
         for (coupon, why) in found.iter().filter(|(coupon, _)| !known.contains_key(*coupon)) {
@@ -44,7 +44,7 @@ impl SetAside {
     }
 
     /// Takes note of what was found in a place about one coupon, which may be nothing.
-    pub(crate) fn tell_of(&self, place: Place, coupon: CouponId, found: Found) {
+    pub(crate) fn tell_of(&self, place: Place, coupon: CouponId, found: SetAsideCoupons) {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = known.get(place as usize).cloned().unwrap_or_default();
         drop(known);
@@ -56,7 +56,7 @@ impl SetAside {
     /// Their number, and the first of them with their faults.
     pub(crate) fn all(&self) -> (usize, Vec<(i64, String)>) {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all = Found::new();
+        let mut all = SetAsideCoupons::new();
         for (coupon, why) in known.iter().flatten() {
             let of_coupon = all.entry(*coupon).or_default();
             let separator = if of_coupon.is_empty() { "" } else { "; " };
@@ -78,12 +78,12 @@ mod tests {
     #[test]
     fn what_is_found_in_two_places_is_one_coupon_and_goes_when_both_make_sense_again() {
         let set_aside = SetAside::default();
-        set_aside.tell(Place::Catalogue, Found::from([(7, "one".to_owned())]));
-        set_aside.tell(Place::Books, Found::from([(7, "two".to_owned()), (9, "three".to_owned())]));
+        set_aside.tell(Place::Catalogue, SetAsideCoupons::from([(7, "one".to_owned())]));
+        set_aside.tell(Place::Books, SetAsideCoupons::from([(7, "two".to_owned()), (9, "three".to_owned())]));
         assert_eq!(set_aside.all(), (2, vec![(7, "one; two".to_owned()), (9, "three".to_owned())]));
-        set_aside.tell(Place::Books, Found::new());
+        set_aside.tell(Place::Books, SetAsideCoupons::new());
         assert_eq!(set_aside.all(), (1, vec![(7, "one".to_owned())]));
-        set_aside.tell(Place::Catalogue, Found::new());
+        set_aside.tell(Place::Catalogue, SetAsideCoupons::new());
         assert_eq!(set_aside.all(), (0, Vec::new()));
     }
 }

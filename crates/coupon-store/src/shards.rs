@@ -48,7 +48,7 @@ pub struct PageRequest {
 
 /// The number of results a query covers, and the latest of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Summary {
+pub struct ResultSummary {
     /// Their number.
     pub results: u64,
     /// The time of the latest grab.
@@ -124,7 +124,7 @@ pub enum Changed {
 }
 
 /// A figure that some systems cannot give, with the reason.
-pub type Figure<T> = Result<T, &'static str>;
+pub type Reported<T> = Result<T, &'static str>;
 
 /// A shard's state and the work it has done: since the service started on the embedded backend, in all on servers,
 /// where several processes share it.
@@ -153,9 +153,9 @@ pub struct ShardReport {
     /// Open connections.
     pub connections: u64,
     /// CPU seconds spent on its reads and writes.
-    pub cpu_seconds: Figure<f64>,
+    pub cpu_seconds: Reported<f64>,
     /// Bytes its writer sent to storage.
-    pub bytes_written: Figure<u64>,
+    pub bytes_written: Reported<u64>,
     /// Results parked because they contradict what is stored.
     pub parked: u64,
 }
@@ -199,7 +199,7 @@ pub trait Shards: Send + Sync {
         shard: ShardId,
         visit: Visit,
         query: ResultQuery,
-    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>>;
+    ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>>;
 
     /// Sums over the tables visited, counted now.
     fn totals(&self, shard: ShardId, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>>;

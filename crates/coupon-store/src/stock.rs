@@ -10,7 +10,7 @@ use coupon_core::{Placement, ShardId, ShardingStrategy, TableId, TimeRange, Time
 use crate::gate::REMEMBERED_MS;
 use crate::holders::{Holder, Holders};
 use crate::statements::{self, Numbers, PARKED};
-use crate::{Attempt, Decision, Reservation, Stock};
+use crate::{Attempt, Decision, GateStock, Reservation};
 
 /// The refusal of a data set whose stock would not be kept any more.
 pub(crate) const KEPT: &str = "setting `grab.decided_by` must be database here: this data set's database keeps the stock of grabs, and \
@@ -88,9 +88,9 @@ impl StockRow {
     }
 
     /// The counts, as a gate states them.
-    pub(crate) fn counts(&self) -> Stock {
+    pub(crate) fn counts(&self) -> GateStock {
         let count = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
-        Stock { total: count(self.total), sold: count(self.sold) }
+        GateStock { total: count(self.total), sold: count(self.sold) }
     }
 }
 
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn an_operator_who_took_stock_back_leaves_none_rather_than_less() {
         let row = StockRow { total: 3, sold: 5, start: 10, end: 20, epoch: 0 };
-        assert_eq!((row.left(), row.counts()), (0, Stock { total: 3, sold: 5 }));
+        assert_eq!((row.left(), row.counts()), (0, GateStock { total: 3, sold: 5 }));
         assert_eq!(
             [9, 10, 19, 20].map(|ms| row.is_on_offer(Timestamp::from_millis(ms))),
             [false, true, true, false]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use coupon_core::books::Stock;
 use coupon_core::{CouponId, CouponStatus, GrabTerms, Money, RoomId, Timestamp};
 
-use super::set_aside::Found;
+use super::set_aside::SetAsideCoupons;
 
 /// The time after its end for which a coupon's results are still asked about, in milliseconds: a day.
 pub(super) const ASKED_ABOUT_MS: i64 = 86_400_000;
@@ -103,7 +103,7 @@ impl Terms {
 #[derive(Debug, Default)]
 pub(super) struct AllTerms {
     pub(super) terms: Vec<Terms>,
-    pub(super) found: Found,
+    pub(super) found: SetAsideCoupons,
 }
 
 impl AllTerms {

@@ -19,13 +19,13 @@ const UNLIKE: i64 = 1_000;
 
 /// The difference between this process's clock and main's when they were last compared. Before that, they agree.
 #[derive(Debug, Default)]
-pub struct Agreement {
+pub struct ClockOffset {
     offset_ms: AtomicI64,
     /// What main said last of its time, and when it was heard.
     heard: Mutex<Option<(Timestamp, Instant)>>,
 }
 
-impl Agreement {
+impl ClockOffset {
     /// Takes note of how far this process's clock is ahead of main's, in milliseconds; behind it, if negative. Says
     /// whether they agreed before.
     pub(crate) fn found(&self, offset_ms: i64) -> bool {
@@ -89,13 +89,13 @@ fn apart(offset_ms: i64) -> String {
 
 /// A comparison of a clock with main's, which showed a time at some moment between two that the clock showed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Comparison {
+pub(crate) struct ClockComparison {
     first_ms: i64,
     last_ms: i64,
     main_ms: i64,
 }
 
-impl Comparison {
+impl ClockComparison {
     /// The clock showed `before` when main was asked, and `after` when it had said `main`.
     pub(crate) fn new(before: Timestamp, after: Timestamp, main: Timestamp) -> Self {
         let (first, last) = (before.min(after), before.max(after));
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn half_the_round_trip_is_taken_off() {
         for known in [0, 700, -3_600_000] {
-            let offset = |before, after, main| Comparison::new(before, after, main).offset_ms(known);
+            let offset = |before, after, main| ClockComparison::new(before, after, main).offset_ms(known);
             assert_eq!(offset(at(0), at(40), at(20)), 0);
             assert_eq!(offset(at(3_600_000), at(3_600_040), at(20)), 3_600_000);
             assert_eq!(offset(at(-20_000), at(-20_000), at(0)), -20_000);
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn the_quicker_of_two_answers_counts() {
         let (slow, quick) =
-            (Comparison::new(at(0), at(900), at(890)), Comparison::new(at(901), at(903), at(902)));
+            (ClockComparison::new(at(0), at(900), at(890)), ClockComparison::new(at(901), at(903), at(902)));
         for quicker in [slow.or_quicker(quick), quick.or_quicker(slow)] {
             assert_eq!((quicker.took_ms(), quicker.offset_ms(0)), (2, 0));
         }
@@ -157,18 +157,18 @@ mod tests {
     #[test]
     fn a_slow_answer_leaves_what_is_known_unless_it_disproves_it() {
         // All of it went by before main was asked: halfway would be wrong by two seconds.
-        let slow = Comparison::new(at(0), at(4_000), at(4_000));
+        let slow = ClockComparison::new(at(0), at(4_000), at(4_000));
         assert_eq!((slow.took_ms(), slow.offset_ms(0), slow.offset_ms(-300)), (4_000, 0, -300));
         assert_eq!(slow.offset_ms(2), 0, "by as much as it proves");
         assert_eq!(slow.offset_ms(3_600_000), 0);
-        let main_was_set = Comparison::new(at(0), at(4_000), at(3_600_000));
+        let main_was_set = ClockComparison::new(at(0), at(4_000), at(3_600_000));
         assert_eq!(main_was_set.offset_ms(0), -3_596_000);
     }
 
     #[test]
     fn a_machine_that_slept_between_question_and_answer_is_not_called_wrong_for_it() {
         let three_days = 3 * 86_400_000;
-        let offset = |main| Comparison::new(at(0), at(three_days), main).offset_ms(0);
+        let offset = |main| ClockComparison::new(at(0), at(three_days), main).offset_ms(0);
         assert_eq!(offset(at(5)), 0);
         assert_eq!(offset(at(three_days)), 0);
         assert!(offset(at(2 * three_days)) < -AGREE_WITHIN_MS);
@@ -176,23 +176,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_main_has_reached_is_never_ahead_of_it_though_its_clock_loses_on_others() {
-        let agreement = Agreement::default();
-        assert_eq!(agreement.mains_at_least(), None);
-        agreement.heard(at(0));
-        assert_eq!(agreement.mains_at_least(), Some(at(-AGREE_WITHIN_MS)));
+        let clock_offset = ClockOffset::default();
+        assert_eq!(clock_offset.mains_at_least(), None);
+        clock_offset.heard(at(0));
+        assert_eq!(clock_offset.mains_at_least(), Some(at(-AGREE_WITHIN_MS)));
         tokio::time::advance(std::time::Duration::from_secs(3_600)).await;
-        assert_eq!(agreement.mains_at_least(), Some(at(3_600_000 - 3_600 - AGREE_WITHIN_MS)));
+        assert_eq!(clock_offset.mains_at_least(), Some(at(3_600_000 - 3_600 - AGREE_WITHIN_MS)));
     }
 
     #[test]
     fn a_wrong_clock_is_told_by_how_much_and_on_which_side() {
-        let agreement = Agreement::default();
-        assert!(agreement.check().is_ok());
-        assert!(agreement.found(-3_600_250), "they agreed before");
-        assert!(agreement.check().unwrap_err().what.contains("3600.2 s behind the main database's"));
-        assert_eq!(agreement.mains(at(-3_600_250)), at(0));
-        assert!(!agreement.found(10_000), "they did not");
-        assert!(agreement.check().is_ok());
-        assert_eq!(agreement.mains(at(10_005)), at(5), "what they differ by is taken off as well");
+        let clock_offset = ClockOffset::default();
+        assert!(clock_offset.check().is_ok());
+        assert!(clock_offset.found(-3_600_250), "they agreed before");
+        assert!(clock_offset.check().unwrap_err().what.contains("3600.2 s behind the main database's"));
+        assert_eq!(clock_offset.mains(at(-3_600_250)), at(0));
+        assert!(!clock_offset.found(10_000), "they did not");
+        assert!(clock_offset.check().is_ok());
+        assert_eq!(clock_offset.mains(at(10_005)), at(5), "what they differ by is taken off as well");
     }
 }

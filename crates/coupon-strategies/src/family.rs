@@ -65,14 +65,14 @@ pub struct Variant {
     /// The setting, by its full name.
     pub setting: &'static str,
     /// The setting's value.
-    pub value: Value,
+    pub value: SettingValue,
     /// The reason for it.
-    pub role: Role,
+    pub role: VariantRole,
 }
 
 /// The value that a variant gives its setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Value {
+pub enum SettingValue {
     /// Always the same.
     Fixed(&'static str),
     /// The number of shards that a range is spread over.
@@ -83,7 +83,7 @@ pub enum Value {
 
 /// The reason for a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum VariantRole {
     /// Another choice, not better for every workload.
     Option,
     /// A cure for the hotspot of the plain strategy.
@@ -125,7 +125,7 @@ impl Family {
 
     /// The variant that gives its setting such a value.
     #[must_use]
-    pub fn variant(&self, value: Value) -> Option<&'static Variant> {
+    pub fn variant(&self, value: SettingValue) -> Option<&'static Variant> {
         self.variants.iter().find(|variant| variant.value == value)
     }
 
@@ -142,7 +142,7 @@ impl Family {
 
     /// The names of its cures.
     pub fn cures(&self) -> impl Iterator<Item = String> {
-        let cures = self.variants.iter().filter(|variant| variant.role != Role::Option);
+        let cures = self.variants.iter().filter(|variant| variant.role != VariantRole::Option);
         cures.map(|variant| format!("{}+{}", self.name, variant.name))
     }
 

@@ -10,7 +10,7 @@ mod spec;
 
 pub use range_svc::RoomRanges;
 
-pub use family::{Baseline, Family, Role, RoomSettings, Value, Variant};
+pub use family::{Baseline, Family, RoomSettings, SettingValue, Variant, VariantRole};
 pub use register::Register;
 pub use rows::REGISTER;
 pub use spec::{Fit, Spec};

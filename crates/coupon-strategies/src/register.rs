@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use coupon_core::ShardingStrategy;
 use coupon_service::AnyProgram;
 
-use crate::{Baseline, Family, Role, Variant};
+use crate::{Baseline, Family, Variant, VariantRole};
 
 /// Strategies, the variants that every one of them has, and what they are held against.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +61,7 @@ impl Register {
     pub fn compared(self) -> Vec<String> {
         let plain = self.names().map(str::to_owned);
         let chosen = self.families.iter().flat_map(|family| {
-            let variants = family.variants.iter().filter(|variant| variant.role == Role::Chosen);
+            let variants = family.variants.iter().filter(|variant| variant.role == VariantRole::Chosen);
             variants.map(move |variant| format!("{}+{}", family.name, variant.name))
         });
         plain.chain(chosen).collect()

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use hash_svc::HashSharding;
 use range_svc::{RoomRangeSharding, TimeRangeSharding};
 
-use crate::{Baseline, Family, Register, Role, RoomSettings, Value, Variant};
+use crate::{Baseline, Family, Register, RoomSettings, SettingValue, Variant, VariantRole};
 
 /// Every strategy of this workspace, in the order of tables.
 pub static REGISTER: Register =
@@ -31,7 +31,7 @@ static FAMILIES: [Family; 4] = [
         shards: None,
         layouts: &[TimeRangeSharding::LAYOUT],
         rooms: None,
-        variants: &[Variant { role: Role::Chosen, ..SPREAD }, HOURS],
+        variants: &[Variant { role: VariantRole::Chosen, ..SPREAD }, HOURS],
         combined: &[],
     },
     Family {
@@ -95,46 +95,46 @@ const MODULO: Variant = Variant {
     name: "modulo",
     about: "no mixing",
     setting: "hash.mix",
-    value: Value::Fixed("modulo"),
-    role: Role::Option,
+    value: SettingValue::Fixed("modulo"),
+    role: VariantRole::Option,
 };
 
 const SPREAD: Variant = Variant {
     name: "spread",
     about: "a range over all shards",
     setting: "range.spread",
-    value: Value::Spread,
-    role: Role::Cure,
+    value: SettingValue::Spread,
+    role: VariantRole::Cure,
 };
 
 const HOURS: Variant = Variant {
     name: "hours",
     about: "hourly tables",
     setting: "range.bucket",
-    value: Value::Fixed("hour"),
-    role: Role::Cure,
+    value: SettingValue::Fixed("hour"),
+    role: VariantRole::Cure,
 };
 
 const SPLIT: Variant = Variant {
     name: "split",
     about: "hot rooms in ranges of their own",
     setting: "range.boundaries",
-    value: Value::Starts,
-    role: Role::Chosen,
+    value: SettingValue::Starts,
+    role: VariantRole::Chosen,
 };
 
 const ROOM_INDEX: Variant = Variant {
     name: "room-index",
     about: "each room's results once more, on one shard",
     setting: "room_index",
-    value: Value::Fixed("true"),
-    role: Role::Option,
+    value: SettingValue::Fixed("true"),
+    role: VariantRole::Option,
 };
 
 const CACHE: Variant = Variant {
     name: "cache",
     about: "of room statistics",
     setting: "cache.room_stats_ms",
-    value: Value::Fixed("500"),
-    role: Role::Option,
+    value: SettingValue::Fixed("500"),
+    role: VariantRole::Option,
 };

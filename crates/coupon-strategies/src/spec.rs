@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use coupon_core::{RoomCounts, ShardingStrategy};
 use range_svc::RoomRanges;
 
-use crate::{Baseline, Family, REGISTER, Register, Role, Value, Variant};
+use crate::{Baseline, Family, REGISTER, Register, SettingValue, Variant, VariantRole};
 
 /// The sizes that a contestant's settings follow from.
 #[derive(Debug, Clone)]
@@ -118,8 +118,8 @@ impl Register {
             let setting = format!("{}={}", variant.setting, value(variant, fit));
             ensure!(!spec.settings.contains(&setting), "{name:?} says +{part} twice");
             spec.settings.push(setting);
-            spec.is_spread |= variant.value == Value::Spread;
-            if variant.role != Role::Option {
+            spec.is_spread |= variant.value == SettingValue::Spread;
+            if variant.role != VariantRole::Option {
                 spec.cure_of = Some(family.name);
             }
         }
@@ -132,9 +132,9 @@ impl Register {
 
 fn value(variant: &Variant, fit: &Fit) -> String {
     match variant.value {
-        Value::Fixed(value) => value.to_owned(),
-        Value::Spread => fit.spread.min(fit.shards).to_string(),
-        Value::Starts => match &fit.split {
+        SettingValue::Fixed(value) => value.to_owned(),
+        SettingValue::Spread => fit.spread.min(fit.shards).to_string(),
+        SettingValue::Starts => match &fit.split {
             RoomRanges::Starts(starts) => {
                 format!("[{}]", starts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
             }

@@ -8,7 +8,7 @@ use coupon_store::servers::seam::Terms;
 
 use crate::inject::UNREADABLE;
 use crate::memory::{CouponMemory, HolderMemory, ShardMemory, Slot, State};
-use crate::plan::{FaultKind, Plan};
+use crate::plan::{FaultKind, SeededSchedule};
 use crate::process::places;
 use crate::world::World;
 
@@ -37,7 +37,12 @@ pub(crate) struct Heard {
 }
 
 /// The promises that were broken.
-pub(crate) fn broken(world: &Arc<World>, plan: &Plan, terms: &[Terms], heard: &Heard) -> Vec<String> {
+pub(crate) fn broken(
+    world: &Arc<World>,
+    plan: &SeededSchedule,
+    terms: &[Terms],
+    heard: &Heard,
+) -> Vec<String> {
     let mut state = world.state();
     let mut broken = std::mem::take(&mut state.broken);
     let rows = state.shards.iter().flat_map(|shard| shard.rows()).collect();
@@ -147,7 +152,7 @@ impl Check<'_> {
     }
 
     /// Nothing is granted of a coupon that is over.
-    fn ends(&self, plan: &Plan, broken: &mut Vec<String>) {
+    fn ends(&self, plan: &SeededSchedule, broken: &mut Vec<String>) {
         let ended = self.terms.iter().filter(|terms| plan.end_of(terms.coupon.get()).is_some());
         for Terms { coupon, end, .. } in ended {
             let late = |row: &&&CouponResult| row.coupon_id == *coupon && row.grab_time >= *end;
@@ -215,7 +220,7 @@ impl Check<'_> {
     }
 
     /// What contradicts is parked, and nothing else is; so is what cannot be read.
-    fn parked(&self, plan: &Plan, broken: &mut Vec<String>) {
+    fn parked(&self, plan: &SeededSchedule, broken: &mut Vec<String>) {
         let has =
             |wanted: fn(&FaultKind) -> bool| plan.faults.iter().filter(|fault| wanted(&fault.kind)).count();
         let contradictions = has(|kind| matches!(kind, FaultKind::Contradiction));

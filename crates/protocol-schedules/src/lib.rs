@@ -16,10 +16,10 @@ mod shrink;
 mod user;
 pub mod world;
 
-pub use plan::{Altered, Fault, FaultKind, Plan, Wish};
+pub use plan::{Altered, Fault, FaultKind, SeededSchedule, Wish};
 pub use process::ByUser;
 pub use schedule::{Played, play};
-pub use search::{Found, Searched, search};
+pub use search::{BrokenSeed, Searched, search};
 pub use shrink::shrink;
 
 /// The mechanisms of docs/RELIABILITY.md that a schedule finds when they are left out.

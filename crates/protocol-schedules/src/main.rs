@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use protocol_schedules::{Plan, Searched, play, search, shrink};
+use protocol_schedules::{Searched, SeededSchedule, play, search, shrink};
 
 /// Plays schedules of the services' own code over servers in memory, each drawn from a seed.
 ///
@@ -69,7 +69,7 @@ fn figures(out: &mut impl Write, searched: &Searched) -> io::Result<()> {
 
 /// Prints a seed's history, made as short as it goes. Says whether it breaks a promise.
 fn show(out: &mut impl Write, seed: u64, short: bool) -> io::Result<bool> {
-    let plan = Plan::of(seed);
+    let plan = SeededSchedule::of(seed);
     let broken = !play(&plan, false).broken.is_empty();
     let plan = if broken && short { shrink(&plan) } else { plan };
     writeln!(out, "\nseed {seed}, {} wishes and {} faults:", plan.wishes.len(), plan.faults.len())?;

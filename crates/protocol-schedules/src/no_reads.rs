@@ -7,7 +7,8 @@ use coupon_core::{CouponId, Placement, ResultId, ResultQuery, RoomId, ShardId};
 use coupon_store::metrics::Exposition;
 use coupon_store::{
     Applied, Catalogue, Change, ChangeError, Changed, CouponAndDetails, Found, Known, Lifecycle, LocalFuture,
-    OwnMetrics, PageRequest, Repairs, ShardReport, Shards, Summary, Totals, Unavailable, Visit, Visited,
+    OwnMetrics, PageRequest, Repairs, ResultSummary, ShardReport, Shards, Totals, Unavailable, Visit,
+    Visited,
 };
 
 /// Answers no question.
@@ -31,7 +32,7 @@ impl Shards for NoReads {
         none()
     }
 
-    fn summary(&self, _: ShardId, _: Visit, _: ResultQuery) -> Answer<'_, Visited<Summary>> {
+    fn summary(&self, _: ShardId, _: Visit, _: ResultQuery) -> Answer<'_, Visited<ResultSummary>> {
         none()
     }
 

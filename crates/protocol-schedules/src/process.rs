@@ -9,12 +9,12 @@ use std::time::Duration;
 use coupon_core::after_grab::Action;
 use coupon_core::catalogue_change::{CatalogueChange, Operator};
 use coupon_core::{
-    Placement, Plan as QueryPlan, RequestKey, ResultId, ResultQuery, RoomId, RouteError, RowKey, ShardId,
+    Placement, Plan, RequestKey, ResultId, ResultQuery, RoomId, RouteError, RowKey, ShardId,
     ShardingStrategy, TableId, Timestamp, UserId,
 };
-use coupon_service::pipeline::{Answer, BatchLimits, Batcher, Grab, GrabCounters, NotDecided};
+use coupon_service::pipeline::{BatchLimits, Batcher, Grab, GrabCounters, GrabDecision, NotDecided};
 use coupon_store::clock::Clock;
-use coupon_store::servers::seam::{Part, Process, Tasks, Terms};
+use coupon_store::servers::seam::{Process, ProcessPart, Tasks, Terms};
 use coupon_store::settings::Role;
 use coupon_store::{
     Announced, Applied, Backend, ChangeError, Changed, Data, Growing, GrowthError, Known, Layouts, Moving,
@@ -32,7 +32,7 @@ use crate::world::{ProcessId, World};
 /// The wait before a process that did not start is started again.
 const AGAIN: Duration = Duration::from_millis(300);
 /// The part that every process takes.
-const PART: Part = Part {
+const PART: ProcessPart = ProcessPart {
     role: Role::All,
     workers: 1,
     shard_backlog: 1_000,
@@ -97,8 +97,8 @@ impl ShardingStrategy for ByUser {
         Ok(self.of_user(row.user))
     }
 
-    fn plan(&self, _: &ResultQuery) -> QueryPlan {
-        QueryPlan::All
+    fn plan(&self, _: &ResultQuery) -> Plan {
+        Plan::All
     }
 
     fn of_layout(&self, line: &str) -> Option<Arc<dyn ShardingStrategy>> {
@@ -118,7 +118,7 @@ pub(crate) fn places(versions: &[VersionRecord], user: UserId, time: Timestamp) 
 
 /// What a process is asked.
 enum Request {
-    Grab(Grab, oneshot::Sender<Result<Answer, NotDecided>>),
+    Grab(Grab, oneshot::Sender<Result<GrabDecision, NotDecided>>),
     Step(UserId, ResultId, Action, oneshot::Sender<Result<Changed, Unavailable>>),
     Turn(oneshot::Sender<Result<Announced, GrowthError>>),
     Move(oneshot::Sender<Result<Moving, GrowthError>>),
@@ -151,7 +151,7 @@ impl Running {
     }
 
     /// Asks it for a coupon. `None` when it is gone, or goes before it answers.
-    pub(crate) async fn grab(&self, grab: Grab) -> Option<Result<Answer, NotDecided>> {
+    pub(crate) async fn grab(&self, grab: Grab) -> Option<Result<GrabDecision, NotDecided>> {
         let (reply, answer) = oneshot::channel();
         self.door.send(Request::Grab(grab, reply)).ok()?;
         answer.await.ok()

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::check::{ClearAnswer, Heard, broken};
 use crate::inject::inject;
 use crate::memory::State;
-use crate::plan::{HEALED_MS, OFFERS, PROCESSES, Plan, SHARDS};
+use crate::plan::{HEALED_MS, OFFERS, PROCESSES, SHARDS, SeededSchedule};
 use crate::process::Running;
 use crate::user::User;
 use crate::world::{ProcessId, World};
@@ -87,14 +87,14 @@ impl Processes {
 /// # Panics
 /// When the system gives no runtime.
 #[must_use]
-pub fn play(plan: &Plan, written: bool) -> Played {
+pub fn play(plan: &SeededSchedule, written: bool) -> Played {
     #[expect(clippy::expect_used, reason = "without a runtime there is nothing to play on")]
     let runtime =
         Builder::new_current_thread().enable_time().start_paused(true).build().expect("there is a runtime");
     LocalSet::new().block_on(&runtime, play_here(plan, written))
 }
 
-async fn play_here(plan: &Plan, written: bool) -> Played {
+async fn play_here(plan: &SeededSchedule, written: bool) -> Played {
     let terms: Rc<[Terms]> = terms(plan).into();
     let world = World::new(plan.seed, State::new(SHARDS, &terms), written);
     let processes = Rc::new(Processes::new(&world, &terms));
@@ -172,7 +172,7 @@ async fn drain(processes: &Processes) {
 }
 
 /// The coupons on offer.
-fn terms(plan: &Plan) -> Vec<Terms> {
+fn terms(plan: &SeededSchedule) -> Vec<Terms> {
     let hours = |hours: i64| hours * 3_600_000;
     let now = World::beginning();
     let end = |number| plan.end_of(number).and_then(|at| i64::try_from(at).ok()).unwrap_or(hours(3));

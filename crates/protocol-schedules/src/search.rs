@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, available_parallelism};
 use std::time::{Duration, Instant};
 
-use crate::plan::Plan;
+use crate::plan::SeededSchedule;
 use crate::schedule::play;
 use crate::world::lock;
 
 /// A seed whose schedule breaks a promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct BrokenSeed {
     /// The seed.
     pub seed: u64,
     /// The promises that it breaks.
@@ -28,7 +28,7 @@ pub struct Searched {
     /// The grabs that got a clear answer.
     pub answered: usize,
     /// Those that break a promise, by their seeds.
-    pub found: Vec<Found>,
+    pub found: Vec<BrokenSeed>,
     /// The time that it took.
     pub took: Duration,
 }
@@ -50,13 +50,13 @@ pub fn search(first: u64, count: u64, enough: usize, prepare: impl Fn() + Sync) 
                         return;
                     }
                     let seed = first + number;
-                    let outcome = play(&Plan::of(seed), false);
+                    let outcome = play(&SeededSchedule::of(seed), false);
                     let mut done = lock(&done);
                     done.seeds += 1;
                     done.events += outcome.events;
                     done.answered += outcome.answered;
                     if !outcome.broken.is_empty() {
-                        done.found.push(Found { seed, broken: outcome.broken });
+                        done.found.push(BrokenSeed { seed, broken: outcome.broken });
                     }
                 }
             });

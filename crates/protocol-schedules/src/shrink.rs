@@ -1,11 +1,11 @@
 //! Makes a plan that breaks a promise as small as it goes.
 
-use crate::plan::Plan;
+use crate::plan::SeededSchedule;
 use crate::schedule::play;
 
 /// The smallest plan that is found to break a promise still, by leaving out one fault or wish after the other.
 #[must_use]
-pub fn shrink(plan: &Plan) -> Plan {
+pub fn shrink(plan: &SeededSchedule) -> SeededSchedule {
     let mut smallest = plan.clone();
     loop {
         let before = smallest.faults.len() + smallest.wishes.len();
@@ -29,7 +29,11 @@ pub fn shrink(plan: &Plan) -> Plan {
     }
 }
 
-fn without_each(mut plan: Plan, count: fn(&Plan) -> usize, remove: fn(&mut Plan, usize)) -> Plan {
+fn without_each(
+    mut plan: SeededSchedule,
+    count: fn(&SeededSchedule) -> usize,
+    remove: fn(&mut SeededSchedule, usize),
+) -> SeededSchedule {
     for at in (0..count(&plan)).rev() {
         let mut less = plan.clone();
         remove(&mut less, at);

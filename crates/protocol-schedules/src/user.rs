@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coupon_core::after_grab::{Action, Actor};
 use coupon_core::{CouponResult, RequestKey, ResultId, ResultState, UserId};
-use coupon_service::pipeline::Answer;
+use coupon_service::pipeline::GrabDecision;
 use coupon_store::Changed;
 use coupon_store::servers::seam::Terms;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -63,7 +63,7 @@ impl User {
     }
 
     /// Compares an answer to a request that has a name with what it was granted before.
-    fn compares(&self, wish: Wish, got: Option<ResultId>, answer: Option<Answer>) {
+    fn compares(&self, wish: Wish, got: Option<ResultId>, answer: Option<GrabDecision>) {
         let named = self.of(wish.coupon).is_some_and(|terms| terms.grab.need_request());
         if let (Some(first), Some(answer)) = (got, answer)
             && named
@@ -97,7 +97,7 @@ impl User {
         for number in 0..SETTLED_ASKS {
             match self.ask(terms, UserId::new(user).ok()?, request, ProcessId(number % PROCESSES)).await {
                 None => sleep(PAUSE).await,
-                Some(Answer::Duplicate(held)) if request.is_none() && held == id => return None,
+                Some(GrabDecision::Duplicate(held)) if request.is_none() && held == id => return None,
                 Some(answer) if request.is_some() && granted(answer) == Some(id) => return None,
                 Some(answer) => {
                     return Some(format!(
@@ -116,13 +116,13 @@ impl User {
     }
 
     /// Asks once; `None` without a clear answer.
-    async fn asks(&self, wish: Wish, process: ProcessId) -> Option<Answer> {
+    async fn asks(&self, wish: Wish, process: ProcessId) -> Option<GrabDecision> {
         let terms = self.of(wish.coupon)?;
         let user = UserId::new(wish.user).ok()?;
         let request = terms.grab.need_request().then(|| request(wish));
         let answer = self.ask(terms, user, request, process).await?;
         let (id, request) = match answer {
-            Answer::Duplicate(id) => (Some(id), None),
+            GrabDecision::Duplicate(id) => (Some(id), None),
             answer => (granted(answer), request),
         };
         let told = ClearAnswer { user: wish.user, coupon: wish.coupon, id, request };
@@ -136,7 +136,7 @@ impl User {
         user: UserId,
         request: Option<RequestKey>,
         process: ProcessId,
-    ) -> Option<Answer> {
+    ) -> Option<GrabDecision> {
         let running = self.processes.get(process)?;
         self.world.tell(|| format!("user {user} asks {process} for coupon {}", terms.coupon));
         let answer = timeout(CLIENT, running.grab(wished(terms, user, request))).await.ok().flatten();
@@ -187,11 +187,11 @@ impl User {
 }
 
 /// The result that a user was given.
-fn granted(answer: Answer) -> Option<ResultId> {
+fn granted(answer: GrabDecision) -> Option<ResultId> {
     match answer {
-        Answer::Granted(reserved) => Some(reserved.id),
-        Answer::Repeated(grant) => Some(grant.id),
-        Answer::Duplicate(_) | Answer::OutOfStock | Answer::InvalidTime => None,
+        GrabDecision::Granted(reserved) => Some(reserved.id),
+        GrabDecision::Repeated(grant) => Some(grant.id),
+        GrabDecision::Duplicate(_) | GrabDecision::OutOfStock | GrabDecision::InvalidTime => None,
     }
 }
 

@@ -73,14 +73,14 @@ pub struct Condition {
 
 /// A question has no answer. What it was to do may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lost {
+pub enum NoAnswer {
     /// The server refused the connection: nothing is done.
     Refused,
     /// It was not heard of again.
     Unheard,
 }
 
-impl fmt::Display for Lost {
+impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Refused => "connection refused",
@@ -247,7 +247,7 @@ impl World {
 
 /// A process's line to a server.
 #[derive(Clone)]
-pub struct Line {
+pub struct ServerLine {
     /// The world that it is in.
     pub world: Arc<World>,
     /// Whose it is.
@@ -256,19 +256,19 @@ pub struct Line {
     pub server: Server,
 }
 
-impl Line {
+impl ServerLine {
     /// Asks a question, whose answer changes nothing at the server.
-    pub async fn ask<T>(&self, read: impl FnOnce(&mut State) -> T) -> Result<T, Lost> {
+    pub async fn ask<T>(&self, read: impl FnOnce(&mut State) -> T) -> Result<T, NoAnswer> {
         self.world.awake(self.process).await;
         let Fate { there, back, lost_before, lost_after } = self.world.fate(self.server);
         if lost_before || lost_after {
             sleep(UNHEARD).await;
             self.world.awake(self.process).await;
-            return Err(Lost::Unheard);
+            return Err(NoAnswer::Unheard);
         }
         travel(there).await;
         if self.world.condition(self.server).down {
-            return Err(Lost::Refused);
+            return Err(NoAnswer::Refused);
         }
         let answer = read(&mut self.world.state());
         travel(back).await;
@@ -280,13 +280,13 @@ impl Line {
     pub async fn order<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Arc<World>) -> T + Send + 'static,
-    ) -> Result<T, Lost> {
+    ) -> Result<T, NoAnswer> {
         self.world.awake(self.process).await;
         let sent = self.send(act);
         let answer = tokio::select! {
             biased;
-            answer = sent => answer.unwrap_or(Err(Lost::Unheard)),
-            () = sleep(UNHEARD) => Err(Lost::Unheard),
+            answer = sent => answer.unwrap_or(Err(NoAnswer::Unheard)),
+            () = sleep(UNHEARD) => Err(NoAnswer::Unheard),
         };
         self.world.awake(self.process).await;
         answer
@@ -296,14 +296,14 @@ impl Line {
     pub fn send<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Arc<World>) -> T + Send + 'static,
-    ) -> oneshot::Receiver<Result<T, Lost>> {
+    ) -> oneshot::Receiver<Result<T, NoAnswer>> {
         let (reply, answer) = oneshot::channel();
         let Fate { there, back, lost_before, lost_after } = self.world.fate(self.server);
         let (world, server) = (Arc::clone(&self.world), self.server);
         tokio::spawn(async move {
             travel(there).await;
             if world.condition(server).down {
-                let _ = reply.send(Err(Lost::Refused));
+                let _ = reply.send(Err(NoAnswer::Refused));
                 return;
             }
             if lost_before {

@@ -3,7 +3,7 @@
 use coupon_core::ShardId;
 use coupon_core::after_grab::Action;
 use protocol_schedules::world::{ProcessId, Server};
-use protocol_schedules::{Fault, FaultKind, Plan, Wish, play, search};
+use protocol_schedules::{Fault, FaultKind, SeededSchedule, Wish, play, search};
 
 #[test]
 fn every_promise_holds_in_every_schedule() {
@@ -15,9 +15,9 @@ fn every_promise_holds_in_every_schedule() {
 #[test]
 fn the_same_seed_twice_is_the_same_history() {
     for seed in 0..20 {
-        let (once, again) = (play(&Plan::of(seed), true), play(&Plan::of(seed), true));
+        let (once, again) = (play(&SeededSchedule::of(seed), true), play(&SeededSchedule::of(seed), true));
         assert_eq!(once, again, "seed {seed}");
-        assert_ne!(once.digest, play(&Plan::of(seed + 1), false).digest);
+        assert_ne!(once.digest, play(&SeededSchedule::of(seed + 1), false).digest);
     }
 }
 
@@ -28,7 +28,7 @@ fn wish(at: u64, user: u64, coupon: u64) -> Wish {
 
 /// Plays a plan in which nothing is broken.
 fn holds(seed: u64, wishes: &[Wish], faults: &[Fault]) {
-    let plan = Plan { seed, wishes: wishes.to_vec(), faults: faults.to_vec() };
+    let plan = SeededSchedule { seed, wishes: wishes.to_vec(), faults: faults.to_vec() };
     let outcome = play(&plan, true);
     assert!(outcome.broken.is_empty(), "{faults:?}: {:?}\n{}", outcome.broken, outcome.history.join("\n"));
 }
@@ -82,7 +82,7 @@ fn a_coupon_that_the_gate_loses_after_its_end_is_told_of_once_the_gate_is_filled
 }
 
 /// Plays a plan that breaks no promise; returns how many grabs got a clear answer.
-fn plays(seed: u64, plan: &Plan) -> usize {
+fn plays(seed: u64, plan: &SeededSchedule) -> usize {
     let outcome = play(plan, false);
     if !outcome.broken.is_empty() {
         let history = play(plan, true).history.join("\n");
@@ -92,8 +92,8 @@ fn plays(seed: u64, plan: &Plan) -> usize {
 }
 
 /// A layout that changes in the middle of everything else, while processes are killed or frozen, or main loses what it is asked.
-fn turning(seed: u64) -> Plan {
-    let mut plan = Plan::of(seed);
+fn turning(seed: u64) -> SeededSchedule {
+    let mut plan = SeededSchedule::of(seed);
     let (at, process) = (900 + 25 * (seed % 40), ProcessId(usize::from(seed.is_multiple_of(2))));
     plan.faults.push(Fault { at, kind: FaultKind::Turns(process) });
     let beside = at + 1 + seed % 30;
@@ -109,8 +109,8 @@ fn turning(seed: u64) -> Plan {
 
 /// Rows that move from each shard to the other in the middle of everything else, while a process is killed or frozen, the gate loses
 /// its memory, or main loses what it is asked.
-fn moving(seed: u64) -> Plan {
-    let mut plan = Plan::of(seed);
+fn moving(seed: u64) -> SeededSchedule {
+    let mut plan = SeededSchedule::of(seed);
     let (at, process) = (900 + 10 * (seed % 40), ProcessId(usize::from(seed.is_multiple_of(2))));
     let moves = at + 2_600;
     plan.faults.push(Fault { at, kind: FaultKind::Turns(process) });
@@ -154,7 +154,7 @@ fn every_promise_holds_while_rows_move() {
 fn no_grab_is_decided_by_what_was_before_a_change_that_was_answered() {
     let mut answered = 0;
     for seed in 0..100 {
-        let plan = Plan::with_changes(seed);
+        let plan = SeededSchedule::with_changes(seed);
         let outcome = play(&plan, false);
         assert!(outcome.broken.is_empty(), "seed {seed}: {plan:?}: {:?}", outcome.broken);
         answered += outcome.answered;
@@ -168,7 +168,7 @@ fn no_grab_is_decided_by_what_was_before_a_change_that_was_answered() {
 fn every_promise_holds_while_coupons_end() {
     let mut answered = 0;
     for seed in 0..100 {
-        answered += plays(seed, &Plan::with_ends(seed));
+        answered += plays(seed, &SeededSchedule::with_ends(seed));
     }
     assert!(answered > 1_000, "users hear next to nothing: {answered}");
 }
@@ -195,7 +195,7 @@ const fn other(process: ProcessId) -> ProcessId {
 #[cfg(feature = "failpoints")]
 mod mutants {
     use coupon_store::failpoints::{Mechanism, leave_out};
-    use protocol_schedules::{FOUND, Plan, play, search, shrink};
+    use protocol_schedules::{FOUND, SeededSchedule, play, search, shrink};
 
     use super::{moving, turning};
 
@@ -211,7 +211,7 @@ mod mutants {
     /// Random plans have few changes of the layout at the moment at which it matters.
     #[test]
     fn what_keeps_rows_where_they_are_found_is_missed_when_it_is_left_out() {
-        let missed = |mechanism, plan: fn(u64) -> Plan| {
+        let missed = |mechanism, plan: fn(u64) -> SeededSchedule| {
             leave_out(Some(mechanism));
             let missed = (0..1_000).all(|seed| play(&plan(seed), false).broken.is_empty());
             leave_out(None);
@@ -226,7 +226,7 @@ mod mutants {
     fn an_operator_who_is_answered_before_the_gate_decides_by_the_change_is_found() {
         leave_out(Some(Mechanism::Enforced));
         let found = (0..100).find_map(|seed| {
-            let broken = play(&Plan::with_changes(seed), false).broken;
+            let broken = play(&SeededSchedule::with_changes(seed), false).broken;
             broken.into_iter().find(|broken| broken.contains("an answered change"))
         });
         leave_out(None);
@@ -237,7 +237,7 @@ mod mutants {
     #[test]
     fn a_gate_that_is_filled_without_what_is_over_is_found() {
         leave_out(Some(Mechanism::OverForADay));
-        let missed = (0..1_000).all(|seed| play(&Plan::with_ends(seed), false).broken.is_empty());
+        let missed = (0..1_000).all(|seed| play(&SeededSchedule::with_ends(seed), false).broken.is_empty());
         leave_out(None);
         assert!(!missed);
     }
@@ -247,7 +247,7 @@ mod mutants {
         let prepare = || leave_out(Some(Mechanism::Parking));
         let found = search(0, 1_000, 1, prepare).found;
         prepare();
-        let plan = shrink(&Plan::of(found[0].seed));
+        let plan = shrink(&SeededSchedule::of(found[0].seed));
         assert!(!play(&plan, false).broken.is_empty());
         assert_eq!((plan.wishes.len(), plan.faults.len()), (0, 1), "{plan:?}");
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use coupon_cli::terminal;
 use coupon_lab::{Deployment, Setup, SharedServers};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 /// The shards of every service that is measured, unless a section is about their number.
@@ -124,7 +124,7 @@ impl Context {
     pub fn history(&mut self, name: &str, store: Store) -> Result<&mut Deployment> {
         let key = (store, name.to_owned());
         if !self.history.contains_key(&key) {
-            let mut spec = Spec::parse(name, SHARDS, &Catalogue::default())?;
+            let mut spec = Spec::parse(name, SHARDS, &CatalogueSpec::default())?;
             // Another service of this name, seeded by a section, has another namespace.
             spec.name = format!("history {name}");
             let seed = SeedOptions { history: HISTORY, seed: self.seed, ..SeedOptions::default() };

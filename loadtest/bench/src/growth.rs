@@ -3,7 +3,7 @@
 use coupon_measure::format::{number, plain, times};
 use coupon_measure::stats::RELEVANT_DIFFERENCE;
 
-use super::model::{AllowedGrowth, Curve, Series, Spread};
+use super::model::{AllowedGrowth, Curve, RoundSpread, Series};
 use super::shown::with_unit;
 
 /// The change of a series from the first to the last value of x, and the judgement on its worst pair of points.
@@ -42,7 +42,7 @@ fn join(first: &str, between: &str, second: &str) -> String {
 /// break the rule within that spread is called what it is.
 pub(super) fn statement(curve: &Curve, series: &Series) -> Option<Statement> {
     let known = curve.x.iter().zip(&series.points);
-    let points: Vec<(f64, Spread)> = known.filter_map(|(x, y)| Some((*x, *y.known()?))).collect();
+    let points: Vec<(f64, RoundSpread)> = known.filter_map(|(x, y)| Some((*x, *y.known()?))).collect();
     let (first, last) = (points.first()?, points.last()?);
     if points.len() < 2 {
         return None;
@@ -90,7 +90,7 @@ const fn matters(excess: f64) -> bool {
     excess > 1.0 + RELEVANT_DIFFERENCE
 }
 
-fn worst(points: &[(f64, Spread)], must: AllowedGrowth) -> Option<Worst> {
+fn worst(points: &[(f64, RoundSpread)], must: AllowedGrowth) -> Option<Worst> {
     let pairs = points
         .iter()
         .enumerate()
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     fn said(must: AllowedGrowth, y: &[&[f64]]) -> Statement {
-        let points = y.iter().map(|rounds| Reading::or_because(Spread::of(rounds), "not measured"));
+        let points = y.iter().map(|rounds| Reading::or_because(RoundSpread::of(rounds), "not measured"));
         let series = Series { name: "grab".into(), unit: "ms".into(), must, points: points.collect() };
         let curve = Curve {
             id: "c".into(),

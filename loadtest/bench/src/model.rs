@@ -62,7 +62,7 @@ impl Bound {
 
 /// A figure over the rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
+pub struct RoundSpread {
     /// The median round's.
     pub median: f64,
     /// The lowest round's.
@@ -73,7 +73,7 @@ pub struct Spread {
     pub n: usize,
 }
 
-impl Spread {
+impl RoundSpread {
     /// The spread of some rounds' values; none without any, or with one that is not a finite number.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
@@ -97,13 +97,13 @@ pub struct NamedFigure {
     /// Its unit.
     pub unit: Text,
     /// The value, or the reason why there is none.
-    pub spread: Reading<Spread>,
+    pub spread: Reading<RoundSpread>,
 }
 
 impl NamedFigure {
     /// A figure of the rounds' values.
     pub fn of(what: impl Into<Text>, unit: impl Into<Text>, values: &[f64]) -> Self {
-        let spread = Reading::or_because(Spread::of(values), "it was not measured");
+        let spread = Reading::or_because(RoundSpread::of(values), "it was not measured");
         Self { what: what.into(), unit: unit.into(), spread }
     }
 
@@ -138,7 +138,7 @@ pub struct Row {
     /// The verdict.
     pub standing: Standing,
     /// The figure over the rounds, if there is one.
-    pub spread: Option<Spread>,
+    pub spread: Option<RoundSpread>,
     /// The figure of each round, in order.
     pub samples: Vec<f64>,
     /// The ceiling's own figures, and others that explain the row's.
@@ -201,7 +201,7 @@ impl Row {
         if let Some(why) = not_run {
             return Self { claim, standing: Standing::NotRun(why), spread: None, samples, figures, problems };
         }
-        let spread = Spread::of(&samples);
+        let spread = RoundSpread::of(&samples);
         if spread.is_none() && problems.is_empty() {
             problems.push("the rounds gave no figure".to_owned());
         }
@@ -240,7 +240,7 @@ pub struct Series {
     /// Its growth at most (a cost), or at least (a rate).
     pub must: AllowedGrowth,
     /// Its values: as many as there are of x.
-    pub points: Vec<Reading<Spread>>,
+    pub points: Vec<Reading<RoundSpread>>,
 }
 
 /// The growth that a series may have before it is worth a cause: y is taken to be about x to some power.

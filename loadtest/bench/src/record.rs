@@ -26,12 +26,12 @@ pub struct Bench {
     /// The seed of all random choices.
     pub seed: u64,
     /// The sections, in the order in which they ran.
-    pub sections: Vec<Part>,
+    pub sections: Vec<SectionRecord>,
 }
 
 /// The findings of a section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Part {
+pub struct SectionRecord {
     /// Its name.
     pub name: String,
     /// The heading under which it stands, where it is another than its name.
@@ -49,7 +49,7 @@ pub struct Part {
     pub failed: Option<String>,
 }
 
-impl Part {
+impl SectionRecord {
     /// The heading of the document under which it stands.
     #[must_use]
     pub fn family(&self) -> &str {
@@ -112,9 +112,9 @@ impl Bench {
     }
 }
 
-fn part(done: Done) -> Part {
+fn part(done: Done) -> SectionRecord {
     let Done { section, seconds, rows, curves, failed } = done;
     let family = (section.family != section.name).then(|| section.family.to_owned());
     let (name, what) = (section.name.to_owned(), section.what.to_owned());
-    Part { name, family, what, seconds, rows, curves, failed }
+    SectionRecord { name, family, what, seconds, rows, curves, failed }
 }

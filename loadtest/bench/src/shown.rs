@@ -2,11 +2,11 @@
 
 use coupon_measure::format::number;
 
-use super::model::{Bound, Claim, Spread, Standing};
+use super::model::{Bound, Claim, RoundSpread, Standing};
 
 /// `0.61 (0.58–0.65, n 5)`, `3.50 s (3.40–3.60, n 5)`.
-pub(super) fn spread(spread: &Spread, unit: &str) -> String {
-    let Spread { median, min, max, n } = spread;
+pub(super) fn spread(spread: &RoundSpread, unit: &str) -> String {
+    let RoundSpread { median, min, max, n } = spread;
     let median = with_unit(&number(*median), unit);
     if *n == 1 {
         return format!("{median} (n 1)");

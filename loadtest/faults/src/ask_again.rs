@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use coupon_audit::{Claim, Claims};
+use coupon_audit::{Claims, GrabClaim};
 use coupon_lab::acks;
 use coupon_lab::wait::at_once;
 use coupon_loadgen::http::{Target, post_json};
@@ -84,26 +84,26 @@ pub(super) fn ask_again(
         let claim = match answer {
             LastAnswer::Granted(id) => {
                 counts.granted += 1;
-                Claim::Granted(id)
+                GrabClaim::Granted(id)
             }
             LastAnswer::Held(id) => {
                 counts.held += 1;
-                Claim::Granted(id)
+                GrabClaim::Granted(id)
             }
             LastAnswer::SoldOut => {
                 counts.refused += 1;
-                Claim::SoldOut
+                GrabClaim::SoldOut
             }
             LastAnswer::Refused => {
                 counts.refused += 1;
-                Claim::Refused
+                GrabClaim::Refused
             }
             LastAnswer::Never(said) => {
                 counts.unanswered += 1;
                 unanswered.get_or_insert_with(|| {
                     format!("user {user}, coupon {coupon}: no clear answer in {} s: {said}", limit.as_secs())
                 });
-                Claim::Unknown
+                GrabClaim::Unknown
             }
         };
         claims.add(user, coupon, claim);

@@ -20,7 +20,7 @@ pub struct FaultCase {
     /// unclear grab has one truth.
     pub promised: &'static str,
     /// The services that it takes.
-    pub needs: Needs,
+    pub needs: RequiredServices,
     /// Grabs must go on while the fault is there.
     pub goes_on: bool,
     /// Breaks it and mends it again, under load, and proves that it took effect.
@@ -31,7 +31,7 @@ pub struct FaultCase {
 
 /// The services that a fault can be injected into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
+pub enum RequiredServices {
     /// Any.
     Servers,
     /// Only those with fail points.
@@ -60,7 +60,7 @@ pub(super) const fn case(
         plan: DeploymentPlan::PLAIN,
         name,
         promised,
-        needs: Needs::Servers,
+        needs: RequiredServices::Servers,
         goes_on: true,
         inject,
         afterwards: nothing,
@@ -74,7 +74,7 @@ pub(super) const fn holding_up(case: FaultCase) -> FaultCase {
 
 /// One that is brought about from within a service.
 pub(super) const fn from_within(case: FaultCase) -> FaultCase {
-    FaultCase { needs: Needs::FailPoints, ..case }
+    FaultCase { needs: RequiredServices::FailPoints, ..case }
 }
 
 /// One with a network that can be broken between services and a server.

@@ -36,7 +36,7 @@ use anyhow::{Result, bail};
 pub use ablation::{ABLATIONS, Ablation, find_ablation};
 pub use ask_again::AskedAgain;
 pub use case_result::{CaseResult, CaseVerdict};
-pub use cases::{CASES, FaultCase, Needs, find_case};
+pub use cases::{CASES, FaultCase, RequiredServices, find_case};
 pub use customers::CustomerCounts;
 pub use load::LoadAtFault;
 pub use plan::DeploymentPlan;
@@ -87,8 +87,8 @@ pub fn run(options: &MatrixOptions) -> Result<MatrixReport> {
     }
     let started = Instant::now();
     let lacking = |case: &FaultCase| match case.needs {
-        Needs::Servers => Ok(()),
-        Needs::FailPoints => programs.have_fail_points(),
+        RequiredServices::Servers => Ok(()),
+        RequiredServices::FailPoints => programs.have_fail_points(),
     };
     // Cases that cannot be run need no servers to say so.
     let any = options.cases.iter().any(|selected| lacking(selected.case).is_ok());

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{Arrivals, GrabRecord, LoadSpec, Watch};
-use coupon_loadgen::workload::{Action, Checkout, Endpoint, Requests, Rooms, Scenario, Workload};
+use coupon_loadgen::workload::{
+    Checkout, Endpoint, Requests, RoomChoice, Scenario, ScenarioAction, Workload,
+};
 use coupon_service::api::AdminStats;
 use serde::Serialize;
 
@@ -98,13 +100,13 @@ fn workload() -> Workload {
         think_s: [1.0, 1.0],
         rooms,
         checkout: None,
-        actions: actions.iter().map(|&(endpoint, weight)| Action { endpoint, weight }).collect(),
+        actions: actions.iter().map(|&(endpoint, weight)| ScenarioAction { endpoint, weight }).collect(),
     };
-    let shoppers = scenario("shoppers", 5.0, Rooms::Others, &[(Endpoint::Grab, 1.0)]);
+    let shoppers = scenario("shoppers", 5.0, RoomChoice::Others, &[(Endpoint::Grab, 1.0)]);
     let requests = Requests::Scenarios(vec![
         Scenario { checkout: Some(CHECKOUT), ..shoppers },
-        scenario("hot", 3.0, Rooms::Hot, &[(Endpoint::Grab, 1.0)]),
-        scenario("reads", 1.0, Rooms::Any, &[(Endpoint::UserCoupons, 1.0), (Endpoint::Stock, 1.0)]),
+        scenario("hot", 3.0, RoomChoice::Hot, &[(Endpoint::Grab, 1.0)]),
+        scenario("reads", 1.0, RoomChoice::Any, &[(Endpoint::UserCoupons, 1.0), (Endpoint::Stock, 1.0)]),
     ]);
     Workload::of("faults".to_owned(), CATALOGUE, requests)
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use coupon_audit::{AuditReport, Claims, Kind, Scope, Start};
+use coupon_audit::{AuditReport, Claims, Kind, Scope, StartState};
 use coupon_lab::settle::{self, Patience};
 use coupon_lab::wait::at_once;
 use coupon_loadgen::load::Outcome;
@@ -66,7 +66,8 @@ fn break_and_audit(
     result: &mut CaseResult,
 ) -> Result<Vec<String>> {
     let services = &deployment.services;
-    let starts: Vec<Start> = services.iter().map(|service| service.data.remember()).collect::<Result<_>>()?;
+    let starts: Vec<StartState> =
+        services.iter().map(|service| service.data.remember()).collect::<Result<_>>()?;
     let LoadResult { outcomes, began, proof } =
         deployment.under_load(&case.plan, || (case.inject)(deployment))?;
     result.proof = Some(proof);
@@ -83,7 +84,7 @@ fn settle_and_audit(
     (service, load): (&TestedService, &ServiceLoad),
     outcome: &Outcome,
     began: Instant,
-    start: &Start,
+    start: &StartState,
 ) -> Result<ServiceResult> {
     let (name, record) = (service.name, &deployment.record);
     let mut claims = Claims::default();
@@ -121,7 +122,7 @@ fn settle_and_audit(
     })
 }
 
-fn audit(service: &TestedService, claims: &Claims, start: &Start) -> Result<AuditReport> {
+fn audit(service: &TestedService, claims: &Claims, start: &StartState) -> Result<AuditReport> {
     let scope =
         Scope { claims: Some(claims), since: Some(start.newest()), start: Some(start), ..Scope::default() };
     settle::audit(&service.data, &service.answering()?, &scope)

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use coupon_lab::wait::{at_once, blocking};
 use coupon_lab::{Prepared, seed_of};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 use mysql_async::prelude::Queryable as _;
@@ -20,8 +20,8 @@ use super::service::TestedService;
 
 /// Few users and coupons, so that users ask twice and coupons sell out: only then can anything be granted twice or
 /// oversold.
-pub(super) const CATALOGUE: Catalogue =
-    Catalogue { users: 6_000, rooms: 12, hot_rooms: 2, coupons_per_room: 3 };
+pub(super) const CATALOGUE: CatalogueSpec =
+    CatalogueSpec { users: 6_000, rooms: 12, hot_rooms: 2, coupons_per_room: 3 };
 /// The coupons whose grabs are held: those of all rooms but the hot ones and the last.
 const HELD: RangeInclusive<u64> = 7..=33;
 /// Those of them that sell out, so that what comes back is sold again at once.

@@ -4,17 +4,19 @@ use std::num::NonZeroU16;
 
 use serde::Serialize;
 
-use super::keys::ByKey;
-use super::{Agreement, Compared, Finding, Start, best_two, busiest_rows, rows_to_tell, too_few};
+use super::keys::JudgedKey;
+use super::{
+    Agreement, Compared, RatedAlternative, StartCommand, best_two, busiest_rows, rows_to_tell, too_few,
+};
 use crate::replay::Recording;
 
 /// Everything that was found.
 #[derive(Debug, Serialize)]
-pub struct Advice<'a> {
+pub struct AdviceReport<'a> {
     /// The alternatives considered.
-    pub alternatives: &'a [Finding],
+    pub alternatives: &'a [RatedAlternative],
     /// The candidate keys that were asked for.
-    pub keys: &'a [ByKey],
+    pub keys: &'a [JudgedKey],
     /// The rows of the busiest time, by which they are ranked.
     pub busiest_rows: u64,
     /// The rows that it would take to tell the two that are recommended apart; none where the first is the better one.
@@ -32,18 +34,18 @@ pub struct Recommended<'a> {
     pub name: &'a str,
     /// The command that starts it.
     #[serde(flatten)]
-    pub start: Start,
+    pub start: StartCommand,
     /// The predictions of a replay, beside its measurements; empty without one.
     pub compared: Vec<Compared>,
 }
 
-impl<'a> Advice<'a> {
+impl<'a> AdviceReport<'a> {
     /// The advice without a proof: predictions alone. With too few rows to say, nothing is recommended.
     #[must_use]
-    pub fn of(findings: &'a [Finding], recording: &Recording, shards: NonZeroU16) -> Self {
+    pub fn of(findings: &'a [RatedAlternative], recording: &Recording, shards: NonZeroU16) -> Self {
         let best = if too_few(findings, shards) { Vec::new() } else { best_two(findings) };
         let recommended = best.into_iter().map(|finding| {
-            let start = Start::of(&finding.alternative.spec, recording);
+            let start = StartCommand::of(&finding.alternative.spec, recording);
             Recommended { name: &finding.alternative.name, start, compared: Vec::new() }
         });
         Self {
@@ -82,7 +84,7 @@ mod tests {
     fn advice_has_the_settings_of_the_best_and_what_became_of_their_proof() {
         let recording = crate::advise::predict::tests::recording();
         let findings = findings(&recording, &QueryMix::none());
-        let mut advice = Advice::of(&findings, &recording, NonZeroU16::new(4).unwrap());
+        let mut advice = AdviceReport::of(&findings, &recording, NonZeroU16::new(4).unwrap());
         assert_eq!((advice.recommended.len(), advice.proof), (2, None));
         let names: Vec<&str> =
             best_two(&findings).iter().map(|best| best.alternative.name.as_str()).collect();
@@ -93,7 +95,7 @@ mod tests {
         assert_eq!(json["alternatives"].as_array().unwrap().len(), findings.len());
         assert_eq!((&json["proof"], &json["recommended"][0]["name"]), (&"differs".into(), &names[0].into()));
         for (at, best) in best_two(&findings).iter().enumerate() {
-            let set = Start::of(&best.alternative.spec, &recording).settings;
+            let set = StartCommand::of(&best.alternative.spec, &recording).settings;
             assert_eq!(json["recommended"][at]["settings"], serde_json::json!(set));
         }
         let figure = &json["recommended"][0]["compared"][0];

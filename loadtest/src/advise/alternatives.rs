@@ -3,7 +3,7 @@
 use std::num::{NonZeroU16, NonZeroU64};
 
 use anyhow::Result;
-use coupon_strategies::{Family, Fit, REGISTER, RoomRanges, RoomSettings, Spec, Value};
+use coupon_strategies::{Family, Fit, REGISTER, RoomRanges, RoomSettings, SettingValue, Spec};
 use serde::Serialize;
 
 use crate::replay::{Recording, equal_work, split};
@@ -57,7 +57,8 @@ pub fn alternatives(
 
 /// A strategy for which all rooms are alike.
 fn by_others(family: &Family, fit: &Fit) -> Result<Vec<Alternative>> {
-    let spread = family.variant(Value::Spread).map(|spread| format!("{}+{}", family.name, spread.name));
+    let spread =
+        family.variant(SettingValue::Spread).map(|spread| format!("{}+{}", family.name, spread.name));
     let names = std::iter::once(family.name.to_owned()).chain(spread);
     names.map(|name| Alternative::new(name.clone(), &name, fit)).collect()
 }
@@ -74,12 +75,13 @@ fn by_rooms(
     let mut configured = Alternative::new(plain.to_owned(), plain, fit)?;
     configured.spec.set(settings.width, &width.to_string());
     let mut all = vec![configured];
-    let Some(split) = family.variant(Value::Starts).map(|split| format!("{plain}+{}", split.name)) else {
+    let Some(split) = family.variant(SettingValue::Starts).map(|split| format!("{plain}+{}", split.name))
+    else {
         return Ok(all);
     };
     all.push(Alternative::new(format!("{plain}+equal"), &split, fit)?);
     all.push(Alternative::new(split.clone(), &split, &Fit { split: apart.clone(), ..fit.clone() })?);
-    if let Some(spread) = family.variant(Value::Spread) {
+    if let Some(spread) = family.variant(SettingValue::Spread) {
         for width in spreads(fit.shards) {
             let (name, fit) = (format!("{split}+{}", spread.name), Fit { spread: width, ..fit.clone() });
             all.push(Alternative::new(format!("{plain}+equal+{}{width}", spread.name), &name, &fit)?);

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use super::{Finding, best_two};
+use super::{RatedAlternative, best_two};
 
 /// Fewer rows a shard say more about chance than about a strategy.
 const LEAST_A_SHARD: u64 = 10;
@@ -11,13 +11,13 @@ const MATTERS: f64 = 0.05;
 
 /// The rows of the busiest time, by which alternatives are ranked.
 #[must_use]
-pub fn busiest_rows(findings: &[Finding]) -> u64 {
+pub fn busiest_rows(findings: &[RatedAlternative]) -> u64 {
     findings.first().map_or(0, |finding| finding.prediction.busiest.rows.work.iter().sum::<f64>() as u64)
 }
 
 /// True when the busiest time has too few rows to tell strategies apart.
 #[must_use]
-pub fn too_few(findings: &[Finding], shards: NonZeroU16) -> bool {
+pub fn too_few(findings: &[RatedAlternative], shards: NonZeroU16) -> bool {
     busiest_rows(findings) < LEAST_A_SHARD * u64::from(shards.get())
 }
 
@@ -27,11 +27,11 @@ pub fn too_few(findings: &[Finding], shards: NonZeroU16) -> bool {
 /// The rows that the hottest shard happens to get vary as a multinomial's: the logarithm of their number by √((1 − share) ÷ (rows ×
 /// share)). Two alternatives differ by more than chance if they differ by twice what both vary together, or more.
 #[must_use]
-pub fn rows_to_tell(findings: &[Finding]) -> Option<u64> {
+pub fn rows_to_tell(findings: &[RatedAlternative]) -> Option<u64> {
     let best = best_two(findings);
     let [one, other] = best.as_slice() else { return None };
     let rows = busiest_rows(findings) as f64;
-    let varies = |finding: &Finding| {
+    let varies = |finding: &RatedAlternative| {
         let stats = &finding.prediction.busiest.rows;
         let share = stats.share.get(stats.hottest).copied().unwrap_or_default();
         if share > 0.0 { (1.0 - share) / (rows * share) } else { 0.0 }
@@ -52,7 +52,7 @@ mod tests {
     use crate::replay::QueryMix;
 
     /// The best two have these rows in the busiest time.
-    fn of(rows: [[u64; 4]; 2]) -> Vec<Finding> {
+    fn of(rows: [[u64; 4]; 2]) -> Vec<RatedAlternative> {
         let recording = crate::advise::predict::tests::recording();
         let mut all = findings(&recording, &QueryMix::none());
         all.retain(|finding| ["hash", "range-room+equal"].contains(&finding.alternative.name.as_str()));

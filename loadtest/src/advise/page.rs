@@ -7,14 +7,14 @@ use coupon_report::html::AdvicePage;
 
 use super::keys::{self, KeyFindings};
 use super::render::{FITTED, best, fan_outs, few, hot_rooms, loads, undecided};
-use super::{Advice, Recommended, too_few};
+use super::{AdviceReport, Recommended, too_few};
 use crate::replay::Recording;
 
 /// The page on a trace: what was found, as far as it was proved.
 #[must_use]
 pub fn page(
     recording: &Recording,
-    advice: &Advice<'_>,
+    advice: &AdviceReport<'_>,
     keys: &KeyFindings,
     shards: NonZeroU16,
 ) -> AdvicePage {
@@ -56,7 +56,7 @@ pub fn page(
 }
 
 /// What a replay measured, beside what was predicted.
-fn proved(advice: &Advice<'_>) -> Vec<String> {
+fn proved(advice: &AdviceReport<'_>) -> Vec<String> {
     let figures = |of: &Recommended<'_>| -> Vec<String> {
         of.compared.iter().map(|compared| format!("{}: {compared}", of.name)).collect()
     };
@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
     use crate::advise::render::tests::findings;
-    use crate::replay::{QueryMix, Reading, read};
+    use crate::replay::{QueryMix, ReadOptions, read};
 
     #[test]
     fn the_page_has_what_the_terminal_is_told_and_a_map_of_each_key() {
@@ -85,11 +85,13 @@ mod tests {
             .collect();
         std::fs::write(file.path(), format!("user_id,room_id,coupon_id,grab_time\n{lines}")).unwrap();
         let wanted = ["room", "user"].map(|key| key.parse().unwrap());
-        let recording = read(file.path(), &Reading { keys: wanted.into(), ..Reading::default() }).unwrap();
+        let recording =
+            read(file.path(), &ReadOptions { keys: wanted.into(), ..ReadOptions::default() }).unwrap();
         let (mix, four) = (QueryMix::none(), NonZeroU16::new(4).unwrap());
         let (findings, keys) =
             (findings(&recording, &mix), KeyFindings::of_trace(&recording, &mix, four, 50.0));
-        let page = render_advice(&page(&recording, &Advice::of(&findings, &recording, four), &keys, four));
+        let page =
+            render_advice(&page(&recording, &AdviceReport::of(&findings, &recording, four), &keys, four));
         let best = best(&recording, &findings, four);
         assert_eq!(best.len(), 2);
         for (told, start) in &best {

@@ -8,7 +8,7 @@ use coupon_loadgen::workload::Endpoint;
 use coupon_measure::random::Random;
 use serde::Serialize;
 
-use crate::replay::{QueryMix, Recording, Row};
+use crate::replay::{QueryMix, RecordedRow, Recording};
 use crate::simulate::rows_of_shards;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -56,7 +56,7 @@ pub fn predict(
     seed: u64,
 ) -> Result<Prediction> {
     let all = Load {
-        rows: recording.stored().map(Row::key).collect(),
+        rows: recording.stored().map(RecordedRow::key).collect(),
         asked: recording.asked().iter().map(|(endpoint, row)| (*endpoint, row.key())).collect(),
     };
     let (recorded, _) = route(strategy, &all, mix, seed)?;
@@ -203,7 +203,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::advise::alternatives;
-    use crate::replay::{Reading, read};
+    use crate::replay::{ReadOptions, read};
 
     const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
 
@@ -221,7 +221,7 @@ pub(super) mod tests {
             .map(|(user, (room, second))| format!("{user},{room},{room},{}\n", 1_456_617_600 + second));
         let lines: String = lines.collect();
         std::fs::write(file.path(), format!("user_id,room_id,coupon_id,grab_time\n{lines}")).unwrap();
-        read(file.path(), &Reading::default()).unwrap()
+        read(file.path(), &ReadOptions::default()).unwrap()
     }
 
     fn predicted(name: &str, mix: &QueryMix) -> Prediction {

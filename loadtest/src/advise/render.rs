@@ -7,7 +7,7 @@ use coupon_measure::Table;
 use coupon_measure::format::{count, counted, list, number, percent, plain};
 
 use super::layout::{laid_out, table};
-use super::{Finding, Start, best_two, busiest_rows, rows_to_tell, too_few};
+use super::{RatedAlternative, StartCommand, best_two, busiest_rows, rows_to_tell, too_few};
 use crate::replay::{QueryMix, Recording};
 
 /// Rooms that have at least this part of a shard's fair share are worth naming.
@@ -17,7 +17,12 @@ const NAMED: usize = 10;
 
 /// The tables, and what follows from them.
 #[must_use]
-pub fn text(recording: &Recording, mix: &QueryMix, findings: &[Finding], shards: NonZeroU16) -> String {
+pub fn text(
+    recording: &Recording,
+    mix: &QueryMix,
+    findings: &[RatedAlternative],
+    shards: NonZeroU16,
+) -> String {
     let stored = recording.stored().count() as u64;
     let period = period(recording);
     let of_grab = |steps| -> f64 {
@@ -58,7 +63,7 @@ pub(super) const FITTED: &str = "Boundaries are fitted to this trace, and judged
 try them on another day's trace.";
 
 /// Says that rows are too few.
-pub(super) fn few(recording: &Recording, findings: &[Finding], shards: NonZeroU16) -> String {
+pub(super) fn few(recording: &Recording, findings: &[RatedAlternative], shards: NonZeroU16) -> String {
     format!(
         "Too few rows to say which is best: {} in the busiest {} over {shards} shards, where chance decides more than the \
          strategy. Ten a shard are the least.",
@@ -68,7 +73,7 @@ pub(super) fn few(recording: &Recording, findings: &[Finding], shards: NonZeroU1
 }
 
 /// Says that chance may have put the best two into their order.
-pub(super) fn undecided(recording: &Recording, findings: &[Finding]) -> Option<String> {
+pub(super) fn undecided(recording: &Recording, findings: &[RatedAlternative]) -> Option<String> {
     let needed = rows_to_tell(findings)?;
     Some(format!(
         "Which of the two is better cannot be told: chance alone makes such a difference among the {} of the busiest {}. \
@@ -85,11 +90,15 @@ const fn period(recording: &Recording) -> &'static str {
 }
 
 /// The best two in words, each with what starts it.
-pub(super) fn best(recording: &Recording, findings: &[Finding], shards: NonZeroU16) -> Vec<(String, Start)> {
-    let told = |(place, Finding { alternative, prediction }): (&str, &Finding)| {
+pub(super) fn best(
+    recording: &Recording,
+    findings: &[RatedAlternative],
+    shards: NonZeroU16,
+) -> Vec<(String, StartCommand)> {
+    let told = |(place, RatedAlternative { alternative, prediction }): (&str, &RatedAlternative)| {
         let told =
             format!("{place}: {}, worth {} of {shards} shards", alternative.name, number(prediction.worth));
-        (told, Start::of(&alternative.spec, recording))
+        (told, StartCommand::of(&alternative.spec, recording))
     };
     let places = match rows_to_tell(findings) {
         Some(_) => ["Perhaps the best", "Or, of another kind"],
@@ -98,9 +107,9 @@ pub(super) fn best(recording: &Recording, findings: &[Finding], shards: NonZeroU
     places.into_iter().zip(best_two(findings)).map(told).collect()
 }
 
-pub(super) fn loads(findings: &[Finding]) -> Table {
+pub(super) fn loads(findings: &[RatedAlternative]) -> Table {
     let mut table = Table::new(["", "skew", "effective", "busiest: skew", "effective", "a query", "worth"]);
-    for Finding { alternative, prediction } in findings {
+    for RatedAlternative { alternative, prediction } in findings {
         let figure =
             |value: Option<f64>| value.map_or_else(|| "n/a".to_owned(), |value| format!("{value:.2}"));
         let (all, busiest) = (&prediction.recorded.rows, &prediction.busiest.rows);
@@ -118,13 +127,13 @@ pub(super) fn loads(findings: &[Finding]) -> Table {
 }
 
 /// The shards that each kind of query visits, where there are queries.
-pub(super) fn fan_outs(findings: &[Finding]) -> Option<Table> {
+pub(super) fn fan_outs(findings: &[RatedAlternative]) -> Option<Table> {
     let kinds = &findings.first()?.prediction.recorded.fan_out;
     if kinds.is_empty() {
         return None;
     }
     let mut table = Table::new(std::iter::once("").chain(kinds.keys().map(|kind| kind.key())));
-    for Finding { alternative, prediction } in findings {
+    for RatedAlternative { alternative, prediction } in findings {
         let visits = prediction.recorded.fan_out.values().map(|shards| plain(*shards));
         table.row(std::iter::once(alternative.name.clone()).chain(visits));
     }
@@ -179,12 +188,12 @@ pub(super) mod tests {
 
     const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
 
-    pub(in crate::advise) fn findings(recording: &Recording, mix: &QueryMix) -> Vec<Finding> {
+    pub(in crate::advise) fn findings(recording: &Recording, mix: &QueryMix) -> Vec<RatedAlternative> {
         let all = alternatives(recording, FOUR, NonZeroU64::new(25).unwrap()).unwrap();
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let find = |alternative: super::super::Alternative| {
             let prediction = predict(&*alternative.spec.strategy().unwrap(), recording, mix, now, 1).unwrap();
-            Finding { alternative, prediction }
+            RatedAlternative { alternative, prediction }
         };
         all.into_iter().map(find).collect()
     }
@@ -247,7 +256,7 @@ pub(super) mod tests {
         let fitted = "Boundaries are fitted to this trace";
         findings.retain(|finding| finding.alternative.kind() != "range-time");
         assert!(text(&recording, &QueryMix::none(), &findings, FOUR).contains(fitted));
-        findings.retain(|finding| !Start::of(&finding.alternative.spec, &recording).is_fitted);
+        findings.retain(|finding| !StartCommand::of(&finding.alternative.spec, &recording).is_fitted);
         assert!(!text(&recording, &QueryMix::none(), &findings, FOUR).contains(fitted));
     }
 }

@@ -10,7 +10,7 @@ use crate::replay::Recording;
 
 /// A command that starts an alternative, for the ids that the service will see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Start {
+pub struct StartCommand {
     /// The service.
     pub program: String,
     /// Its shards.
@@ -24,7 +24,7 @@ pub struct Start {
     pub is_fitted: bool,
 }
 
-impl Start {
+impl StartCommand {
     /// The start of an alternative.
     #[must_use]
     pub fn of(spec: &Spec, recording: &Recording) -> Self {
@@ -41,7 +41,7 @@ impl Start {
     }
 }
 
-impl fmt::Display for Start {
+impl fmt::Display for StartCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} --shards {}", self.program, self.shards)?;
         self.settings.iter().try_for_each(|setting| write!(f, " --set '{setting}'"))?;
@@ -62,9 +62,9 @@ mod tests {
         let (four, split) = (NonZeroU16::new(4).unwrap(), RoomRanges::starting_at(&starts).unwrap());
         let fit = Fit { shards: four, spread: four, split, rooms: None };
         let spec = Spec::fitted("range-room+split", &fit).unwrap();
-        let told = Start::of(&spec, &recording).to_string();
+        let told = StartCommand::of(&spec, &recording).to_string();
         assert_eq!(told, "range-svc --shards 4 --set 'range.by=room' --set 'range.boundaries=[1,900]'");
         recording.rooms.are_numbered = true;
-        assert!(Start::of(&spec, &recording).to_string().contains("numbered as in rooms.csv"));
+        assert!(StartCommand::of(&spec, &recording).to_string().contains("numbered as in rooms.csv"));
     }
 }

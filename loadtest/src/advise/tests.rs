@@ -9,11 +9,11 @@ use coupon_measure::random::Random;
 use coupon_strategies::REGISTER;
 
 use super::*;
-use crate::replay::{QueryMix, Reading, Recording, read, write_rooms, write_users};
+use crate::replay::{QueryMix, ReadOptions, Recording, read, write_rooms, write_users};
 
 const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
 
-fn recording(text: &str, reading: &Reading) -> Recording {
+fn recording(text: &str, reading: &ReadOptions) -> Recording {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
     read(file.path(), reading).unwrap()
@@ -23,11 +23,11 @@ fn now() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
 }
 
-fn findings(recording: &Recording, mix: &QueryMix, width: u64) -> Vec<Finding> {
+fn findings(recording: &Recording, mix: &QueryMix, width: u64) -> Vec<RatedAlternative> {
     let all = alternatives(recording, FOUR, NonZeroU64::new(width).unwrap()).unwrap();
     let finding = |alternative: Alternative| {
         let prediction = predict(&*alternative.spec.strategy().unwrap(), recording, mix, now(), 1).unwrap();
-        Finding { alternative, prediction }
+        RatedAlternative { alternative, prediction }
     };
     all.into_iter().map(finding).collect()
 }
@@ -42,7 +42,7 @@ fn map(write: impl Fn(&mut Vec<u8>)) -> HashMap<String, u64> {
 
 /// The effective shards of the lines of a trace on the service that a printed command starts, with no more to go by
 /// than the command, the maps that were written, and the file's own texts.
-fn started(start: &Start, name: &str, recording: &Recording, lines: &[(String, String)]) -> f64 {
+fn started(start: &StartCommand, name: &str, recording: &Recording, lines: &[(String, String)]) -> f64 {
     let (rooms, users) =
         (map(|out| write_rooms(recording, out).unwrap()), map(|out| write_users(recording, out).unwrap()));
     let family = name.split('+').next().unwrap();
@@ -85,10 +85,10 @@ fn what_is_advised_and_started_gives_what_was_predicted_whatever_the_ids() {
             .enumerate()
             .map(|(n, (user, room))| format!("{user},{room},1,{}\n", 1_456_617_600 + n * 60))
             .collect();
-        let reading = Reading { with_names: true, ..Reading::default() };
+        let reading = ReadOptions { with_names: true, ..ReadOptions::default() };
         let recording = recording(&format!("user_id,room_id,coupon_id,grab_time\n{csv}"), &reading);
-        for Finding { alternative, prediction } in findings(&recording, &QueryMix::none(), 25) {
-            let start = Start::of(&alternative.spec, &recording);
+        for RatedAlternative { alternative, prediction } in findings(&recording, &QueryMix::none(), 25) {
+            let start = StartCommand::of(&alternative.spec, &recording);
             let found = started(&start, &alternative.name, &recording, &lines);
             let predicted = prediction.replayed.rows.effective_shards.unwrap();
             assert!((found / predicted - 1.0).abs() < 0.05, "{seed} {start}: {found}, not {predicted}");
@@ -100,7 +100,8 @@ fn what_is_advised_and_started_gives_what_was_predicted_whatever_the_ids() {
 fn rooms_with_gaps_are_judged_by_their_own_ids() {
     let line = |n| format!("{},{},1,{}\n", n + 1, n % 8 * 100 + 100, 1_456_617_600 + n);
     let lines: String = (0..80).map(line).collect();
-    let recording = recording(&format!("user_id,room_id,coupon_id,grab_time\n{lines}"), &Reading::default());
+    let recording =
+        recording(&format!("user_id,room_id,coupon_id,grab_time\n{lines}"), &ReadOptions::default());
     let all = findings(&recording, &QueryMix::none(), 2);
     let plain = all.iter().find(|finding| finding.alternative.name == "range-room").unwrap();
     let effective = plain.prediction.replayed.rows.effective_shards.unwrap();
@@ -108,7 +109,7 @@ fn rooms_with_gaps_are_judged_by_their_own_ids() {
     // A boundary between them cures what equal widths do not.
     let equal = all.iter().find(|finding| finding.alternative.name == "range-room+equal").unwrap();
     assert!((equal.prediction.worth - 4.0).abs() < 1e-9, "{}", equal.prediction.worth);
-    let start = Start::of(&equal.alternative.spec, &recording).to_string();
+    let start = StartCommand::of(&equal.alternative.spec, &recording).to_string();
     assert!(start.contains("range.boundaries=[1,300,500,700]"), "{start}");
 }
 
@@ -117,11 +118,11 @@ fn too_few_rows_are_no_ground_for_advice() {
     for rows in 1..=3 {
         let lines: String = (0..rows).map(|n| format!("{},{n}1,1,{}\n", n + 1, 1_456_617_600 + n)).collect();
         let recording =
-            recording(&format!("user_id,room_id,coupon_id,grab_time\n{lines}"), &Reading::default());
+            recording(&format!("user_id,room_id,coupon_id,grab_time\n{lines}"), &ReadOptions::default());
         let findings = findings(&recording, &QueryMix::none(), 25);
         let told = text(&recording, &QueryMix::none(), &findings, FOUR);
         assert!(told.contains("Too few rows to say which is best") && !told.contains("Best:"), "{told}");
-        assert!(Advice::of(&findings, &recording, FOUR).recommended.is_empty());
+        assert!(AdviceReport::of(&findings, &recording, FOUR).recommended.is_empty());
     }
 }
 
@@ -135,10 +136,10 @@ fn recorded_queries_visit_what_they_ask_about_as_often_as_they_came() {
             format!("{},{},1,{time},buy\n{},{},1,{time},view\n", n + 1, n % 2 + 1, n + 1, view(n))
         })
         .collect();
-    let reading = Reading {
+    let reading = ReadOptions {
         conditions: vec!["event=buy".parse().unwrap()],
         asked: vec!["room_orders=event:view".parse().unwrap()],
-        ..Reading::default()
+        ..ReadOptions::default()
     };
     let recording = recording(&format!("user_id,room_id,coupon_id,grab_time,event\n{lines}"), &reading);
     let all = findings(&recording, &QueryMix::none(), 1);

@@ -17,7 +17,9 @@ use super::own::{Kept, OwnArgs, Wanted};
 use super::recorded::{BUILT_IN, NONE, ROOM_WIDTH, SendArgs, mix};
 use super::trace::TraceArgs;
 use crate::advise::keys::{self, KeyFindings, SHARD_WRITES};
-use crate::advise::{Advice, Agreement, Finding, agreement, alternatives, best_two, page, predict, text};
+use crate::advise::{
+    AdviceReport, Agreement, RatedAlternative, agreement, alternatives, best_two, page, predict, text,
+};
 use crate::compare::{Ending, compare_and_keep};
 use crate::replay::{KeyColumns, QueryMix, Recording};
 
@@ -123,7 +125,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let findings = findings(&args, trace.seed, &recording, &mix)?;
     terminal::tell_with_commands(text(&recording, &mix, &findings, args.shards).trim_end());
-    let mut advice = Advice { keys: &keys.keys, ..Advice::of(&findings, &recording, args.shards) };
+    let mut advice =
+        AdviceReport { keys: &keys.keys, ..AdviceReport::of(&findings, &recording, args.shards) };
     let is_proved = !args.no_proof && !advice.recommended.is_empty();
     // Without a proof there is no report for it to lie beside, and it is needed only where the ids are not the rooms' own.
     let is_mapped = is_proved || recording.rooms.are_numbered;
@@ -163,12 +166,12 @@ fn proved(ending: Ending, proof: Option<Agreement>) -> Ending {
     }
 }
 
-fn findings(args: &Args, seed: u64, recording: &Recording, mix: &QueryMix) -> Result<Vec<Finding>> {
+fn findings(args: &Args, seed: u64, recording: &Recording, mix: &QueryMix) -> Result<Vec<RatedAlternative>> {
     let all = alternatives(recording, args.shards, args.room_width)?;
     let found = all.into_iter().map(|alternative| {
         terminal::progress(format!("routing by {}", alternative.name));
         let prediction = predict(&*alternative.spec.strategy()?, recording, mix, now(), seed)?;
-        Ok(Finding { alternative, prediction })
+        Ok(RatedAlternative { alternative, prediction })
     });
     let found = found.collect();
     terminal::clear_progress();
@@ -181,7 +184,7 @@ fn prove(
     seed: u64,
     recording: &Recording,
     mix: &QueryMix,
-    advice: &mut Advice<'_>,
+    advice: &mut AdviceReport<'_>,
 ) -> Result<Ending> {
     let best = best_two(advice.alternatives);
     let specs: Vec<Spec> = best.iter().map(|finding| finding.alternative.spec.clone()).collect();

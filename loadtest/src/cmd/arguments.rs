@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec};
-use coupon_loadgen::workload::{Shape, Workload};
+use coupon_loadgen::workload::{ArrivalShape, Workload};
 use coupon_report::model::Metric;
-use coupon_report::require::{Limit, Scope};
+use coupon_report::require::{Limit, LimitSubject};
 use coupon_strategies::REGISTER;
 
 /// The exit code of a run whose figures miss a requirement, or are worse than before.
@@ -27,7 +27,7 @@ pub(super) static SHARDED: LazyLock<String> =
     LazyLock::new(|| REGISTER.sharded().map(|family| family.name).collect::<Vec<_>>().join(","));
 
 /// The requirements on figures, from `--require`.
-pub(super) fn limits(require: &[String], scope: &Scope<'_>) -> Result<Vec<Limit>> {
+pub(super) fn limits(require: &[String], scope: &LimitSubject<'_>) -> Result<Vec<Limit>> {
     require.iter().map(|text| Limit::parse(text, scope).context("--require")).collect()
 }
 
@@ -74,7 +74,7 @@ pub(super) fn open_load(
         shape.is_none() || given_rate.is_none(),
         "--rate: the workload's [arrivals] say how many requests arrive; leave out one of the two"
     );
-    let duration = given.or(shape.and_then(Shape::length)).unwrap_or(otherwise);
+    let duration = given.or(shape.and_then(ArrivalShape::length)).unwrap_or(otherwise);
     let arrivals = match workload.mean_rate(duration.max(Duration::from_millis(1))) {
         // Reports read it; when requests are due is the shape's to say.
         Some(mean) => Arrivals::Open { rate: mean.clamp(*LoadSpec::RATES.start(), *LoadSpec::RATES.end()) },

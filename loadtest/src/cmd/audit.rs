@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use coupon_audit::{Claims, Data, Scope, Start};
+use coupon_audit::{Claims, Data, Scope, StartState};
 use coupon_cli::terminal;
 use coupon_core::{ResultId, Timestamp};
 use coupon_lab::{Deployment, SharedServers, namespace_of};
@@ -125,15 +125,15 @@ fn claims(files: &[PathBuf]) -> Result<Option<Claims>> {
 }
 
 /// The state of the data before the first of the runs, if that was recorded for each of them.
-fn start(acks: &[PathBuf]) -> Result<Option<Start>> {
-    let mut first: Option<Start> = None;
+fn start(acks: &[PathBuf]) -> Result<Option<StartState>> {
+    let mut first: Option<StartState> = None;
     for path in acks.iter().map(|path| recorded_start(path)) {
         let file = match File::open(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened.with_context(|| format!("--acks: cannot read {}", path.display()))?,
         };
         let start =
-            Start::read(BufReader::new(file)).with_context(|| format!("--acks: {}", path.display()))?;
+            StartState::read(BufReader::new(file)).with_context(|| format!("--acks: {}", path.display()))?;
         if first.as_ref().is_none_or(|first| start.newest() < first.newest()) {
             first = Some(start);
         }

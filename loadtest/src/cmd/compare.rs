@@ -12,7 +12,7 @@ use coupon_lab::{all_different, seed_for};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
 use coupon_loadgen::workload::Workload;
-use coupon_report::require::Scope;
+use coupon_report::require::LimitSubject;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::{REGISTER, Spec};
 
@@ -21,7 +21,7 @@ use super::arguments::{BEYOND_LIMIT, LOAD_LIMITED};
 use super::audit::VIOLATED;
 use super::growth::GrowthArgs;
 use super::servers::BackendArgs;
-use crate::compare::{CompareOptions, Ending, Growth, compare};
+use crate::compare::{CompareOptions, Ending, PlannedGrowth, compare};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -148,7 +148,7 @@ fn options(args: Args) -> Result<CompareOptions> {
         contestants.iter().map(|spec| spec.name.as_str()).chain(targets.iter().map(|t| t.name.as_str()));
     all_different(all.clone())?;
     let names: Vec<&str> = all.collect();
-    let limits = arguments::limits(&args.require, &Scope::Contestants(&names))?;
+    let limits = arguments::limits(&args.require, &LimitSubject::Contestants(&names))?;
     let Args { history, days, seed, .. } = args;
     let seed = SeedOptions { history, days, seed, ..seed_for(&load.workload) };
     seed.check()?;
@@ -169,7 +169,7 @@ fn options(args: Args) -> Result<CompareOptions> {
     })
 }
 
-fn load(args: &Args, workload: Workload, growth: Option<&Growth>) -> Result<LoadSpec> {
+fn load(args: &Args, workload: Workload, growth: Option<&PlannedGrowth>) -> Result<LoadSpec> {
     ensure!(
         workload.trace().is_none(),
         "--workload: a trace is the same in every round, and from the second on its users hold their coupons already: \
@@ -243,7 +243,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::compare::Wanted;
+    use crate::compare::ServersChoice;
 
     #[derive(Parser)]
     struct Cli {
@@ -351,10 +351,10 @@ mod tests {
 
     #[test]
     fn servers_are_given_or_of_the_runs_own() {
-        assert!(matches!(parse(&[]).unwrap().servers, Wanted::None));
+        assert!(matches!(parse(&[]).unwrap().servers, ServersChoice::None));
         let servers = ["--backend", "servers"];
         let with = |more: &[&str]| parse(&[&servers, more].concat());
-        assert!(matches!(with(&["--shard-cpu", "0.2"]).unwrap().servers, Wanted::Private));
+        assert!(matches!(with(&["--shard-cpu", "0.2"]).unwrap().servers, ServersChoice::Private));
         let main = ["--set", "servers.main=mysql://a:b@127.0.0.1:1"];
         let error = with(&main).unwrap_err().to_string();
         assert!(error.contains("servers.shards"), "{error}");
@@ -369,7 +369,7 @@ mod tests {
             &["--set", "servers.rabbitmq=amqp://127.0.0.1:4"],
         ]
         .concat();
-        assert!(matches!(with(&all).unwrap().servers, Wanted::Given(_)));
+        assert!(matches!(with(&all).unwrap().servers, ServersChoice::Given(_)));
         let limited = with(&[&all[..], &["--shard-cpu", "0.2"]].concat()).unwrap_err().to_string();
         assert!(limited.contains("--shard-cpu"), "{limited}");
     }
@@ -386,7 +386,10 @@ mod tests {
             assert!(error.contains(flag), "{error}");
         }
         let target = ["--target", "mine=http://127.0.0.1:9", "--set", "servers.main=mysql://h"];
-        assert!(matches!(parse(&target).unwrap().servers, Wanted::ForTargets(_)), "they are the target's");
+        assert!(
+            matches!(parse(&target).unwrap().servers, ServersChoice::ForTargets(_)),
+            "they are the target's"
+        );
         let shards =
             parse(&["--target", "mine=http://127.0.0.1:9", "--shards", "8"]).unwrap_err().to_string();
         assert!(shards.contains("--shards has no effect"), "{shards}");
@@ -404,7 +407,7 @@ mod tests {
         let spike = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/sale-start.toml");
         let load = parse(&["--workload", spike]).unwrap().load;
         assert_eq!(
-            load.workload.arrivals.as_ref().and_then(coupon_loadgen::workload::Shape::length),
+            load.workload.arrivals.as_ref().and_then(coupon_loadgen::workload::ArrivalShape::length),
             Some(load.duration)
         );
         assert_eq!(

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::output::Output;
 use coupon_cli::terminal::note;
-use coupon_report::diff::{self, Change, Diff, How, LEAST};
+use coupon_report::diff::{self, ChangeVerdict, Diff, DiffOptions, LEAST};
 use coupon_report::model::Report;
 use coupon_report::read;
 use coupon_report::terminal::Screen;
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         bail!("{} --anyway compares them all the same.", obstacles.join(" "));
     }
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
-    let how = How { least, only: &only, rounds_alone: args.rounds_alone };
+    let how = DiffOptions { least, only: &only, rounds_alone: args.rounds_alone };
     let mut found =
         Diff::of_runs(&before.iter().collect::<Vec<_>>(), &after.iter().collect::<Vec<_>>(), &how);
     for metric in &only {
@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if broken {
         note("WORSE: the audit passed before and fails after");
     }
-    let worse = broken || found.count(Change::Worse) > 0;
+    let worse = broken || found.count(ChangeVerdict::Worse) > 0;
     Ok(if worse { ExitCode::from(BEYOND_LIMIT) } else { ExitCode::SUCCESS })
 }
 

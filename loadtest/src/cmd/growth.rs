@@ -7,10 +7,10 @@ use anyhow::{Result, ensure};
 use coupon_cli::duration::parse_duration;
 use coupon_cli::numbers::nonzero;
 use coupon_lab::growth::LayoutStep;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_strategies::Spec;
 
-use crate::compare::Growth;
+use crate::compare::PlannedGrowth;
 
 /// The rows that move in a second unless set otherwise: more than a service moves by itself, since turns are short.
 const ROWS_PER_S: NonZeroU32 = NonZeroU32::new(5_000).unwrap();
@@ -56,7 +56,7 @@ fn split(text: &str) -> Result<Duration, String> {
 
 impl GrowthArgs {
     /// The change that is asked for.
-    pub(super) fn wanted(&self, catalogue: &Catalogue) -> Result<Option<Growth>> {
+    pub(super) fn wanted(&self, catalogue: &CatalogueSpec) -> Result<Option<PlannedGrowth>> {
         let step = match (self.grow, self.split) {
             (Some(grow), _) => Some((LayoutStep::Shards(grow.to), grow.at)),
             (None, at) => at.map(|at| (LayoutStep::SplitHot { rooms: catalogue.rooms }, at)),
@@ -66,7 +66,7 @@ impl GrowthArgs {
             "--rebalance-rate has no effect without --grow or --split: leave it out"
         );
         let rate = self.rebalance_rate.unwrap_or(ROWS_PER_S);
-        Ok(step.map(|(step, at)| Growth { step, at, rate }))
+        Ok(step.map(|(step, at)| PlannedGrowth { step, at, rate }))
     }
 
     /// The flag that asks for it.
@@ -87,9 +87,9 @@ impl GrowthArgs {
     /// Has contestants prepare the shards that they are to go on over; at least one of them must be able to change so.
     pub(super) fn prepare(
         &self,
-        growth: &Growth,
+        growth: &PlannedGrowth,
         contestants: &mut [Spec],
-        catalogue: &Catalogue,
+        catalogue: &CatalogueSpec,
     ) -> Result<()> {
         let mut refusals = Vec::new();
         for spec in contestants.iter_mut() {

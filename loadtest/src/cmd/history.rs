@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::output::Output;
 use coupon_cli::plain;
 use coupon_report::diff::LEAST;
-use coupon_report::history::{self, Given, History, How};
+use coupon_report::history::{self, Given, History, HistoryOptions};
 use coupon_report::html;
 use coupon_report::read;
 use coupon_report::terminal::Screen;
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         path.as_deref().map(|path| Output::create(flag, path)).transpose()
     };
     let (page, json) = (output("--html", &args.html)?, output("--json", &args.json)?);
-    let found = History::of(given, &How { least, only: &only })?;
+    let found = History::of(given, &HistoryOptions { least, only: &only })?;
     for metric in &only {
         let name = metric.to_string();
         let known = found.series.iter().flat_map(|series| &series.figures).any(|of| of.metric == name);

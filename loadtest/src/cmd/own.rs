@@ -12,7 +12,7 @@ use coupon_report::html::render_advice;
 use serde::Serialize;
 
 use crate::advise::keys::{self, KeyFindings};
-use crate::advise::queries::{self, QueryFindings, Tally};
+use crate::advise::queries::{self, QueryFindings, StatementTally};
 use crate::replay::KeyColumns;
 use crate::source::unpacked;
 
@@ -99,7 +99,7 @@ impl OwnArgs {
 
     fn by_queries(&self, file: &Path, keys: &[KeyColumns]) -> Result<QueryFindings> {
         let name = if is_stdin(file) { "the standard input".to_owned() } else { file.display().to_string() };
-        let tally = opened(file).and_then(|stream| Ok(Tally::of(stream, terminal::progress)?));
+        let tally = opened(file).and_then(|stream| Ok(StatementTally::of(stream, terminal::progress)?));
         terminal::clear_progress();
         let tally = tally.with_context(|| name.clone())?;
         ensure!(
@@ -120,7 +120,7 @@ impl OwnArgs {
         use coupon_cli::ask;
         use coupon_measure::format::counted;
 
-        use crate::advise::database::{Address, Asked, Reader};
+        use crate::advise::database::{Address, ReadTable, TableRequest};
         use crate::advise::keys::Study;
 
         let Wanted { keys, shards, shard_writes, seed } = wanted;
@@ -134,14 +134,14 @@ impl OwnArgs {
         let mut study = Study::new(keys, &columns, seed)
             .map_err(|column| anyhow::anyhow!("there is no column {column:?}"))?;
         let name = address.to_string();
-        let asked = Asked {
+        let asked = TableRequest {
             columns,
             time: self.time_column.clone(),
             rows: self.rows,
             rows_a_second: self.rows_a_second,
             seed,
         };
-        let reader = Reader::open(address, asked)?;
+        let reader = ReadTable::open(address, asked)?;
         terminal::note(reader.plan());
         if !self.yes {
             let yes = ask::yes("Read it? [y/N]")?.context("nobody can be asked: say --yes to read it")?;

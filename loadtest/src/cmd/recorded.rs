@@ -9,7 +9,7 @@ use coupon_cli::numbers;
 use coupon_cli::output::{self, Output};
 use coupon_lab::all_different;
 use coupon_loadgen::load::{Arrivals, LoadSpec};
-use coupon_loadgen::workload::{Catalogue, Requests, Trace, Workload};
+use coupon_loadgen::workload::{CatalogueSpec, Requests, Trace, Workload};
 use coupon_measure::format::count;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::{Fit, RoomRanges, Spec};
@@ -62,7 +62,7 @@ impl SendArgs {
 
     /// Refuses what cannot be, before anything long is done; until what it returns is dropped, the folder is this
     /// run's alone.
-    pub(super) fn check(&self) -> Result<output::Folder> {
+    pub(super) fn check(&self) -> Result<output::LockedFolder> {
         for (flag, given) in [("--speed", self.speed), ("--seconds", self.seconds)] {
             let fine = given.is_none_or(|given| given.is_finite() && given > 0.0);
             ensure!(fine, "{flag} must be above 0, not {}", given.unwrap_or_default());
@@ -131,7 +131,7 @@ impl SendArgs {
         let rate = mean.clamp(*LoadSpec::RATES.start(), *LoadSpec::RATES.end());
         // What a trace asks about it brings along; nothing is drawn from this catalogue.
         let catalogue =
-            Catalogue { users: options.users, rooms: options.rooms, hot_rooms: 0, coupons_per_room: 1 };
+            CatalogueSpec { users: options.users, rooms: options.rooms, hot_rooms: 0, coupons_per_room: 1 };
         LoadSpec {
             workload: Workload::of(trace.file.clone(), catalogue, Requests::Trace(trace)),
             connections: self.connections,
@@ -205,7 +205,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::replay::{Reading, read};
+    use crate::replay::{ReadOptions, read};
 
     #[derive(clap::Parser)]
     struct Line {
@@ -217,7 +217,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let lines: String = times.iter().map(|time| format!("{time},1,1,{time}\n")).collect();
         std::fs::write(file.path(), format!("user_id,room_id,coupon_id,grab_time\n{lines}")).unwrap();
-        let recording = read(file.path(), &Reading::default()).unwrap();
+        let recording = read(file.path(), &ReadOptions::default()).unwrap();
         let line = Line::try_parse_from(["x"].iter().chain(flags)).unwrap();
         let (speed, length) = line.send.pace(&recording).unwrap();
         (paced(&recording, speed, length), length)

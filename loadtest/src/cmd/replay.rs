@@ -9,7 +9,7 @@ use coupon_cli::numbers::nonzero;
 use coupon_cli::terminal;
 use coupon_core::TimeRange;
 use coupon_measure::format::{count, counted, number};
-use coupon_report::require::Scope;
+use coupon_report::require::LimitSubject;
 use coupon_strategies::Spec;
 
 use super::arguments;
@@ -59,7 +59,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let _out = if args.dry_run { None } else { Some(args.send.check()?) };
     let mix = mix(&args.mix)?;
     let names: Vec<&str> = args.contestants.iter().map(String::as_str).collect();
-    let limits = arguments::limits(&args.require, &Scope::Contestants(&names))?;
+    let limits = arguments::limits(&args.require, &LimitSubject::Contestants(&names))?;
     let recording = args.trace.recording(&[])?;
     let ranges = split(&recording, args.shards);
     let contestants: Vec<Spec> = args

@@ -13,7 +13,7 @@ use coupon_seeding::SeedOptions;
 use coupon_store::settings::{ServersSettings, Sources, shown};
 
 use super::arguments::Backend;
-use crate::compare::Wanted;
+use crate::compare::ServersChoice;
 
 /// The servers' addresses: as the services take them, from a file, the environment and flags.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -113,7 +113,7 @@ impl BackendArgs {
     ///
     /// # Errors
     /// When the flags contradict each other; the error names one of them.
-    pub(super) fn wanted(&self, with_targets: bool) -> Result<Wanted> {
+    pub(super) fn wanted(&self, with_targets: bool) -> Result<ServersChoice> {
         ensure!(
             self.shard_rtt.unwrap_or_default() <= LONGEST_RTT,
             "--shard-rtt must be {} s at most",
@@ -132,9 +132,9 @@ impl BackendArgs {
             );
             if !with_targets {
                 self.servers.refuse("has no effect on files: add --backend servers, or leave it out")?;
-                return Ok(Wanted::None);
+                return Ok(ServersChoice::None);
             }
-            return Ok(if given { Wanted::ForTargets(settings) } else { Wanted::None });
+            return Ok(if given { ServersChoice::ForTargets(settings) } else { ServersChoice::None });
         }
         ensure!(self.processes.get() <= MOST_PROCESSES, "--processes must be {MOST_PROCESSES} at most");
         if let Some(cores) = self.shard_cpu {
@@ -146,7 +146,7 @@ impl BackendArgs {
             );
         }
         if !given {
-            return Ok(Wanted::Private);
+            return Ok(ServersChoice::Private);
         }
         for (name, missing) in [
             ("servers.shards", settings.shards.is_empty()),
@@ -155,6 +155,6 @@ impl BackendArgs {
         ] {
             ensure!(!missing, "setting `{name}` is missing, and `servers.main` is given");
         }
-        Ok(Wanted::Given(settings))
+        Ok(ServersChoice::Given(settings))
     }
 }

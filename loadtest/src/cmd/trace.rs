@@ -8,8 +8,8 @@ use coupon_cli::output::Output;
 use jiff::tz::TimeZone;
 
 use crate::replay::{
-    Asked, Columns, Condition, Header, KeyColumns, Part, Reading, Recording, TimeFormat, read, time_zone,
-    write_users,
+    ColumnCondition, Columns, Header, KeyColumns, QueryRows, ReadOptions, Recording, RowShare, TimeFormat,
+    read, time_zone, write_users,
 };
 use crate::source::{Format, Separator, TextEncoding};
 
@@ -29,10 +29,10 @@ pub(super) struct TraceArgs {
     columns: Option<Header>,
     /// Take only rows with such a value as grabs: event=transaction, type=3|4 or event!=view; all of several must hold
     #[arg(long = "where", value_name = "COLUMN=VALUE")]
-    conditions: Vec<Condition>,
+    conditions: Vec<ColumnCondition>,
     /// Rows with such a value are queries of that kind, such as user_coupons=event:view; may be given several times
     #[arg(long, value_name = "ENDPOINT=COLUMN:VALUE")]
-    query: Vec<Asked>,
+    query: Vec<QueryRows>,
     /// Format of times; found out without it. Without an offset they are UTC, or of --time-zone
     #[arg(long, value_enum, value_name = "FORMAT")]
     time_format: Option<TimeFormat>,
@@ -50,9 +50,9 @@ pub(super) struct TraceArgs {
     first: Option<u64>,
     /// Keep only this part of the rows, chosen by user and coupon, such as 1%
     #[arg(long, value_name = "PART", default_value = "100%")]
-    sample: Part,
+    sample: RowShare,
     /// Keep at most so many rows; of a larger trace a smaller part is kept, by halves
-    #[arg(long, value_name = "ROWS", default_value_t = Reading::MOST, value_parser = numbers::some::<usize>)]
+    #[arg(long, value_name = "ROWS", default_value_t = ReadOptions::MOST, value_parser = numbers::some::<usize>)]
     most: usize,
     /// Write the names of users whose ids are hashes of them here, as CSV
     #[arg(long, value_name = "FILE")]
@@ -72,7 +72,7 @@ impl TraceArgs {
             self.trace.display()
         );
         let users = self.user_map.as_deref().map(|path| Output::create("--user-map", path)).transpose()?;
-        let recording = read(&self.trace, &Reading { keys: keys.to_vec(), ..self.reading() })?;
+        let recording = read(&self.trace, &ReadOptions { keys: keys.to_vec(), ..self.reading() })?;
         if let Some(users) = users {
             users.write(|file| write_users(&recording, file))?;
         }
@@ -84,8 +84,8 @@ impl TraceArgs {
         !self.query.is_empty()
     }
 
-    fn reading(&self) -> Reading {
-        Reading {
+    fn reading(&self) -> ReadOptions {
+        ReadOptions {
             source: Format { encoding: self.encoding, separator: self.separator },
             header: self.columns.clone(),
             columns: self.map.clone(),

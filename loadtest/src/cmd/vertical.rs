@@ -8,7 +8,7 @@ use coupon_cli::numbers::{count, within};
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use coupon_lab::stop_services_on_interrupt;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_seeding::SeedOptions;
 
 use super::arguments;
@@ -45,7 +45,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         rounds,
         connections: arguments::connections("--connections", connections)?,
         seed,
-        catalogue: Catalogue::default(),
+        catalogue: CatalogueSpec::default(),
     };
     let json = json.map(|path| Output::create("--json", &path)).transpose()?;
     stop_services_on_interrupt()?;

@@ -37,14 +37,14 @@ use coupon_strategies::Spec;
 pub use observer::Observer;
 
 pub use flow::latest_lag_ms;
-pub use growth::Growth;
 use growth::Planned;
+pub use growth::PlannedGrowth;
 use observer::Watcher;
 
 use round::Entrant;
 pub use sampler::Sample;
 use servers::Servers;
-pub use servers::Wanted;
+pub use servers::ServersChoice;
 
 /// The longest that the unmeasured load before the first round takes.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ pub struct CompareOptions {
     /// The contestants' common settings; their servers follow from the next field.
     pub setup: Setup,
     /// The servers that there are to be.
-    pub servers: Wanted,
+    pub servers: ServersChoice,
     /// The cores that each shard's server may use.
     pub shard_cpu: Option<f64>,
     /// The number of rounds.
@@ -76,7 +76,7 @@ pub struct CompareOptions {
     pub notes: Vec<String>,
     /// The change of each contestant's layout in the middle of each turn. Every turn is then on data seeded for it, and its load keeps
     /// each request.
-    pub growth: Option<Growth>,
+    pub growth: Option<PlannedGrowth>,
     /// The limits that figures must keep.
     pub limits: Vec<Limit>,
     /// The folder for the report.
@@ -228,7 +228,7 @@ fn same_store<'a>(all: &[(&'a str, Option<Store>)]) -> Option<(&'a str, &'a str,
 
 fn begin(spec: &Spec, setup: &Setup, options: &CompareOptions) -> Result<Entrant> {
     let catalogue = &options.load.workload.catalogue;
-    let planned = |growth: &Growth| Planned::of(growth, spec, catalogue, &setup.seed);
+    let planned = |growth: &PlannedGrowth| Planned::of(growth, spec, catalogue, &setup.seed);
     let growth = options.growth.as_ref().map(planned).transpose()?;
     let running = Deployment::start(spec, setup)?;
     let seeded = running.seeded.unwrap_or_default().as_secs_f64();

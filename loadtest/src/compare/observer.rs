@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use coupon_loadgen::load::Progress;
+use coupon_loadgen::load::LoadProgress;
 use coupon_report::model::{AuditResult, Reading};
 use coupon_service::api::{AdminStats, HotResults};
 
@@ -16,7 +16,7 @@ pub trait Observer: Debug + Send + Sync {
     /// A contestant is up, and says of itself what it is. Contestants are counted in the order of the options.
     fn started(&self, contestant: usize, stats: &AdminStats);
     /// The progress of its load, once a second.
-    fn load(&self, contestant: usize, progress: &Progress<'_>);
+    fn load(&self, contestant: usize, progress: &LoadProgress<'_>);
     /// The work of its shards, in every sample so far, the latest last.
     fn shards(&self, contestant: usize, samples: &[Sample]);
     /// The rooms, coupons and users with the most results of the last minute, as often as the work of its shards.
@@ -37,7 +37,7 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn load(&self, progress: &Progress<'_>) {
+    pub(super) fn load(&self, progress: &LoadProgress<'_>) {
         self.observer.load(self.contestant, progress);
     }
 

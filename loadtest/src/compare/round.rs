@@ -1,7 +1,7 @@
 //! One contestant's part in a comparison: its rounds, its grabs, its audits.
 
 use anyhow::{Context, Result, anyhow};
-use coupon_audit::{AuditReport, Claims, Kind, Scope, Start};
+use coupon_audit::{AuditReport, Claims, Kind, Scope, StartState};
 use coupon_cli::terminal;
 use coupon_lab::acks;
 use coupon_lab::{Deployment, wait_if_interrupted};
@@ -23,7 +23,7 @@ pub(super) struct Entrant {
     running: Deployment,
     claims: Claims,
     /// The newest result before the first request.
-    start: Option<Start>,
+    start: Option<StartState>,
     rounds: Vec<Round>,
     /// The keys that were granted in them.
     heat: KeyHeat,
@@ -150,7 +150,7 @@ impl Entrant {
         }
         let scope = Scope {
             claims: Some(&self.claims),
-            since: Some(self.start.as_ref().map_or(0, Start::newest)),
+            since: Some(self.start.as_ref().map_or(0, StartState::newest)),
             start: self.start.as_ref(),
             ..Scope::default()
         };

@@ -8,11 +8,11 @@ use coupon_cli::terminal;
 use coupon_lab::SharedServers;
 use coupon_store::settings::ServersSettings;
 
-use super::{CompareOptions, Growth};
+use super::{CompareOptions, PlannedGrowth};
 
 /// The servers that a comparison is to have.
 #[derive(Debug, Clone)]
-pub enum Wanted {
+pub enum ServersChoice {
     /// None: contestants store in files.
     None,
     /// None for contestants; services that run already are audited on these.
@@ -39,16 +39,16 @@ impl Servers {
     pub(super) fn prepare(options: &CompareOptions) -> Result<Self> {
         let none = Self { site: None, for_targets: None, quota: None, warnings: Vec::new() };
         let site = match &options.servers {
-            Wanted::None => return Ok(none),
-            Wanted::ForTargets(settings) => {
+            ServersChoice::None => return Ok(none),
+            ServersChoice::ForTargets(settings) => {
                 return Ok(Self {
                     for_targets: Some(Arc::new(SharedServers::given(settings.clone()))),
                     ..none
                 });
             }
-            Wanted::Given(settings) => SharedServers::given(settings.clone()),
-            Wanted::Private => {
-                let more = options.growth.as_ref().and_then(Growth::shards);
+            ServersChoice::Given(settings) => SharedServers::given(settings.clone()),
+            ServersChoice::Private => {
+                let more = options.growth.as_ref().and_then(PlannedGrowth::shards);
                 let shards = options.contestants.iter().map(|spec| spec.shards).chain(more).max();
                 terminal::progress("starting MySQL, Redis and RabbitMQ");
                 let site = SharedServers::private(shards.unwrap_or(NonZeroU16::MIN));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use coupon_lab::Deployment;
-use coupon_lab::growth::{Changed, Changer};
+use coupon_lab::growth::{Changer, CompletedChange};
 use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{LoadSpec, Outcome, run_load_with};
 use coupon_report::model::{Figure, Flow, GrowthRound, Reading, ShardLook, ShardRound};
@@ -35,7 +35,7 @@ struct Watched {
     samples: Vec<Sample>,
     totals: RoundTotals,
     /// The layout that was changed meanwhile.
-    changed: Option<Changed>,
+    changed: Option<CompletedChange>,
     /// The time at which everything was stored.
     drained_at: Duration,
 }

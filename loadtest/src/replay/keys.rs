@@ -9,7 +9,7 @@ use coupon_cli::plain;
 use super::columns::{Column, Header, Places};
 use super::ids::canonical;
 use super::key_columns::{KeyColumns, PART, hash};
-use super::sampling::{Part, Sampling};
+use super::sampling::{RowShare, Sampling};
 use crate::source::Record;
 
 /// So many rows are kept with their texts: enough to see whether they have an order, and a share to half a percentage point.
@@ -89,7 +89,7 @@ impl KeyReader {
             columns: key.columns().iter().map(column).collect::<Result<_>>()?,
             hashes: Vec::new(),
             sample: Vec::new(),
-            sampling: Sampling::new(Part::default()),
+            sampling: Sampling::new(RowShare::default()),
             frequent: Frequent::default(),
         })
     }

@@ -1,7 +1,7 @@
 //! Public data sets, known by their headers.
 
 use super::columns::{Columns, Header};
-use super::select::Condition;
+use super::select::ColumnCondition;
 
 /// A data set whose columns need not be mapped.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Known {
     }
 
     /// The rows of it that are taken unless others are asked for.
-    pub(super) fn condition(&self) -> Option<Condition> {
+    pub(super) fn condition(&self) -> Option<ColumnCondition> {
         self.purchases.and_then(|text| text.parse().ok())
     }
 

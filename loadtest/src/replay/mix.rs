@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use coupon_core::GrabTerms;
 use coupon_core::Timestamp;
-use coupon_loadgen::workload::{Checkout, Endpoint, Part, Request, RequestName, Trace, Workload};
+use coupon_loadgen::workload::{Checkout, CheckoutPart, Endpoint, Request, RequestName, Trace, Workload};
 use coupon_measure::random::Random;
 
 use super::Recording;
@@ -68,7 +68,7 @@ impl QueryMix {
             queries.map(|(endpoint, each)| (endpoint, each, random.unit())).collect();
         let mut requests: Vec<(Timestamp, Request)> = Vec::with_capacity(recording.rows().len());
         for row in recording.rows() {
-            let part = self.checkout.map(|checkout| Part::Grab {
+            let part = self.checkout.map(|checkout| CheckoutPart::Grab {
                 name: RequestName(random.next_u64()),
                 course: checkout.course(random.unit()),
                 pause: checkout.pause(random.unit()),
@@ -114,13 +114,13 @@ mod tests {
     use coupon_loadgen::workload::{Course, Requests, Schedule};
 
     use super::*;
-    use crate::replay::{Reading, read};
+    use crate::replay::{ReadOptions, read};
 
     fn recording() -> Recording {
         let file = tempfile::NamedTempFile::new().unwrap();
         let lines: String = (0..700).map(|n| format!("u{n},r{},c,{}\n", n % 7, 1_456_665_255 + n)).collect();
         std::fs::write(file.path(), format!("user_id,room_id,coupon_id,grab_time\n{lines}")).unwrap();
-        read(file.path(), &Reading::default()).unwrap()
+        read(file.path(), &ReadOptions::default()).unwrap()
     }
 
     fn requests(mix: &QueryMix) -> Vec<Request> {
@@ -169,8 +169,8 @@ mod tests {
         let courses: Vec<Course> = all
             .iter()
             .filter_map(|request| match request.part? {
-                Part::Grab { course, .. } => Some(course),
-                Part::Step { .. } => None,
+                CheckoutPart::Grab { course, .. } => Some(course),
+                CheckoutPart::Step { .. } => None,
             })
             .collect();
         assert_eq!(courses.len(), 700, "every grab names its request");
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_workload_without_grabs_is_refused() {
-        let echo = Workload::echo(coupon_loadgen::workload::Catalogue::default());
+        let echo = Workload::echo(coupon_loadgen::workload::CatalogueSpec::default());
         assert!(QueryMix::of(&echo).is_err());
     }
 }

@@ -14,10 +14,10 @@ use super::known::Known;
 use super::left_out::LeftOut;
 use super::lines::{Fields, Lines};
 use super::recording::{Origin, Recording};
-use super::sampling::{Part, Sampling};
-use super::select::{Asked, Condition, Selection};
+use super::sampling::{RowShare, Sampling};
+use super::select::{ColumnCondition, QueryRows, Selection};
 use super::times::{Detection, TimeFormat, Times};
-use crate::source::{self, Next, Record, Table};
+use crate::source::{self, Next, Record, SourceTable};
 
 /// The texts of a field without a value.
 const NULLS: [&str; 5] = ["", "null", "none", "nan", "\\n"];
@@ -28,7 +28,7 @@ const SWALLOWED: u64 = 100;
 
 /// The description of a file to read.
 #[derive(Debug, Clone)]
-pub struct Reading {
+pub struct ReadOptions {
     /// Its encoding and separator, where they are known.
     pub source: source::Format,
     /// The names of its columns, if it has no header.
@@ -36,9 +36,9 @@ pub struct Reading {
     /// The meanings of its columns; those of this project's traces, or of a data set that is known, without it.
     pub columns: Option<Columns>,
     /// The conditions that a row must meet to be a grab.
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<ColumnCondition>,
     /// The rows that are queries.
-    pub asked: Vec<Asked>,
+    pub asked: Vec<QueryRows>,
     /// The format of its times; found out without it.
     pub format: Option<TimeFormat>,
     /// The zone of times without an offset; UTC without it.
@@ -46,7 +46,7 @@ pub struct Reading {
     /// Only so many rows are read.
     pub first: Option<u64>,
     /// The part of the rows that is kept.
-    pub sample: Part,
+    pub sample: RowShare,
     /// The most rows that are kept: of a larger file a smaller part.
     pub most: usize,
     /// Candidate keys, whose values are kept.
@@ -57,12 +57,12 @@ pub struct Reading {
     pub seed: u64,
 }
 
-impl Reading {
+impl ReadOptions {
     /// The most rows that are kept unless more are wanted: with them a reading takes 300 MB at most.
     pub const MOST: usize = 1_000_000;
 }
 
-impl Default for Reading {
+impl Default for ReadOptions {
     fn default() -> Self {
         Self {
             source: source::Format::default(),
@@ -73,7 +73,7 @@ impl Default for Reading {
             format: None,
             zone: None,
             first: None,
-            sample: Part::default(),
+            sample: RowShare::default(),
             most: Self::MOST,
             keys: Vec::new(),
             with_names: false,
@@ -87,13 +87,13 @@ impl Default for Reading {
 ///
 /// # Errors
 /// When the file cannot be read, lacks a column, has times of no known kind or of several, or no line that makes sense.
-pub fn read(path: &Path, reading: &Reading) -> Result<Recording> {
+pub fn read(path: &Path, reading: &ReadOptions) -> Result<Recording> {
     let name =
         || if path.as_os_str() == "-" { "the standard input".to_owned() } else { path.display().to_string() };
     read_inner(path, reading).with_context(name)
 }
 
-fn read_inner(path: &Path, reading: &Reading) -> Result<Recording> {
+fn read_inner(path: &Path, reading: &ReadOptions) -> Result<Recording> {
     let mut table = source::open(path, reading.source)?;
     let header = match &reading.header {
         Some(header) => header.clone(),
@@ -131,13 +131,13 @@ fn read_inner(path: &Path, reading: &Reading) -> Result<Recording> {
     reader.recording(table.name.clone(), notes)
 }
 
-fn as_known(known: &Known, reading: &Reading) -> String {
+fn as_known(known: &Known, reading: &ReadOptions) -> String {
     let other = if reading.conditions.is_empty() { "" } else { ", with the conditions given" };
     format!("its header is that of {}: read as with {}{other}", known.name, known.flags())
 }
 
 /// The first line, which names the columns.
-fn own_header(table: &mut Table) -> Result<Header> {
+fn own_header(table: &mut SourceTable) -> Result<Header> {
     let record = match table.next_record().context("its header cannot be read")? {
         Next::Record(record) => record,
         Next::TooLong { .. } => bail!("its first line is longer than a header can be"),
@@ -155,7 +155,7 @@ fn own_header(table: &mut Table) -> Result<Header> {
 }
 
 /// The columns, and the data set that is known by them.
-fn places(header: &Header, reading: &Reading) -> Result<(Places, Option<&'static Known>)> {
+fn places(header: &Header, reading: &ReadOptions) -> Result<(Places, Option<&'static Known>)> {
     const LIKE_DATA: &str = "its first line looks like data: where there is no header, name the columns with --columns, for \
                              example --columns user,coupon,room,_,time";
     let own = reading.columns.clone().unwrap_or_default();
@@ -175,7 +175,7 @@ fn places(header: &Header, reading: &Reading) -> Result<(Places, Option<&'static
 }
 
 struct Reader<'a> {
-    reading: &'a Reading,
+    reading: &'a ReadOptions,
     places: Places,
     width: usize,
     selection: Selection,
@@ -190,7 +190,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&mut self, table: &mut Table) -> Result<()> {
+    fn read(&mut self, table: &mut SourceTable) -> Result<()> {
         let (mut read, mut last) = (0, 0);
         while self.reading.first.is_none_or(|first| read < first) {
             read += 1;

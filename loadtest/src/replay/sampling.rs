@@ -9,16 +9,16 @@ const SEED: u64 = 0x5eed_7ace;
 
 /// A part of the rows, as `1%` or `0.01`.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub struct Part(f64);
+pub struct RowShare(f64);
 
-impl Default for Part {
+impl Default for RowShare {
     /// All of them.
     fn default() -> Self {
         Self(1.0)
     }
 }
 
-impl std::str::FromStr for Part {
+impl std::str::FromStr for RowShare {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -30,7 +30,7 @@ impl std::str::FromStr for Part {
     }
 }
 
-impl std::fmt::Display for Part {
+impl std::fmt::Display for RowShare {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.0 < 0.001 { write!(f, "1 in {:.0}", 1.0 / self.0) } else { f.write_str(&percent(self.0)) }
     }
@@ -40,16 +40,16 @@ impl std::fmt::Display for Part {
 /// repeats, and no strategy's shards are hit more than others: the hash is another than theirs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Sampling {
-    part: Part,
+    part: RowShare,
 }
 
 impl Sampling {
-    pub(super) const fn new(part: Part) -> Self {
+    pub(super) const fn new(part: RowShare) -> Self {
         Self { part }
     }
 
     /// The part that is kept; none, if all is.
-    pub(super) fn part(self) -> Option<Part> {
+    pub(super) fn part(self) -> Option<RowShare> {
         (self.part.0 < 1.0).then_some(self.part)
     }
 
@@ -75,13 +75,13 @@ mod tests {
 
     #[test]
     fn a_part_may_be_written_in_two_ways() {
-        assert_eq!("1%".parse::<Part>().unwrap(), "0.01".parse().unwrap());
-        assert_eq!("100%".parse::<Part>().unwrap(), Part::default());
+        assert_eq!("1%".parse::<RowShare>().unwrap(), "0.01".parse().unwrap());
+        assert_eq!("100%".parse::<RowShare>().unwrap(), RowShare::default());
         for text in ["", "0", "0%", "101%", "1.5", "-1%", "some", "NaN"] {
-            assert!(text.parse::<Part>().is_err(), "{text:?}");
+            assert!(text.parse::<RowShare>().is_err(), "{text:?}");
         }
-        assert_eq!("12.5%".parse::<Part>().unwrap().to_string(), "12.5 %");
-        assert_eq!("0.0005".parse::<Part>().unwrap().to_string(), "1 in 2000");
+        assert_eq!("12.5%".parse::<RowShare>().unwrap().to_string(), "12.5 %");
+        assert_eq!("0.0005".parse::<RowShare>().unwrap().to_string(), "1 in 2000");
     }
 
     #[test]

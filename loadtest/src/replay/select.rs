@@ -25,13 +25,13 @@ const QUERIES: [Endpoint; 10] = [
 
 /// A condition on a column: `event=transaction`, `event=cart|transaction` or `event!=view`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Condition {
+pub struct ColumnCondition {
     column: String,
     values: Vec<String>,
     holds: bool,
 }
 
-impl Condition {
+impl ColumnCondition {
     fn new(column: &str, values: &str, holds: bool) -> Result<Self> {
         ensure!(!column.trim().is_empty(), "a condition needs a column");
         let values = values.split('|').map(|value| canonical(value.trim()).into_owned()).collect();
@@ -39,7 +39,7 @@ impl Condition {
     }
 }
 
-impl std::str::FromStr for Condition {
+impl std::str::FromStr for ColumnCondition {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -53,7 +53,7 @@ impl std::str::FromStr for Condition {
     }
 }
 
-impl std::fmt::Display for Condition {
+impl std::fmt::Display for ColumnCondition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sign = if self.holds { "=" } else { "!=" };
         write!(f, "{}{sign}{}", self.column, self.values.join("|"))
@@ -62,12 +62,12 @@ impl std::fmt::Display for Condition {
 
 /// Rows that are queries: `user_coupons=event:view`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct QueryRows {
     endpoint: Endpoint,
-    condition: Condition,
+    condition: ColumnCondition,
 }
 
-impl std::str::FromStr for Asked {
+impl std::str::FromStr for QueryRows {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -77,7 +77,7 @@ impl std::str::FromStr for Asked {
         let Some(endpoint) = QUERIES.into_iter().find(|endpoint| endpoint.key() == key.trim()) else {
             bail!("{key:?} is no query; there are {}", QUERIES.map(Endpoint::key).join(", "));
         };
-        Ok(Self { endpoint, condition: Condition::new(column, values, true)? })
+        Ok(Self { endpoint, condition: ColumnCondition::new(column, values, true)? })
     }
 }
 
@@ -89,17 +89,17 @@ const LONGEST: usize = 40;
 /// The conditions, with the places of their columns.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Selection {
-    grabs: Vec<(Column, Condition)>,
-    queries: Vec<(Column, Endpoint, Condition)>,
+    grabs: Vec<(Column, ColumnCondition)>,
+    queries: Vec<(Column, Endpoint, ColumnCondition)>,
     /// For each condition on grabs the first values that do not meet it, and one more.
     others: Vec<BTreeSet<String>>,
 }
 
 impl Selection {
-    pub(super) fn new(header: &Header, conditions: &[Condition], asked: &[Asked]) -> Result<Self> {
+    pub(super) fn new(header: &Header, conditions: &[ColumnCondition], asked: &[QueryRows]) -> Result<Self> {
         let grab =
-            |condition: &Condition| Ok((header.find(&condition.column, "--where")?, condition.clone()));
-        let query = |asked: &Asked| {
+            |condition: &ColumnCondition| Ok((header.find(&condition.column, "--where")?, condition.clone()));
+        let query = |asked: &QueryRows| {
             let column = header.find(&asked.condition.column, "--query")?;
             Ok((column, asked.endpoint, asked.condition.clone()))
         };
@@ -121,7 +121,7 @@ impl Selection {
 
     /// The values of rows that stand for nothing, in words.
     pub(super) fn passed_over(&self) -> String {
-        let told = |((column, _), others): (&(Column, Condition), &BTreeSet<String>)| {
+        let told = |((column, _), others): (&(Column, ColumnCondition), &BTreeSet<String>)| {
             let mut values: Vec<String> =
                 others.iter().take(NAMED).map(|value| format!("{value:?}")).collect();
             if others.len() > NAMED {
@@ -144,7 +144,7 @@ impl Selection {
     }
 }
 
-fn meets(record: &Record<'_>, column: &Column, condition: &Condition) -> bool {
+fn meets(record: &Record<'_>, column: &Column, condition: &ColumnCondition) -> bool {
     let value = record.field(column.place).map(canonical);
     let listed = value.is_some_and(|value| condition.values.iter().any(|wanted| *wanted == value));
     listed == condition.holds
@@ -157,22 +157,22 @@ mod tests {
     #[test]
     fn conditions_are_read_and_shown_as_they_are_written() {
         for text in ["event=transaction", "type=3|4", "event!=view"] {
-            assert_eq!(text.parse::<Condition>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<ColumnCondition>().unwrap().to_string(), text);
         }
         for text in ["event", "=x", "!=x"] {
-            assert!(text.parse::<Condition>().is_err(), "{text:?}");
+            assert!(text.parse::<ColumnCondition>().is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn queries_name_an_endpoint_that_changes_nothing() {
-        assert!("user_coupons=event:view".parse::<Asked>().is_ok());
+        assert!("user_coupons=event:view".parse::<QueryRows>().is_ok());
         for (text, told) in [
             ("user_coupons", "ENDPOINT=COLUMN:VALUE"),
             ("user_coupons=event", "ENDPOINT=COLUMN:VALUE"),
             ("grab=event:view", "user_coupons, room_orders"),
         ] {
-            assert!(text.parse::<Asked>().unwrap_err().to_string().contains(told), "{text}");
+            assert!(text.parse::<QueryRows>().unwrap_err().to_string().contains(told), "{text}");
         }
     }
 }

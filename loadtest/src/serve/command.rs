@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use coupon_loadgen::load::Arrivals;
-use coupon_loadgen::workload::{Requests, Rooms, Workload};
+use coupon_loadgen::workload::{Requests, RoomChoice, Workload};
 
-use crate::compare::{CompareOptions, Wanted};
+use crate::compare::{CompareOptions, ServersChoice};
 
 /// The command; with an edited workload it takes the file whose text [`workload`] is.
 pub(super) fn command(options: &CompareOptions) -> String {
@@ -25,7 +25,7 @@ pub(super) fn command(options: &CompareOptions) -> String {
     if options.setup.seed.history > 0 {
         flag(format!("--history {}", options.setup.seed.history));
     }
-    if !matches!(options.servers, Wanted::None) {
+    if !matches!(options.servers, ServersChoice::None) {
         flag("--backend servers".to_owned());
     }
     if options.load.workload != Workload::default() {
@@ -46,8 +46,8 @@ pub(super) fn workload(workload: &Workload) -> Option<String> {
         workload.name, catalogue.users, catalogue.rooms, catalogue.hot_rooms, catalogue.coupons_per_room
     );
     for scenario in scenarios {
-        let rooms = if scenario.rooms == Rooms::Hot { "hot" } else { "any" };
-        let action = |action: &coupon_loadgen::workload::Action| {
+        let rooms = if scenario.rooms == RoomChoice::Hot { "hot" } else { "any" };
+        let action = |action: &coupon_loadgen::workload::ScenarioAction| {
             format!("    {{ do = {:?}, weight = {:?} }},\n", action.endpoint.key(), action.weight)
         };
         let actions: String = scenario.actions.iter().map(action).collect();

@@ -2,7 +2,7 @@
 //! chosen.
 
 use coupon_core::{CouponId, RoomId, RowKey, Timestamp, UserId};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_strategies::Spec;
 use serde::Serialize;
 
@@ -58,7 +58,7 @@ pub(super) fn answer(question: impl IntoIterator<Item = (String, String)>) -> Re
         let strategy = spec.strategy().map_err(wrong("contestants"))?;
         Ok(Strategy { contestant: spec.name, explanation: Explanation::of(&*strategy, &row) })
     };
-    let specs = chosen.specs(&Catalogue::default()).map_err(|wrong| vec![wrong])?;
+    let specs = chosen.specs(&CatalogueSpec::default()).map_err(|wrong| vec![wrong])?;
     Ok(Answer {
         grab: format!("User {user} grabs coupon {coupon} of room {room} at {time}."),
         strategies: specs.into_iter().map(explain).collect::<Result<_, Vec<Wrong>>>()?,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use coupon_loadgen::load::{EndpointOutcome, Progress, Tally};
+use coupon_loadgen::load::{EndpointOutcome, LoadProgress, Tally};
 use coupon_loadgen::workload::{Endpoint, Requests, Scenario, Workload};
 use coupon_measure::format;
 use coupon_report::endpoints;
@@ -58,7 +58,7 @@ pub(super) struct Ticks(VecDeque<Tick>);
 
 impl Ticks {
     /// Takes one in, and forgets those that no window reaches any more.
-    pub(super) fn take(&mut self, progress: &Progress<'_>) {
+    pub(super) fn take(&mut self, progress: &LoadProgress<'_>) {
         self.0.push_back(Tick {
             at: progress.elapsed,
             endpoints: progress.endpoints().map(|(endpoint, outcome)| (endpoint, tally(outcome))).collect(),

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use coupon_lab::{Setup, all_different, seed_for};
 use coupon_loadgen::load::{Arrivals, LoadSpec};
-use coupon_loadgen::workload::{Catalogue, Requests, Scenario, Workload};
+use coupon_loadgen::workload::{CatalogueSpec, Requests, Scenario, Workload};
 use coupon_seeding::SeedOptions;
 use coupon_strategies::{REGISTER, Spec};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::fields::{self, Wrong};
-use crate::compare::{CompareOptions, Wanted};
+use crate::compare::{CompareOptions, ServersChoice};
 
 /// A number of the form, with what it may be.
 #[derive(Debug, Serialize)]
@@ -130,7 +130,7 @@ impl Chosen {
     ///
     /// # Errors
     /// When there are too many or too few of them, one is there twice, or one has no such shards.
-    pub(super) fn specs(&self, catalogue: &Catalogue) -> Result<Vec<Spec>, Wrong> {
+    pub(super) fn specs(&self, catalogue: &CatalogueSpec) -> Result<Vec<Spec>, Wrong> {
         let (names, least, most) = (&self.contestants, CONTESTANTS.start(), CONTESTANTS.end());
         let wrong = |error: anyhow::Error| Wrong::field("contestants", format!("{error:#}"));
         if !CONTESTANTS.contains(&names.len()) {
@@ -146,7 +146,7 @@ impl Chosen {
 /// A name that stands for a contestant.
 fn known(name: &str) -> Result<String, String> {
     let shards = NonZeroU16::new(SHARDS.default as u16).unwrap_or(NonZeroU16::MIN);
-    let spec = Spec::parse(name, shards, &Catalogue::default());
+    let spec = Spec::parse(name, shards, &CatalogueSpec::default());
     spec.map(|_| name.to_owned()).map_err(|error| format!("{error:#}"))
 }
 
@@ -229,7 +229,7 @@ fn options(contestants: Vec<Spec>, load: LoadSpec, seed: SeedOptions, on_servers
         contestants,
         targets: Vec::new(),
         setup: Setup::embedded(seed),
-        servers: if on_servers { Wanted::Private } else { Wanted::None },
+        servers: if on_servers { ServersChoice::Private } else { ServersChoice::None },
         shard_cpu: None,
         rounds: 1,
         workload: called(&load.workload),

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coupon_loadgen::load::{Arrivals, GrabRecord, Progress};
+use coupon_loadgen::load::{Arrivals, GrabRecord, LoadProgress};
 use coupon_loadgen::workload::Workload;
 use coupon_report::Report;
 use coupon_report::model::{AuditResult, Reading};
@@ -235,7 +235,7 @@ impl Observer for Board {
         });
     }
 
-    fn load(&self, contestant: usize, progress: &Progress<'_>) {
+    fn load(&self, contestant: usize, progress: &LoadProgress<'_>) {
         self.change(|shown| {
             let Shown { contestants, workload, elapsed, seconds, .. } = shown;
             let Some(contestant) = contestants.get_mut(contestant) else { return };

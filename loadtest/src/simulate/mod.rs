@@ -69,12 +69,12 @@ pub struct Case {
     /// The number of shards.
     pub shards: NonZeroU16,
     /// One for each strategy and its cures.
-    pub variants: Vec<Finding>,
+    pub variants: Vec<VariantFindings>,
 }
 
 /// The findings for one strategy.
 #[derive(Debug, Clone, Serialize)]
-pub struct Finding {
+pub struct VariantFindings {
     /// Its name and cure.
     pub strategy: String,
     /// Every parameter that places rows.
@@ -156,12 +156,12 @@ pub fn run(options: SimulateOptions, progress: &mut dyn FnMut(&str)) -> anyhow::
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rows stay far below 2^53")]
-fn examine(variant: &Variant, keys: &Keys, options: &SimulateOptions) -> anyhow::Result<Finding> {
+fn examine(variant: &Variant, keys: &Keys, options: &SimulateOptions) -> anyhow::Result<VariantFindings> {
     let windows = windows(options.days);
     let begun = Instant::now();
     let counts = measure::route(variant, keys, windows, options.rows, options.seed, options.threads)?;
     let seconds = begun.elapsed().as_secs_f64();
-    Ok(Finding {
+    Ok(VariantFindings {
         strategy: variant.name.clone(),
         layout: variant.strategy.layout(),
         written: counts.written(),
@@ -246,7 +246,7 @@ pub(crate) mod tests {
         run(options(shards, threads), &mut |_| ()).unwrap().cases.remove(0)
     }
 
-    fn finding<'a>(case: &'a Case, strategy: &str) -> &'a Finding {
+    fn finding<'a>(case: &'a Case, strategy: &str) -> &'a VariantFindings {
         case.variants.iter().find(|finding| finding.strategy == strategy).unwrap()
     }
 

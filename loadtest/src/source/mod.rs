@@ -2,7 +2,7 @@
 //! any common separator, read once and in bounded memory.
 //!
 //! [`open`] finds out how the bytes are packed (`packed`), how the text is encoded (`encoded`) and what parts its
-//! columns (`dialect`); [`Table`] then hands out one [`Record`] after the other.
+//! columns (`dialect`); [`SourceTable`] then hands out one [`Record`] after the other.
 
 mod dialect;
 mod encoded;
@@ -14,6 +14,6 @@ mod records;
 
 pub use dialect::Separator;
 pub use encoded::TextEncoding;
-pub use open::{Format, Table, open};
+pub use open::{Format, SourceTable, open};
 pub(crate) use packed::unpacked;
 pub use records::{Next, Record};

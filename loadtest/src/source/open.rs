@@ -28,7 +28,7 @@ pub struct Format {
 }
 
 /// A table that is read once, from its first line to its last.
-pub struct Table {
+pub struct SourceTable {
     /// Its name in messages.
     pub name: String,
     records: Records<Box<dyn Read>>,
@@ -39,7 +39,7 @@ pub struct Table {
 ///
 /// # Errors
 /// When it cannot be read, is packed in a way or encoded in one that is not known, or is no text.
-pub fn open(path: &Path, format: Format) -> Result<Table> {
+pub fn open(path: &Path, format: Format) -> Result<SourceTable> {
     let is_stdin = path.as_os_str() == STDIN;
     let name = if is_stdin { "the standard input".to_owned() } else { path.display().to_string() };
     let (stream, size): (Box<dyn Read>, _) = if is_stdin {
@@ -56,10 +56,10 @@ pub fn open(path: &Path, format: Format) -> Result<Table> {
     let dialect = Dialect::of(&head, format.separator);
     io::copy(&mut text.by_ref().take(dialect.skipped as u64), &mut io::sink())?;
     let records = Records::new(Box::new(text) as Box<dyn Read>, dialect.separator, dialect.lines);
-    Ok(Table { progress: Progress::new(name.clone(), read, size), name, records })
+    Ok(SourceTable { progress: Progress::new(name.clone(), read, size), name, records })
 }
 
-impl Table {
+impl SourceTable {
     /// The next record.
     ///
     /// # Errors

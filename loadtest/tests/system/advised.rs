@@ -11,12 +11,12 @@ use coupon_lab::settle::{self, Patience};
 use coupon_lab::{ServiceCommand, ServiceProcess, built};
 use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
-use coupon_loadgen::workload::{Catalogue, Requests, Workload};
+use coupon_loadgen::workload::{CatalogueSpec, Requests, Workload};
 use coupon_measure::random::Random;
 use coupon_seeding::Silent;
 use coupon_service::api::ShardsStatus;
 use coupon_strategies::REGISTER;
-use loadtest::replay::{QueryMix, Reading, Recording, read};
+use loadtest::replay::{QueryMix, ReadOptions, Recording, read};
 
 const TRACES: u64 = 20;
 /// The limit of a wait for everything to be stored.
@@ -104,7 +104,7 @@ fn measured(advised: &Advised, recording: &Recording, folder: &Path) -> f64 {
     let target = service.target("advised");
     let requests = Requests::Trace(QueryMix::none().trace(recording, 1.0, 1));
     let load = LoadSpec {
-        workload: Workload::of("trace.csv".into(), Catalogue::default(), requests),
+        workload: Workload::of("trace.csv".into(), CatalogueSpec::default(), requests),
         connections: 8,
         duration: Duration::from_secs(300),
         timeout: Duration::from_secs(60),
@@ -128,7 +128,7 @@ fn what_is_advised_started_by_the_printed_command_and_loaded_measures_what_was_p
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trace.csv");
         std::fs::write(&path, trace(seed)).unwrap();
-        let recording = read(&path, &Reading::default()).unwrap();
+        let recording = read(&path, &ReadOptions::default()).unwrap();
         let advised = advised(folder.path());
         let (measured, predicted) = (measured(&advised, &recording, folder.path()), advised.effective_shards);
         assert!(

@@ -9,10 +9,11 @@ use coupon_lab::settle::{self, Patience};
 use coupon_lab::{Prepared, ServiceCommand, ServiceProcess, built, seed_of};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
-use coupon_loadgen::workload::{Catalogue, Workload};
+use coupon_loadgen::workload::{CatalogueSpec, Workload};
 use coupon_strategies::Spec;
 
-const CATALOGUE: Catalogue = Catalogue { users: 20_000, rooms: 20, hot_rooms: 2, coupons_per_room: 5 };
+const CATALOGUE: CatalogueSpec =
+    CatalogueSpec { users: 20_000, rooms: 20, hot_rooms: 2, coupons_per_room: 5 };
 /// The limit of a wait for everything to be stored.
 const SETTLED: Duration = Duration::from_secs(60);
 

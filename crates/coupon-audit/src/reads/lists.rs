@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use coupon_core::Timestamp;
 
-use super::{Asked, Contents, LIMIT, MOVING, Read};
+use super::{AnsweredQuestion, Contents, LIMIT, MOVING, ReadQuestion};
 use crate::history::Movement;
 use crate::life::Life;
 use crate::source::{Grab, Spent, Stored, Sums, UNTOLD};
@@ -25,7 +25,7 @@ pub(crate) struct Lists<'a> {
 }
 
 struct Answered<'a> {
-    read: &'a Read,
+    read: &'a AnsweredQuestion,
     /// The rows in answers, by their ids, and for each whether it is stored.
     rows: HashMap<i64, (&'a Stored, bool)>,
     /// Below this id, rows may be missing: a later page has them.
@@ -44,16 +44,20 @@ struct Answered<'a> {
 }
 
 impl<'a> Lists<'a> {
-    pub(crate) fn of(reads: &'a [Read]) -> Self {
+    pub(crate) fn of(reads: &'a [AnsweredQuestion]) -> Self {
         let mut lists =
             Self { answers: Vec::new(), users: HashMap::new(), rooms: HashMap::new(), others: Vec::new() };
         for (at, read) in reads.iter().enumerate() {
             match read.asked {
-                Asked::User(user) => {
+                ReadQuestion::User(user) => {
                     lists.users.entry(i64::try_from(user).unwrap_or(-1)).or_default().push(at);
                 }
-                Asked::Room(room) | Asked::RoomStats(room) => lists.rooms.entry(room).or_default().push(at),
-                Asked::Result(_) | Asked::Recent(_) | Asked::Global => lists.others.push(at),
+                ReadQuestion::Room(room) | ReadQuestion::RoomStats(room) => {
+                    lists.rooms.entry(room).or_default().push(at)
+                }
+                ReadQuestion::Result(_) | ReadQuestion::Recent(_) | ReadQuestion::Global => {
+                    lists.others.push(at)
+                }
             }
             lists.answers.push(Answered::of(read));
         }
@@ -92,7 +96,7 @@ impl<'a> Lists<'a> {
 }
 
 impl<'a> Answered<'a> {
-    fn of(read: &'a Read) -> Self {
+    fn of(read: &'a AnsweredQuestion) -> Self {
         let mut wrong = Vec::new();
         let (mut rows, mut lowest) = (HashMap::new(), i64::MAX);
         match &read.contents {
@@ -191,7 +195,7 @@ impl<'a> Answered<'a> {
 }
 
 /// The time from which on a row may have expired that a read had before it.
-fn since(read: &Read) -> i64 {
+fn since(read: &AnsweredQuestion) -> i64 {
     read.at.millis() - SLACK_MS
 }
 
@@ -206,13 +210,13 @@ fn is_told(told: &Stored, stored: &Stored, since: i64) -> bool {
 }
 
 /// True if a row is among those asked for; a window begins that much later.
-fn fits(read: &Read, row: &Stored, later_ms: i64) -> bool {
+fn fits(read: &AnsweredQuestion, row: &Stored, later_ms: i64) -> bool {
     match read.asked {
-        Asked::Result(id) => row.grab.id == id,
-        Asked::User(user) => u64::try_from(row.grab.user) == Ok(user),
-        Asked::Room(room) | Asked::RoomStats(room) => row.room == room,
-        Asked::Recent(hours) => row.time >= read.at.millis() - i64::from(hours) * HOUR_MS + later_ms,
-        Asked::Global => true,
+        ReadQuestion::Result(id) => row.grab.id == id,
+        ReadQuestion::User(user) => u64::try_from(row.grab.user) == Ok(user),
+        ReadQuestion::Room(room) | ReadQuestion::RoomStats(room) => row.room == room,
+        ReadQuestion::Recent(hours) => row.time >= read.at.millis() - i64::from(hours) * HOUR_MS + later_ms,
+        ReadQuestion::Global => true,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The answers of the read endpoints, held against what is stored: each list row by row, each sum by counting.
 //!
-//! The auditor says what is to be asked ([`Asked`]); a caller that speaks HTTP asks it ([`fetch`]); the answers go
+//! The auditor says what is to be asked ([`ReadQuestion`]); a caller that speaks HTTP asks it ([`fetch`]); the answers go
 //! into the audit, which reads every row anyway (`lists`).
 
 mod lists;
@@ -29,7 +29,7 @@ const MOVING: &str = "rows are being moved, and sums may be off by those under w
 
 /// A question to a read endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Asked {
+pub enum ReadQuestion {
     /// One result, by its id.
     Result(i64),
     /// The coupons that a user holds.
@@ -46,23 +46,23 @@ pub enum Asked {
 
 /// Questions, and how far rows had moved when they were drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
-    asked: Vec<Asked>,
+pub struct QuestionSample {
+    asked: Vec<ReadQuestion>,
     movement: Option<Movement>,
 }
 
-impl Sample {
+impl QuestionSample {
     /// The questions.
     #[must_use]
-    pub fn asked(&self) -> &[Asked] {
+    pub fn asked(&self) -> &[ReadQuestion] {
         &self.asked
     }
 }
 
 /// A question, and what came of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Read {
-    asked: Asked,
+pub struct AnsweredQuestion {
+    asked: ReadQuestion,
     /// The time of the question.
     at: Timestamp,
     /// How far rows had moved before it.
@@ -86,7 +86,7 @@ enum Contents {
     Nothing(String),
 }
 
-impl Asked {
+impl ReadQuestion {
     fn path(self) -> String {
         match self {
             Self::Result(id) => format!("/api/result/{id}"),
@@ -101,11 +101,11 @@ impl Asked {
 
 /// The questions of a sample that asks some of everything: users who were granted something and their rooms, windows
 /// of time, sums.
-pub(crate) fn sample(snapshot: &Snapshot, claims: &Claims) -> Sample {
-    Sample { asked: questions(&snapshot.catalogue, claims), movement: snapshot.movement }
+pub(crate) fn sample(snapshot: &Snapshot, claims: &Claims) -> QuestionSample {
+    QuestionSample { asked: questions(&snapshot.catalogue, claims), movement: snapshot.movement }
 }
 
-fn questions(catalogue: &Catalogue, claims: &Claims) -> Vec<Asked> {
+fn questions(catalogue: &Catalogue, claims: &Claims) -> Vec<ReadQuestion> {
     let step = claims.granted.len().div_ceil(USERS).max(1);
     let chosen = || claims.granted.iter().step_by(step);
     let room_of = |coupon: u64| Some(catalogue.get(&i64::try_from(coupon).ok()?)?.room);
@@ -114,11 +114,12 @@ fn questions(catalogue: &Catalogue, claims: &Claims) -> Vec<Asked> {
     rooms.sort_unstable();
     rooms.dedup();
     rooms.truncate(ROOMS);
-    let mut asked: Vec<Asked> =
-        chosen().flat_map(|&(result, user, _)| [Asked::Result(result), Asked::User(user)]).collect();
-    asked.extend(rooms.iter().flat_map(|room| [Asked::Room(*room), Asked::RoomStats(*room)]));
-    asked.extend(WINDOWS.map(Asked::Recent));
-    asked.push(Asked::Global);
+    let mut asked: Vec<ReadQuestion> = chosen()
+        .flat_map(|&(result, user, _)| [ReadQuestion::Result(result), ReadQuestion::User(user)])
+        .collect();
+    asked.extend(rooms.iter().flat_map(|room| [ReadQuestion::Room(*room), ReadQuestion::RoomStats(*room)]));
+    asked.extend(WINDOWS.map(ReadQuestion::Recent));
+    asked.push(ReadQuestion::Global);
     asked.sort_unstable();
     asked.dedup();
     asked
@@ -128,15 +129,23 @@ fn questions(catalogue: &Catalogue, claims: &Claims) -> Vec<Asked> {
 ///
 /// # Errors
 /// When `get` fails.
-pub fn fetch(sample: &Sample, mut get: impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> Result<Vec<Read>> {
-    let one = |asked: &Asked| {
+pub fn fetch(
+    sample: &QuestionSample,
+    mut get: impl FnMut(&str) -> Result<(u16, Vec<u8>)>,
+) -> Result<Vec<AnsweredQuestion>> {
+    let one = |asked: &ReadQuestion| {
         let at = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
-        Ok(Read { asked: *asked, at, movement: sample.movement, contents: fetch_one(*asked, &mut get)? })
+        Ok(AnsweredQuestion {
+            asked: *asked,
+            at,
+            movement: sample.movement,
+            contents: fetch_one(*asked, &mut get)?,
+        })
     };
     sample.asked.iter().map(one).collect()
 }
 
-fn fetch_one(asked: Asked, get: &mut impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> Result<Contents> {
+fn fetch_one(asked: ReadQuestion, get: &mut impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> Result<Contents> {
     let (mut all, mut cursor) = (Vec::new(), None);
     for _ in 0..PAGES {
         let path = match &cursor {
@@ -247,11 +256,11 @@ struct Figures {
 }
 
 impl Answer {
-    fn read(asked: Asked, body: &[u8]) -> Result<Self> {
+    fn read(asked: ReadQuestion, body: &[u8]) -> Result<Self> {
         let partial = || Ok(Self::Whole(Contents::Nothing("an answer was partial".to_owned())));
         let moving = || Ok(Self::Whole(Contents::Nothing(MOVING.to_owned())));
         match asked {
-            Asked::User(_) | Asked::Room(_) | Asked::Recent(_) => {
+            ReadQuestion::User(_) | ReadQuestion::Room(_) | ReadQuestion::Recent(_) => {
                 let page: Page = serde_json::from_slice(body)?;
                 if page.partial {
                     return partial();
@@ -263,11 +272,11 @@ impl Answer {
                 let rows = page.items.into_iter().map(Row::stored).collect::<Result<_>>()?;
                 Ok(Self::Page(rows, page.next_cursor))
             }
-            Asked::Result(_) => {
+            ReadQuestion::Result(_) => {
                 let One { result } = serde_json::from_slice(body)?;
                 Ok(Self::Whole(Contents::Rows { rows: vec![result.stored()?], whole: true }))
             }
-            Asked::RoomStats(_) => {
+            ReadQuestion::RoomStats(_) => {
                 let stats: RoomStats = serde_json::from_slice(body)?;
                 if stats.partial {
                     return partial();
@@ -281,7 +290,7 @@ impl Answer {
                 let last = stats.last_grab_time.as_deref().map(millis).transpose()?;
                 Ok(Self::Whole(Contents::Count { results: stats.results, last }))
             }
-            Asked::Global => {
+            ReadQuestion::Global => {
                 let Global { all, shards, partial: short, plan } = serde_json::from_slice(body)?;
                 if short {
                     return partial();

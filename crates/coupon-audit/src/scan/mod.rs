@@ -16,7 +16,7 @@ use super::reads::Lists;
 use super::requests::Asked;
 use super::room_index::Indexed;
 use super::source::{Rows, Shard, Snapshot, Stored, Sums, Waiting};
-use super::start::{self, Start};
+use super::start::{self, StartState};
 use super::{AuditReport, Kind, Scope, answers, requests, stock};
 
 /// A user's result of a coupon.
@@ -84,7 +84,7 @@ pub(super) fn scan(
     report: &mut AuditReport,
 ) -> Result<Seen> {
     let first = || ledger.and_then(Ledger::first).map(|first| first - 1);
-    let since = scope.since.or_else(first).or_else(|| scope.start.map(Start::newest));
+    let since = scope.since.or_else(first).or_else(|| scope.start.map(StartState::newest));
     note_what_cannot_be_checked(scope, ledger, since, report);
     let Snapshot {
         history,
@@ -195,7 +195,7 @@ fn under_way(
 }
 
 /// Takes note of every row as it is; says how many of each coupon each shard has.
-pub(super) fn remember(snapshot: &mut Snapshot, start: &mut Start) -> Result<Sold> {
+pub(super) fn remember(snapshot: &mut Snapshot, start: &mut StartState) -> Result<Sold> {
     let mut sold = Sold::new();
     let Snapshot { shards, rows: tables, .. } = snapshot;
     for shard in &*shards {

@@ -1,6 +1,6 @@
 //! What becomes of results after their grab: states, slots, holds, and stock that comes back.
 
-use coupon_audit::{AuditReport, Claim, ClientAnswer, Kind, Scope, StepAnswer};
+use coupon_audit::{AuditReport, ClientAnswer, GrabClaim, Kind, Scope, StepAnswer};
 use coupon_core::{ResultId, Timestamp};
 
 use crate::store::{
@@ -65,7 +65,7 @@ fn a_sale_in_which_results_are_held_and_released_is_sound<S: Store>() {
     // A user who released one may grab another, and its stock may be another user's.
     let shard = shard_of(TODAY);
     store.add(shard, TABLE_TODAY, id(TODAY, 60), 6, 1);
-    store.claims().add(6, 1, Claim::Granted(id(TODAY, 60)));
+    store.claims().add(6, 1, GrabClaim::Granted(id(TODAY, 60)));
     let start = store.data().remember().unwrap();
     release(&mut store, 5);
     assert_eq!(store.audit_since(&start).violations(), 0, "{}", store.audit_since(&start));
@@ -138,7 +138,7 @@ fn a_second_result_in_one_slot_is_a_duplicate_and_in_another_it_is_not<S: Store>
         store.shard(shard, &format!("UPDATE {TABLE_YESTERDAY} SET slot = {slot} WHERE result_id = {result}"));
         store.post(shard, 1);
         store.hold_in(1, 1, slot, result);
-        store.claims().add(1, 1, Claim::Granted(result));
+        store.claims().add(1, 1, GrabClaim::Granted(result));
         let report = store.audit();
         match said {
             None => assert_eq!(report.violations(), 0, "{report}"),
@@ -195,7 +195,7 @@ fn a_slot_beyond_the_limit_is_found_in_rows_of_the_run<S: Store>() {
     store.shard(shard, &format!("UPDATE {TABLE_TODAY} SET slot = 1 WHERE user_id = 10"));
     store.post(shard, 2);
     store.hold_in(10, 2, 1, result);
-    store.claims().add(10, 2, Claim::Granted(result));
+    store.claims().add(10, 2, GrabClaim::Granted(result));
     let (kind, count, text) = only(&store.audit_since(&start));
     assert_eq!((kind, count), (Kind::Misjudged, 1), "{text}");
     assert!(text.contains("it is in slot 1, and a user may have 1"), "{text}");

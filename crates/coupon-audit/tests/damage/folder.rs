@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coupon_audit::{AuditReport, Claims, Data, Scope, Start};
+use coupon_audit::{AuditReport, Claims, Data, Scope, StartState};
 use coupon_core::TableId;
 use coupon_core::schema::{self, Dialect};
 use rusqlite::Connection;
@@ -126,7 +126,7 @@ impl Store for Folder {
         })
     }
 
-    fn scope<'a>(&'a self, start: Option<&'a Start>) -> Scope<'a> {
+    fn scope<'a>(&'a self, start: Option<&'a StartState>) -> Scope<'a> {
         Scope { claims: Some(&self.claims), start, reads: Some(&[]), drained: true, ..Scope::default() }
     }
 }

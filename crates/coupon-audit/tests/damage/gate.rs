@@ -1,6 +1,6 @@
 //! Damages that only servers can have: to the gate, to a shard's own sums, and to the way to them.
 
-use coupon_audit::{Addresses, Claim, Kind, Scope, Servers};
+use coupon_audit::{Addresses, GrabClaim, Kind, Scope, Servers};
 
 use crate::site::Site;
 use crate::store::{Store as _, TABLE_YESTERDAY, TODAY, YESTERDAY, id, only, shard_of};
@@ -109,7 +109,7 @@ fn what_main_says_of_a_coupon_reaches_the_gate_when_it_is_filled() {
 #[test]
 fn a_window_that_the_gate_had_not_taken_over_was_refused_rightly() {
     let mut site = Site::new();
-    site.claims.add(6, 1, Claim::InvalidTime(Some(TODAY.parse().unwrap())));
+    site.claims.add(6, 1, GrabClaim::InvalidTime(Some(TODAY.parse().unwrap())));
     let open = site.data().remember().unwrap();
     let (kind, count, text) = only(&site.audit_since(&open));
     assert_eq!((kind, count), (Kind::Misjudged, 1), "{text}");

@@ -1,6 +1,6 @@
 //! Answers that clients got, and rows, that a service cannot have given or stored.
 
-use coupon_audit::{Claim, Kind, SHOWN, Scope, Start, UseAnswer};
+use coupon_audit::{GrabClaim, Kind, SHOWN, Scope, StartState, UseAnswer};
 use coupon_core::ResultId;
 
 use crate::store::{
@@ -18,7 +18,7 @@ fn a_sound_data_set_passes<S: Store>() {
 
 fn a_lost_grab_is_found_and_named<S: Store>() {
     let mut store = S::sound();
-    store.claims().add(7, 2, Claim::Granted(id(TODAY, 7)));
+    store.claims().add(7, 2, GrabClaim::Granted(id(TODAY, 7)));
     let (kind, count, text) = store.only();
     assert_eq!((kind, count), (Kind::Lost, 1));
     assert!(text.contains(&id(TODAY, 7).to_string()) && text.contains("user 7, coupon 2"), "{text}");
@@ -27,7 +27,7 @@ fn a_lost_grab_is_found_and_named<S: Store>() {
 fn a_grab_stored_under_another_id_is_lost<S: Store>() {
     let mut store = S::new();
     store.add(shard_of(TODAY), TABLE_TODAY, id(TODAY, 9), 1, 1);
-    store.claims().add(1, 1, Claim::Granted(id(TODAY, 1)));
+    store.claims().add(1, 1, GrabClaim::Granted(id(TODAY, 1)));
     let (kind, _, text) = store.only();
     assert_eq!(kind, Kind::Lost);
     assert!(text.contains(&format!("stored instead: result {}", id(TODAY, 9))), "{text}");
@@ -70,8 +70,8 @@ fn a_row_nobody_asked_for_is_invented_and_one_from_before_the_run_is_not<S: Stor
 
 fn an_unknown_outcome_may_be_stored_or_not<S: Store>() {
     let mut store = S::sound();
-    store.claims().add(8, 1, Claim::Unknown);
-    store.claims().add(9, 1, Claim::Unknown);
+    store.claims().add(8, 1, GrabClaim::Unknown);
+    store.claims().add(9, 1, GrabClaim::Unknown);
     store.add(shard_of(TODAY), TABLE_TODAY, id(TODAY, 8), 8, 1);
     let report = store.audit();
     assert_eq!((report.violations(), report.unknown, report.unknown_stored), (0, Some(2), 1), "{report}");
@@ -79,14 +79,14 @@ fn an_unknown_outcome_may_be_stored_or_not<S: Store>() {
 
 fn a_result_acknowledged_twice_is_one_result<S: Store>() {
     let mut store = S::sound();
-    store.claims().add(1, 1, Claim::Granted(id(TODAY, 1)));
+    store.claims().add(1, 1, GrabClaim::Granted(id(TODAY, 1)));
     let report = store.audit();
     assert_eq!((report.violations(), report.acknowledged), (0, Some(3)), "{report}");
 }
 
 fn an_id_acknowledged_to_two_users_is_lost_to_one_of_them<S: Store>() {
     let mut store = S::sound();
-    store.claims().add(9, 1, Claim::Granted(id(TODAY, 1)));
+    store.claims().add(9, 1, GrabClaim::Granted(id(TODAY, 1)));
     let (kind, count, text) = store.only();
     assert_eq!((kind, count), (Kind::Lost, 1));
     assert!(text.contains("user 9") && text.contains("stored instead"), "{text}");
@@ -94,9 +94,9 @@ fn an_id_acknowledged_to_two_users_is_lost_to_one_of_them<S: Store>() {
 
 fn a_user_told_that_they_hold_a_coupon_must_hold_it<S: Store>() {
     let mut store = S::sound();
-    store.claims().add(1, 1, Claim::Held(None));
+    store.claims().add(1, 1, GrabClaim::Held(None));
     assert_eq!(store.audit().violations(), 0);
-    store.claims().add(6, 1, Claim::Held(None));
+    store.claims().add(6, 1, GrabClaim::Held(None));
     let (kind, count, text) = store.only();
     assert_eq!((kind, count), (Kind::Lost, 1));
     assert!(text.contains("user 6 was told that they hold coupon 1"), "{text}");
@@ -105,28 +105,28 @@ fn a_user_told_that_they_hold_a_coupon_must_hold_it<S: Store>() {
 fn a_coupon_told_to_be_sold_out_must_be_unless_unknown_grabs_explain_what_is_left<S: Store>() {
     let mut store = S::new();
     (1..=8).for_each(|user| store.grab(TODAY, user, 1));
-    store.claims().add(20, 1, Claim::SoldOut);
-    store.claims().add(21, 1, Claim::Unknown);
+    store.claims().add(20, 1, GrabClaim::SoldOut);
+    store.claims().add(21, 1, GrabClaim::Unknown);
     let (kind, _, text) = store.only();
     assert_eq!(kind, Kind::Miscounted);
     assert!(text.contains("coupon 1") && text.contains("2 of 10 are left"), "{text}");
-    store.claims().add(22, 1, Claim::Unknown);
+    store.claims().add(22, 1, GrabClaim::Unknown);
     assert_eq!(store.audit().violations(), 0);
 }
 
 fn a_duplicate_under_a_wrong_id_and_a_time_that_was_right_are_found<S: Store>() {
     let mut store = S::sound();
-    store.claims().add(1, 1, Claim::Held(Some(id(TODAY, 1))));
+    store.claims().add(1, 1, GrabClaim::Held(Some(id(TODAY, 1))));
     assert_eq!(store.audit().violations(), 0);
-    store.claims().add(1, 1, Claim::Held(Some(77)));
+    store.claims().add(1, 1, GrabClaim::Held(Some(77)));
     let (kind, count, text) = store.only();
     assert_eq!((kind, count), (Kind::Misjudged, 1));
     assert!(text.contains("as result 77; stored is"), "{text}");
     let mut store = S::sound();
-    let at = |time: &str| Claim::InvalidTime(Some(time.parse().unwrap()));
+    let at = |time: &str| GrabClaim::InvalidTime(Some(time.parse().unwrap()));
     store.main("UPDATE coupons SET end_time = end_time - 7200000");
     store.claims().add(5, 1, at("2036-01-01T00:00:00Z"));
-    store.claims().add(5, 1, Claim::InvalidTime(None));
+    store.claims().add(5, 1, GrabClaim::InvalidTime(None));
     assert_eq!(store.audit().count(Kind::Misjudged), 0);
     store.claims().add(6, 1, at(TODAY));
     let report = store.audit();
@@ -154,7 +154,7 @@ fn a_grab_outside_the_window_or_of_an_unknown_user_is_found<S: Store>() {
 fn a_row_on_the_wrong_shard_is_misplaced<S: Store>() {
     let mut store = S::sound();
     store.add(1 - shard_of(TODAY), TABLE_TODAY, id(TODAY, 5), 5, 1);
-    store.claims().add(5, 1, Claim::Granted(id(TODAY, 5)));
+    store.claims().add(5, 1, GrabClaim::Granted(id(TODAY, 5)));
     let (kind, count, text) = store.only();
     assert_eq!((kind, count), (Kind::Misplaced, 1));
     assert!(text.contains(&format!("belongs on shard {}", shard_of(TODAY))), "{text}");
@@ -164,7 +164,7 @@ fn a_row_in_the_table_of_another_day_is_misplaced_even_if_the_layout_is_unknown<
     let mut store = S::new();
     store.main("UPDATE meta SET value = 'jump of user_id, 2 shards' WHERE name = 'layout'");
     store.add(0, TABLE_YESTERDAY, id(TODAY, 1), 1, 1);
-    store.claims().add(1, 1, Claim::Granted(id(TODAY, 1)));
+    store.claims().add(1, 1, GrabClaim::Granted(id(TODAY, 1)));
     let report = store.data().audit(&Scope::default()).unwrap();
     assert_eq!(only(&report).0, Kind::Misplaced);
     assert!(report.not_checked[&Kind::Misplaced].contains("jump of user_id"), "{report}");
@@ -231,7 +231,7 @@ fn use_first<S: Store>(store: &mut S, cents: i64) -> (i64, i64) {
 }
 
 fn a_use_is_stored_as_it_was_acknowledged<S: Store>() {
-    let spent = |store: &S, start: Option<&Start>| {
+    let spent = |store: &S, start: Option<&StartState>| {
         let report = store.data().audit(&store.scope(start)).unwrap();
         report.findings.get(&Kind::Spent).map(|found| found.examples.join("\n")).unwrap_or_default()
     };
@@ -255,7 +255,7 @@ fn a_use_is_stored_as_it_was_acknowledged<S: Store>() {
 fn only_the_first_violations_are_described_but_all_are_counted<S: Store>() {
     let mut store = S::sound();
     for user in 100..130 {
-        store.claims().add(user, 2, Claim::Granted(id(TODAY, u16::try_from(user).unwrap())));
+        store.claims().add(user, 2, GrabClaim::Granted(id(TODAY, u16::try_from(user).unwrap())));
     }
     let report = store.audit();
     let lost = report.findings.get(&Kind::Lost).unwrap();

@@ -1,6 +1,6 @@
 //! The stock that a database keeps which decides grabs, and which is not what rows and main say.
 
-use coupon_audit::{Claim, Kind, Scope};
+use coupon_audit::{GrabClaim, Kind, Scope};
 use coupon_core::schema;
 
 use crate::store::{Store, TABLE_TODAY, TODAY, id, on_every_store, only, shard_of, stored};
@@ -31,7 +31,7 @@ fn what_is_sold_is_held_against_the_rows<S: Store>() {
     assert_eq!((store.audit().violations(), store.audit().not_checked.len()), (0, 0), "{}", store.audit());
     // One more is stored, and has no entry in the outbox yet.
     store.shard(shard_of(TODAY), &stored(TABLE_TODAY, id(TODAY, 5), 5, 2));
-    store.claims().add(5, 2, Claim::Granted(id(TODAY, 5)));
+    store.claims().add(5, 2, GrabClaim::Granted(id(TODAY, 5)));
     says(&store, &format!("(2, 10, 0, {END}, 2, 1)"));
     let running = Scope { drained: false, ..store.scope(None) };
     let report = store.data().audit(&running).unwrap();

@@ -1,6 +1,6 @@
 //! An archive that main applied, forgot, and got back by `seeder books --rebuild`.
 
-use coupon_audit::{Claim, Kind};
+use coupon_audit::{GrabClaim, Kind};
 
 use crate::store::{
     Store, TABLE_TODAY, TABLE_YESTERDAY, TODAY, YESTERDAY, id, on_every_store, only, shard_of,
@@ -62,7 +62,7 @@ fn what_books_told_anew_cannot_tell_apart_is_not_called_lost<S: Store>() {
     let came = id(TODAY, 9);
     store.store(shard_of(TODAY), TABLE_TODAY, came, 9, 1);
     store.hold(9, 1, came);
-    store.claims().add(9, 1, Claim::Granted(came));
+    store.claims().add(9, 1, GrabClaim::Granted(came));
     archive_and_rebuild(&store, 4);
     let report = store.audit_since(&start);
     assert_eq!(report.violations(), 0, "{report}");
@@ -73,7 +73,7 @@ fn what_books_told_anew_cannot_tell_apart_is_not_called_lost<S: Store>() {
     store.take(shard_of(TODAY), TABLE_TODAY, 7, 2);
     store.store(shard_of(TODAY), TABLE_TODAY, instead, 8, 2);
     store.hold(8, 2, instead);
-    store.claims().add(8, 2, Claim::Granted(instead));
+    store.claims().add(8, 2, GrabClaim::Granted(instead));
     let (kind, count, text) = only(&store.audit_since(&start));
     assert_eq!((kind, count), (Kind::Lost, 1), "{text}");
 }

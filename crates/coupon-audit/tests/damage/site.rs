@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use coupon_audit::{Addresses, AuditReport, Claims, Data, Scope, Servers, Start};
+use coupon_audit::{Addresses, AuditReport, Claims, Data, Scope, Servers, StartState};
 use coupon_core::TableId;
 use coupon_core::schema::{self, Dialect};
 use coupon_stack::{Stack, StackOptions};
@@ -138,7 +138,7 @@ impl Store for Site {
         })
     }
 
-    fn scope<'a>(&'a self, start: Option<&'a Start>) -> Scope<'a> {
+    fn scope<'a>(&'a self, start: Option<&'a StartState>) -> Scope<'a> {
         Scope { claims: Some(&self.claims), start, reads: Some(&[]), drained: true, ..Scope::default() }
     }
 }

@@ -1,6 +1,6 @@
 //! Stock, the stock log and the catalogue, which disagree with the rows or with each other.
 
-use coupon_audit::{Claim, Kind, Scope};
+use coupon_audit::{GrabClaim, Kind, Scope};
 
 use crate::store::{Store, TABLE_TODAY, TODAY, damage, id, on_every_store, only, row, shard_of};
 
@@ -17,7 +17,7 @@ fn outbox_entries_not_yet_applied_are_a_violation_only_after_draining<S: Store>(
     let shard = shard_of(TODAY);
     store.store(shard, TABLE_TODAY, id(TODAY, 5), 5, 2);
     store.hold(5, 2, id(TODAY, 5));
-    store.claims().add(5, 2, Claim::Granted(id(TODAY, 5)));
+    store.claims().add(5, 2, GrabClaim::Granted(id(TODAY, 5)));
     store.note(shard, 2);
     let running = Scope { drained: false, ..store.scope(None) };
     let report = store.data().audit(&running).unwrap();

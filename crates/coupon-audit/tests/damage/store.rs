@@ -1,6 +1,6 @@
 //! A data set that can be damaged by hand, whichever kind of store holds it.
 
-use coupon_audit::{AuditReport, Claim, Claims, Data, Kind, Scope, Start};
+use coupon_audit::{AuditReport, Claims, Data, GrabClaim, Kind, Scope, StartState};
 use coupon_core::schema::Dialect;
 use coupon_core::{ResultId, Timestamp};
 
@@ -106,7 +106,7 @@ pub(crate) trait Store: Sized + Sync {
     /// statements on the second shard.
     fn audit_around(&self, first: impl FnOnce(&Self), second: &str) -> AuditReport;
     /// All the answers that clients got, after draining.
-    fn scope<'a>(&'a self, start: Option<&'a Start>) -> Scope<'a>;
+    fn scope<'a>(&'a self, start: Option<&'a StartState>) -> Scope<'a>;
 
     /// Two acknowledged grabs of today, one of yesterday, stored where they belong and applied to main.
     fn sound() -> Self {
@@ -114,7 +114,7 @@ pub(crate) trait Store: Sized + Sync {
         store.grab(TODAY, 1, 1);
         store.grab(TODAY, 2, 2);
         store.grab(YESTERDAY, 3, 1);
-        store.claims().add(4, 1, Claim::Refused);
+        store.claims().add(4, 1, GrabClaim::Refused);
         store
     }
 
@@ -123,7 +123,7 @@ pub(crate) trait Store: Sized + Sync {
         let result = id(time, u16::try_from(user).unwrap());
         let table = if time == TODAY { TABLE_TODAY } else { TABLE_YESTERDAY };
         self.add(shard_of(time), table, result, user, coupon);
-        self.claims().add(user, coupon, Claim::Granted(result));
+        self.claims().add(user, coupon, GrabClaim::Granted(result));
     }
 
     /// Stores a row that the gate grants and main counts.
@@ -174,7 +174,7 @@ pub(crate) trait Store: Sized + Sync {
         self.data().audit(&self.scope(None)).unwrap()
     }
 
-    fn audit_since(&self, start: &Start) -> AuditReport {
+    fn audit_since(&self, start: &StartState) -> AuditReport {
         self.data().audit(&self.scope(Some(start))).unwrap()
     }
 

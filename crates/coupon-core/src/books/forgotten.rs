@@ -8,7 +8,7 @@ use crate::ShardId;
 
 /// A shard's live rows of one coupon, and main's count of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub struct LiveCount {
     /// The shard.
     pub shard: ShardId,
     /// The last entry that there ever was in its outbox.
@@ -22,7 +22,7 @@ pub struct Held {
     pub untold: Option<i64>,
 }
 
-impl Held {
+impl LiveCount {
     /// Rows that no entry covers, or none that is left.
     fn unexplained(&self) -> i64 {
         self.rows - self.known - self.untold.unwrap_or(0)
@@ -48,15 +48,16 @@ impl Held {
 /// rows that were retired and rows that gave their stock back: where fewer live rows are left than main knows, they
 /// count as retired, so that nothing is sold on a guess.
 #[must_use]
-pub fn forgotten(before: i64, shards: &[Held], moved: bool) -> Vec<Delta> {
-    let (whole, lacking): (Vec<&Held>, Vec<&Held>) = shards.iter().partition(|held| held.untold.is_some());
+pub fn forgotten(before: i64, shards: &[LiveCount], moved: bool) -> Vec<Delta> {
+    let (whole, lacking): (Vec<&LiveCount>, Vec<&LiveCount>) =
+        shards.iter().partition(|held| held.untold.is_some());
     if moved {
-        let unexplained: i64 = shards.iter().map(Held::unexplained).sum();
+        let unexplained: i64 = shards.iter().map(LiveCount::unexplained).sum();
         return lacking.first().and_then(|held| held.lacks(unexplained - before)).into_iter().collect();
     }
     let elsewhere: i64 = whole.iter().map(|held| held.unexplained()).sum();
     let mut before = (before - elsewhere).max(0);
-    let mut found: Vec<(&Held, i64)> = Vec::new();
+    let mut found: Vec<(&LiveCount, i64)> = Vec::new();
     for held in lacking {
         let unexplained = held.unexplained();
         let of_before = unexplained.clamp(0, before);
@@ -74,11 +75,11 @@ pub fn forgotten(before: i64, shards: &[Held], moved: bool) -> Vec<Delta> {
 mod tests {
     use super::*;
 
-    fn held(shard: u16, rows: i64, known: i64, untold: Option<i64>) -> Held {
-        Held { shard: ShardId::new(shard), last: 9, rows, known, untold }
+    fn held(shard: u16, rows: i64, known: i64, untold: Option<i64>) -> LiveCount {
+        LiveCount { shard: ShardId::new(shard), last: 9, rows, known, untold }
     }
 
-    fn found(before: i64, shards: &[Held]) -> Vec<(u16, i64)> {
+    fn found(before: i64, shards: &[LiveCount]) -> Vec<(u16, i64)> {
         forgotten(before, shards, false).iter().map(|delta| (delta.shard.number(), delta.live())).collect()
     }
 
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn rows_that_moved_are_forgotten_on_no_shard() {
-        let found = |before, shards: &[Held]| {
+        let found = |before, shards: &[LiveCount]| {
             let found = forgotten(before, shards, true);
             found.iter().map(|delta| (delta.shard.number(), delta.live())).collect::<Vec<_>>()
         };
@@ -125,7 +126,10 @@ mod tests {
         let (from, to) = (held(0, 0, 4, None), held(1, 4, 0, None));
         assert_eq!(found(0, &[from, to]), nothing);
         for (one, other) in [(None, Some(0)), (Some(0), None)] {
-            assert_eq!(found(0, &[Held { untold: one, ..from }, Held { untold: other, ..to }]), nothing);
+            assert_eq!(
+                found(0, &[LiveCount { untold: one, ..from }, LiveCount { untold: other, ..to }]),
+                nothing
+            );
         }
         assert_eq!(found(0, &[held(0, 1, 4, None), held(1, 6, 0, Some(1))]), [(0, 2)], "beside what is told");
         assert_eq!(found(2, &[held(0, 0, 4, Some(0)), held(1, 9, 0, None)]), [(1, 3)]);

@@ -19,7 +19,7 @@ mod total;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-pub use forgotten::{Held, forgotten};
+pub use forgotten::{LiveCount, forgotten};
 pub use movement::{Moved, Movement};
 pub use total::{TotalLine, retotal};
 
@@ -97,7 +97,7 @@ pub struct Stock {
 /// A line of a coupon's stock log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are the columns of `stock_logs`, described in schema/")]
-pub struct Line {
+pub struct StockLogLine {
     pub operation: StockOperation,
     pub operator: &'static str,
     pub shard: ShardId,
@@ -169,7 +169,7 @@ pub struct Posting {
     /// Its stock afterwards; meaningless when nothing was applied.
     pub after: Stock,
     /// The lines of its log.
-    pub lines: Vec<Line>,
+    pub lines: Vec<StockLogLine>,
     /// The deltas that its row has no room for, in order.
     pub parked: Vec<Delta>,
     /// The reason for parking them.
@@ -394,10 +394,10 @@ fn take(waiting: &mut VecDeque<Delta>, at: usize, rows: i64) -> Option<Delta> {
 }
 
 /// The log lines of a delta that leaves so many of those that were left.
-fn lines(word: Word, before: i64, after: i64, delta: &Delta) -> Vec<Line> {
+fn lines(word: Word, before: i64, after: i64, delta: &Delta) -> Vec<StockLogLine> {
     let Delta { shard, entry, movement, rows } = *delta;
     let operator = word.operator(movement);
-    let line = |operation, before, after| Line { operation, operator, shard, entry, before, after };
+    let line = |operation, before, after| StockLogLine { operation, operator, shard, entry, before, after };
     match movement {
         Movement::Stored => vec![line(StockOperation::Deduct, before, after)],
         Movement::Retired => vec![

@@ -60,7 +60,7 @@ fn the_law_is_what_its_golden_cases_say() {
         let after = before.map(|_| (posting.after.total, posting.after.remaining));
         assert_eq!(after, case.after, "{}", case.name);
         let lines = posting.lines.iter().map(|line| {
-            let Line { operation, operator, shard, entry, before, after } = *line;
+            let StockLogLine { operation, operator, shard, entry, before, after } = *line;
             (operation.code(), operator.to_owned(), shard.number(), entry, before, after)
         });
         let lines: Vec<_> = lines.collect();

@@ -1,6 +1,6 @@
 //! Coupons that are made and changed.
 
-use super::record::{Differences, OnOffer, Value};
+use super::record::{ColumnValue, Differences, OnOffer};
 use super::{Refused, check};
 use crate::books::{Stock, TotalLine, retotal};
 use crate::{Coupon, CouponDetails, CouponId, CouponKind, CouponStatus, GrabTerms, Money, RoomId, Timestamp};
@@ -55,7 +55,7 @@ pub struct CouponWrite {
     pub row: CouponRow,
     /// The columns of `coupons` that a changed coupon has other values in, by name: whatever else people wrote into its row
     /// stays. None of a new one.
-    pub columns: Vec<(&'static str, Value)>,
+    pub columns: Vec<(&'static str, ColumnValue)>,
     /// The line of its stock log, where its stock changes.
     pub line: Option<TotalLine>,
     /// What it was on offer for until now; none of a new one.
@@ -223,7 +223,7 @@ impl CouponPatch {
         row.coupon.update_time = row.coupon.update_time.max(now);
         self.check_together(&row)?;
         let (what, mut columns) = (differences.words(), differences.columns);
-        columns.push(("update_time", Value::Number(row.coupon.update_time.millis())));
+        columns.push(("update_time", ColumnValue::Number(row.coupon.update_time.millis())));
         Ok(Some(CouponWrite { row, columns, line, before: Some(there.on_offer()), what }))
     }
 
@@ -235,11 +235,11 @@ impl CouponPatch {
     }
 
     fn change_narrow(&self, coupon: &mut Coupon, differences: &mut Differences) {
-        let text = |text: &String| (text.clone(), Value::Text(text.clone()));
-        let amount = |amount: &Money| (amount.to_string(), Value::Amount(*amount));
+        let text = |text: &String| (text.clone(), ColumnValue::Text(text.clone()));
+        let amount = |amount: &Money| (amount.to_string(), ColumnValue::Amount(*amount));
         let some_amount = |some: &Option<Money>| some.as_ref().map_or_else(none, amount);
         let rate = |rate: &Option<u8>| rate.map_or_else(none, number);
-        let time = |time: &Timestamp| (time.to_string(), Value::Number(time.millis()));
+        let time = |time: &Timestamp| (time.to_string(), ColumnValue::Number(time.millis()));
         let status = |status: &CouponStatus| number(status.code());
         let given = (self.discount_amount.map(Some), self.discount_rate.map(Some));
         differences.set("coupon_name", &mut coupon.coupon_name, self.coupon_name.as_ref(), text);
@@ -284,7 +284,7 @@ impl CouponPatch {
         let (after, line) = retotal(row.stock, i64::from(total)).map_err(nonsense)?;
         differences.set("total_stock", &mut row.stock.total, Some(&after.total), |total| number(*total));
         for (column, value) in [("remaining_stock", after.remaining), ("taken_back", after.taken_back)] {
-            differences.columns.push((column, Value::Number(value)));
+            differences.columns.push((column, ColumnValue::Number(value)));
         }
         row.coupon.total_stock = total;
         row.coupon.remaining_stock = u32::try_from(after.remaining).unwrap_or(0);
@@ -317,13 +317,13 @@ fn same_details(one: Option<&CouponDetails>, other: Option<&CouponDetails>) -> b
 }
 
 /// A number in words, and as a column holds it.
-fn number(number: impl Into<i64>) -> (String, Value) {
+fn number(number: impl Into<i64>) -> (String, ColumnValue) {
     let number = number.into();
-    (number.to_string(), Value::Number(number))
+    (number.to_string(), ColumnValue::Number(number))
 }
 
-fn none() -> (String, Value) {
-    ("none".to_owned(), Value::Number(0))
+fn none() -> (String, ColumnValue) {
+    ("none".to_owned(), ColumnValue::Number(0))
 }
 
 fn check_row(row: &CouponRow) -> Result<(), Refused> {

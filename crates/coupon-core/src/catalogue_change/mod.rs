@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 pub use coupon::{CouponPatch, CouponRow, CouponWrite, NewCoupon};
-pub use record::{ChangeRecord, OnOffer, Operator, Value};
+pub use record::{ChangeRecord, ColumnValue, OnOffer, Operator};
 
 use crate::{CouponId, Day, LiveRoom, RoomId, RoomStatus, Timestamp, User, UserId, UserLevel};
 

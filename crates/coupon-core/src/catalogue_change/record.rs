@@ -80,7 +80,7 @@ pub struct OnOffer {
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub enum ColumnValue {
     /// A whole number.
     Number(i64),
     /// An amount.
@@ -93,7 +93,7 @@ pub enum Value {
 #[derive(Debug, Default)]
 pub(super) struct Differences {
     words: Vec<String>,
-    pub(super) columns: Vec<(&'static str, Value)>,
+    pub(super) columns: Vec<(&'static str, ColumnValue)>,
 }
 
 impl Differences {
@@ -103,7 +103,7 @@ impl Differences {
         name: &'static str,
         field: &mut T,
         wanted: Option<&T>,
-        shown: impl Fn(&T) -> (String, Value),
+        shown: impl Fn(&T) -> (String, ColumnValue),
     ) {
         let Some(wanted) = wanted.filter(|wanted| *wanted != field) else { return };
         let ((before, _), (after, value)) = (shown(field), shown(wanted));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{BrokenLaw, HOUR, RandomRows, broken, queries_for};
 use crate::random::SplitMix64;
 use crate::{
-    LayoutChange, LayoutVersion, Placement, Plan, RESULT_ID_EPOCH, ResultQuery, RoomId, Round, RouteError,
-    RowKey, ShardingStrategy, TimeRange, Timestamp, Versioned,
+    LayoutChange, LayoutVersion, Placement, Plan, RESULT_ID_EPOCH, ResultQuery, RoomId, RouteError, RowKey,
+    ShardingStrategy, TimeRange, Timestamp, Versioned, VisitRound,
 };
 
 const ROWS: usize = 60;
@@ -21,7 +21,7 @@ trait Answers: ShardingStrategy {
     fn places(&self, row: &RowKey) -> Result<Vec<Placement>, RouteError>;
     fn home(&self, row: &RowKey) -> Result<Placement, RouteError>;
     fn plans(&self, query: &ResultQuery) -> Vec<Plan>;
-    fn rounds(&self, query: &ResultQuery) -> Vec<Round>;
+    fn rounds(&self, query: &ResultQuery) -> Vec<VisitRound>;
 }
 
 impl Answers for Versioned {
@@ -41,7 +41,7 @@ impl Answers for Versioned {
         self.plans(query)
     }
 
-    fn rounds(&self, query: &ResultQuery) -> Vec<Round> {
+    fn rounds(&self, query: &ResultQuery) -> Vec<VisitRound> {
         self.rounds(query)
     }
 }
@@ -99,8 +99,8 @@ fn check<V: Answers>(versions: &V, seed: u64) -> Result<(), BrokenLaw> {
         tables_are_made_ahead(versions, &row, &places)?;
         for query in queries_for(&row, &mut random) {
             let (shards, rounds) = (versions.shard_count(), versions.rounds(&query));
-            let plans: Vec<Round> =
-                versions.plans(&query).into_iter().map(|plan| Round { plan, shards }).collect();
+            let plans: Vec<VisitRound> =
+                versions.plans(&query).into_iter().map(|plan| VisitRound { plan, shards }).collect();
             passed_by_a_reader(versions, &row, &places, &query, &plans)?;
             passed_by_a_reader(versions, &row, &places, &query, &rounds)?;
             plans_are_made_in_as_few_rounds_as_may_be(versions, &query, &rounds)?;
@@ -201,11 +201,11 @@ fn passed_by_a_reader<V: Answers>(
     row: &RowKey,
     places: &[Placement],
     query: &ResultQuery,
-    plans: &[Round],
+    plans: &[VisitRound],
 ) -> Result<(), BrokenLaw> {
     const LAW: &str = "every plan that covers a row visits its places in the order in which it comes to them";
     let mut rest = plans.iter();
-    let visits = |round: &Round, place: Placement| {
+    let visits = |round: &VisitRound, place: Placement| {
         place.shard.number() < round.shards.get() && round.plan.visits(place)
     };
     if places.iter().all(|place| rest.any(|round| visits(round, *place))) {
@@ -218,7 +218,7 @@ fn passed_by_a_reader<V: Answers>(
 fn plans_are_made_in_as_few_rounds_as_may_be<V: Answers>(
     versions: &V,
     query: &ResultQuery,
-    rounds: &[Round],
+    rounds: &[VisitRound],
 ) -> Result<(), BrokenLaw> {
     const LAW: &str = "plans are made in as many rounds as versions receive rows, and one";
     let receive = versions.versions().iter().filter(|version| version.receives).count();
@@ -349,17 +349,17 @@ mod tests {
             }
             plans
         }
-        fn rounds(&self, query: &ResultQuery) -> Vec<Round> {
+        fn rounds(&self, query: &ResultQuery) -> Vec<VisitRound> {
             let shards = self.0.shard_count();
             match self.1 {
                 Fault::OneRoundForAll => self.0.at_once(query).into_iter().collect(),
                 Fault::ARoundForEach => {
-                    self.0.plans(query).into_iter().map(|plan| Round { plan, shards }).collect()
+                    self.0.plans(query).into_iter().map(|plan| VisitRound { plan, shards }).collect()
                 }
                 Fault::ForgetsAShard => {
-                    let fewer = |round: Round| {
+                    let fewer = |round: VisitRound| {
                         let shards = NonZeroU16::new(round.shards.get() - 1).unwrap_or(NonZeroU16::MIN);
-                        Round { shards, ..round }
+                        VisitRound { shards, ..round }
                     };
                     self.0.rounds(query).into_iter().map(fewer).collect()
                 }

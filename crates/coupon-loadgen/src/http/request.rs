@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::Target;
-use crate::workload::{Endpoint, Part, Request, order_of};
+use crate::workload::{CheckoutPart, Endpoint, Request, order_of};
 
 /// Writes the requests to one target.
 #[derive(Debug)]
@@ -79,10 +79,10 @@ impl RequestWriter {
         let grab = format_args!("{{\"user_id\":{user_id},\"coupon_id\":{coupon_id},\"room_id\":{room_id}");
         let body = match request.part {
             None => write!(self.body, "{grab}}}"),
-            Some(Part::Grab { name, .. }) => {
+            Some(CheckoutPart::Grab { name, .. }) => {
                 write!(self.body, "{grab},\"request_id\":\"{name}\"}}")
             }
-            Some(Part::Step { result, .. }) => {
+            Some(CheckoutPart::Step { result, .. }) => {
                 let step = format_args!("{{\"user_id\":{user_id},\"result_id\":\"{result}\"");
                 match request.endpoint {
                     Endpoint::Use => write!(self.body, "{step},\"order_amount\":{}}}", order_of(result)),
@@ -116,7 +116,7 @@ mod tests {
         written_as(endpoint, None)
     }
 
-    fn written_as(endpoint: Endpoint, part: Option<Part>) -> String {
+    fn written_as(endpoint: Endpoint, part: Option<CheckoutPart>) -> String {
         let target = Target {
             admin_token: Some("t0p".into()),
             ..Target::from_url("x", "http://127.0.0.1:8001").unwrap()
@@ -141,14 +141,18 @@ mod tests {
     fn a_grab_of_a_checkout_names_its_request_and_a_step_its_result() {
         let grab = written_as(
             Endpoint::Grab,
-            Some(Part::Grab { name: RequestName(0x5eed), course: Course::Expires, pause: Duration::ZERO }),
+            Some(CheckoutPart::Grab {
+                name: RequestName(0x5eed),
+                course: Course::Expires,
+                pause: Duration::ZERO,
+            }),
         );
         let body = "{\"user_id\":7,\"coupon_id\":11,\"room_id\":3,\"request_id\":\"0000000000005eed\"}";
         assert!(grab.starts_with("POST /api/coupon/grab ") && grab.ends_with(body), "{grab}");
         for endpoint in Endpoint::ALL.into_iter().filter(|endpoint| endpoint.is_step()) {
             let step = written_as(
                 endpoint,
-                Some(Part::Step { result: 42, course: Course::Used, pause: Duration::ZERO }),
+                Some(CheckoutPart::Step { result: 42, course: Course::Used, pause: Duration::ZERO }),
             );
             assert!(step.starts_with(&format!("POST /api/coupon/{} ", endpoint.key())), "{step}");
             let order = if endpoint == Endpoint::Use { ",\"order_amount\":1000.42" } else { "" };

@@ -11,7 +11,7 @@ use super::alarm::Alarm;
 use super::connection::{Connection, connect};
 use super::outcome::Outcome;
 use super::shared::{Shared, Source};
-use super::spec::{Arrivals, LoadSpec, Progress};
+use super::spec::{Arrivals, LoadProgress, LoadSpec};
 use crate::http::Target;
 use crate::workload::{ArrivalTimes, Phase, Request, Schedule};
 
@@ -41,7 +41,7 @@ pub fn run_load(target: &Target, spec: &LoadSpec) -> anyhow::Result<Outcome> {
 pub fn run_load_with(
     target: &Target,
     spec: &LoadSpec,
-    progress: &mut dyn FnMut(&Progress<'_>),
+    progress: &mut dyn FnMut(&LoadProgress<'_>),
 ) -> anyhow::Result<Outcome> {
     spec.check()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -52,7 +52,7 @@ pub fn run_load_with(
 async fn run(
     target: &Target,
     spec: &LoadSpec,
-    progress: &mut dyn FnMut(&Progress<'_>),
+    progress: &mut dyn FnMut(&LoadProgress<'_>),
 ) -> anyhow::Result<Outcome> {
     let streams = open(target, spec.connections).await?;
     let cpu_before = thread_cpu_seconds();
@@ -148,7 +148,7 @@ async fn supervise(
     start: Instant,
     end: Instant,
     work: impl Future<Output = anyhow::Result<()>>,
-    progress: &mut dyn FnMut(&Progress<'_>),
+    progress: &mut dyn FnMut(&LoadProgress<'_>),
 ) -> anyhow::Result<()> {
     let mut work = std::pin::pin!(work);
     let mut ticks = tokio::time::interval(SWEEP);
@@ -164,7 +164,7 @@ async fn supervise(
         if now.saturating_duration_since(told_at) >= Duration::from_secs(1) {
             told_at = now;
             told = shared.record(|recorder| {
-                progress(&Progress {
+                progress(&LoadProgress {
                     elapsed: now.saturating_duration_since(start),
                     finished: recorder.finished,
                     finished_last_second: recorder.finished - told,

@@ -17,6 +17,6 @@ pub use outcome::{
     End, Ended, EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency, GrabOutcome, GrabRecord, Outcome,
     PhaseOutcome, Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
 };
-pub use spec::{Arrivals, LoadSpec, Progress};
+pub use spec::{Arrivals, LoadProgress, LoadSpec};
 pub use watch::Watch;
 pub use windows::Window;

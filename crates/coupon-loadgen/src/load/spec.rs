@@ -9,7 +9,7 @@ use anyhow::ensure;
 use super::outcome::{EndpointOutcome, GrabRecord, ScenarioOutcome};
 use super::recorder::Recorder;
 use super::watch::Watch;
-use crate::workload::{Endpoint, Phase, Shape, Workload};
+use crate::workload::{ArrivalShape, Endpoint, Phase, Workload};
 
 /// The times at which requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,7 +77,7 @@ impl LoadSpec {
     /// The parts of open arrivals that have figures of their own.
     pub(super) fn phases(&self) -> Vec<Phase> {
         let shape = self.workload.arrivals.as_ref().filter(|_| self.arrivals != Arrivals::Closed);
-        let mut phases = shape.map(Shape::phases).unwrap_or_default();
+        let mut phases = shape.map(ArrivalShape::phases).unwrap_or_default();
         if let Some(last) = phases.last_mut() {
             // The last step goes on.
             last.until = last.until.max(self.duration);
@@ -113,7 +113,7 @@ impl LoadSpec {
 
 /// The progress of a load, reported once a second.
 #[derive(Debug, Clone, Copy)]
-pub struct Progress<'a> {
+pub struct LoadProgress<'a> {
     /// Since the first request was due.
     pub elapsed: std::time::Duration,
     /// Requests answered or given up on so far.
@@ -129,7 +129,7 @@ pub struct Progress<'a> {
     pub(super) recorder: &'a Recorder,
 }
 
-impl<'a> Progress<'a> {
+impl<'a> LoadProgress<'a> {
     /// The outcome of the requests so far, by endpoint; only those that were asked.
     pub fn endpoints(&self) -> impl Iterator<Item = (Endpoint, &'a EndpointOutcome)> + use<'a> {
         self.recorder.asked()

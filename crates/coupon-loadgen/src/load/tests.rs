@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::http::Target;
-use crate::workload::{Catalogue, Checkout, Endpoint, Requests, Shape, Step, Trace, Workload};
+use crate::workload::{ArrivalShape, CatalogueSpec, Checkout, Endpoint, Requests, Step, Trace, Workload};
 
 const GRANTED: &str = r#"{"grab_status":1,"fail_reason":null,"result_id":"42"}"#;
 
@@ -52,7 +52,7 @@ fn read_request(stream: &mut TcpStream) -> Option<String> {
 }
 
 fn grabs(arrivals: Arrivals) -> LoadSpec {
-    let workload = Workload::distinct_grabs(Catalogue::default(), 0);
+    let workload = Workload::distinct_grabs(CatalogueSpec::default(), 0);
     let duration = Duration::from_millis(400);
     LoadSpec {
         workload,
@@ -228,7 +228,7 @@ fn every_target_gets_the_same_requests() {
 #[test]
 fn a_trace_is_sent_once_and_ends_before_the_duration_does() {
     let target = service(|_, _| Some(response(200, GRANTED)));
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let lines = (1..=5).map(|user| format!("{user},1,1,2026-11-22T10:00:0{user}Z\n")).collect::<String>();
     let text = format!("user_id,room_id,coupon_id,grab_time\n{lines}");
     let requests = Requests::Trace(Trace::read(&text, "x.csv".into(), &catalogue).unwrap());
@@ -268,8 +268,9 @@ fn a_load_that_makes_no_sense_is_refused() {
 fn each_step_has_figures_of_its_own() {
     let target = service(|_, _| Some(response(200, GRANTED)));
     let step = |rate| Step { users: None, rate: Some(rate), seconds: 0.3 };
-    let shape = Shape::Steps { steps: vec![step(100.0), step(0.0), step(400.0)] };
-    let workload = Workload { arrivals: Some(shape), ..Workload::distinct_grabs(Catalogue::default(), 0) };
+    let shape = ArrivalShape::Steps { steps: vec![step(100.0), step(0.0), step(400.0)] };
+    let workload =
+        Workload { arrivals: Some(shape), ..Workload::distinct_grabs(CatalogueSpec::default(), 0) };
     let spec = LoadSpec {
         workload,
         duration: Duration::from_millis(900),

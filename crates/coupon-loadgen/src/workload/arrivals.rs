@@ -77,7 +77,7 @@ impl Iterator for ArrivalTimes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::{Shape, Step};
+    use crate::workload::{ArrivalShape, Step};
 
     #[test]
     fn the_same_seed_gives_the_same_moments() {
@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn arrivals_follow_their_shape_and_scatter_all_the_same() {
         let step = |rate, seconds| Step { users: None, rate: Some(rate), seconds };
-        let shape = Shape::Steps { steps: vec![step(100.0, 50.0), step(0.0, 50.0), step(400.0, 50.0)] };
+        let shape =
+            ArrivalShape::Steps { steps: vec![step(100.0, 50.0), step(0.0, 50.0), step(400.0, 50.0)] };
         let workload = Workload { arrivals: Some(shape), ..Workload::default() };
         let moments: Vec<f64> = ArrivalTimes::new(&workload, 1.0, 4)
             .map(|at| at.as_secs_f64())
@@ -112,7 +113,7 @@ mod tests {
         let wanted = (5.0 / 0.3 + 3.0 / 0.125 + 0.5 + 1.0 / 7.5) / 10.0;
         assert!((Workload::default().rate_per_user() - wanted).abs() < 1e-9);
         let steps = vec![Step { users: Some(100.0), rate: None, seconds: 10.0 }];
-        let workload = Workload { arrivals: Some(Shape::Steps { steps }), ..Workload::default() };
+        let workload = Workload { arrivals: Some(ArrivalShape::Steps { steps }), ..Workload::default() };
         let count =
             ArrivalTimes::new(&workload, 1.0, 4).take_while(|at| *at < Duration::from_secs(10)).count();
         assert!((count as f64 / (wanted * 1_000.0) - 1.0).abs() < 0.05, "{count}");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::ensure;
 
-use super::{Catalogue, Checkout, Endpoint, Requests, Rooms, Scenario, Workload};
+use super::{CatalogueSpec, Checkout, Endpoint, Requests, RoomChoice, Scenario, Workload};
 
 /// More kinds of users than a person can look at.
 const MOST_SCENARIOS: usize = 1_000;
@@ -36,11 +36,11 @@ impl Workload {
             scenario.check(&format!("scenarios[{number}] ({:?})", scenario.name))?;
             let (hot, all) = (self.catalogue.hot_rooms, self.catalogue.rooms);
             ensure!(
-                scenario.rooms != Rooms::Hot || hot > 0,
+                scenario.rooms != RoomChoice::Hot || hot > 0,
                 "catalogue.hot_rooms: must be at least 1, since scenarios[{number}] asks for hot rooms"
             );
             ensure!(
-                scenario.rooms != Rooms::Others || hot < all,
+                scenario.rooms != RoomChoice::Others || hot < all,
                 "catalogue.hot_rooms: must be below the {all} rooms, since scenarios[{number}] asks for others"
             );
             ensure!(
@@ -57,7 +57,7 @@ impl Workload {
     }
 }
 
-impl Catalogue {
+impl CatalogueSpec {
     pub(super) fn check(&self) -> anyhow::Result<()> {
         for (key, value, most) in [
             ("users", self.users, 1_000_000_000),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 
-use super::{Catalogue, Keys, Requests, Scenario, Shape, Trace, Workload};
+use super::{ArrivalShape, CatalogueSpec, Keys, Requests, Scenario, Trace, Workload};
 
 /// The built-in workload as a file, to be copied and changed.
 pub const BUILT_IN: &str = include_str!("../../../../loadtest/workloads/flash-sale.toml");
@@ -15,10 +15,10 @@ pub const BUILT_IN: &str = include_str!("../../../../loadtest/workloads/flash-sa
 struct File {
     name: String,
     #[serde(default)]
-    catalogue: Catalogue,
+    catalogue: CatalogueSpec,
     #[serde(default)]
     keys: Keys,
-    arrivals: Option<Shape>,
+    arrivals: Option<ArrivalShape>,
     scenarios: Option<Vec<Scenario>>,
     /// A CSV file, relative to this one.
     trace: Option<PathBuf>,
@@ -60,7 +60,7 @@ impl Workload {
     }
 }
 
-fn read_trace(path: &Path, catalogue: &Catalogue) -> anyhow::Result<Trace> {
+fn read_trace(path: &Path, catalogue: &CatalogueSpec) -> anyhow::Result<Trace> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("trace: cannot read {}", path.display()))?;
     Trace::read(&text, path.display().to_string(), catalogue).context("trace")
@@ -212,9 +212,10 @@ mod tests {
         let loaded: Vec<Workload> = files.map(|file| Workload::load(&file).unwrap()).collect();
         assert!(loaded.len() >= 4, "{} examples", loaded.len());
         assert!(loaded.iter().any(|workload| workload.keys != Keys::default()));
-        let shapes: Vec<&Shape> = loaded.iter().filter_map(|workload| workload.arrivals.as_ref()).collect();
-        assert!(shapes.iter().any(|shape| matches!(shape, Shape::Spike { .. })), "{shapes:?}");
-        assert!(shapes.iter().any(|shape| matches!(shape, Shape::Steps { .. })), "{shapes:?}");
+        let shapes: Vec<&ArrivalShape> =
+            loaded.iter().filter_map(|workload| workload.arrivals.as_ref()).collect();
+        assert!(shapes.iter().any(|shape| matches!(shape, ArrivalShape::Spike { .. })), "{shapes:?}");
+        assert!(shapes.iter().any(|shape| matches!(shape, ArrivalShape::Steps { .. })), "{shapes:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use coupon_measure::random::Random;
 use coupon_measure::zipf::Zipf;
 use serde::{Deserialize, Serialize};
 
-use super::Catalogue;
+use super::CatalogueSpec;
 
 /// The distribution of requests over ids. Rooms are drawn within those of the scenario, coupons within the room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl TryFrom<Raw> for Skew {
 }
 
 impl Keys {
-    pub(super) fn check(&self, catalogue: &Catalogue) -> anyhow::Result<()> {
+    pub(super) fn check(&self, catalogue: &CatalogueSpec) -> anyhow::Result<()> {
         for (key, skew, ids) in [
             ("users", self.users, catalogue.users),
             ("rooms", self.rooms, catalogue.rooms),

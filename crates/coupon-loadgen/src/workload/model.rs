@@ -7,7 +7,7 @@ use coupon_core::{ResultState, RoomCounts};
 use serde::{Deserialize, Serialize};
 
 use super::shape::Profile;
-use super::{Endpoint, Keys, Shape, Trace};
+use super::{ArrivalShape, Endpoint, Keys, Trace};
 
 /// The requests of a load, their proportions, and the users, rooms and coupons they are about.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -15,11 +15,11 @@ pub struct Workload {
     /// The name in reports.
     pub name: String,
     /// The ids that exist.
-    pub catalogue: Catalogue,
+    pub catalogue: CatalogueSpec,
     /// The distribution of requests over them.
     pub keys: Keys,
     /// The arrivals over time; the command line gives them without it.
-    pub arrivals: Option<Shape>,
+    pub arrivals: Option<ArrivalShape>,
     /// The requests.
     pub requests: Requests,
 }
@@ -46,7 +46,7 @@ pub enum Requests {
 /// The ids that exist: coupon c belongs to room (c − 1) / `coupons_per_room` + 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Catalogue {
+pub struct CatalogueSpec {
     /// Users are 1 to this.
     pub users: u64,
     /// Rooms are 1 to this.
@@ -57,19 +57,19 @@ pub struct Catalogue {
     pub coupons_per_room: u64,
 }
 
-impl From<&Catalogue> for RoomCounts {
-    fn from(catalogue: &Catalogue) -> Self {
+impl From<&CatalogueSpec> for RoomCounts {
+    fn from(catalogue: &CatalogueSpec) -> Self {
         Self { all: catalogue.rooms, hot: catalogue.hot_rooms }
     }
 }
 
-impl Default for Catalogue {
+impl Default for CatalogueSpec {
     fn default() -> Self {
         Self { users: 100_000, rooms: 100, hot_rooms: 5, coupons_per_room: 5 }
     }
 }
 
-impl Catalogue {
+impl CatalogueSpec {
     /// The number of coupons.
     #[must_use]
     pub const fn coupons(&self) -> u64 {
@@ -95,12 +95,12 @@ pub struct Scenario {
     pub think_s: [f64; 2],
     /// The rooms that they care for, and whose coupons.
     #[serde(default)]
-    pub rooms: Rooms,
+    pub rooms: RoomChoice,
     /// What becomes of what they get; without it they name no requests, and leave what they got alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkout: Option<Checkout>,
     /// The actions of its users.
-    pub actions: Vec<Action>,
+    pub actions: Vec<ScenarioAction>,
 }
 
 /// What becomes of results after their grab. The users' grabs name their requests; what is held is confirmed, released or
@@ -226,7 +226,7 @@ impl Scenario {
 /// The rooms that a scenario is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Rooms {
+pub enum RoomChoice {
     /// Every room alike.
     #[default]
     Any,
@@ -236,7 +236,7 @@ pub enum Rooms {
     Others,
 }
 
-impl Rooms {
+impl RoomChoice {
     /// The word that files and reports use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -248,7 +248,7 @@ impl Rooms {
     }
 
     /// The rooms that come before the first of them, and how many they are.
-    pub(super) const fn within(self, catalogue: &Catalogue) -> (u64, u64) {
+    pub(super) const fn within(self, catalogue: &CatalogueSpec) -> (u64, u64) {
         match self {
             Self::Any => (0, catalogue.rooms),
             Self::Hot => (0, catalogue.hot_rooms),
@@ -260,7 +260,7 @@ impl Rooms {
 /// One of the things users do.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Action {
+pub struct ScenarioAction {
     /// The endpoint it targets.
     #[serde(rename = "do")]
     pub endpoint: Endpoint,
@@ -277,26 +277,26 @@ impl Default for Workload {
             think_s,
             rooms,
             checkout: None,
-            actions: actions.iter().map(|&(endpoint, weight)| Action { endpoint, weight }).collect(),
+            actions: actions.iter().map(|&(endpoint, weight)| ScenarioAction { endpoint, weight }).collect(),
         };
         let normal = [(Endpoint::Grab, 10.0), (Endpoint::UserCoupons, 3.0), (Endpoint::Stock, 1.0)];
         let hot = [(Endpoint::Grab, 10.0), (Endpoint::RoomStats, 2.0)];
         let cross = [(Endpoint::RoomOrders, 5.0), (Endpoint::Recent, 3.0), (Endpoint::Global, 2.0)];
         let admin = [(Endpoint::AdminStats, 1.0), (Endpoint::ShardsStatus, 1.0)];
         let requests = Requests::Scenarios(vec![
-            scenario("normal", 5.0, [0.1, 0.5], Rooms::Any, &normal),
-            scenario("hot room", 3.0, [0.05, 0.2], Rooms::Hot, &hot),
-            scenario("cross-shard", 1.0, [1.0, 3.0], Rooms::Any, &cross),
-            scenario("admin", 1.0, [5.0, 10.0], Rooms::Any, &admin),
+            scenario("normal", 5.0, [0.1, 0.5], RoomChoice::Any, &normal),
+            scenario("hot room", 3.0, [0.05, 0.2], RoomChoice::Hot, &hot),
+            scenario("cross-shard", 1.0, [1.0, 3.0], RoomChoice::Any, &cross),
+            scenario("admin", 1.0, [5.0, 10.0], RoomChoice::Any, &admin),
         ]);
-        Self::of("flash sale".to_owned(), Catalogue::default(), requests)
+        Self::of("flash sale".to_owned(), CatalogueSpec::default(), requests)
     }
 }
 
 impl Workload {
     /// Requests about all ids alike, arriving as the command line says.
     #[must_use]
-    pub fn of(name: String, catalogue: Catalogue, requests: Requests) -> Self {
+    pub fn of(name: String, catalogue: CatalogueSpec, requests: Requests) -> Self {
         Self { name, catalogue, keys: Keys::default(), arrivals: None, requests }
     }
 
@@ -317,19 +317,19 @@ impl Workload {
 
     /// Grabs alone, of pairs that do not repeat within users × coupons, leaving out the first `skip`.
     #[must_use]
-    pub fn distinct_grabs(catalogue: Catalogue, skip: u64) -> Self {
+    pub fn distinct_grabs(catalogue: CatalogueSpec, skip: u64) -> Self {
         Self::of("grabs".to_owned(), catalogue, Requests::DistinctGrabs { skip, named: false })
     }
 
     /// The same, by requests with names, and left alone afterwards.
     #[must_use]
-    pub fn distinct_named_grabs(catalogue: Catalogue, skip: u64) -> Self {
+    pub fn distinct_named_grabs(catalogue: CatalogueSpec, skip: u64) -> Self {
         Self::of("named grabs".to_owned(), catalogue, Requests::DistinctGrabs { skip, named: true })
     }
 
     /// The bodies of grabs, sent to the echo.
     #[must_use]
-    pub fn echo(catalogue: Catalogue) -> Self {
+    pub fn echo(catalogue: CatalogueSpec) -> Self {
         Self::of("echo".to_owned(), catalogue, Requests::Echo)
     }
 
@@ -389,8 +389,9 @@ impl Workload {
 
     /// Every action of every scenario, and how often it comes.
     pub(super) fn choices(&self) -> Vec<Choice> {
-        let only =
-            |endpoint| vec![Choice { endpoint, rooms: Rooms::Any, scenario: 0, checkout: None, weight: 1.0 }];
+        let only = |endpoint| {
+            vec![Choice { endpoint, rooms: RoomChoice::Any, scenario: 0, checkout: None, weight: 1.0 }]
+        };
         let scenarios = match &self.requests {
             Requests::Scenarios(scenarios) => scenarios,
             Requests::Trace(_) | Requests::DistinctGrabs { .. } => return only(Endpoint::Grab),
@@ -415,7 +416,7 @@ impl Workload {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Choice {
     pub(super) endpoint: Endpoint,
-    pub(super) rooms: Rooms,
+    pub(super) rooms: RoomChoice,
     /// The number of the scenario that asks, from 0.
     pub(super) scenario: u16,
     /// What becomes of what it gets.

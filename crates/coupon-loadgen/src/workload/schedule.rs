@@ -8,7 +8,7 @@ use coupon_measure::random::Random;
 
 use super::keys::Draw;
 use super::model::{Choice, Course};
-use super::{Catalogue, Endpoint, Keys, Requests, Rooms, Trace, Workload};
+use super::{CatalogueSpec, Endpoint, Keys, Requests, RoomChoice, Trace, Workload};
 
 /// A request, ready to be written. Ids that its endpoint does not ask for are there all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,12 +24,12 @@ pub struct Request {
     /// The number of the workload's scenario that asks, from 0; 0 when it has none.
     pub scenario: u16,
     /// Its part in a checkout, if it has one.
-    pub part: Option<Part>,
+    pub part: Option<CheckoutPart>,
 }
 
 /// The part of a request in a checkout: a grab, and the steps that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum CheckoutPart {
     /// The grab, by a request of this name.
     Grab {
         /// The name.
@@ -72,8 +72,8 @@ impl Request {
     #[must_use]
     pub const fn pause(&self) -> Duration {
         match self.part {
-            Some(Part::Step { pause, .. }) => pause,
-            Some(Part::Grab { .. }) | None => Duration::ZERO,
+            Some(CheckoutPart::Step { pause, .. }) => pause,
+            Some(CheckoutPart::Grab { .. }) | None => Duration::ZERO,
         }
     }
 
@@ -81,8 +81,8 @@ impl Request {
     #[must_use]
     pub const fn name(&self) -> Option<RequestName> {
         match self.part {
-            Some(Part::Grab { name, .. }) => Some(name),
-            Some(Part::Step { .. }) | None => None,
+            Some(CheckoutPart::Grab { name, .. }) => Some(name),
+            Some(CheckoutPart::Step { .. }) | None => None,
         }
     }
 
@@ -96,7 +96,7 @@ impl Request {
 /// The requests of a workload: without end, but for a trace.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    catalogue: Catalogue,
+    catalogue: CatalogueSpec,
     /// The actions to choose from; their weights are summed up, so that a random number up to the last finds its
     /// action.
     choices: Vec<Choice>,
@@ -117,23 +117,23 @@ struct Skewed {
 }
 
 impl Skewed {
-    fn new(keys: &Keys, catalogue: &Catalogue) -> Option<Self> {
+    fn new(keys: &Keys, catalogue: &CatalogueSpec) -> Option<Self> {
         // A workload that asks for hot rooms, or for others, has at least one.
-        let over = |rooms: Rooms| keys.rooms.over(rooms.within(catalogue).1.max(1));
+        let over = |rooms: RoomChoice| keys.rooms.over(rooms.within(catalogue).1.max(1));
         (*keys != Keys::default()).then(|| Self {
             users: keys.users.over(catalogue.users),
-            rooms: [Rooms::Any, Rooms::Hot, Rooms::Others].map(over),
+            rooms: [RoomChoice::Any, RoomChoice::Hot, RoomChoice::Others].map(over),
             coupons: keys.coupons.over(catalogue.coupons_per_room),
         })
     }
 
-    fn next(&self, random: &mut Random, rooms: Rooms, catalogue: &Catalogue) -> (u64, u64) {
+    fn next(&self, random: &mut Random, rooms: RoomChoice, catalogue: &CatalogueSpec) -> (u64, u64) {
         let user = self.users.next(random);
         let [any, hot, others] = &self.rooms;
         let draw = match rooms {
-            Rooms::Any => any,
-            Rooms::Hot => hot,
-            Rooms::Others => others,
+            RoomChoice::Any => any,
+            RoomChoice::Hot => hot,
+            RoomChoice::Others => others,
         };
         let before = rooms.within(catalogue).0 + draw.next(random) - 1;
         (user, before * catalogue.coupons_per_room + self.coupons.next(random))
@@ -165,7 +165,7 @@ impl Schedule {
     }
 
     /// A user and a coupon.
-    fn draw(&mut self, rooms: Rooms) -> (u64, u64) {
+    fn draw(&mut self, rooms: RoomChoice) -> (u64, u64) {
         let catalogue = self.catalogue;
         if let Some(skewed) = &self.skewed {
             return skewed.next(&mut self.random, rooms, &catalogue);
@@ -195,8 +195,11 @@ impl Iterator for Schedule {
         }
         if let Some(pairs) = &mut self.pairs {
             let name = RequestName(pairs.number);
-            let part =
-                pairs.named.then_some(Part::Grab { name, course: Course::Expires, pause: Duration::ZERO });
+            let part = pairs.named.then_some(CheckoutPart::Grab {
+                name,
+                course: Course::Expires,
+                pause: Duration::ZERO,
+            });
             let (user_id, coupon_id) = pairs.next();
             let room_id = catalogue.room_of(coupon_id);
             return Some(Request { part, ..Request::alone(Endpoint::Grab, user_id, coupon_id, room_id) });
@@ -204,7 +207,7 @@ impl Iterator for Schedule {
         let Choice { endpoint, rooms, scenario, checkout, .. } = self.choose()?;
         let (user_id, coupon_id) = self.draw(rooms);
         let room_id = catalogue.room_of(coupon_id);
-        let part = checkout.map(|checkout| Part::Grab {
+        let part = checkout.map(|checkout| CheckoutPart::Grab {
             name: RequestName(self.random.next_u64()),
             course: checkout.course(self.random.unit()),
             pause: checkout.pause(self.random.unit()),
@@ -224,7 +227,7 @@ struct Pairs {
 }
 
 impl Pairs {
-    fn new(catalogue: &Catalogue, skip: u64, named: bool) -> Self {
+    fn new(catalogue: &CatalogueSpec, skip: u64, named: bool) -> Self {
         let users = catalogue.users;
         // Without a common factor, a stride visits every user before it visits one again.
         let golden = (users as f64 * 0.618_033_988_75) as u64;
@@ -326,7 +329,7 @@ mod tests {
         let share = |wanted: Course| {
             let count = held
                 .iter()
-                .filter(|(_, part)| matches!(part, Part::Grab { course, .. } if *course == wanted));
+                .filter(|(_, part)| matches!(part, CheckoutPart::Grab { course, .. } if *course == wanted));
             count.count() as f64 / held.len() as f64
         };
         for (course, part) in [
@@ -350,7 +353,7 @@ mod tests {
 
     #[test]
     fn every_id_is_one_of_the_catalogue() {
-        let catalogue = Catalogue { users: 7, rooms: 3, hot_rooms: 1, coupons_per_room: 2 };
+        let catalogue = CatalogueSpec { users: 7, rooms: 3, hot_rooms: 1, coupons_per_room: 2 };
         let workload = Workload { catalogue, ..Workload::default() };
         let all: Vec<_> = Schedule::new(&workload, 3).take(5_000).collect();
         assert!(all.iter().all(|r| (1..=7).contains(&r.user_id) && (1..=6).contains(&r.coupon_id)));
@@ -377,7 +380,7 @@ mod tests {
 
     #[test]
     fn distinct_grabs_use_every_pair_once_and_go_on_where_they_stopped() {
-        let catalogue = Catalogue { users: 60, rooms: 7, hot_rooms: 1, coupons_per_room: 2 };
+        let catalogue = CatalogueSpec { users: 60, rooms: 7, hot_rooms: 1, coupons_per_room: 2 };
         let grabs = |skip, count| Schedule::new(&Workload::distinct_grabs(catalogue, skip), 1).take(count);
         let pairs: HashSet<_> = grabs(0, 840).map(|r| (r.user_id, r.coupon_id)).collect();
         assert_eq!(pairs.len(), 60 * 14);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// they were due.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "shape", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Shape {
+pub enum ArrivalShape {
     /// So many requests a second.
     Constant {
         /// Requests a second.
@@ -62,7 +62,7 @@ const LONGEST_S: f64 = 604_800.0;
 /// After so many half-lives a spike is over: two hundredths are left of it.
 const HALF_LIVES: f64 = 6.0;
 
-impl Shape {
+impl ArrivalShape {
     pub(super) fn check(&self, has_scenarios: bool) -> anyhow::Result<()> {
         match self {
             Self::Constant { rate } => {
@@ -173,10 +173,10 @@ pub(super) enum Profile {
 
 impl Profile {
     /// `per_user` is how many requests a second one user makes.
-    pub(super) fn new(shape: &Shape, per_user: f64) -> Self {
+    pub(super) fn new(shape: &ArrivalShape, per_user: f64) -> Self {
         match shape {
-            Shape::Constant { rate } => Self::Steps(vec![(*rate, f64::INFINITY)]),
-            Shape::Steps { steps } => {
+            ArrivalShape::Constant { rate } => Self::Steps(vec![(*rate, f64::INFINITY)]),
+            ArrivalShape::Steps { steps } => {
                 let mut end = 0.0;
                 let rates = steps.iter().map(|step| {
                     end += step.seconds;
@@ -184,7 +184,7 @@ impl Profile {
                 });
                 Self::Steps(rates.collect())
             }
-            Shape::Spike { base, peak, at_s, half_life_s } => {
+            ArrivalShape::Spike { base, peak, at_s, half_life_s } => {
                 Self::Spike { base: *base, peak: *peak, at: *at_s, tau: half_life_s / std::f64::consts::LN_2 }
             }
         }
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_spike_halves_what_is_above_its_base_with_every_half_life() {
-        let spike = Shape::Spike { base: 100.0, peak: 1_100.0, at_s: 5.0, half_life_s: 2.0 };
+        let spike = ArrivalShape::Spike { base: 100.0, peak: 1_100.0, at_s: 5.0, half_life_s: 2.0 };
         let profile = Profile::new(&spike, 0.0);
         let rate = |time: f64| (profile.until(time + 1e-4) - profile.until(time)) * 1e4;
         for (time, wanted) in [(4.0, 100.0), (5.0, 1_100.0), (7.0, 600.0), (9.0, 350.0), (60.0, 100.0)] {
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn steps_of_users_follow_each_other_and_the_last_goes_on() {
         let step = |users, seconds| Step { users: Some(users), rate: None, seconds };
-        let steps = Shape::Steps { steps: vec![step(100.0, 10.0), step(500.0, 5.0)] };
+        let steps = ArrivalShape::Steps { steps: vec![step(100.0, 10.0), step(500.0, 5.0)] };
         let profile = Profile::new(&steps, 0.5);
         assert_eq!([5.0, 10.0, 12.0, 20.0].map(|time| profile.until(time)), [250.0, 500.0, 1_000.0, 3_000.0]);
         assert_eq!(steps.length(), Some(Duration::from_secs(15)));
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn moments_are_where_so_many_are_due() {
-        let spike = Shape::Spike { base: 10.0, peak: 500.0, at_s: 1.0, half_life_s: 1.0 };
+        let spike = ArrivalShape::Spike { base: 10.0, peak: 500.0, at_s: 1.0, half_life_s: 1.0 };
         let profile = Profile::new(&spike, 0.0);
         let mut from = 0.0;
         for due in 1..=400 {

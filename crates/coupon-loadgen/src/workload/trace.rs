@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, ensure};
 use coupon_core::Timestamp;
 use serde::Serialize;
 
-use super::{Catalogue, Endpoint, Request};
+use super::{CatalogueSpec, Endpoint, Request};
 
 const HEADER: &str = "user_id,room_id,coupon_id,grab_time";
 
@@ -33,7 +33,7 @@ impl Trace {
     ///
     /// # Errors
     /// Names the line and what is wrong with it, also when an id is not one of the catalogue.
-    pub fn read(text: &str, file: String, catalogue: &Catalogue) -> anyhow::Result<Self> {
+    pub fn read(text: &str, file: String, catalogue: &CatalogueSpec) -> anyhow::Result<Self> {
         let mut lines = text.lines().enumerate();
         let header = lines.next().map(|(_, line)| line.trim());
         ensure!(header == Some(HEADER), "{file}, line 1: must be {HEADER}");
@@ -129,7 +129,7 @@ fn paced(time: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(time.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
-fn grab(line: &str, catalogue: &Catalogue) -> anyhow::Result<(Timestamp, Request)> {
+fn grab(line: &str, catalogue: &CatalogueSpec) -> anyhow::Result<(Timestamp, Request)> {
     let fields: Vec<&str> = line.split(',').map(str::trim).collect();
     let [user, room, coupon, time] = fields.as_slice() else {
         return Err(anyhow!("must have four fields, {HEADER}"));
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     fn read(lines: &str) -> anyhow::Result<Trace> {
-        Trace::read(&format!("{HEADER}\n{lines}"), "x.csv".into(), &Catalogue::default())
+        Trace::read(&format!("{HEADER}\n{lines}"), "x.csv".into(), &CatalogueSpec::default())
     }
 
     #[test]
@@ -212,6 +212,6 @@ mod tests {
             assert!(error.contains("x.csv, line 3") && error.contains(named), "{error}");
         }
         assert!(read("").is_err());
-        assert!(Trace::read("user,room\n", "x.csv".into(), &Catalogue::default()).is_err());
+        assert!(Trace::read("user,room\n", "x.csv".into(), &CatalogueSpec::default()).is_err());
     }
 }

@@ -34,7 +34,7 @@ const TINY: f64 = 1e-9;
 
 /// A place at which a series changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Place {
+pub struct ChangePoint {
     /// The first column after it.
     pub at: usize,
     /// The probability of as clear a change of any series if nothing changed.
@@ -44,7 +44,7 @@ pub struct Place {
 /// The places at which each series of a table changes, from the first. Columns may lack figures. Figures of a series never differ by
 /// less than `least`, however close a few of them happen to lie.
 #[must_use]
-pub fn places(series: &[Vec<Option<f64>>], least: f64, seed: u64) -> Vec<Vec<Place>> {
+pub fn places(series: &[Vec<Option<f64>>], least: f64, seed: u64) -> Vec<Vec<ChangePoint>> {
     let columns = series.iter().map(Vec::len).max().unwrap_or(0);
     let mut found = vec![Vec::new(); series.len()];
     let mut open = BTreeMap::new();
@@ -95,7 +95,7 @@ impl Stretch {
     }
 
     /// Each series' clearest place, where chance would seldom make it in a part that is as large of all that is searched.
-    fn places(&self, part: f64, seed: u64) -> Vec<Option<Place>> {
+    fn places(&self, part: f64, seed: u64) -> Vec<Option<ChangePoint>> {
         let clearest: Vec<Option<(f64, usize)>> = self.series.iter().map(Series::clearest).collect();
         let most = clearest.iter().flatten().map(|(clear, _)| *clear).fold(0.0, f64::max);
         let Some(by_chance) = self.by_chance(most, ERROR * part, seed) else {
@@ -104,7 +104,7 @@ impl Stretch {
         let place = |(clear, at): (f64, usize)| {
             let as_clear = by_chance.iter().filter(|other| **other >= clear - TINY).count();
             let p = (as_clear + 1) as f64 / (ORDERS + 1) as f64 / part;
-            (p <= ERROR).then_some(Place { at: self.columns.start + at, p })
+            (p <= ERROR).then_some(ChangePoint { at: self.columns.start + at, p })
         };
         clearest.into_iter().map(|found| found.and_then(place)).collect()
     }
@@ -300,7 +300,7 @@ mod tests {
             let mut series = noise(&mut random, 16, 24);
             step(&mut series[7], 18..24, 1.0);
             let found = places(&series, LEAST, table);
-            let [Place { at, p }] = found[7][..] else { panic!("{found:?}") };
+            let [ChangePoint { at, p }] = found[7][..] else { panic!("{found:?}") };
             assert!((17..=19).contains(&at) && p <= 0.01, "{found:?}");
             others += usize::from(found.iter().filter(|places| !places.is_empty()).count() > 1);
         }

@@ -3,7 +3,7 @@
 use coupon_measure::format;
 use coupon_measure::stats::estimate;
 
-use super::{Change, FAILED, Row, Sides};
+use super::{ChangeVerdict, DiffRow, FAILED, Sides};
 use crate::model::{Contestant, Metric};
 
 /// Two parts lie farther apart by chance in 3 of 1,000 comparisons: so many standard deviations.
@@ -28,11 +28,11 @@ impl Requests {
 }
 
 /// The failures of two sides.
-pub(super) fn row(metric: &Metric, sides: &Sides<'_>) -> Row {
+pub(super) fn row(metric: &Metric, sides: &Sides<'_>) -> DiffRow {
     let [before, after] = [&sides.before, &sides.after].map(|side| Requests::of(metric, side));
     let (change, reason) = judged(before, after);
     let of_all = |side: Requests| estimate(side.percent().as_slice());
-    Row {
+    DiffRow {
         contestant: sides.before.first().map(|of| of.name.clone()).unwrap_or_default(),
         metric: metric.to_string(),
         label: metric.label(),
@@ -46,23 +46,23 @@ pub(super) fn row(metric: &Metric, sides: &Sides<'_>) -> Row {
     }
 }
 
-fn judged(before: Requests, after: Requests) -> (Change, Option<String>) {
+fn judged(before: Requests, after: Requests) -> (ChangeVerdict, Option<String>) {
     let (Some(earlier), Some(later)) = (before.percent(), after.percent()) else {
-        return (Change::Undecided, None);
+        return (ChangeVerdict::Undecided, None);
     };
     let (more, chance) = (later - earlier, by_chance(before, after));
     let change = match more {
         _ if more.abs() >= FAILED.max(chance) => {
             if more > 0.0 {
-                Change::Worse
+                ChangeVerdict::Worse
             } else {
-                Change::Better
+                ChangeVerdict::Better
             }
         }
-        _ if more.abs() + chance < FAILED => Change::Same,
-        _ => Change::Undecided,
+        _ if more.abs() + chance < FAILED => ChangeVerdict::Same,
+        _ => ChangeVerdict::Undecided,
     };
-    let reason = (change == Change::Undecided)
+    let reason = (change == ChangeVerdict::Undecided)
         .then(|| format!("chance may make {} of it", format::percent(chance / 100.0)));
     (change, reason)
 }
@@ -81,29 +81,29 @@ mod tests {
 
     use super::*;
 
-    fn change(before: (u64, u64), after: (u64, u64)) -> Change {
+    fn change(before: (u64, u64), after: (u64, u64)) -> ChangeVerdict {
         let [before, after] = [before, after].map(|(failed, all)| Requests { failed, all });
         judged(before, after).0
     }
 
     #[test]
     fn more_failures_are_worse_only_where_chance_seldom_makes_as_many() {
-        assert_eq!(change((0, 15_000), (0, 15_000)), Change::Same);
-        assert_eq!(change((0, 15_000), (90, 15_000)), Change::Worse);
-        assert_eq!(change((90, 15_000), (0, 15_000)), Change::Better);
+        assert_eq!(change((0, 15_000), (0, 15_000)), ChangeVerdict::Same);
+        assert_eq!(change((0, 15_000), (90, 15_000)), ChangeVerdict::Worse);
+        assert_eq!(change((90, 15_000), (0, 15_000)), ChangeVerdict::Better);
         // 0.1 % more, where 1 % fails: one comparison of five would say as much.
-        assert_eq!(change((150, 15_000), (170, 15_000)), Change::Undecided);
-        assert_eq!(change((150, 15_000), (150, 15_000)), Change::Undecided);
-        assert_eq!(change((15_000, 1_500_000), (17_000, 1_500_000)), Change::Worse);
-        assert_eq!(change((15_000, 1_500_000), (15_300, 1_500_000)), Change::Same);
-        assert_eq!(change((0, 0), (5, 10)), Change::Undecided);
+        assert_eq!(change((150, 15_000), (170, 15_000)), ChangeVerdict::Undecided);
+        assert_eq!(change((150, 15_000), (150, 15_000)), ChangeVerdict::Undecided);
+        assert_eq!(change((15_000, 1_500_000), (17_000, 1_500_000)), ChangeVerdict::Worse);
+        assert_eq!(change((15_000, 1_500_000), (15_300, 1_500_000)), ChangeVerdict::Same);
+        assert_eq!(change((0, 0), (5, 10)), ChangeVerdict::Undecided);
     }
 
     #[test]
     fn equal_services_that_fail_one_request_in_a_hundred_are_seldom_called_worse_or_better() {
         let mut random = Random::new(13, 0);
         let mut drawn = || ((0..15_000).filter(|_| random.unit() < 0.01).count() as u64, 15_000);
-        let called = (0..200).filter(|_| change(drawn(), drawn()) != Change::Undecided).count();
+        let called = (0..200).filter(|_| change(drawn(), drawn()) != ChangeVerdict::Undecided).count();
         assert!(called <= 4, "{called} of 200");
     }
 }

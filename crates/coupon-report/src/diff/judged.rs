@@ -6,7 +6,7 @@ use coupon_measure::stats::{
 };
 
 use super::nothing::{between_rounds, between_runs};
-use super::{Change, How, Row, Sides, Unit, counted, failures};
+use super::{ChangeVerdict, DiffOptions, DiffRow, Sides, Unit, counted, failures};
 use crate::model::{Contestant, Metric};
 
 /// Runs never differ by less than this, as a part: a few that happen to agree are not sure of anything.
@@ -20,8 +20,8 @@ struct Timed<'a> {
 }
 
 /// Every figure of every contestant, in their order.
-pub(super) fn rows(sides: &[Sides<'_>], how: &How<'_>, unit: Unit) -> Vec<Row> {
-    let mut rows: Vec<Option<Row>> = Vec::new();
+pub(super) fn rows(sides: &[Sides<'_>], how: &DiffOptions<'_>, unit: Unit) -> Vec<DiffRow> {
+    let mut rows: Vec<Option<DiffRow>> = Vec::new();
     let mut timed: Vec<(usize, Timed<'_>)> = Vec::new();
     for of in sides {
         for metric in of.asked(how.only) {
@@ -64,12 +64,17 @@ impl<'a> Timed<'a> {
         })
     }
 
-    fn row(&self, ratio: &Judgement, p: Option<f64>, (change, reason): (Change, Option<String>)) -> Row {
+    fn row(
+        &self,
+        ratio: &Judgement,
+        p: Option<f64>,
+        (change, reason): (ChangeVerdict, Option<String>),
+    ) -> DiffRow {
         let [before, after] = [&self.sides.before, &self.sides.after].map(|side| match side.as_slice() {
             [only] => estimate(&values(&self.metric, only)),
             runs => estimate(&runs.iter().filter_map(|run| median(&self.metric, run)).collect::<Vec<_>>()),
         });
-        Row {
+        DiffRow {
             contestant: self.sides.before.first().map(|of| of.name.clone()).unwrap_or_default(),
             metric: self.metric.to_string(),
             label: self.metric.label(),
@@ -102,7 +107,7 @@ pub(super) fn pairs(metric: &Metric, before: &Contestant, after: &Contestant) ->
 }
 
 /// All figures by rounds, corrected together. What they say is only what it looks like, unless it is to be trusted.
-fn by_rounds(timed: &[Timed<'_>], least: f64, trusted: bool) -> Vec<Row> {
+fn by_rounds(timed: &[Timed<'_>], least: f64, trusted: bool) -> Vec<DiffRow> {
     let comparisons: Vec<Comparison> = timed
         .iter()
         .map(|one| Comparison { ratios: ratios(one.pairs.iter().copied()), least: one.least(least) })
@@ -116,8 +121,8 @@ fn by_rounds(timed: &[Timed<'_>], least: f64, trusted: bool) -> Vec<Row> {
             let (found, reason) = between_rounds(&one.pairs, more_is_better)
                 .unwrap_or_else(|| change(&judgement, more_is_better, least));
             let found = match found {
-                Change::Better if !trusted => Change::LooksBetter,
-                Change::Worse if !trusted => Change::LooksWorse,
+                ChangeVerdict::Better if !trusted => ChangeVerdict::LooksBetter,
+                ChangeVerdict::Worse if !trusted => ChangeVerdict::LooksWorse,
                 other => other,
             };
             one.row(&judgement, p, (found, reason))
@@ -126,7 +131,7 @@ fn by_rounds(timed: &[Timed<'_>], least: f64, trusted: bool) -> Vec<Row> {
 }
 
 /// All figures by runs, corrected together.
-fn by_runs(timed: &[Timed<'_>], least: f64) -> Vec<Row> {
+fn by_runs(timed: &[Timed<'_>], least: f64) -> Vec<DiffRow> {
     let runs: Vec<ByRun> = timed.iter().map(ByRun::of).collect();
     let chances: Vec<f64> = runs.iter().map(ByRun::chance).collect();
     timed
@@ -167,16 +172,16 @@ impl ByRun {
         student::of_two(&after, &before, LEAST_SPREAD)
     }
 
-    fn change(&self, metric: &Metric, p: f64, least: f64) -> (Change, Option<String>) {
+    fn change(&self, metric: &Metric, p: f64, least: f64) -> (ChangeVerdict, Option<String>) {
         let [before, after] = self.logs().map(|logs| logs.iter().sum::<f64>() / logs.len() as f64);
         let ratio = (after - before).exp();
         let apart = (after.exp() - before.exp()).abs() >= metric.least_apart();
         let far = ratio >= 1.0 + least || ratio <= 1.0 / (1.0 + least);
         let better = (ratio > 1.0) == metric.more_is_better();
         let change = match (p <= ERROR && far && apart, better) {
-            (true, true) => Change::Better,
-            (true, false) => Change::Worse,
-            (false, _) => Change::Undecided,
+            (true, true) => ChangeVerdict::Better,
+            (true, false) => ChangeVerdict::Worse,
+            (false, _) => ChangeVerdict::Undecided,
         };
         let runs = format::counted((self.before.len() + self.after.len()) as u64, "run");
         (change, Some(format!("{} over {runs}", format::times(ratio))))
@@ -184,17 +189,25 @@ impl ByRun {
 }
 
 /// What a judgement says of a figure.
-pub(super) fn change(judgement: &Judgement, more_is_better: bool, least: f64) -> (Change, Option<String>) {
+pub(super) fn change(
+    judgement: &Judgement,
+    more_is_better: bool,
+    least: f64,
+) -> (ChangeVerdict, Option<String>) {
     match judgement {
-        Judgement::More(_) => (if more_is_better { Change::Better } else { Change::Worse }, None),
-        Judgement::Less(_) => (if more_is_better { Change::Worse } else { Change::Better }, None),
-        Judgement::NoDifference(ratio) if ratio.low > 1.0 / (1.0 + least) && ratio.high < 1.0 + least => {
-            (Change::Same, None)
+        Judgement::More(_) => {
+            (if more_is_better { ChangeVerdict::Better } else { ChangeVerdict::Worse }, None)
         }
-        Judgement::NoDifference(_) => (Change::Undecided, None),
+        Judgement::Less(_) => {
+            (if more_is_better { ChangeVerdict::Worse } else { ChangeVerdict::Better }, None)
+        }
+        Judgement::NoDifference(ratio) if ratio.low > 1.0 / (1.0 + least) && ratio.high < 1.0 + least => {
+            (ChangeVerdict::Same, None)
+        }
+        Judgement::NoDifference(_) => (ChangeVerdict::Undecided, None),
         Judgement::TooFewRounds(ratio) => {
             let n = ratio.as_ref().map_or(0, |ratio| ratio.n);
-            (Change::Undecided, Some(format!("{} in common", format::counted(n as u64, "round"))))
+            (ChangeVerdict::Undecided, Some(format!("{} in common", format::counted(n as u64, "round"))))
         }
     }
 }

@@ -40,7 +40,7 @@ pub const MIN_RUNS: usize = 5;
 /// The change of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Change {
+pub enum ChangeVerdict {
     /// Its interval excludes "no change", and the change is large enough to matter, for the better.
     Better,
     /// Likewise, for the worse.
@@ -57,7 +57,7 @@ pub enum Change {
 
 /// A figure before and after.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct DiffRow {
     /// The contestant.
     pub contestant: String,
     /// The metric as `report.json` names it.
@@ -75,7 +75,7 @@ pub struct Row {
     /// The probability of as large a change if nothing has changed, corrected for all figures (Holm); none for what is counted.
     pub p: Option<f64>,
     /// The judgement on the ratio.
-    pub change: Change,
+    pub change: ChangeVerdict,
     /// The reason why there is no judgement, if there is none.
     pub reason: Option<String>,
 }
@@ -94,7 +94,7 @@ pub enum Unit {
 
 /// The way to compare.
 #[derive(Debug, Clone)]
-pub struct How<'a> {
+pub struct DiffOptions<'a> {
     /// The least change that is called one.
     pub least: f64,
     /// The metrics to compare by; all of them if empty.
@@ -103,7 +103,7 @@ pub struct How<'a> {
     pub rounds_alone: bool,
 }
 
-impl Default for How<'_> {
+impl Default for DiffOptions<'_> {
     fn default() -> Self {
         Self { least: LEAST, only: &[], rounds_alone: false }
     }
@@ -117,19 +117,19 @@ pub struct Diff {
     /// Reservations about the comparison.
     pub notes: Vec<String>,
     /// Every figure that both have.
-    pub rows: Vec<Row>,
+    pub rows: Vec<DiffRow>,
 }
 
 impl Diff {
     /// Holds one report against an earlier one.
     #[must_use]
-    pub fn of(before: &Report, after: &Report, how: &How<'_>) -> Self {
+    pub fn of(before: &Report, after: &Report, how: &DiffOptions<'_>) -> Self {
         Self::of_runs(&[before], &[after], how)
     }
 
     /// Holds reports of the same thing against earlier ones; the first of each are shown.
     #[must_use]
-    pub fn of_runs(before: &[&Report], after: &[&Report], how: &How<'_>) -> Self {
+    pub fn of_runs(before: &[&Report], after: &[&Report], how: &DiffOptions<'_>) -> Self {
         let unit = match before.len() + after.len() {
             _ if how.rounds_alone => Unit::Round,
             runs if runs >= MIN_RUNS => Unit::Run,
@@ -147,7 +147,7 @@ impl Diff {
 
     /// Counts the figures with that change.
     #[must_use]
-    pub fn count(&self, change: Change) -> usize {
+    pub fn count(&self, change: ChangeVerdict) -> usize {
         self.rows.iter().filter(|row| row.change == change).count()
     }
 }

@@ -2,7 +2,7 @@
 
 use coupon_measure::format;
 
-use super::Change;
+use super::ChangeVerdict;
 
 /// The number of rounds or runs in which a figure is nothing.
 #[derive(Clone, Copy)]
@@ -23,7 +23,10 @@ impl Nothing {
 }
 
 /// The change between rounds, after and before; none where both have the figure or neither.
-pub(super) fn between_rounds(pairs: &[(f64, f64)], more_is_better: bool) -> Option<(Change, Option<String>)> {
+pub(super) fn between_rounds(
+    pairs: &[(f64, f64)],
+    more_is_better: bool,
+) -> Option<(ChangeVerdict, Option<String>)> {
     let rounds =
         |is: fn(&&(f64, f64)) -> bool| Nothing { some: pairs.iter().filter(is).count(), of: pairs.len() };
     let gone = rounds(|(after, before)| *after == 0.0 && *before > 0.0);
@@ -36,7 +39,7 @@ pub(super) fn between_runs(
     after: &[f64],
     before: &[f64],
     more_is_better: bool,
-) -> Option<(Change, Option<String>)> {
+) -> Option<(ChangeVerdict, Option<String>)> {
     let [after, before] = [after, before]
         .map(|runs| Nothing { some: runs.iter().filter(|figure| **figure == 0.0).count(), of: runs.len() });
     judged(after, before, more_is_better, "run")
@@ -47,16 +50,16 @@ fn judged(
     come: Nothing,
     more_is_better: bool,
     unit: &str,
-) -> Option<(Change, Option<String>)> {
+) -> Option<(ChangeVerdict, Option<String>)> {
     let told: Vec<String> =
         [gone.told("after", unit), come.told("before", unit)].into_iter().flatten().collect();
     if told.is_empty() {
         return None;
     }
     let change = match (gone.in_most(), come.in_most()) {
-        (true, true) | (false, false) => Change::Undecided,
-        (_, more) if more == more_is_better => Change::Better,
-        _ => Change::Worse,
+        (true, true) | (false, false) => ChangeVerdict::Undecided,
+        (_, more) if more == more_is_better => ChangeVerdict::Better,
+        _ => ChangeVerdict::Worse,
     };
     Some((change, Some(told.join(", "))))
 }

@@ -6,7 +6,7 @@ use coupon_measure::Table;
 use coupon_measure::format::{self, number};
 use coupon_measure::stats::{ERROR, Estimate};
 
-use super::{Change, Diff, Row, Unit};
+use super::{ChangeVerdict, Diff, DiffRow, Unit};
 use crate::terminal::Screen;
 use crate::terminal::text::Page;
 
@@ -29,14 +29,14 @@ pub fn print(diff: &Diff, least: f64, out: &mut impl Write, screen: Screen) -> i
     let line = format!(
         "{} worse, {} better, {} the same, {} undecided. Worse or better: chance would seldom make it, and it is at least {} away; the \
          same: the whole interval is less than that away.",
-        count(Change::Worse),
-        count(Change::Better),
-        count(Change::Same),
-        count(Change::Undecided),
+        count(ChangeVerdict::Worse),
+        count(ChangeVerdict::Better),
+        count(ChangeVerdict::Same),
+        count(ChangeVerdict::Undecided),
         format::percent(least),
     );
     page.wrapped(&line, 0, 0)?;
-    let (looks_worse, looks_better) = (count(Change::LooksWorse), count(Change::LooksBetter));
+    let (looks_worse, looks_better) = (count(ChangeVerdict::LooksWorse), count(ChangeVerdict::LooksBetter));
     if looks_worse + looks_better > 0 {
         let line = format!(
             "{looks_worse} look worse and {looks_better} better, which two single runs cannot tell from the machine's doing."
@@ -47,7 +47,7 @@ pub fn print(diff: &Diff, least: f64, out: &mut impl Write, screen: Screen) -> i
     for note in &diff.notes {
         page.wrapped(&format!("- {note}"), 0, 2)?;
     }
-    for row in diff.rows.iter().filter(|row| row.change == Change::Worse) {
+    for row in diff.rows.iter().filter(|row| row.change == ChangeVerdict::Worse) {
         let [label, before, after, ratio, _] = shown(row);
         let line = format!("{}: {label} {before} before, {after} after {ratio}", row.contestant);
         page.alarm(0, "WORSE ", &line, 2)?;
@@ -74,19 +74,19 @@ fn by_chance(diff: &Diff) -> String {
     }
 }
 
-fn cells(row: &Row) -> Vec<String> {
+fn cells(row: &DiffRow) -> Vec<String> {
     shown(row).to_vec()
 }
 
-fn shown(row: &Row) -> [String; 5] {
+fn shown(row: &DiffRow) -> [String; 5] {
     let figure = |estimate: Option<&Estimate>| estimate.map_or_else(|| "n/a".to_owned(), format::estimate);
     let change = match row.change {
-        Change::Better => "better",
-        Change::Worse => "WORSE",
-        Change::Same => "same",
-        Change::LooksBetter => "looks better",
-        Change::LooksWorse => "looks worse",
-        Change::Undecided => "undecided",
+        ChangeVerdict::Better => "better",
+        ChangeVerdict::Worse => "WORSE",
+        ChangeVerdict::Same => "same",
+        ChangeVerdict::LooksBetter => "looks better",
+        ChangeVerdict::LooksWorse => "looks worse",
+        ChangeVerdict::Undecided => "undecided",
     };
     let ratio = row.ratio.as_ref().map_or_else(String::new, span);
     let change =

@@ -1,17 +1,17 @@
 //! Figures over runs, and what changed in them.
 
-use coupon_measure::stats::changes::{Place, places};
+use coupon_measure::stats::changes::{ChangePoint, places};
 use coupon_measure::stats::{BEYOND, Estimate, estimate};
 
-use super::{Changed, Figures, How};
-use crate::diff::{Change, FAILED, LEAST_SPREAD, compared, values};
+use super::{Figures, HistoryOptions, LastingChange};
+use crate::diff::{ChangeVerdict, FAILED, LEAST_SPREAD, compared, values};
 use crate::model::{Contestant, Metric, Report};
 
 /// Orders are drawn by a fixed seed: the same reports have the same changes.
 const SEED: u64 = 1;
 
 /// Every figure that two reports would be compared by, of every contestant that any has.
-pub(super) fn all(reports: &[&Report], how: &How<'_>) -> Vec<Figures> {
+pub(super) fn all(reports: &[&Report], how: &HistoryOptions<'_>) -> Vec<Figures> {
     let (metrics, mut figures): (Vec<Metric>, Vec<Figures>) =
         names(reports).into_iter().flat_map(|name| of_contestant(reports, name, how)).unzip();
     let levels: Vec<Vec<Option<f64>>> =
@@ -40,7 +40,7 @@ fn names<'a>(reports: &[&'a Report]) -> Vec<&'a str> {
     names
 }
 
-fn of_contestant(reports: &[&Report], name: &str, how: &How<'_>) -> Vec<(Metric, Figures)> {
+fn of_contestant(reports: &[&Report], name: &str, how: &HistoryOptions<'_>) -> Vec<(Metric, Figures)> {
     let runs: Vec<&Contestant> = reports.iter().filter_map(|report| report.contestant(name)).collect();
     let figures = |metric: Metric| {
         let points = reports.iter().map(|report| point(report, name, &metric)).collect();
@@ -86,7 +86,12 @@ fn levels(metric: &Metric, points: &[Option<Estimate>]) -> Vec<Option<f64>> {
 }
 
 /// The changes that are large enough to matter between what was before and what came after, each up to the next.
-fn kept(metric: &Metric, points: &[Option<Estimate>], mut own: Vec<Place>, least: f64) -> Vec<Changed> {
+fn kept(
+    metric: &Metric,
+    points: &[Option<Estimate>],
+    mut own: Vec<ChangePoint>,
+    least: f64,
+) -> Vec<LastingChange> {
     loop {
         let sides: Vec<Option<(f64, f64)>> = (0..own.len()).map(|nth| sides(points, &own, nth)).collect();
         let sizes = sides.iter().map(|sides| sides.map_or(0.0, |sides| size(metric, sides, least)));
@@ -106,7 +111,7 @@ fn kept(metric: &Metric, points: &[Option<Estimate>], mut own: Vec<Place>, least
 }
 
 /// The medians of the runs before a place and after it, up to the next on either side.
-fn sides(points: &[Option<Estimate>], own: &[Place], nth: usize) -> Option<(f64, f64)> {
+fn sides(points: &[Option<Estimate>], own: &[ChangePoint], nth: usize) -> Option<(f64, f64)> {
     let at = own.get(nth)?.at;
     let from = nth.checked_sub(1).and_then(|before| own.get(before)).map_or(0, |place| place.at);
     let until = own.get(nth + 1).map_or(points.len(), |place| place.at);
@@ -132,14 +137,18 @@ fn size(metric: &Metric, (before, after): (f64, f64), least: f64) -> f64 {
     }
 }
 
-fn changed(metric: &Metric, Place { at, p }: Place, (before, after): (f64, f64)) -> Changed {
+fn changed(
+    metric: &Metric,
+    ChangePoint { at, p }: ChangePoint,
+    (before, after): (f64, f64),
+) -> LastingChange {
     let better = (after > before) == metric.more_is_better();
-    Changed {
+    LastingChange {
         at,
         before,
         after,
         ratio: (before > 0.0 && after > 0.0).then(|| after / before),
         p,
-        change: if better { Change::Better } else { Change::Worse },
+        change: if better { ChangeVerdict::Better } else { ChangeVerdict::Worse },
     }
 }

@@ -17,7 +17,7 @@ use coupon_measure::format;
 use coupon_measure::stats::Estimate;
 use coupon_measure::stats::changes::FEWEST;
 
-use crate::diff::{Change, LEAST};
+use crate::diff::{ChangeVerdict, LEAST};
 use crate::model::{Metric, Report};
 
 pub use text::print;
@@ -34,14 +34,14 @@ pub struct Given {
 
 /// The way to look at them.
 #[derive(Debug, Clone, Copy)]
-pub struct How<'a> {
+pub struct HistoryOptions<'a> {
     /// The least change that is called one.
     pub least: f64,
     /// The metrics to look at; all that two reports are compared by if empty.
     pub only: &'a [Metric],
 }
 
-impl Default for How<'_> {
+impl Default for HistoryOptions<'_> {
     fn default() -> Self {
         Self { least: LEAST, only: &[] }
     }
@@ -53,14 +53,14 @@ pub struct History {
     /// The least change that is called one.
     pub least: f64,
     /// Reports that can be compared with each other, by the time of their first.
-    pub series: Vec<Series>,
+    pub series: Vec<RunSeries>,
     /// Remarks on the reports that were given.
     pub notes: Vec<String>,
 }
 
 /// Reports that can be compared with each other.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Series {
+pub struct RunSeries {
     /// What all of them measured.
     pub conditions: String,
     /// The differences from the first of the series before, which make this one of its own.
@@ -106,12 +106,12 @@ pub struct Figures {
     /// The median over the rounds of each run; `null` where a run has none.
     pub points: Vec<Option<Estimate>>,
     /// The places at which it changed, from the first.
-    pub changes: Vec<Changed>,
+    pub changes: Vec<LastingChange>,
 }
 
 /// A change of a figure that lasted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Changed {
+pub struct LastingChange {
     /// The first run after it, by its index in the series.
     pub at: usize,
     /// The median of the runs before it, from the change before.
@@ -123,7 +123,7 @@ pub struct Changed {
     /// The probability of as clear a change of any figure if nothing changed.
     pub p: f64,
     /// `better` or `worse`.
-    pub change: Change,
+    pub change: ChangeVerdict,
 }
 
 impl History {
@@ -131,12 +131,12 @@ impl History {
     ///
     /// # Errors
     /// When a report does not say when it was made.
-    pub fn of(given: Vec<Given>, how: &How<'_>) -> anyhow::Result<Self> {
+    pub fn of(given: Vec<Given>, how: &HistoryOptions<'_>) -> anyhow::Result<Self> {
         let (given, notes) = series::in_order(given)?;
         let parted = series::parted(given);
         let first_of_before = std::iter::once(None).chain(parted.iter().map(|runs| runs.first()));
         let series =
-            first_of_before.zip(&parted).map(|(before, runs)| Series::of(before, runs, how)).collect();
+            first_of_before.zip(&parted).map(|(before, runs)| RunSeries::of(before, runs, how)).collect();
         Ok(Self { least: how.least, series, notes })
     }
 
@@ -160,8 +160,8 @@ impl Figures {
     }
 }
 
-impl Series {
-    fn of(before: Option<&Given>, runs: &[Given], how: &How<'_>) -> Self {
+impl RunSeries {
+    fn of(before: Option<&Given>, runs: &[Given], how: &HistoryOptions<'_>) -> Self {
         let reports: Vec<&Report> = runs.iter().map(|run| &run.report).collect();
         let figures = figures::all(&reports, how);
         Self {
@@ -192,9 +192,9 @@ impl Series {
     }
 
     /// The figures whose last change was for the worse.
-    pub fn worse(&self) -> impl Iterator<Item = (&Figures, &Changed)> {
+    pub fn worse(&self) -> impl Iterator<Item = (&Figures, &LastingChange)> {
         let last = self.figures.iter().filter_map(|figures| Some((figures, figures.changes.last()?)));
-        last.filter(|(_, changed)| changed.change == Change::Worse)
+        last.filter(|(_, changed)| changed.change == ChangeVerdict::Worse)
     }
 
     /// The runs that begin with a change of any figure, from the first.
@@ -204,7 +204,7 @@ impl Series {
     }
 
     /// The figures that change at a place.
-    pub(crate) fn changes_at(&self, at: usize) -> impl Iterator<Item = (&Figures, &Changed)> {
+    pub(crate) fn changes_at(&self, at: usize) -> impl Iterator<Item = (&Figures, &LastingChange)> {
         self.figures.iter().filter_map(move |figures| {
             Some((figures, figures.changes.iter().find(|changed| changed.at == at)?))
         })

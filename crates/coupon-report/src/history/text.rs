@@ -7,8 +7,8 @@ use coupon_measure::format::{self, number};
 use coupon_measure::stats::changes::{FEWEST, LEAST_SIDE};
 use coupon_measure::stats::{ERROR, Estimate};
 
-use super::{Changed, Figures, History, Series};
-use crate::diff::{Change, with_unit};
+use super::{Figures, History, LastingChange, RunSeries};
+use crate::diff::{ChangeVerdict, with_unit};
 use crate::terminal::Screen;
 use crate::terminal::text::Page;
 
@@ -39,7 +39,7 @@ pub fn print(history: &History, out: &mut impl Write, screen: Screen) -> io::Res
     Ok(())
 }
 
-fn one(series: &Series, number: usize, page: &mut Page<'_>) -> io::Result<()> {
+fn one(series: &RunSeries, number: usize, page: &mut Page<'_>) -> io::Result<()> {
     page.bold(&format!("Series {number}: {}", series.span()))?;
     page.wrapped(&format!("{}.", series.conditions), 2, 2)?;
     for difference in &series.apart {
@@ -71,7 +71,7 @@ fn one(series: &Series, number: usize, page: &mut Page<'_>) -> io::Result<()> {
 }
 
 /// The reason why nothing can be said of a series, or of some of its figures, if that is so.
-pub(crate) fn cannot_say(series: &Series) -> Option<String> {
+pub(crate) fn cannot_say(series: &RunSeries) -> Option<String> {
     let takes =
         format!("it takes {FEWEST} of the same to tell a change from how far runs differ by themselves");
     if !series.has_runs_enough() {
@@ -104,11 +104,11 @@ fn cells(figures: &Figures) -> Vec<String> {
 }
 
 /// A place, with what changed there and what else was new.
-fn place(series: &Series, at: usize, page: &mut Page<'_>) -> io::Result<()> {
+fn place(series: &RunSeries, at: usize, page: &mut Page<'_>) -> io::Result<()> {
     let Some(run) = series.runs.get(at) else { return Ok(()) };
     let count =
-        |wanted: Change| series.changes_at(at).filter(|(_, changed)| changed.change == wanted).count();
-    let counts = format!("{} worse, {} better", count(Change::Worse), count(Change::Better));
+        |wanted: ChangeVerdict| series.changes_at(at).filter(|(_, changed)| changed.change == wanted).count();
+    let counts = format!("{} worse, {} better", count(ChangeVerdict::Worse), count(ChangeVerdict::Better));
     let differs = if run.differs.is_empty() {
         String::new()
     } else {
@@ -118,7 +118,7 @@ fn place(series: &Series, at: usize, page: &mut Page<'_>) -> io::Result<()> {
 }
 
 /// A change of a figure in words: `grab p99, ms 4.10 before, 6.20 after (1.51×), since run 12 of 20, 2026-11-02T10:00:00Z`.
-pub(crate) fn told(series: &Series, figures: &Figures, changed: &Changed) -> String {
+pub(crate) fn told(series: &RunSeries, figures: &Figures, changed: &LastingChange) -> String {
     let since = series.runs.get(changed.at).map_or("", |run| run.date.as_str());
     format!(
         "{} {} before, {} after ({}), since run {} of {}, {since}",
@@ -132,15 +132,15 @@ pub(crate) fn told(series: &Series, figures: &Figures, changed: &Changed) -> Str
 }
 
 /// The size of a change.
-pub(crate) fn by(changed: &Changed) -> String {
+pub(crate) fn by(changed: &LastingChange) -> String {
     match changed.ratio {
         Some(ratio) => format::times(ratio),
         None => format!("{} → {}", number(changed.before), number(changed.after)),
     }
 }
 
-pub(crate) fn word(changed: &Changed) -> &'static str {
-    if changed.change == Change::Worse { "WORSE" } else { "better" }
+pub(crate) fn word(changed: &LastingChange) -> &'static str {
+    if changed.change == ChangeVerdict::Worse { "WORSE" } else { "better" }
 }
 
 /// The error that is held, and by what.

@@ -7,8 +7,8 @@ use maud::{Markup, html};
 
 use super::page;
 use super::svg::folded;
-use crate::diff::Change;
-use crate::history::{Figures, History, Series, by_chance, cannot_say, told};
+use crate::diff::ChangeVerdict;
+use crate::history::{Figures, History, RunSeries, by_chance, cannot_say, told};
 
 /// The page.
 #[must_use]
@@ -45,7 +45,7 @@ fn answer(history: &History) -> Markup {
                     @for (at, figures) in series.figures.iter().enumerate() {
                         @if let Some(changed) = figures.changes.last() {
                             li {
-                                @if changed.change == Change::Worse { strong.bad { "▼ worse" } } @else { span.good { "▲ better" } }
+                                @if changed.change == ChangeVerdict::Worse { strong.bad { "▼ worse" } } @else { span.good { "▲ better" } }
                                 " " a href={ "#" (place(number, at)) } { (figures.contestant) ": " (told(series, figures, changed)) }
                             }
                         }
@@ -75,7 +75,7 @@ fn place(series: usize, figure: usize) -> String {
     format!("s{series}-f{figure}")
 }
 
-fn section(number: usize, series: &Series) -> Markup {
+fn section(number: usize, series: &RunSeries) -> Markup {
     let mut contestants: Vec<&str> = series.figures.iter().map(|of| of.contestant.as_str()).collect();
     contestants.dedup();
     html! {
@@ -91,7 +91,7 @@ fn section(number: usize, series: &Series) -> Markup {
     }
 }
 
-fn runs(series: &Series) -> Markup {
+fn runs(series: &RunSeries) -> Markup {
     let row = |(nth, run): (usize, &crate::history::Run)| {
         let audit = if run.audit_passed { "kept" } else { "✗ broken" };
         let mut notes = run.differs.clone();
@@ -103,7 +103,7 @@ fn runs(series: &Series) -> Markup {
 }
 
 /// The charts of a contestant: those that change first, and the others where they are asked for.
-fn of_contestant(number: usize, series: &Series, contestant: &str) -> Markup {
+fn of_contestant(number: usize, series: &RunSeries, contestant: &str) -> Markup {
     let all = || series.figures.iter().enumerate().filter(|(_, of)| of.contestant == contestant);
     let changed = || all().filter(|(_, of)| !of.changes.is_empty());
     let others = || all().filter(|(_, of)| of.changes.is_empty());
@@ -119,7 +119,11 @@ fn of_contestant(number: usize, series: &Series, contestant: &str) -> Markup {
     }
 }
 
-fn panels<'a>(number: usize, series: &Series, figures: impl Iterator<Item = (usize, &'a Figures)>) -> Markup {
+fn panels<'a>(
+    number: usize,
+    series: &RunSeries,
+    figures: impl Iterator<Item = (usize, &'a Figures)>,
+) -> Markup {
     html! {
         div.panels { @for (at, of) in figures { (chart::panel_of(&place(number, at), series, of)) } }
     }

@@ -8,7 +8,7 @@ mod parse;
 
 use std::fmt;
 
-pub use parse::{Malformed, Scope};
+pub use parse::{LimitSubject, Malformed};
 
 use coupon_measure::format::number;
 

@@ -8,7 +8,7 @@ use crate::model::{GRAB_OUTCOMES, Metric};
 
 /// The subjects that a limit may have.
 #[derive(Debug, Clone, Copy)]
-pub enum Scope<'a> {
+pub enum LimitSubject<'a> {
     /// Figures of these contestants: each limit begins with one of their names, or with `all`.
     Contestants(&'a [&'a str]),
     /// Figures that a load on a single service has.
@@ -35,15 +35,15 @@ impl Limit {
     ///
     /// # Errors
     /// [`Malformed`], which names the part that is wrong and the choices there are.
-    pub fn parse(text: &str, scope: &Scope<'_>) -> Result<Self, Malformed> {
+    pub fn parse(text: &str, scope: &LimitSubject<'_>) -> Result<Self, Malformed> {
         Self::read(text, scope).map_err(|problem| Malformed { text: text.to_owned(), problem })
     }
 
-    fn read(text: &str, scope: &Scope<'_>) -> Result<Self, String> {
+    fn read(text: &str, scope: &LimitSubject<'_>) -> Result<Self, String> {
         let (path, operator, bound) = split(text)?;
         let (contestant, rest) = match scope {
-            Scope::Contestants(names) => whose(path, names)?,
-            Scope::OneLoad => (None, path),
+            LimitSubject::Contestants(names) => whose(path, names)?,
+            LimitSubject::OneLoad => (None, path),
         };
         let metric = metric(rest, scope)?;
         let bound = bound_of(bound, metric.unit())?;
@@ -75,7 +75,7 @@ fn whose<'a>(path: &'a str, names: &[&'a str]) -> Result<(Option<&'a str>, &'a s
     }
 }
 
-fn metric(path: &str, scope: &Scope<'_>) -> Result<Metric, String> {
+fn metric(path: &str, scope: &LimitSubject<'_>) -> Result<Metric, String> {
     let Some((key, name)) = path.split_once('.') else {
         let behind = Endpoint::of_key(path)
             .map(|_| format!(", and those of an endpoint stand behind it, as {path}.p99"))
@@ -104,8 +104,8 @@ fn metric(path: &str, scope: &Scope<'_>) -> Result<Metric, String> {
 }
 
 /// The metric of that spelling; or else a list of the spellings that there are.
-fn find(metrics: Vec<Metric>, name: &str, scope: &Scope<'_>) -> Result<Metric, String> {
-    let has = |metric: &Metric| matches!(scope, Scope::Contestants(_)) || !metric.needs_shards();
+fn find(metrics: Vec<Metric>, name: &str, scope: &LimitSubject<'_>) -> Result<Metric, String> {
+    let has = |metric: &Metric| matches!(scope, LimitSubject::Contestants(_)) || !metric.needs_shards();
     let metrics: Vec<Metric> = metrics.into_iter().filter(has).collect();
     let spellings: Vec<&str> = metrics.iter().flat_map(Metric::limits).copied().collect();
     metrics.into_iter().find(|metric| metric.limits().contains(&name)).ok_or_else(|| list(&spellings))

@@ -6,11 +6,11 @@ use crate::model::{EndpointRound, LatencyMs, Reading};
 const NAMES: [&str; 3] = ["hash", "range-room", "range-room+split"];
 
 fn limit(text: &str) -> Limit {
-    Limit::parse(text, &Scope::Contestants(&NAMES)).unwrap()
+    Limit::parse(text, &LimitSubject::Contestants(&NAMES)).unwrap()
 }
 
 fn refused(text: &str) -> String {
-    Limit::parse(text, &Scope::Contestants(&NAMES)).unwrap_err().to_string()
+    Limit::parse(text, &LimitSubject::Contestants(&NAMES)).unwrap_err().to_string()
 }
 
 fn round(p99: f64, failed: u64) -> Round {
@@ -126,7 +126,7 @@ fn whatever_is_misspelt_is_named_with_the_choices() {
 
 #[test]
 fn a_single_load_knows_no_names_and_no_shards() {
-    let parse = |text| Limit::parse(text, &Scope::OneLoad);
+    let parse = |text| Limit::parse(text, &LimitSubject::OneLoad);
     assert!(parse("grab.p99<20ms").unwrap().check("", &rounds()).passed);
     let error = parse("skew<2").unwrap_err().to_string();
     assert!(error.contains("\"skew\"") && !error.contains("effective_shards"), "{error}");

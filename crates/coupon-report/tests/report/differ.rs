@@ -1,6 +1,6 @@
 //! Two reports side by side.
 
-use coupon_report::diff::{Change, Diff, How, LEAST, Unit, notes, obstacles, print};
+use coupon_report::diff::{ChangeVerdict, Diff, DiffOptions, LEAST, Unit, notes, obstacles, print};
 use coupon_report::model::{Figure, LatencyMs, Metric, Quantile, Reading, Report, Violation};
 use coupon_report::terminal;
 
@@ -37,15 +37,15 @@ pub(crate) fn scale(round: &mut coupon_report::model::Round, by: f64, wanted: im
     }
 }
 
-fn rounds_alone() -> How<'static> {
-    How { rounds_alone: true, ..How::default() }
+fn rounds_alone() -> DiffOptions<'static> {
+    DiffOptions { rounds_alone: true, ..DiffOptions::default() }
 }
 
 fn by_rounds(before: &Report, after: &Report) -> Diff {
     Diff::of(before, after, &rounds_alone())
 }
 
-fn change(diff: &Diff, contestant: &str, metric: &str) -> Change {
+fn change(diff: &Diff, contestant: &str, metric: &str) -> ChangeVerdict {
     let mut rows = diff.rows.iter().filter(|row| row.contestant == contestant && row.metric == metric);
     rows.next().unwrap_or_else(|| panic!("{contestant} {metric}")).change
 }
@@ -56,8 +56,8 @@ fn a_run_that_repeats_itself_is_the_same_and_nothing_is_worse() {
     assert_eq!(obstacles(&before, &after), [] as [String; 0]);
     assert!(!notes(&before, &after).join(" ").contains("busier"));
     let diff = by_rounds(&before, &after);
-    assert_eq!((diff.count(Change::Worse), diff.count(Change::Better)), (0, 0));
-    assert_eq!(change(&diff, "hash", "latency.p50.grab"), Change::Same);
+    assert_eq!((diff.count(ChangeVerdict::Worse), diff.count(ChangeVerdict::Better)), (0, 0));
+    assert_eq!(change(&diff, "hash", "latency.p50.grab"), ChangeVerdict::Same);
 }
 
 #[test]
@@ -68,8 +68,8 @@ fn what_is_counted_alike_in_each_of_a_few_rounds_is_the_same() {
         report
     });
     let diff = by_rounds(&before, &after);
-    assert_eq!(change(&diff, "hash", "fan_out.shards.room_orders"), Change::Same);
-    assert_eq!(change(&diff, "hash", "latency.p50.room_orders"), Change::Undecided, "it is timed");
+    assert_eq!(change(&diff, "hash", "fan_out.shards.room_orders"), ChangeVerdict::Same);
+    assert_eq!(change(&diff, "hash", "latency.p50.room_orders"), ChangeVerdict::Undecided, "it is timed");
 }
 
 #[test]
@@ -79,25 +79,25 @@ fn a_service_that_grants_nothing_any_more_is_worse_and_one_that_begins_to_is_bet
     hash.rounds.iter_mut().for_each(|round| round.grabs.granted_per_s = 0.0);
     let metric = "grabs.granted_per_s";
     let diff = by_rounds(&before, &after);
-    assert_eq!(change(&diff, "hash", metric), Change::Worse);
+    assert_eq!(change(&diff, "hash", metric), ChangeVerdict::Worse);
     let row = diff.rows.iter().find(|row| row.metric == metric && row.contestant == "hash").unwrap();
     assert_eq!(row.reason.as_deref(), Some("nothing after in 9 of 9 rounds"));
-    assert_eq!(change(&by_rounds(&after, &before), "hash", metric), Change::Better);
+    assert_eq!(change(&by_rounds(&after, &before), "hash", metric), ChangeVerdict::Better);
     let hash = contestant(&mut after, "hash");
     hash.rounds.iter_mut().take(5).for_each(|round| round.grabs.granted_per_s = 900.0);
-    assert_eq!(change(&by_rounds(&before, &after), "hash", metric), Change::Undecided);
+    assert_eq!(change(&by_rounds(&before, &after), "hash", metric), ChangeVerdict::Undecided);
 }
 
 #[test]
 fn what_is_asked_for_by_name_is_compared_whatever_verdicts_are_made_of() {
     let (before, after) = two();
     let only = ["latency.p90.grab", "scenario.p999.normal", "shards.skew"].map(|name| name.parse().unwrap());
-    let diff = Diff::of(&before, &after, &How { only: &only, ..rounds_alone() });
+    let diff = Diff::of(&before, &after, &DiffOptions { only: &only, ..rounds_alone() });
     let of_hash = diff.rows.iter().filter(|row| row.contestant == "hash");
     let compared: Vec<&str> = of_hash.map(|row| row.metric.as_str()).collect();
     assert_eq!(compared, ["latency.p90.grab", "scenario.p999.normal", "shards.skew"]);
     let nobody = ["latency.p99.unheard_of".parse().unwrap()];
-    assert!(Diff::of(&before, &after, &How { only: &nobody, ..rounds_alone() }).rows.is_empty());
+    assert!(Diff::of(&before, &after, &DiffOptions { only: &nobody, ..rounds_alone() }).rows.is_empty());
 }
 
 #[test]
@@ -106,15 +106,22 @@ fn what_takes_half_as_long_again_is_worse_and_the_other_way_round_better() {
     let hash = contestant(&mut after, "hash");
     hash.rounds.iter_mut().for_each(|round| scale(round, 1.5, |key| key == "room_orders"));
     let metric = "latency.p50.room_orders";
-    assert_eq!(change(&by_rounds(&before, &after), "hash", metric), Change::Worse);
-    assert_eq!(change(&by_rounds(&after, &before), "hash", metric), Change::Better);
+    assert_eq!(change(&by_rounds(&before, &after), "hash", metric), ChangeVerdict::Worse);
+    assert_eq!(change(&by_rounds(&after, &before), "hash", metric), ChangeVerdict::Better);
     let other = "scenario.p50.normal";
-    assert_eq!(change(&by_rounds(&before, &after), "hash", other), Change::Same);
+    assert_eq!(change(&by_rounds(&before, &after), "hash", other), ChangeVerdict::Same);
     // Half as much again is no change where only twice as much counts as one.
-    assert_eq!(Diff::of(&before, &after, &How { least: 1.0, ..rounds_alone() }).count(Change::Worse), 0);
+    assert_eq!(
+        Diff::of(&before, &after, &DiffOptions { least: 1.0, ..rounds_alone() }).count(ChangeVerdict::Worse),
+        0
+    );
     let only = [Metric::latency("grab", Quantile::P99)];
-    let one = Diff::of(&before, &after, &How { only: &only, ..rounds_alone() });
-    assert!(one.rows.len() == before.contestants.len() && one.count(Change::Worse) == 0, "{:?}", one.rows);
+    let one = Diff::of(&before, &after, &DiffOptions { only: &only, ..rounds_alone() });
+    assert!(
+        one.rows.len() == before.contestants.len() && one.count(ChangeVerdict::Worse) == 0,
+        "{:?}",
+        one.rows
+    );
 }
 
 #[test]
@@ -123,7 +130,7 @@ fn less_of_what_should_be_more_is_worse() {
     for round in &mut after.contestants[0].rounds {
         round.grabs.granted_per_s *= 0.7;
     }
-    assert_eq!(change(&by_rounds(&before, &after), "hash", "grabs.granted_per_s"), Change::Worse);
+    assert_eq!(change(&by_rounds(&before, &after), "hash", "grabs.granted_per_s"), ChangeVerdict::Worse);
 }
 
 #[test]
@@ -132,11 +139,11 @@ fn requests_that_fail_are_worse_even_where_none_failed_before() {
     for round in &mut before.contestants[0].rounds {
         round.endpoints.values_mut().for_each(|endpoint| endpoint.errors.clear());
     }
-    assert_eq!(change(&by_rounds(&before, &after), "hash", "errors"), Change::Same);
+    assert_eq!(change(&by_rounds(&before, &after), "hash", "errors"), ChangeVerdict::Same);
     for round in &mut after.contestants[0].rounds {
         round.endpoints.get_mut("grab").unwrap().errors.insert("503".into(), 900);
     }
-    assert_eq!(change(&by_rounds(&before, &after), "hash", "errors"), Change::Worse);
+    assert_eq!(change(&by_rounds(&before, &after), "hash", "errors"), ChangeVerdict::Worse);
 }
 
 #[test]
@@ -146,7 +153,7 @@ fn four_rounds_decide_nothing() {
     let diff = by_rounds(&before, &after);
     let counted = ["errors", "fan_out", "shards"];
     let judged = diff.rows.iter().filter(|row| counted.iter().all(|kind| !row.metric.starts_with(kind)));
-    assert!(judged.clone().count() > 10 && judged.clone().all(|row| row.change == Change::Undecided));
+    assert!(judged.clone().count() > 10 && judged.clone().all(|row| row.change == ChangeVerdict::Undecided));
     assert!(judged.clone().all(|row| row.reason.as_deref() == Some("4 rounds in common")));
 }
 
@@ -225,15 +232,15 @@ fn run(by: f64) -> Report {
 #[test]
 fn of_two_single_runs_times_look_worse_and_what_is_counted_is_worse() {
     let (before, mut after) = (run(1.0), run(1.5));
-    let diff = Diff::of(&before, &after, &How::default());
-    assert_eq!((diff.unit, diff.count(Change::Worse)), (Unit::None, 0));
-    assert_eq!(change(&diff, "hash", "latency.p50.room_orders"), Change::LooksWorse);
+    let diff = Diff::of(&before, &after, &DiffOptions::default());
+    assert_eq!((diff.unit, diff.count(ChangeVerdict::Worse)), (Unit::None, 0));
+    assert_eq!(change(&diff, "hash", "latency.p50.room_orders"), ChangeVerdict::LooksWorse);
     assert!(diff.notes.join(" ").contains("--also-before"), "{:?}", diff.notes);
     for round in &mut contestant(&mut after, "range-room").rounds {
         round.endpoints.get_mut("room_orders").unwrap().shards_visited = Figure::of(4.0);
     }
-    let diff = Diff::of(&before, &after, &How::default());
-    assert_eq!(change(&diff, "range-room", "fan_out.shards.room_orders"), Change::Worse);
+    let diff = Diff::of(&before, &after, &DiffOptions::default());
+    assert_eq!(change(&diff, "range-room", "fan_out.shards.room_orders"), ChangeVerdict::Worse);
 }
 
 #[test]
@@ -241,16 +248,19 @@ fn runs_that_drift_by_a_third_are_no_change_and_twice_as_long_is_one() {
     let before = [0.85, 1.0, 1.15, 0.95, 1.1].map(run);
     let before: Vec<&Report> = before.iter().collect();
     let drifted = [1.2, 0.9].map(run);
-    let diff = Diff::of_runs(&before, &drifted.iter().collect::<Vec<_>>(), &How::default());
-    assert_eq!((diff.unit, diff.count(Change::Worse), diff.count(Change::Better)), (Unit::Run, 0, 0));
+    let diff = Diff::of_runs(&before, &drifted.iter().collect::<Vec<_>>(), &DiffOptions::default());
+    assert_eq!(
+        (diff.unit, diff.count(ChangeVerdict::Worse), diff.count(ChangeVerdict::Better)),
+        (Unit::Run, 0, 0)
+    );
     let slower = [2.4, 2.0, 2.2].map(run);
-    let diff = Diff::of_runs(&before, &slower.iter().collect::<Vec<_>>(), &How::default());
-    assert_eq!(change(&diff, "hash", "latency.p50.room_orders"), Change::Worse);
-    assert_eq!(change(&diff, "hash", "grabs.granted_per_s"), Change::Undecided);
+    let diff = Diff::of_runs(&before, &slower.iter().collect::<Vec<_>>(), &DiffOptions::default());
+    assert_eq!(change(&diff, "hash", "latency.p50.room_orders"), ChangeVerdict::Worse);
+    assert_eq!(change(&diff, "hash", "grabs.granted_per_s"), ChangeVerdict::Undecided);
 }
 
 fn of_runs(before: &[&Report], after: &[&Report]) -> Diff {
-    Diff::of_runs(before, after, &How::default())
+    Diff::of_runs(before, after, &DiffOptions::default())
 }
 
 #[test]
@@ -264,7 +274,7 @@ fn one_run_after_that_visits_more_shards_than_those_before_is_worse_whichever_it
     for after in [[&more, &equal], [&equal, &more]] {
         let diff = of_runs(&[&equal, &equal], &after);
         for metric in [shards, spread] {
-            assert_eq!(change(&diff, "range-room", metric), Change::Worse, "{metric}");
+            assert_eq!(change(&diff, "range-room", metric), ChangeVerdict::Worse, "{metric}");
         }
         let row =
             diff.rows.iter().find(|row| row.contestant == "range-room" && row.metric == shards).unwrap();
@@ -273,9 +283,12 @@ fn one_run_after_that_visits_more_shards_than_those_before_is_worse_whichever_it
     }
     // What a run before had already is no change for the worse.
     for before in [[&more, &equal], [&equal, &more]] {
-        assert_eq!(change(&of_runs(&before, &[&more]), "range-room", shards), Change::Undecided);
+        assert_eq!(change(&of_runs(&before, &[&more]), "range-room", shards), ChangeVerdict::Undecided);
     }
-    assert_eq!(change(&of_runs(&[&more, &more], &[&equal, &equal]), "range-room", shards), Change::Better);
+    assert_eq!(
+        change(&of_runs(&[&more, &more], &[&equal, &equal]), "range-room", shards),
+        ChangeVerdict::Better
+    );
 }
 
 #[test]
@@ -286,8 +299,8 @@ fn the_failures_of_all_runs_are_taken_together() {
     }
     for after in [[&failing, &equal], [&equal, &failing]] {
         let diff = of_runs(&[&equal, &equal], &after);
-        assert_eq!(change(&diff, "hash", "errors"), Change::Worse);
-        assert_eq!(change(&of_runs(&after, &[&equal, &equal]), "hash", "errors"), Change::Better);
+        assert_eq!(change(&diff, "hash", "errors"), ChangeVerdict::Worse);
+        assert_eq!(change(&of_runs(&after, &[&equal, &equal]), "hash", "errors"), ChangeVerdict::Better);
     }
 }
 
@@ -302,8 +315,8 @@ fn granting_nothing() -> Report {
 fn a_rate_that_is_nothing_in_one_of_two_single_runs_looks_worse_only() {
     let (before, after) = (run(1.0), granting_nothing());
     let metric = "grabs.granted_per_s";
-    assert_eq!(change(&of_runs(&[&before], &[&after]), "hash", metric), Change::LooksWorse);
-    assert_eq!(change(&of_runs(&[&after], &[&before]), "hash", metric), Change::LooksBetter);
+    assert_eq!(change(&of_runs(&[&before], &[&after]), "hash", metric), ChangeVerdict::LooksWorse);
+    assert_eq!(change(&of_runs(&[&after], &[&before]), "hash", metric), ChangeVerdict::LooksBetter);
 }
 
 #[test]
@@ -314,10 +327,10 @@ fn a_rate_that_is_nothing_in_most_runs_of_a_side_has_changed_whichever_run_comes
         change(&of_runs(before, after), "hash", "grabs.granted_per_s")
     };
     for after in [[&none, &none, &some], [&some, &none, &none]] {
-        assert_eq!(granted(&before, &after), Change::Worse);
-        assert_eq!(granted(&after, &before), Change::Better);
+        assert_eq!(granted(&before, &after), ChangeVerdict::Worse);
+        assert_eq!(granted(&after, &before), ChangeVerdict::Better);
     }
     for after in [[&none, &some, &some], [&some, &some, &none]] {
-        assert_eq!(granted(&before, &after), Change::Undecided);
+        assert_eq!(granted(&before, &after), ChangeVerdict::Undecided);
     }
 }

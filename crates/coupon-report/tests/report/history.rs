@@ -1,8 +1,8 @@
 //! A series of reports.
 
 use coupon_measure::Random;
-use coupon_report::diff::Change;
-use coupon_report::history::{Changed, Given, History, How, print};
+use coupon_report::diff::ChangeVerdict;
+use coupon_report::history::{Given, History, HistoryOptions, LastingChange, print};
 use coupon_report::html;
 use coupon_report::model::{Doubt, DoubtKind, Figure, Reading, Report, Violation};
 use coupon_report::terminal::Screen;
@@ -45,11 +45,11 @@ fn slower(report: &mut Report) {
 }
 
 fn history(given: Vec<Given>) -> History {
-    History::of(given, &How::default()).unwrap()
+    History::of(given, &HistoryOptions::default()).unwrap()
 }
 
 /// The changes of a figure of the only series.
-fn changes<'a>(found: &'a History, name: &str, metric: &str) -> &'a [Changed] {
+fn changes<'a>(found: &'a History, name: &str, metric: &str) -> &'a [LastingChange] {
     let mut figures = found.series[0].figures.iter();
     &figures.find(|of| of.contestant == name && of.metric == metric).unwrap().changes
 }
@@ -73,7 +73,7 @@ fn runs_that_differ_by_themselves_have_no_change() {
 fn what_is_slower_from_a_run_on_is_worse_since_then() {
     let found = history(with(20, 14..20, slower));
     let [changed] = changes(&found, "hash", METRIC) else { panic!("{}", text(&found, 100)) };
-    assert_eq!((changed.at, changed.change), (14, Change::Worse));
+    assert_eq!((changed.at, changed.change), (14, ChangeVerdict::Worse));
     assert!(changed.p <= 0.05 && (1.4..1.8).contains(&changed.ratio.unwrap()), "{changed:?}");
     assert!(found.is_worse() && changes(&found, "range-room", METRIC).is_empty());
     assert!(changes(&found, "hash", "latency.p50.grab").is_empty());
@@ -92,15 +92,15 @@ fn what_is_slower_from_a_run_on_is_worse_since_then() {
 fn what_got_better_is_told_and_is_no_failure() {
     let found = history(with(20, 0..9, slower));
     let [changed] = changes(&found, "hash", METRIC) else { panic!("{}", text(&found, 100)) };
-    assert_eq!((changed.at, changed.change, found.is_worse()), (9, Change::Better, false));
+    assert_eq!((changed.at, changed.change, found.is_worse()), (9, ChangeVerdict::Better, false));
 }
 
 #[test]
 fn what_was_mended_since_is_not_worse() {
     let found = history(with(24, 8..16, slower));
-    let told: Vec<(usize, Change)> =
+    let told: Vec<(usize, ChangeVerdict)> =
         changes(&found, "hash", METRIC).iter().map(|changed| (changed.at, changed.change)).collect();
-    assert_eq!(told, [(8, Change::Worse), (16, Change::Better)], "{}", text(&found, 100));
+    assert_eq!(told, [(8, ChangeVerdict::Worse), (16, ChangeVerdict::Better)], "{}", text(&found, 100));
     assert!(!found.is_worse());
 }
 
@@ -113,12 +113,12 @@ fn what_one_contestant_does_hides_nothing_of_another() {
     });
     given[17..].iter_mut().for_each(|one| slower(&mut one.report));
     let found = history(given);
-    let told = |name: &str, metric: &str| -> Vec<(usize, Change)> {
+    let told = |name: &str, metric: &str| -> Vec<(usize, ChangeVerdict)> {
         changes(&found, name, metric).iter().map(|changed| (changed.at, changed.change)).collect()
     };
     let grab = told("range-room", "latency.p50.grab");
-    assert_eq!(grab, [(8, Change::Worse), (15, Change::Better)], "{}", text(&found, 100));
-    assert_eq!(told("hash", METRIC), [(17, Change::Worse)]);
+    assert_eq!(grab, [(8, ChangeVerdict::Worse), (15, ChangeVerdict::Better)], "{}", text(&found, 100));
+    assert_eq!(told("hash", METRIC), [(17, ChangeVerdict::Worse)]);
 }
 
 #[test]
@@ -130,8 +130,9 @@ fn a_change_that_is_small_is_none_however_sure_it_is() {
     });
     let granted = "grabs.granted_per_s";
     assert!(changes(&history(given.clone()), "hash", granted).is_empty());
-    let found = History::of(given, &How { least: 0.02, only: &[granted.parse().unwrap()] }).unwrap();
-    assert_eq!(changes(&found, "hash", granted)[0].change, Change::Worse);
+    let found =
+        History::of(given, &HistoryOptions { least: 0.02, only: &[granted.parse().unwrap()] }).unwrap();
+    assert_eq!(changes(&found, "hash", granted)[0].change, ChangeVerdict::Worse);
     assert!(found.series[0].figures.iter().all(|of| of.metric == granted));
 }
 
@@ -145,7 +146,7 @@ fn requests_that_begin_to_fail_and_shards_that_begin_to_be_visited_are_worse() {
     }));
     for metric in ["errors", "fan_out.shards.room_orders"] {
         let [changed] = changes(&found, "range-room", metric) else { panic!("{metric}") };
-        assert_eq!((changed.at, changed.change), (8, Change::Worse), "{metric}");
+        assert_eq!((changed.at, changed.change), (8, ChangeVerdict::Worse), "{metric}");
     }
 }
 
@@ -255,6 +256,6 @@ fn runs_are_told_in_the_order_of_their_times_and_each_counts_once() {
 #[test]
 fn a_report_that_does_not_say_when_it_was_made_is_named() {
     let given = with(9, 4..5, |report| report.meta.date = "yesterday".into());
-    let error = format!("{:#}", History::of(given, &How::default()).unwrap_err());
+    let error = format!("{:#}", History::of(given, &HistoryOptions::default()).unwrap_err());
     assert!(error.starts_with("reports/05/report.json: meta.date: \"yesterday\""), "{error}");
 }

@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use coupon_report::diff::{Change, Diff, How, obstacles};
+use coupon_report::diff::{ChangeVerdict, Diff, DiffOptions, obstacles};
 use coupon_report::model::{Contestant, Figure, Flow, Machine, Metric, Report, Round, ShardFlow};
 use coupon_report::{html, read, summarise, terminal, write_all};
 
@@ -148,7 +148,7 @@ fn a_measured_comparison_survives_its_file_and_is_no_different_from_itself() {
     let paths = write_all(&report, folder.path()).unwrap();
     let back = read(&paths.json).unwrap();
     assert_eq!(obstacles(&report, &back), [] as [String; 0]);
-    let diff = Diff::of(&report, &back, &How::default());
+    let diff = Diff::of(&report, &back, &DiffOptions::default());
     assert!(diff.rows.len() > 40, "{}", diff.rows.len());
-    assert!(diff.rows.iter().all(|row| matches!(row.change, Change::Same | Change::Undecided)));
+    assert!(diff.rows.iter().all(|row| matches!(row.change, ChangeVerdict::Same | ChangeVerdict::Undecided)));
 }

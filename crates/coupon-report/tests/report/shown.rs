@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use coupon_report::model::{AuditResult, Figure, Meta, Metric, PhaseRound, Quantile, Reading, Violation};
-use coupon_report::require::{Limit, Scope, check};
+use coupon_report::require::{Limit, LimitSubject, check};
 use coupon_report::{Report, html, markdown, read, summarise, terminal, write_all};
 use serde_json::Value;
 
@@ -403,7 +403,7 @@ fn contestants_differ_in_mark_and_dash_not_in_colour_alone() {
 fn limits_are_shown_with_their_figures_wherever_the_report_is() {
     let mut report = measured();
     summarise(&mut report);
-    let scope = Scope::Contestants(&["hash", "range-time"]);
+    let scope = LimitSubject::Contestants(&["hash", "range-time"]);
     let limits =
         ["hash.grab.p99<20ms", "range-time.skew<1.5"].map(|text| Limit::parse(text, &scope).unwrap());
     report.requirements = check(&limits, &report.contestants);

@@ -6,7 +6,7 @@ use coupon_report::model::{
     Call, Contestant, DoubtKind, EndpointRound, Figure, GeneratorRound, LatencyMs, Meta, Metric, NeedResult,
     OutcomeRound, Place, Quantile, Reading, Report, Round,
 };
-use coupon_report::require::{Limit, Scope, check};
+use coupon_report::require::{Limit, LimitSubject, check};
 use coupon_report::{html, summarise, terminal};
 
 /// A round of so many requests to one endpoint, each of about that time.
@@ -390,7 +390,7 @@ fn twenty_grants_among_two_thousand_refusals_have_no_p99_to_keep_a_limit() {
             BTreeMap::from([("granted".to_owned(), of(20, 9.0)), ("refused".to_owned(), of(1_985, 0.4))]);
     }
     summarise(&mut report);
-    let scope = Scope::Contestants(&["slow", "fast"]);
+    let scope = LimitSubject::Contestants(&["slow", "fast"]);
     let texts = [
         "slow.grab.p99<1ms",
         "slow.grab.granted.p99<1ms",

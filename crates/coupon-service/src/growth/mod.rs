@@ -22,14 +22,14 @@ pub const ROWS_PER_S: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 
 /// A change of the layout that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub enum RequestedChange {
     /// This change of the latest version.
     Change(LayoutChange),
     /// The layout before the latest one.
     Undo,
 }
 
-impl Wanted {
+impl RequestedChange {
     /// The same as a request for `POST /admin/layout`.
     #[must_use]
     pub fn request(&self) -> LayoutChangeRequest {
@@ -83,12 +83,12 @@ pub fn view(
 ///
 /// # Errors
 /// [`GrowthError`] when the latest layout cannot change so, or there is none before it.
-pub async fn next(backend: &Backend, wanted: &Wanted) -> Result<NextLayout, GrowthError> {
+pub async fn next(backend: &Backend, wanted: &RequestedChange) -> Result<NextLayout, GrowthError> {
     let versions = backend.layouts.now();
     let latest = versions.latest();
     let after = latest.number;
     match wanted {
-        Wanted::Change(change) => {
+        RequestedChange::Change(change) => {
             let unlike = |error: LayoutChangeError| GrowthError::Refused(error.to_string());
             let strategy = change.of(&*latest.strategy).map_err(unlike)?;
             if let LayoutChange::Split(rooms) = change {
@@ -99,7 +99,7 @@ pub async fn next(backend: &Backend, wanted: &Wanted) -> Result<NextLayout, Grow
             }
             Ok(NextLayout { after, strategy, what: change.to_string() })
         }
-        Wanted::Undo => {
+        RequestedChange::Undo => {
             let records = backend.growth.versions().await?;
             let before = records.iter().rev().find(|record| record.number < after);
             let before = before.ok_or_else(|| refused("the layout has never changed"))?;
@@ -142,7 +142,7 @@ pub async fn forecast(
 pub async fn dry_run(
     backend: &Backend,
     queries: &Queries,
-    wanted: &Wanted,
+    wanted: &RequestedChange,
     rows_per_s: NonZeroU32,
     now: Timestamp,
 ) -> Result<LayoutChanged, GrowthError> {
@@ -168,7 +168,7 @@ pub async fn dry_run(
 /// [`GrowthError`] when it cannot be made, and when main does not answer; asking again is safe.
 pub async fn announce(
     backend: &Backend,
-    wanted: &Wanted,
+    wanted: &RequestedChange,
     operator: Operator,
 ) -> Result<LayoutChanged, GrowthError> {
     let asked = Instant::now();

@@ -16,7 +16,7 @@ use super::routes::Routes;
 use super::{process, view};
 use crate::api::{AdminStats, Drained, GrabCounts, Percentiles, SetAsideCoupon, ShardStatus, ShardsStatus};
 use crate::loopback;
-use crate::pipeline::{GrabCounters, Outcome};
+use crate::pipeline::{GrabCounters, GrabEnd};
 use crate::state::Service;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
@@ -111,12 +111,12 @@ pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Resu
 
 fn counts(counters: &GrabCounters) -> GrabCounts {
     GrabCounts {
-        granted: counters.outcome(Outcome::Granted),
-        repeated: counters.outcome(Outcome::Repeated),
-        out_of_stock: counters.outcome(Outcome::OutOfStock),
-        duplicate: counters.outcome(Outcome::Duplicate),
-        invalid_time: counters.outcome(Outcome::InvalidTime),
-        unavailable: counters.outcome(Outcome::Unavailable),
+        granted: counters.outcome(GrabEnd::Granted),
+        repeated: counters.outcome(GrabEnd::Repeated),
+        out_of_stock: counters.outcome(GrabEnd::OutOfStock),
+        duplicate: counters.outcome(GrabEnd::Duplicate),
+        invalid_time: counters.outcome(GrabEnd::InvalidTime),
+        unavailable: counters.outcome(GrabEnd::Unavailable),
     }
 }
 

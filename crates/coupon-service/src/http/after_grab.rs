@@ -1,7 +1,7 @@
 //! The steps of a result's life after its grab: confirmed or released, used, returned.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use coupon_core::after_grab::{Action, Refusal};
+use coupon_core::after_grab::{Action, StepRefusal};
 use coupon_core::{CouponResult, Money, ResultId, ResultState, UserId};
 use coupon_store::Change;
 use serde::Deserialize;
@@ -96,12 +96,12 @@ impl Target {
 }
 
 /// The problem that says what stands in the way of a step.
-fn stands(why: Refusal, result: &CouponResult) -> Problem {
+fn stands(why: StepRefusal, result: &CouponResult) -> Problem {
     let state = match why {
-        Refusal::State(state) => state,
-        Refusal::TooLate => ResultState::Expired,
-        Refusal::NotDue => ResultState::Held,
-        Refusal::OtherOrder => ResultState::Used,
+        StepRefusal::State(state) => state,
+        StepRefusal::TooLate => ResultState::Expired,
+        StepRefusal::NotDue => ResultState::Held,
+        StepRefusal::OtherOrder => ResultState::Used,
     };
     let held = match (state, result.hold_until) {
         (ResultState::Held | ResultState::Expired, Some(until)) => format!(", held until {until}"),

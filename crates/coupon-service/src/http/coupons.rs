@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{Coupon, CouponId, CouponStatus, Timestamp};
-use coupon_store::{Stock, Unavailable};
+use coupon_store::{GateStock, Unavailable};
 
 use super::params::{Query, path_id};
 use super::problem::Problem;
@@ -55,9 +55,9 @@ pub(super) async fn stock(req: HttpRequest, service: web::Data<Service>) -> Resu
 }
 
 /// The stock of a coupon that cannot be grabbed any more; `None` for one that can.
-fn over(coupon: &Coupon, now: Timestamp) -> Option<Stock> {
+fn over(coupon: &Coupon, now: Timestamp) -> Option<GateStock> {
     let over = coupon.status == CouponStatus::Inactive || coupon.end_time <= now;
-    over.then_some(Stock { total: coupon.total_stock, sold: coupon.sold })
+    over.then_some(GateStock { total: coupon.total_stock, sold: coupon.sold })
 }
 
 /// A coupon

@@ -17,7 +17,7 @@ use super::responses::{BodyProblems, GrabProblems, Limited, Unanswered};
 use super::routes::Routes;
 use super::view;
 use crate::api::{GrabRequest, GrabResponse};
-use crate::pipeline::{Answer, Batcher, Grab, NotDecided};
+use crate::pipeline::{Batcher, Grab, GrabDecision, NotDecided};
 use crate::state::Service;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
@@ -121,14 +121,14 @@ struct Decided {
 }
 
 impl Decided {
-    fn new(grab: Grab, answer: Answer) -> Self {
+    fn new(grab: Grab, answer: GrabDecision) -> Self {
         let granted = |grant: Grant| (None, Some(grant.id), Some(grant));
         let (reason, result_id, grant) = match answer {
-            Answer::Granted(reserved) => granted(reserved.grant()),
-            Answer::Repeated(grant) => granted(grant),
-            Answer::Duplicate(id) => (Some(FailReason::Duplicate), Some(id), None),
-            Answer::OutOfStock => (Some(FailReason::OutOfStock), None, None),
-            Answer::InvalidTime => (Some(FailReason::InvalidTime), None, None),
+            GrabDecision::Granted(reserved) => granted(reserved.grant()),
+            GrabDecision::Repeated(grant) => granted(grant),
+            GrabDecision::Duplicate(id) => (Some(FailReason::Duplicate), Some(id), None),
+            GrabDecision::OutOfStock => (Some(FailReason::OutOfStock), None, None),
+            GrabDecision::InvalidTime => (Some(FailReason::InvalidTime), None, None),
         };
         Self {
             user_id: grab.user,
@@ -228,7 +228,7 @@ pub(super) async fn echo(
     };
     let id = ResultId::from_number(i64::MAX >> 3).map_err(Problem::internal)?;
     let grab = wish.of(Offered { room, terms: GrabTerms::default() })?;
-    view::ok(&Decided::new(grab, Answer::Granted(Reservation::plain(id))))
+    view::ok(&Decided::new(grab, GrabDecision::Granted(Reservation::plain(id))))
 }
 
 #[cfg(test)]
@@ -249,12 +249,12 @@ mod tests {
         let (owned, held) =
             (Reservation::plain(id), Reservation { hold_until: until, ..Reservation::plain(id) });
         for (answer, status, reason, state) in [
-            (Answer::Granted(owned), 1, None, Some("owned")),
-            (Answer::Granted(held), 1, None, Some("held")),
-            (Answer::Repeated(held.grant()), 1, None, Some("held")),
-            (Answer::Duplicate(id), 0, Some("duplicate"), None),
-            (Answer::OutOfStock, 0, Some("out_of_stock"), None),
-            (Answer::InvalidTime, 0, Some("invalid_time"), None),
+            (GrabDecision::Granted(owned), 1, None, Some("owned")),
+            (GrabDecision::Granted(held), 1, None, Some("held")),
+            (GrabDecision::Repeated(held.grant()), 1, None, Some("held")),
+            (GrabDecision::Duplicate(id), 0, Some("duplicate"), None),
+            (GrabDecision::OutOfStock, 0, Some("out_of_stock"), None),
+            (GrabDecision::InvalidTime, 0, Some("invalid_time"), None),
         ] {
             let json = serde_json::to_string(&Decided::new(grab, answer)).unwrap();
             let read: GrabResponse = serde_json::from_str(&json).unwrap();

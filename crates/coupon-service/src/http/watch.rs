@@ -15,7 +15,7 @@ use actix_web::web::Data;
 use super::held::Held;
 use crate::route_metrics::RouteAnswers;
 use crate::state::Service;
-use crate::telemetry::context::{self, Context};
+use crate::telemetry::context::{self, TraceContext};
 
 /// The header in which callers say which trace a request is part of.
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -59,7 +59,7 @@ where
     forward_ready!(inner);
 
     fn call(&self, mut req: ServiceRequest) -> Self::Future {
-        let mut context = Context::of(req.headers().get_all(TRACE_PARENT).map(HeaderValue::as_bytes));
+        let mut context = TraceContext::of(req.headers().get_all(TRACE_PARENT).map(HeaderValue::as_bytes));
         context.recorded = self.service.traces.as_ref().is_some_and(|traces| traces.records(&context));
         let _at_work = context::enter(context);
         let (begun, held) = (Instant::now(), Held::of(&mut req));
@@ -72,7 +72,7 @@ where
 pub(crate) struct Watched<F> {
     answer: F,
     service: Rc<Data<Service>>,
-    context: Context,
+    context: TraceContext,
     begun: Instant,
     held: Option<Held>,
     /// The answer to a request whose body is not read to its end.

@@ -7,13 +7,13 @@ use coupon_core::ShardId;
 use coupon_store::metrics::{Buckets, Exposition};
 
 use super::hot::Hot;
-use super::{Answer, NotDecided};
+use super::{GrabDecision, NotDecided};
 use crate::api::HotResults;
 
 /// The end of a grab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the variants are the answers by name")]
-pub enum Outcome {
+pub enum GrabEnd {
     Granted,
     Repeated,
     OutOfStock,
@@ -22,7 +22,7 @@ pub enum Outcome {
     Unavailable,
 }
 
-impl Outcome {
+impl GrabEnd {
     /// Every outcome, as metrics label them.
     pub const ALL: [(Self, &str); 6] = [
         (Self::Granted, "granted"),
@@ -34,13 +34,13 @@ impl Outcome {
     ];
 
     /// `None` for a grab that was no valid request.
-    pub(super) const fn of(answer: &Result<Answer, NotDecided>) -> Option<Self> {
+    pub(super) const fn of(answer: &Result<GrabDecision, NotDecided>) -> Option<Self> {
         match answer {
-            Ok(Answer::Granted(_)) => Some(Self::Granted),
-            Ok(Answer::Repeated(_)) => Some(Self::Repeated),
-            Ok(Answer::Duplicate(_)) => Some(Self::Duplicate),
-            Ok(Answer::OutOfStock) => Some(Self::OutOfStock),
-            Ok(Answer::InvalidTime) => Some(Self::InvalidTime),
+            Ok(GrabDecision::Granted(_)) => Some(Self::Granted),
+            Ok(GrabDecision::Repeated(_)) => Some(Self::Repeated),
+            Ok(GrabDecision::Duplicate(_)) => Some(Self::Duplicate),
+            Ok(GrabDecision::OutOfStock) => Some(Self::OutOfStock),
+            Ok(GrabDecision::InvalidTime) => Some(Self::InvalidTime),
             Err(NotDecided::Unavailable(_)) => Some(Self::Unavailable),
             Err(NotDecided::NoPlace(_)) => None,
         }
@@ -49,7 +49,7 @@ impl Outcome {
 
 /// The reason why a grab was refused before the gate was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum EarlyRefusal {
     /// Too many wait on its worker.
     Waiting,
     /// Its shard, or the way there, takes none for now.
@@ -59,7 +59,7 @@ pub(super) enum Refusal {
 /// Counts that all workers share, but for what is hot. Each is touched once a grab or once a batch.
 #[derive(Debug)]
 pub struct GrabCounters {
-    outcomes: [AtomicU64; Outcome::ALL.len()],
+    outcomes: [AtomicU64; GrabEnd::ALL.len()],
     recalled: AtomicU64,
     refused: [AtomicU64; 2],
     batches: Buckets,
@@ -95,7 +95,7 @@ impl GrabCounters {
 
     /// The number of grabs that ended so.
     #[must_use]
-    pub fn outcome(&self, outcome: Outcome) -> u64 {
+    pub fn outcome(&self, outcome: GrabEnd) -> u64 {
         self.outcomes.get(outcome as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
@@ -112,20 +112,20 @@ impl GrabCounters {
     }
 
     /// A grab whose answer was known without asking the gate.
-    pub(super) fn recalled(&self, answer: Answer) {
+    pub(super) fn recalled(&self, answer: GrabDecision) {
         self.recalled.fetch_add(1, Ordering::Relaxed);
-        if let Some(outcome) = Outcome::of(&Ok(answer)) {
+        if let Some(outcome) = GrabEnd::of(&Ok(answer)) {
             self.count(outcome);
         }
     }
 
-    pub(super) fn count(&self, outcome: Outcome) {
+    pub(super) fn count(&self, outcome: GrabEnd) {
         if let Some(count) = self.outcomes.get(outcome as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn refused(&self, refusal: Refusal) {
+    pub(super) fn refused(&self, refusal: EarlyRefusal) {
         if let Some(count) = self.refused.get(refusal as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -152,7 +152,7 @@ impl GrabCounters {
     pub fn expose(&self, page: &mut Exposition) {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let mut outcomes = page.counter("coupon_grabs_total", "Grabs answered, by outcome.");
-        for (outcome, name) in Outcome::ALL {
+        for (outcome, name) in GrabEnd::ALL {
             outcomes.is(&[("outcome", name)], self.outcome(outcome));
         }
         page.counter("coupon_recalled_total", "Grabs refused from memory, without asking the gate again.")
@@ -161,7 +161,7 @@ impl GrabCounters {
             "coupon_refused_total",
             "Grabs answered with 503 before the gate: too many wait on their worker, or their shard takes none.",
         );
-        for (refusal, name) in [(Refusal::Waiting, "waiting_max"), (Refusal::Shard, "shard")] {
+        for (refusal, name) in [(EarlyRefusal::Waiting, "waiting_max"), (EarlyRefusal::Shard, "shard")] {
             refused.is(&[("reason", name)], self.refused.get(refusal as usize).map_or(0, count));
         }
         page.histogram("coupon_batch_grabs", "Grabs in a batch that went through the gate.")

@@ -13,7 +13,7 @@ use std::time::Duration;
 use coupon_core::{CouponId, ResultId, UserId};
 use tokio::time::Instant;
 
-use super::{Answer, Grab};
+use super::{Grab, GrabDecision};
 
 /// The most holders that are remembered, of all coupons together: 8 bytes each.
 const HOLDERS_MAX: usize = 2_000_000;
@@ -71,7 +71,7 @@ impl Memory {
     }
 
     /// The answer that the gate would give to this grab, if it is remembered.
-    pub(super) fn recall(&mut self, grab: &Grab, life: Life) -> Option<Answer> {
+    pub(super) fn recall(&mut self, grab: &Grab, life: Life) -> Option<GrabDecision> {
         if grab.request.is_some() || self.lifetime.is_zero() {
             return None;
         }
@@ -82,11 +82,11 @@ impl Memory {
         self.turn(life, now);
         let key = (grab.user, grab.coupon);
         if let Some(id) = self.held.iter().find_map(|held| held.get(&key)) {
-            return Some(Answer::Duplicate(*id));
+            return Some(GrabDecision::Duplicate(*id));
         }
         let sold_out = self.sold_out.get(&grab.coupon)?;
         let holders = sold_out.holders.as_ref().filter(|_| now < sold_out.asked + self.lifetime)?;
-        holders.binary_search(&grab.user).is_err().then_some(Answer::OutOfStock)
+        holders.binary_search(&grab.user).is_err().then_some(GrabDecision::OutOfStock)
     }
 
     /// The gate said that the coupon is sold out. True: the caller should find out who holds it.
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn of_a_sold_out_coupon_its_holders_alone_ask_the_gate() {
         let mut memory = sold_out(LONG);
-        assert_eq!(memory.recall(&grab(2, 1), FIRST), Some(Answer::OutOfStock));
+        assert_eq!(memory.recall(&grab(2, 1), FIRST), Some(GrabDecision::OutOfStock));
         assert_eq!(memory.recall(&grab(1, 1), FIRST), None);
         assert_eq!(memory.recall(&grab(2, 2), FIRST), None, "another coupon");
     }
@@ -204,7 +204,7 @@ mod tests {
         let mut memory = Memory::new(LONG);
         let (Grab { user, coupon, .. }, id) = (grab(1, 1), ResultId::from_number(5).unwrap());
         memory.duplicate(user, coupon, id, FIRST);
-        assert_eq!(memory.recall(&grab(1, 1), FIRST), Some(Answer::Duplicate(id)));
+        assert_eq!(memory.recall(&grab(1, 1), FIRST), Some(GrabDecision::Duplicate(id)));
         assert_eq!(memory.recall(&grab(2, 1), FIRST), None);
     }
 
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!((memory.recall(&grab(2, 1), FIRST), memory.holders), (None, 0));
         memory.held_by(coupon, FIRST, vec![UserId::new(2).unwrap()]);
         assert_eq!((memory.recall(&grab(2, 1), FIRST), memory.holders), (None, 1));
-        assert_eq!(memory.recall(&grab(3, 1), FIRST), Some(Answer::OutOfStock));
+        assert_eq!(memory.recall(&grab(3, 1), FIRST), Some(GrabDecision::OutOfStock));
     }
 
     #[test]

@@ -23,8 +23,8 @@ use coupon_core::{
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
-use counters::Refusal;
-pub use counters::{GrabCounters, Outcome};
+use counters::EarlyRefusal;
+pub use counters::{GrabCounters, GrabEnd};
 
 use coupon_store::failpoints::{self, Point};
 use coupon_store::ids::IdGenerator;
@@ -85,7 +85,7 @@ impl Grab {
 
 /// The decision on a grab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum GrabDecision {
     /// Stored.
     Granted(Reservation),
     /// This very request was granted and stored before, whatever became of the result since.
@@ -109,7 +109,7 @@ pub enum NotDecided {
     NoPlace(#[from] RouteError),
 }
 
-type Reply = oneshot::Sender<Result<Answer, NotDecided>>;
+type Reply = oneshot::Sender<Result<GrabDecision, NotDecided>>;
 
 struct Waiting {
     grab: Grab,
@@ -141,7 +141,7 @@ struct OnItsWay {
     /// The gate granted it now: it is not handed over a second time.
     is_new: bool,
     /// The answer, once the row is stored.
-    answer: Answer,
+    answer: GrabDecision,
     reply: Reply,
     traced: Option<Box<Traced>>,
 }
@@ -183,7 +183,7 @@ impl Batcher {
     ///
     /// # Errors
     /// [`NotDecided`] when the outcome is unknown, the service is overloaded, or the result would have no place.
-    pub async fn grab(self: &Rc<Self>, grab: Grab) -> Result<Answer, NotDecided> {
+    pub async fn grab(self: &Rc<Self>, grab: Grab) -> Result<GrabDecision, NotDecided> {
         let life = self.backend.gate.epoch().map(|epoch| Life { epoch, version: self.version() });
         if let Some(known) = life.and_then(|life| self.memory.borrow_mut().recall(&grab, life)) {
             self.counters.recalled(known);
@@ -193,8 +193,8 @@ impl Batcher {
         {
             let mut queue = self.queue.borrow_mut();
             if queue.waiting.len() >= self.limits.waiting_max {
-                self.counters.count(Outcome::Unavailable);
-                self.counters.refused(Refusal::Waiting);
+                self.counters.count(GrabEnd::Unavailable);
+                self.counters.refused(EarlyRefusal::Waiting);
                 return Err(Unavailable::new("the grab queue", "too many grabs are waiting").into());
             }
             queue.waiting.push(Waiting { grab, reply, traced: traced() });
@@ -215,8 +215,8 @@ impl Batcher {
 
     /// Counts the grab's outcome, and answers its client. A client that hung up gets no answer; the grab stands all the
     /// same.
-    fn answer(&self, reply: Reply, answer: Result<Answer, NotDecided>) {
-        if let Some(outcome) = Outcome::of(&answer) {
+    fn answer(&self, reply: Reply, answer: Result<GrabDecision, NotDecided>) {
+        if let Some(outcome) = GrabEnd::of(&answer) {
             self.counters.count(outcome);
         }
         let _ = reply.send(answer);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use coupon_core::{Placement, RowKey, ShardId, ShardingStrategy as _, VersionNumber, Versioned};
 use coupon_store::{Attempt, Unavailable};
 
-use super::counters::Refusal;
+use super::counters::EarlyRefusal;
 use super::{Batcher, Grab, NotDecided, Waiting};
 
 /// A grab whose result has an id, and with it a place.
@@ -78,7 +78,7 @@ impl<'a> Placing<'a> {
         let shard = placement.shard;
         match refusals.entry(shard).or_insert_with(|| pipeline.backend.hand_over.refusal(shard)) {
             Some(refusal) => {
-                pipeline.counters.refused(Refusal::Shard);
+                pipeline.counters.refused(EarlyRefusal::Shard);
                 Err(refusal.clone().into())
             }
             None => Ok(placement),

@@ -9,7 +9,7 @@ use coupon_store::clock::Clock;
 use coupon_store::embedded::{self, Options};
 use coupon_store::settings::UnknownUsers;
 use coupon_store::{
-    Announced, Gate, Growing, GrowthError, Layouts, LocalFuture, Moving, NextLayout, Stock, VersionRecord,
+    Announced, Gate, GateStock, Growing, GrowthError, Layouts, LocalFuture, Moving, NextLayout, VersionRecord,
 };
 
 use super::*;
@@ -92,10 +92,10 @@ fn a_grab_whose_client_hung_up_is_counted_as_it_was_decided() {
         let mut hung_up = Box::pin(pipeline.grab(by(1)));
         assert!(futures_util::poll!(&mut hung_up).is_pending());
         drop(hung_up);
-        assert!(matches!(pipeline.grab(by(4)).await, Ok(Answer::Granted(_))));
-        assert!(matches!(pipeline.grab(by(1)).await, Ok(Answer::Duplicate(_))));
-        assert_eq!(pipeline.counters.outcome(Outcome::Granted), 2);
-        assert_eq!(pipeline.counters.outcome(Outcome::Duplicate), 1);
+        assert!(matches!(pipeline.grab(by(4)).await, Ok(GrabDecision::Granted(_))));
+        assert!(matches!(pipeline.grab(by(1)).await, Ok(GrabDecision::Duplicate(_))));
+        assert_eq!(pipeline.counters.outcome(GrabEnd::Granted), 2);
+        assert_eq!(pipeline.counters.outcome(GrabEnd::Duplicate), 1);
     });
 }
 
@@ -109,14 +109,14 @@ fn what_the_gate_refused_is_forgotten_once_an_operator_changes_the_coupon() {
         };
         let total = |total| CouponPatch { total_stock: Some(total), ..CouponPatch::default() };
         changed(total(1)).await;
-        assert!(matches!(pipeline.grab(by(1)).await, Ok(Answer::Granted(_))));
+        assert!(matches!(pipeline.grab(by(1)).await, Ok(GrabDecision::Granted(_))));
         for _ in 0..3 {
-            assert_eq!(pipeline.grab(by(4)).await, Ok(Answer::OutOfStock));
+            assert_eq!(pipeline.grab(by(4)).await, Ok(GrabDecision::OutOfStock));
         }
         changed(total(2)).await;
-        assert!(matches!(pipeline.grab(by(4)).await, Ok(Answer::Granted(_))), "there is one more");
+        assert!(matches!(pipeline.grab(by(4)).await, Ok(GrabDecision::Granted(_))), "there is one more");
         changed(CouponPatch::withdrawal()).await;
-        assert_eq!(pipeline.grab(by(5)).await, Ok(Answer::InvalidTime));
+        assert_eq!(pipeline.grab(by(5)).await, Ok(GrabDecision::InvalidTime));
     });
 }
 
@@ -127,7 +127,7 @@ fn a_result_without_a_place_is_refused_for_good_and_takes_no_stock() {
         assert_eq!(refused, NotDecided::NoPlace(RouteError::RoomOutOfRange(RoomId::new(1).unwrap())));
         let stock = pipeline.backend.gate.stock(CouponId::new(1).unwrap()).await.unwrap().unwrap();
         assert_eq!(stock.sold, 0);
-        assert_eq!(pipeline.counters.outcome(Outcome::Unavailable), 0);
+        assert_eq!(pipeline.counters.outcome(GrabEnd::Unavailable), 0);
     });
 }
 
@@ -136,7 +136,7 @@ fn a_strategy_is_asked_once_a_grab_for_the_place_of_its_result() {
     let strategy = Arc::new(Picky::default());
     run_with(Arc::clone(&strategy), async |pipeline: Rc<Batcher>| {
         for user in [10, 11, 12] {
-            assert!(matches!(pipeline.grab(by(user)).await, Ok(Answer::Granted(_))));
+            assert!(matches!(pipeline.grab(by(user)).await, Ok(GrabDecision::Granted(_))));
         }
         assert_eq!(strategy.asked.load(Ordering::Relaxed), 3);
     });
@@ -146,7 +146,7 @@ fn a_strategy_is_asked_once_a_grab_for_the_place_of_its_result() {
 fn a_strategy_that_panics_costs_its_batch_and_no_more() {
     run(async |pipeline: Rc<Batcher>| {
         assert!(matches!(pipeline.grab(by(CURSED)).await, Err(NotDecided::Unavailable(_))));
-        assert!(matches!(pipeline.grab(by(1)).await, Ok(Answer::Granted(_))));
+        assert!(matches!(pipeline.grab(by(1)).await, Ok(GrabDecision::Granted(_))));
     });
 }
 
@@ -156,21 +156,21 @@ fn a_worker_repeats_what_the_gate_refused_and_holders_are_told_what_they_hold() 
         let stock = pipeline.backend.gate.stock(CouponId::new(1).unwrap()).await.unwrap().unwrap();
         let last = 10 + u64::from(stock.total);
         for user in 10..last {
-            assert!(matches!(pipeline.grab(by(user)).await, Ok(Answer::Granted(_))));
+            assert!(matches!(pipeline.grab(by(user)).await, Ok(GrabDecision::Granted(_))));
         }
-        assert_eq!(pipeline.grab(by(last)).await, Ok(Answer::OutOfStock));
+        assert_eq!(pipeline.grab(by(last)).await, Ok(GrabDecision::OutOfStock));
         // The holders are read by a separate task.
         tokio::task::yield_now().await;
         let (asked, _) = pipeline.counters.batches();
-        assert_eq!(pipeline.grab(by(last + 1)).await, Ok(Answer::OutOfStock));
+        assert_eq!(pipeline.grab(by(last + 1)).await, Ok(GrabDecision::OutOfStock));
         assert_eq!(pipeline.counters.batches().0, asked, "the gate was asked again");
         let held = pipeline.grab(by(10)).await.unwrap();
-        assert!(matches!(held, Answer::Duplicate(_)), "a holder was told {held:?}");
+        assert!(matches!(held, GrabDecision::Duplicate(_)), "a holder was told {held:?}");
         assert_eq!(pipeline.counters.batches().0, asked + 1);
         assert_eq!(pipeline.grab(by(10)).await, Ok(held));
         assert_eq!(pipeline.counters.batches().0, asked + 1, "the gate was asked again");
-        assert_eq!(pipeline.counters.outcome(Outcome::OutOfStock), 2);
-        assert_eq!(pipeline.counters.outcome(Outcome::Duplicate), 2);
+        assert_eq!(pipeline.counters.outcome(GrabEnd::OutOfStock), 2);
+        assert_eq!(pipeline.counters.outcome(GrabEnd::Duplicate), 2);
     });
 }
 
@@ -183,15 +183,15 @@ fn asking(user: u64, user_limit: u8, hold_s: u32, request: &str) -> Grab {
 #[test]
 fn a_request_asked_for_again_is_told_what_it_was_told_first_and_another_is_another_grab() {
     run(async |pipeline: Rc<Batcher>| {
-        let Ok(Answer::Granted(first)) = pipeline.grab(asking(1, 2, 60, "a")).await else { panic!() };
+        let Ok(GrabDecision::Granted(first)) = pipeline.grab(asking(1, 2, 60, "a")).await else { panic!() };
         assert_eq!((first.slot, first.state()), (0, ResultState::Held));
         assert_eq!(first.hold_until, Some(first.id.time().plus_millis(60_000)));
-        assert_eq!(pipeline.grab(asking(1, 2, 60, "a")).await, Ok(Answer::Repeated(first.grant())));
-        let Ok(Answer::Granted(second)) = pipeline.grab(asking(1, 2, 60, "b")).await else { panic!() };
+        assert_eq!(pipeline.grab(asking(1, 2, 60, "a")).await, Ok(GrabDecision::Repeated(first.grant())));
+        let Ok(GrabDecision::Granted(second)) = pipeline.grab(asking(1, 2, 60, "b")).await else { panic!() };
         assert_eq!((second.slot, second.id > first.id), (1, true));
-        assert_eq!(pipeline.grab(asking(1, 2, 60, "c")).await, Ok(Answer::Duplicate(first.id)));
+        assert_eq!(pipeline.grab(asking(1, 2, 60, "c")).await, Ok(GrabDecision::Duplicate(first.id)));
         let counted = |outcome| pipeline.counters.outcome(outcome);
-        assert_eq!((counted(Outcome::Granted), counted(Outcome::Repeated)), (2, 1));
+        assert_eq!((counted(GrabEnd::Granted), counted(GrabEnd::Repeated)), (2, 1));
     });
 }
 
@@ -211,7 +211,7 @@ fn what_is_pending_answers_its_own_request_and_is_a_duplicate_for_any_other() {
         (None, None, true),
     ] {
         let reserved = attempt(theirs).reservation(0);
-        let answer = if granted { Answer::Granted(reserved) } else { Answer::Duplicate(id) };
+        let answer = if granted { GrabDecision::Granted(reserved) } else { GrabDecision::Duplicate(id) };
         let next = Next::of(&attempt(mine), Decision::Pending(reserved));
         assert_eq!(next, Next::HandOver(reserved, answer), "{mine:?} {theirs:?}");
     }
@@ -244,7 +244,7 @@ impl Gate for Fenced {
     fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>> {
         self.gate.holders(coupon)
     }
-    fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>> {
+    fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<GateStock>, Unavailable>> {
         self.gate.stock(coupon)
     }
 }
@@ -293,7 +293,7 @@ fn a_grab_that_a_later_version_of_the_layout_places_is_placed_by_it_or_refused_f
                 Backend { gate: Box::new(gate), growth: Box::new(growth), ..backend }
             });
             let answer = pipeline.grab(by(1)).await;
-            assert_eq!(matches!(answer, Ok(Answer::Granted(_))), granted, "{answer:?}");
+            assert_eq!(matches!(answer, Ok(GrabDecision::Granted(_))), granted, "{answer:?}");
             // The writer that stores the result looks for its place as well.
             let asked = second.asked.load(Ordering::Relaxed);
             assert!(if granted { asked >= 1 } else { asked == 1 }, "{asked}");

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use coupon_core::after_grab::{Action, Actor, Refusal, Verdict};
+use coupon_core::after_grab::{Action, Actor, StepRefusal, StepVerdict};
 use coupon_core::{CouponResult, Money, Placement, UserId};
 use coupon_store::{Change, Changed, Unavailable};
 
@@ -18,7 +18,7 @@ pub enum StepOutcome {
     /// It is taken, now or before; the row as it is stored.
     Done(CouponResult, Answered),
     /// The row stands in the way, as it is.
-    Refused(Refusal, CouponResult),
+    Refused(StepRefusal, CouponResult),
     /// Users hand nothing of this coupon back.
     NotReturnable,
     /// The user gives back more than one may; they may do so again after this time.
@@ -67,9 +67,9 @@ impl Queries {
         // A clock that was put back since changes nothing before it was grabbed.
         let change = Change { time: time.max(id.time()), ..change };
         match action.judge(&result, change.time) {
-            Verdict::Done => return Ok(Some(StepOutcome::Done(result, answered))),
-            Verdict::Refused(why) => return Ok(Some(StepOutcome::Refused(why, result))),
-            Verdict::Possible => {}
+            StepVerdict::Done => return Ok(Some(StepOutcome::Done(result, answered))),
+            StepVerdict::Refused(why) => return Ok(Some(StepOutcome::Refused(why, result))),
+            StepVerdict::Possible => {}
         }
         if let Some(refused) = self.refused_by_terms(actor, action, &result) {
             return Ok(Some(refused));
@@ -82,9 +82,11 @@ impl Queries {
             Changed::Now(result) => StepOutcome::Done(result, answered),
             // Another request was quicker, perhaps with the same step.
             Changed::Stands(result) => match action.judge(&result, change.time) {
-                Verdict::Done => StepOutcome::Done(result, answered),
-                Verdict::Refused(why) => StepOutcome::Refused(why, result),
-                Verdict::Possible => return Err(Unavailable::new("this result", "its row did not change")),
+                StepVerdict::Done => StepOutcome::Done(result, answered),
+                StepVerdict::Refused(why) => StepOutcome::Refused(why, result),
+                StepVerdict::Possible => {
+                    return Err(Unavailable::new("this result", "its row did not change"));
+                }
             },
             Changed::NotFound => return Ok(None),
         };

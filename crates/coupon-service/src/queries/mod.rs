@@ -16,7 +16,7 @@ use coupon_core::{
 };
 use coupon_store::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
 use coupon_store::outage::Outage;
-use coupon_store::{Backend, LocalFuture, Summary, Totals, Unavailable, Visit, Visited};
+use coupon_store::{Backend, LocalFuture, ResultSummary, Totals, Unavailable, Visit, Visited};
 use futures_util::future::join_all;
 
 use crate::telemetry::traces::traced;
@@ -73,7 +73,7 @@ impl Queries {
         &self,
         room: RoomId,
         now: Timestamp,
-    ) -> Result<(Summary, Answered), Unavailable> {
+    ) -> Result<(ResultSummary, Answered), Unavailable> {
         self.summary(ResultQuery::of_room(room), now).await
     }
 
@@ -85,7 +85,7 @@ impl Queries {
         &self,
         query: ResultQuery,
         now: Timestamp,
-    ) -> Result<(Summary, Answered), Unavailable> {
+    ) -> Result<(ResultSummary, Answered), Unavailable> {
         let by_room = self.ask_index(&query, now, |index, room| index.summary(room, query)).await;
         if let Some(summary) = by_room {
             return Ok(summary);
@@ -93,7 +93,7 @@ impl Queries {
         let shards = &self.backend.shards;
         let ask = |shard, visit| shards.summary(shard, visit, query);
         let (parts, answered) = self.ask(&query, Order::AtOnce, now, ask).await?;
-        let sum = parts.into_iter().fold(Summary::default(), |sum, (_, part)| Summary {
+        let sum = parts.into_iter().fold(ResultSummary::default(), |sum, (_, part)| ResultSummary {
             results: sum.results + part.results,
             last_grab: sum.last_grab.max(part.last_grab),
         });

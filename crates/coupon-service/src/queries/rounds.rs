@@ -1,6 +1,6 @@
 //! The visits that answer a query, in the order in which they must be made.
 
-use coupon_core::{Plan, ResultQuery, Round, ShardId, TableId, Versioned};
+use coupon_core::{Plan, ResultQuery, ShardId, TableId, Versioned, VisitRound};
 use coupon_store::Visit;
 
 /// Visits that are made at once, each to another shard.
@@ -27,7 +27,7 @@ impl Order {
 }
 
 /// The visits to each shard of a round.
-fn visits(round: &Round) -> Visits {
+fn visits(round: &VisitRound) -> Visits {
     let shards = round.plan.shards(round.shards.get()).into_iter();
     match &round.plan {
         Plan::All => shards.map(|shard| (shard, Visit::All)).collect(),

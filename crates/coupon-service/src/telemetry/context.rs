@@ -11,7 +11,7 @@ use coupon_core::random::SplitMix64;
 
 /// A request, as part of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Context {
+pub struct TraceContext {
     /// The whole trace's id, and so the request's.
     pub trace: TraceId,
     /// The id of the caller's own part of the trace, if the caller began it.
@@ -55,7 +55,7 @@ impl fmt::Display for TraceId {
     }
 }
 
-impl Context {
+impl TraceContext {
     /// A request that comes with these headers of the name `traceparent`. Unless there is exactly one, and it is what
     /// the standard says, the request begins a new trace.
     pub fn of<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Self {
@@ -125,14 +125,14 @@ pub(super) fn some_bits() -> u64 {
 }
 
 thread_local! {
-    static CURRENT: Cell<Option<Context>> = const { Cell::new(None) };
+    static CURRENT: Cell<Option<TraceContext>> = const { Cell::new(None) };
 }
 
 /// The request is what the thread works on until this is dropped.
-pub(crate) struct Entered(Option<Context>);
+pub(crate) struct Entered(Option<TraceContext>);
 
 /// Says that the thread works on a request.
-pub(crate) fn enter(context: Context) -> Entered {
+pub(crate) fn enter(context: TraceContext) -> Entered {
     Entered(CURRENT.replace(Some(context)))
 }
 
@@ -144,7 +144,7 @@ impl Drop for Entered {
 
 /// The request that the thread works on, if it is at work on one.
 #[must_use]
-pub fn current() -> Option<Context> {
+pub fn current() -> Option<TraceContext> {
     CURRENT.get()
 }
 
@@ -160,8 +160,8 @@ mod tests {
 
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-    fn of(header: &str) -> Context {
-        Context::of([header.as_bytes()])
+    fn of(header: &str) -> TraceContext {
+        TraceContext::of([header.as_bytes()])
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
             assert_ne!((context.trace.bits(), context.span), (0, 0));
         }
         let fine = format!("00-{TRACE}-{span}-01");
-        assert_eq!(Context::of([fine.as_bytes(), fine.as_bytes()]).caller, None, "which of the two?");
+        assert_eq!(TraceContext::of([fine.as_bytes(), fine.as_bytes()]).caller, None, "which of the two?");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor as _};
 
 use super::collector::Collector;
-use super::context::{self, Context};
+use super::context::{self, TraceContext};
 
 /// The time for which a service that stops tries to send what is left.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -92,7 +92,7 @@ impl Traces {
     }
 
     /// True if a request is recorded: its caller decides or, without one, its id.
-    pub(crate) fn records(&self, context: &Context) -> bool {
+    pub(crate) fn records(&self, context: &TraceContext) -> bool {
         #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
         let low = context.trace.bits() as u64;
         context.sampled.unwrap_or(low <= self.below && self.below > 0)
@@ -101,7 +101,7 @@ impl Traces {
     /// A request has been answered.
     pub(crate) fn request(
         &self,
-        context: &Context,
+        context: &TraceContext,
         route: &'static str,
         method: &str,
         status: u16,
@@ -124,7 +124,7 @@ impl Traces {
 
     fn span(
         &self,
-        context: &Context,
+        context: &TraceContext,
         id: u64,
         parent: SpanId,
         name: &'static str,
@@ -224,7 +224,7 @@ pub(crate) fn use_here(traces: Option<Arc<Traces>>) {
 /// A request that is recorded, on its way through stages that it shares with others.
 #[derive(Debug)]
 pub(crate) struct Traced {
-    context: Context,
+    context: TraceContext,
     /// The time at which it came to where it waits.
     pub(crate) since: Instant,
 }

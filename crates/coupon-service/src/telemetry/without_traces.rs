@@ -9,7 +9,7 @@ use coupon_store::BuiltWithout;
 use coupon_store::metrics::Exposition;
 use coupon_store::settings::TelemetrySettings;
 
-use super::context::Context;
+use super::context::TraceContext;
 
 /// The destination of a service's spans: there is none.
 #[derive(Debug)]
@@ -33,11 +33,11 @@ impl Traces {
         built.context(wrong)
     }
 
-    pub(crate) const fn records(&self, _: &Context) -> bool {
+    pub(crate) const fn records(&self, _: &TraceContext) -> bool {
         match self.0 {}
     }
 
-    pub(crate) const fn request(&self, _: &Context, _: &'static str, _: &str, _: u16, _: Instant) {
+    pub(crate) const fn request(&self, _: &TraceContext, _: &'static str, _: &str, _: u16, _: Instant) {
         match self.0 {}
     }
 

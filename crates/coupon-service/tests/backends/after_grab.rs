@@ -1,6 +1,6 @@
 //! Laws of what becomes of a result after its grab.
 
-use coupon_core::after_grab::{Action, Refusal, Verdict};
+use coupon_core::after_grab::{Action, StepRefusal, StepVerdict};
 use coupon_core::{
     CouponResult, Money, Placement, RequestKey, ResultId, ResultState, RowKey, ShardingStrategy, TableId,
     Timestamp, UserId,
@@ -34,7 +34,7 @@ pub(crate) async fn a_result_takes_each_step_once_and_says_so_when_asked_again(b
             // Asked again it has been done, and nothing of it is done twice.
             let again = change(&backend, &row, *action, time.plus_millis(50)).await;
             assert_eq!(again, Changed::Stands(after));
-            assert_eq!(action.judge(&after, time), Verdict::Done);
+            assert_eq!(action.judge(&after, time), StepVerdict::Done);
         }
         let other = change(&backend, &row, Action::Release, now).await;
         assert!(matches!(other, Changed::Stands(_)), "{other:?}");
@@ -73,7 +73,7 @@ pub(crate) async fn a_result_that_is_held_is_not_used_and_nobody_elses_is_change
     let now = bench.clock().now();
     let using = Action::Use(Money::from_cents(9_950));
     assert_eq!(change(&backend, &row, using, now).await, Changed::Stands(row.result));
-    assert_eq!(using.judge(&row.result, now), Verdict::Refused(Refusal::State(ResultState::Held)));
+    assert_eq!(using.judge(&row.result, now), StepVerdict::Refused(StepRefusal::State(ResultState::Held)));
     let result = CouponResult { user_id: UserId::new(3).unwrap(), ..row.result };
     let others = PlacedResult { result, ..row };
     assert_eq!(change(&backend, &others, Action::Confirm, now).await, Changed::NotFound);
@@ -92,7 +92,7 @@ pub(crate) async fn at_the_very_moment_a_hold_expires_and_is_not_confirmed(bench
         Changed::Stands(row.result)
     );
     assert_eq!(change(&backend, &row, Action::Confirm, due).await, Changed::Stands(row.result));
-    assert_eq!(Action::Confirm.judge(&row.result, due), Verdict::Refused(Refusal::TooLate));
+    assert_eq!(Action::Confirm.judge(&row.result, due), StepVerdict::Refused(StepRefusal::TooLate));
     let expired = changed(&backend, &row, Action::Expire, due).await;
     assert_eq!(change(&backend, &row, Action::Confirm, due.plus_millis(-1)).await, Changed::Stands(expired));
     settles_at(&backend, SCARCE, 2).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, NewCoupon, NewUser, Operator};
 use coupon_core::{CouponKind, CouponStatus, GrabTerms, Money, RoomId, Timestamp, UserId, UserLevel};
 use coupon_store::settings::Role;
-use coupon_store::{Applied, Backend, Decision, Offer, Stock};
+use coupon_store::{Applied, Backend, Decision, GateStock, Offer};
 
 use crate::bench::{
     Bench, ENDED, NOW, PLENTY, SCARCE, attempt, coupon_id, decide, epoch_of, eventually, filled_after, grab,
@@ -64,7 +64,7 @@ pub(crate) async fn change(backend: &Backend, change: CatalogueChange) -> Applie
     first
 }
 
-pub(crate) async fn stock(backend: &Backend, of: u64) -> Option<Stock> {
+pub(crate) async fn stock(backend: &Backend, of: u64) -> Option<GateStock> {
     backend.gate.stock(coupon_id(of)).await.unwrap()
 }
 
@@ -153,7 +153,7 @@ fn a_total_that_changes_while_the_gate_is_filled_is_that_of_the_gate_that_opens(
             filled_after(&backend, before).await;
             assert_eq!(
                 stock(&backend, SCARCE).await,
-                Some(Stock { total: wanted, sold: 1 }),
+                Some(GateStock { total: wanted, sold: 1 }),
                 "round {round}"
             );
         }
@@ -195,7 +195,7 @@ fn a_coupon_that_was_over_for_long_comes_back_with_those_who_hold_it() {
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 31, ENDED)]).await, [Decision::InvalidTime]);
         let later = CouponPatch { end_time: Some(at(HOUR)), ..CouponPatch::default() };
         change(&backend, patch(ENDED, later)).await;
-        assert_eq!(stock(&backend, ENDED).await, Some(Stock { total: 50, sold: 30 }));
+        assert_eq!(stock(&backend, ENDED).await, Some(GateStock { total: 50, sold: 30 }));
         let asked = [attempt(&backend, bench, 7, ENDED), attempt(&backend, bench, 31, ENDED)];
         let decided = decide(&backend, &asked).await;
         assert!(matches!(decided[..], [Decision::Duplicate(_), Decision::Granted(0)]), "{decided:?}");
@@ -219,7 +219,7 @@ fn a_coupon_that_was_made_is_granted_at_once_by_every_process_in_the_epoch_that_
         unlink(bench, names(bench, &one).holders(epoch, coupon_id(SCARCE))).await;
         decide(&one, &[attempt(&one, bench, 2, SCARCE)]).await;
         filled_after(&one, epoch).await;
-        assert_eq!(stock(&one, NEW).await, Some(Stock { total: 1, sold: 1 }));
+        assert_eq!(stock(&one, NEW).await, Some(GateStock { total: 1, sold: 1 }));
         one.lifecycle.close();
         other.lifecycle.close();
     });

@@ -6,8 +6,8 @@ use coupon_core::{
     UseStatus, UserId,
 };
 use coupon_store::{
-    Attempt, Backend, Change, Changed, Decision, Offer, Offered, PageRequest, PlacedResult, Reservation,
-    Stock, Summary, Totals, Visit,
+    Attempt, Backend, Change, Changed, Decision, GateStock, Offer, Offered, PageRequest, PlacedResult,
+    Reservation, ResultSummary, Totals, Visit,
 };
 
 use crate::bench::{
@@ -32,7 +32,7 @@ pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
     // It is looked at now and then.
     until("nothing is left to be told", async || backend.catalogue.lag_entries() == 0).await;
     let stock = backend.gate.stock(coupon_id(PLENTY)).await.unwrap();
-    assert_eq!(stock, Some(Stock { total: 1_000, sold: 1 }));
+    assert_eq!(stock, Some(GateStock { total: 1_000, sold: 1 }));
     let report = backend.shards.report(shard_of(7)).await.unwrap();
     assert!(report.up && report.connections > 0);
     assert_eq!((report.rows, report.parked), (16, 0));
@@ -299,7 +299,7 @@ pub(crate) async fn queries_count_what_they_cover(bench: &Bench) {
     // The latest of the odd users' is the first one's, a minute and a day ago.
     assert_eq!(room_2.results, 15);
     assert_eq!(room_2.last_grab.unwrap().to_string(), "2026-11-21T11:59:00.000Z");
-    assert_eq!(of(ResultQuery::of_room(RoomId::new(1).unwrap())).await, Summary::default());
+    assert_eq!(of(ResultQuery::of_room(RoomId::new(1).unwrap())).await, ResultSummary::default());
     let minutes =
         TimeRange::new("2026-11-21T11:55:00Z".parse().unwrap(), "2026-11-21T11:59:00Z".parse().unwrap());
     // Users 3 and 5, not 1: a window's end is not within it.
@@ -354,7 +354,7 @@ pub(crate) async fn a_service_that_starts_again_remembers_who_holds_what(bench: 
         decide(&backend, &[attempt(&backend, bench, 1, SCARCE)]).await,
         [Decision::Duplicate(first.id)]
     );
-    assert_eq!(backend.gate.stock(coupon_id(SCARCE)).await.unwrap(), Some(Stock { total: 2, sold: 1 }));
+    assert_eq!(backend.gate.stock(coupon_id(SCARCE)).await.unwrap(), Some(GateStock { total: 2, sold: 1 }));
     assert_eq!(remaining(&backend, SCARCE).await, 1);
     assert_eq!(held_by(&backend, 1).await.first().map(|held| held.result_id), Some(first.id));
     backend.lifecycle.close();

@@ -7,7 +7,7 @@ use coupon_core::{
     CouponKind, CouponStatus, GrabTerms, Money, RoomId, RoomStatus, Timestamp, UserId, UserLevel,
 };
 use coupon_store::settings::UnknownUsers;
-use coupon_store::{Applied, Backend, ChangeError, Decision, Offer, Stock};
+use coupon_store::{Applied, Backend, ChangeError, Decision, GateStock, Offer};
 
 use crate::bench::{
     Bench, ENDED, NOW, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, eventually, grab, remaining, until,
@@ -78,7 +78,7 @@ fn new_user(id: u64, is_active: bool) -> NewUser {
     }
 }
 
-async fn stock(backend: &Backend, coupon: u64) -> Option<Stock> {
+async fn stock(backend: &Backend, coupon: u64) -> Option<GateStock> {
     backend.gate.stock(coupon_id(coupon)).await.unwrap()
 }
 
@@ -98,7 +98,7 @@ pub(crate) async fn a_total_that_is_raised_sells_more_at_once(bench: &Bench) {
     backend.lifecycle.close();
     drop(backend);
     let backend = bench.open();
-    assert_eq!(stock(&backend, SCARCE).await, Some(Stock { total: 3, sold: 3 }), "after a start as well");
+    assert_eq!(stock(&backend, SCARCE).await, Some(GateStock { total: 3, sold: 3 }), "after a start as well");
     backend.lifecycle.close();
 }
 
@@ -118,7 +118,7 @@ pub(crate) async fn a_total_below_what_is_sold_sells_no_more_and_is_an_error_now
 
     let backend = bench.open();
     assert_eq!(backend.catalogue.set_aside(), (0, Vec::new()));
-    assert_eq!(stock(&backend, PLENTY).await, Some(Stock { total: 4, sold: 6 }));
+    assert_eq!(stock(&backend, PLENTY).await, Some(GateStock { total: 4, sold: 6 }));
     assert_eq!(grab(&backend, bench, 7, PLENTY).await, Decision::OutOfStock);
     patch(&backend, PLENTY, total(7)).await;
     assert_eq!(grab(&backend, bench, 7, PLENTY).await, Decision::Granted(0));
@@ -194,7 +194,7 @@ pub(crate) async fn a_coupon_that_was_over_at_the_start_is_offered_again_with_it
     let decided = decide(&backend, &[asked(1), asked(31), asked(32)]).await;
     assert!(matches!(decided[0], Decision::Duplicate(_)), "{decided:?}");
     assert_eq!(&decided[1..], [Decision::Granted(0), Decision::OutOfStock]);
-    assert_eq!(stock(&backend, ENDED).await, Some(Stock { total: 31, sold: 31 }));
+    assert_eq!(stock(&backend, ENDED).await, Some(GateStock { total: 31, sold: 31 }));
     backend.lifecycle.close();
 }
 
@@ -303,7 +303,7 @@ pub(crate) async fn a_change_that_changes_nothing_is_answered_and_not_recorded(b
         let refused = try_change(&backend, change).await.unwrap_err().to_string();
         assert!(refused.contains(why), "{refused}");
     }
-    assert_eq!(stock(&backend, PLENTY).await, Some(Stock { total: 901, sold: 0 }), "refused as a whole");
+    assert_eq!(stock(&backend, PLENTY).await, Some(GateStock { total: 901, sold: 0 }), "refused as a whole");
     backend.lifecycle.close();
 }
 

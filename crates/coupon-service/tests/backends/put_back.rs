@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coupon_store::servers::seam::{Epoch, Fence, Terms};
 use coupon_store::settings::DecidedBy;
-use coupon_store::{Backend, Decision, Stock};
+use coupon_store::{Backend, Decision, GateStock};
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
 
@@ -83,7 +83,7 @@ fn a_coupon_that_main_has_forgotten_comes_back_with_its_holders_though_no_shard_
 
         let backend = bench.open();
         change(&backend, new_coupon()).await;
-        assert_eq!(stock(&backend, NEW).await, Some(Stock { total: 1, sold: 1 }));
+        assert_eq!(stock(&backend, NEW).await, Some(GateStock { total: 1, sold: 1 }));
         assert_eq!(grab(&backend, bench, 2, NEW).await, Decision::OutOfStock);
         backend.lifecycle.close();
     });

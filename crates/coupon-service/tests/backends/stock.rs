@@ -7,7 +7,7 @@ use coupon_core::catalogue_change::Operator;
 use coupon_core::{RequestKey, ResultState, ShardId};
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::settings::DecidedBy;
-use coupon_store::{ArchivePace, Attempt, Decision, Reservation, Stock, Visit};
+use coupon_store::{ArchivePace, Attempt, Decision, GateStock, Reservation, Visit};
 use futures_util::{StreamExt as _, stream};
 use mysql_async::prelude::Queryable as _;
 
@@ -29,7 +29,10 @@ pub(crate) async fn a_grab_is_stored_by_the_transaction_that_grants_it(bench: &B
     assert_eq!(found.value, Some((placement.table, row)), "it was not handed over");
     backend.lifecycle.drain().await.unwrap();
     assert_eq!(remaining(&backend, PLENTY).await, 999);
-    assert_eq!(backend.gate.stock(coupon_id(PLENTY)).await.unwrap(), Some(Stock { total: 1_000, sold: 1 }));
+    assert_eq!(
+        backend.gate.stock(coupon_id(PLENTY)).await.unwrap(),
+        Some(GateStock { total: 1_000, sold: 1 })
+    );
     let report = backend.shards.report(shard).await.unwrap();
     assert_eq!((report.rows, report.parked, report.queue_depth), (31, 0, 0));
     let kept = backend.shards.kept_totals(shard).await.unwrap();

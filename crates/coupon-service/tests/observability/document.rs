@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::client::{post, request};
-use crate::exposition::{Family, check, parse};
+use crate::exposition::{MetricFamily, check, parse};
 use crate::fixture::{Api, PLENTY};
 
 /// A line of the document's table.
@@ -64,7 +64,7 @@ fn check_unit(name: &str, unit: &str) {
 }
 
 /// Holds a page to the document: what `backend` is said to have, it has, and nothing else.
-pub(crate) fn agrees(families: &BTreeMap<String, Family>, backend: &str) {
+pub(crate) fn agrees(families: &BTreeMap<String, MetricFamily>, backend: &str) {
     let documented = documented();
     let expected: BTreeSet<&String> = documented
         .iter()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// One metric, as the page says.
 #[derive(Debug, Default)]
-pub(crate) struct Family {
+pub(crate) struct MetricFamily {
     pub(crate) kind: String,
     pub(crate) help: String,
     /// Labels and their values; a histogram's bound is none of them.
@@ -12,7 +12,7 @@ pub(crate) struct Family {
     samples: Vec<(String, BTreeMap<String, String>, f64)>,
 }
 
-impl Family {
+impl MetricFamily {
     /// The sum over all series; of a histogram, how often something was recorded.
     pub(crate) fn sum(&self) -> f64 {
         let suffix = if self.kind == "histogram" { "_count" } else { "" };
@@ -24,14 +24,14 @@ impl Family {
 const FEW: usize = 50;
 
 /// Reads a page; whatever is not as the format has it is a panic.
-pub(crate) fn parse(text: &str) -> BTreeMap<String, Family> {
-    let mut families: BTreeMap<String, Family> = BTreeMap::new();
+pub(crate) fn parse(text: &str) -> BTreeMap<String, MetricFamily> {
+    let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
     let mut current = String::new();
     assert!(text.ends_with('\n'));
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ').unwrap();
-            let family = Family { help: help.to_owned(), ..Family::default() };
+            let family = MetricFamily { help: help.to_owned(), ..MetricFamily::default() };
             assert!(families.insert(name.to_owned(), family).is_none(), "{name} comes twice");
             current = name.to_owned();
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
@@ -69,7 +69,7 @@ fn sample(line: &str) -> (&str, BTreeMap<String, String>, f64) {
 }
 
 /// Holds every metric to the rules.
-pub(crate) fn check(families: &BTreeMap<String, Family>) {
+pub(crate) fn check(families: &BTreeMap<String, MetricFamily>) {
     for (name, family) in families {
         check_name(name, family);
         assert!(family.help.ends_with('.') && family.help.len() > 5, "{name}: {}", family.help);
@@ -89,7 +89,7 @@ pub(crate) fn check(families: &BTreeMap<String, Family>) {
     }
 }
 
-fn check_name(name: &str, family: &Family) {
+fn check_name(name: &str, family: &MetricFamily) {
     let plain = |c: char| c.is_ascii_lowercase() || c == '_';
     assert!(name.starts_with("coupon_") || name.starts_with("process_"), "{name}");
     assert!(name.chars().all(plain) && !name.contains("__"), "{name}");
@@ -113,7 +113,7 @@ fn check_name(name: &str, family: &Family) {
 }
 
 /// Bounds ascend, counts never fall, and the last is all of them.
-fn check_histogram(name: &str, family: &Family) {
+fn check_histogram(name: &str, family: &MetricFamily) {
     let mut series: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
     for (suffix, labels, value) in &family.samples {
         let mut labels = labels.clone();

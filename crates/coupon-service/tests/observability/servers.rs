@@ -9,7 +9,7 @@ use coupon_store::clock::Clock;
 
 use crate::client::{post, request};
 use crate::document::agrees;
-use crate::exposition::{Family, check, parse};
+use crate::exposition::{MetricFamily, check, parse};
 use crate::running::Running;
 
 const SHARDS: NonZeroU16 = NonZeroU16::new(2).unwrap();
@@ -38,7 +38,7 @@ fn started(stack: &Stack, role: &str) -> Running {
     Running::start(ByParity, flags, Clock::system())
 }
 
-fn metrics(service: &Running) -> BTreeMap<String, Family> {
+fn metrics(service: &Running) -> BTreeMap<String, MetricFamily> {
     parse(&service.send(&request("GET", "/metrics", "", b"")).text())
 }
 

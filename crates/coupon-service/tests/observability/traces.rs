@@ -15,7 +15,7 @@ use prost::Message as _;
 
 use crate::client::request;
 use crate::document::documented;
-use crate::exposition::{Family, parse};
+use crate::exposition::{MetricFamily, parse};
 use crate::fixture::{Api, PLENTY};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -76,7 +76,7 @@ fn grab(user: u64, flags: &str) -> Vec<u8> {
     request("POST", "/api/coupon/grab", &headers, body.as_bytes())
 }
 
-fn metrics(api: &Api) -> BTreeMap<String, Family> {
+fn metrics(api: &Api) -> BTreeMap<String, MetricFamily> {
     parse(&api.get("/metrics").text())
 }
 

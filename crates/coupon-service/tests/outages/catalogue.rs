@@ -2,7 +2,7 @@
 
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator};
 use coupon_stack::Server;
-use coupon_store::{Applied, Backend, ChangeError, Decision, Stock};
+use coupon_store::{Applied, Backend, ChangeError, Decision, GateStock};
 
 use crate::alone;
 use crate::bench::{
@@ -30,7 +30,7 @@ fn without_main_a_change_is_unavailable_and_nothing_of_it_is_done() {
         let refused = change(&backend, 7).await.unwrap_err();
         assert!(matches!(refused, ChangeError::Unavailable(_)), "{refused}");
         let stock = backend.gate.stock(coupon_id(SCARCE)).await.unwrap();
-        assert_eq!(stock, Some(Stock { total: 2, sold: 0 }));
+        assert_eq!(stock, Some(GateStock { total: 2, sold: 0 }));
         assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
         stack().restart(Server::Main).unwrap();
         let applied = eventually("it is made", async || change(&backend, 7).await).await;
@@ -79,7 +79,7 @@ fn a_coupon_whose_holders_cannot_be_read_yet_holds_up_no_change_of_another() {
             let applied = change(process, total).await.unwrap();
             assert_eq!((applied.changed, applied.gate), (true, true));
             let stock = backend.gate.stock(coupon_id(SCARCE)).await.unwrap();
-            assert_eq!(stock, Some(Stock { total, sold: 0 }));
+            assert_eq!(stock, Some(GateStock { total, sold: 0 }));
         }
         assert_eq!(backend.gate.stock(coupon_id(ENDED)).await.unwrap(), None);
         stack().restart(Server::Shard(down)).unwrap();
@@ -87,7 +87,7 @@ fn a_coupon_whose_holders_cannot_be_read_yet_holds_up_no_change_of_another() {
             backend.gate.stock(coupon_id(ENDED)).await.unwrap().ok_or("it is not there")
         })
         .await;
-        assert_eq!(stock, Stock { total: 50, sold: 30 });
+        assert_eq!(stock, GateStock { total: 50, sold: 30 });
         let again = patch(&other, ENDED, offered).await.unwrap();
         assert_eq!((again.changed, again.gate), (false, true));
         backend.lifecycle.close();

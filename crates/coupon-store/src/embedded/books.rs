@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use coupon_core::books::{Behind, Changes, Delta, Line, Moved, Movement, Posting, Stock, TotalLine, post};
+use coupon_core::books::{
+    Behind, Changes, Delta, Moved, Movement, Posting, Stock, StockLogLine, TotalLine, post,
+};
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponId, ShardId, StockOperation, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::sql::parsed;
-use crate::set_aside::{self, Found};
+use crate::set_aside::{self, SetAsideCoupons};
 
 /// Deltas that are parked, by coupon.
 type Parked = BTreeMap<CouponId, Vec<Delta>>;
@@ -43,19 +45,19 @@ pub fn told_and_written(
 ///
 /// # Errors
 /// When SQLite refuses; then the transaction must not be committed.
-pub fn apply(db: &Connection, mut changes: Changes, now: Timestamp) -> anyhow::Result<Found> {
+pub fn apply(db: &Connection, mut changes: Changes, now: Timestamp) -> anyhow::Result<SetAsideCoupons> {
     let parked = read_parked(db)?;
     for (coupon, deltas) in &parked {
         changes.put_before(*coupon, deltas.iter().copied());
     }
     let mut log_id = last_log(db)?;
-    let mut found = Found::new();
+    let mut found = SetAsideCoupons::new();
     for (coupon, deltas) in &changes.coupons {
         let posting = post(changes.word, stock(db, *coupon)?, deltas);
         if !posting.lines.is_empty() {
             update(db, *coupon, posting.after, now)?;
         }
-        for Line { operation, operator, shard, entry, before, after } in &posting.lines {
+        for StockLogLine { operation, operator, shard, entry, before, after } in &posting.lines {
             log_id += 1;
             let (shard, outbox_id) = (Some(shard.number()), Some(*entry));
             let stocks = (*before, *after);

@@ -11,8 +11,8 @@ use super::reader::Readers;
 use super::state::ShardState;
 use super::{moves, sql};
 use crate::{
-    Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals,
-    Unavailable, Visit, Visited,
+    Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ResultSummary, ShardReport, Shards,
+    Totals, Unavailable, Visit, Visited,
 };
 
 /// Every shard's readers, and the writers for changes of results.
@@ -104,12 +104,12 @@ impl Shards for EmbeddedShards {
         shard: ShardId,
         visit: Visit,
         query: ResultQuery,
-    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+    ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
         let leaves = self.leaves(shard);
         self.ask(shard, visit, move |db, tables| {
             with_leaving(db, &leaves, |db, leaves| {
-                let mut sum = Summary::default();
-                let mut add = |part: Summary| {
+                let mut sum = ResultSummary::default();
+                let mut add = |part: ResultSummary| {
                     sum.results += part.results;
                     sum.last_grab = sum.last_grab.max(part.last_grab);
                 };

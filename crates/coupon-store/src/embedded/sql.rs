@@ -12,7 +12,7 @@ use rusqlite::{CachedStatement, Connection, Row, params, params_from_iter};
 
 use crate::statements::{self, Filter, Fresh, Numbers};
 use crate::stock::{self, Mine, remembered_since};
-use crate::{Attempt, Change, PageRequest, Reservation, Summary, Totals};
+use crate::{Attempt, Change, PageRequest, Reservation, ResultSummary, Totals};
 
 pub(super) const SQLITE: Dialect = Dialect::Sqlite;
 
@@ -199,12 +199,12 @@ pub(super) fn summary(
     db: &Connection,
     table: impl Display,
     query: &ResultQuery,
-) -> rusqlite::Result<Summary> {
+) -> rusqlite::Result<ResultSummary> {
     let filter = Filter::of(query);
     let mut statement = db.prepare_cached(&statements::summary(table, &filter, Numbers::Bound))?;
     statement.query_row(params_from_iter(filter.numbers()), |row| {
         let last: Option<i64> = row.get(1)?;
-        Ok(Summary { results: count(row, 0)?, last_grab: last.map(Timestamp::from_millis) })
+        Ok(ResultSummary { results: count(row, 0)?, last_grab: last.map(Timestamp::from_millis) })
     })
 }
 

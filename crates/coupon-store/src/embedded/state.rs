@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::measure::{Latencies, Rate};
-use crate::{Figure, ShardReport, Totals};
+use crate::{Reported, ShardReport, Totals};
 use coupon_core::{ResultId, TableId, Timestamp};
 
 /// The time between two questions to the system for the bytes a writer has written.
@@ -126,7 +126,7 @@ pub(super) struct Work {
     pub(super) cpu_nanos: AtomicU64,
     pub(super) parked: AtomicU64,
     /// The time of the last question to the system, and the answer.
-    bytes_written: Mutex<(Option<Instant>, Figure<u64>)>,
+    bytes_written: Mutex<(Option<Instant>, Reported<u64>)>,
     write_us: Latencies,
     read_us: Latencies,
     rate: Rate,
@@ -178,7 +178,7 @@ pub(super) fn thread_cpu() -> Duration {
 }
 
 /// Bytes the calling thread has caused to be sent to storage.
-fn thread_bytes_written() -> Figure<u64> {
+fn thread_bytes_written() -> Reported<u64> {
     let io = std::fs::read_to_string("/proc/thread-self/io")
         .map_err(|_| "this system does not count a thread's bytes in /proc/thread-self/io")?;
     let bytes = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.trim().parse().ok());

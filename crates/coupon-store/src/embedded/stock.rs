@@ -19,7 +19,7 @@ use super::writer::Writer;
 use crate::current::Current;
 use crate::stock::{self, SHARD, StockRow, TABLE, free_slot};
 use crate::terms::Terms;
-use crate::{Attempt, Decided, Decision, Gate, LocalFuture, PlacedResult, Stock, Unavailable};
+use crate::{Attempt, Decided, Decision, Gate, GateStock, LocalFuture, PlacedResult, Unavailable};
 
 /// What is sold is counted anew at each start.
 const EPOCH: u64 = 0;
@@ -45,7 +45,7 @@ impl StockGate {
         Ok(Decided { decisions, epoch: EPOCH })
     }
 
-    async fn counts(&self, coupon: CouponId) -> Result<Option<Stock>, Unavailable> {
+    async fn counts(&self, coupon: CouponId) -> Result<Option<GateStock>, Unavailable> {
         let read = on(&self.writers, SHARD, move |writer| row(&writer.db, coupon)).await?;
         let row = read.map_err(|error| Unavailable::new(format!("shard {SHARD}"), error))?;
         Ok(row.map(|row| row.counts()))
@@ -73,7 +73,7 @@ impl Gate for StockGate {
         Box::pin(std::future::ready(None))
     }
 
-    fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>> {
+    fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<GateStock>, Unavailable>> {
         Box::pin(self.counts(coupon))
     }
 }

@@ -13,7 +13,7 @@ use coupon_core::{
 use super::{Options, open};
 use crate::clock::Clock;
 use crate::settings::UnknownUsers;
-use crate::{Backend, Change, Changed, PageRequest, PlacedResult, Stock, Visit};
+use crate::{Backend, Change, Changed, GateStock, PageRequest, PlacedResult, Visit};
 
 /// Odd and even users.
 #[derive(Debug)]
@@ -333,7 +333,7 @@ async fn a_change_that_the_gate_could_not_be_brought_to_is_finished_without_bein
 
     std::fs::rename(&away, &there).unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while backend.gate.stock(id).await.unwrap() != Some(Stock { total: 5, sold: 0 }) {
+    while backend.gate.stock(id).await.unwrap() != Some(GateStock { total: 5, sold: 0 }) {
         assert!(std::time::Instant::now() < deadline, "nobody finished it");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

@@ -15,7 +15,7 @@ pub struct Exposition {
 
 /// One metric: its name, its kind, and a sample for each set of labels. One without samples is not shown.
 #[derive(Debug)]
-pub struct Family<'a> {
+pub struct MetricFamily<'a> {
     text: &'a mut String,
     name: &'static str,
     help: &'static str,
@@ -27,22 +27,22 @@ type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Exposition {
     /// A metric that only grows.
-    pub fn counter(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
+    pub fn counter(&mut self, name: &'static str, help: &'static str) -> MetricFamily<'_> {
         self.family(name, help, "counter")
     }
 
     /// A metric that goes up and down.
-    pub fn gauge(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
+    pub fn gauge(&mut self, name: &'static str, help: &'static str) -> MetricFamily<'_> {
         self.family(name, help, "gauge")
     }
 
     /// A metric that counts values by size.
-    pub fn histogram(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
+    pub fn histogram(&mut self, name: &'static str, help: &'static str) -> MetricFamily<'_> {
         self.family(name, help, "histogram")
     }
 
-    fn family(&mut self, name: &'static str, help: &'static str, kind: &'static str) -> Family<'_> {
-        Family { text: &mut self.text, name, help, kind, begun: false }
+    fn family(&mut self, name: &'static str, help: &'static str, kind: &'static str) -> MetricFamily<'_> {
+        MetricFamily { text: &mut self.text, name, help, kind, begun: false }
     }
 
     /// The page.
@@ -52,7 +52,7 @@ impl Exposition {
     }
 }
 
-impl Family<'_> {
+impl MetricFamily<'_> {
     /// A counter's or a gauge's value.
     pub fn is(&mut self, labels: Labels<'_>, value: impl Display) -> &mut Self {
         self.line("", labels, None, &value);

@@ -4,4 +4,4 @@ mod buckets;
 mod exposition;
 
 pub use buckets::Buckets;
-pub use exposition::{Exposition, Family};
+pub use exposition::{Exposition, MetricFamily};

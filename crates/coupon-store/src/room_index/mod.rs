@@ -22,7 +22,7 @@ use serde::{Serialize, Serializer};
 
 pub(crate) use self::making::{MAKING, Making};
 use crate::statements::{COLUMNS, Fresh, settled};
-use crate::{LocalFuture, PageRequest, Reservation, Summary, Unavailable, Visited};
+use crate::{LocalFuture, PageRequest, Reservation, ResultSummary, Unavailable, Visited};
 
 /// The name under which main's label has the number of the index's shards, if there is an index.
 pub const META: &str = "room_index";
@@ -275,7 +275,7 @@ pub trait RoomIndex: Send + Sync {
         &self,
         room: RoomId,
         query: ResultQuery,
-    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>>;
+    ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>>;
 
     /// The moment before which every grab acknowledged is in a shard's part of the index; none while that is not known.
     fn as_of(&self, shard: ShardId) -> LocalFuture<'_, Option<Timestamp>>;

@@ -9,7 +9,7 @@ use coupon_core::{CouponId, ShardId, Timestamp};
 use super::mysql::{Database, ShardDatabase, begin_books};
 use super::seam::{Books, OutboxEntry, ShardServer, Written};
 use crate::failpoints::{self, Mechanism};
-use crate::set_aside::{self, Found};
+use crate::set_aside::{self, SetAsideCoupons};
 
 /// The most entries that one transaction applies.
 pub const ENTRIES: usize = 2_000;
@@ -20,7 +20,7 @@ pub struct Settled {
     /// The number of entries it applied: as many as it may, or all there were.
     pub entries: usize,
     /// Coupons that have no room for their changes, and why. Of no meaning when no entries were applied.
-    pub found: Found,
+    pub found: SetAsideCoupons,
 }
 
 /// Applies what a shard's outbox holds beyond main's position, at most [`ENTRIES`] of it, and takes it off the outbox.
@@ -74,10 +74,10 @@ fn changes(shard: ShardId, position: i64, entries: &[OutboxEntry]) -> anyhow::Re
 }
 
 /// Applies what is parked, as far as main has room for it by now. Says what it has none for.
-pub(super) async fn tell_parked(mut books: Box<dyn Books>, now: Timestamp) -> anyhow::Result<Found> {
+pub(super) async fn tell_parked(mut books: Box<dyn Books>, now: Timestamp) -> anyhow::Result<SetAsideCoupons> {
     if books.parked().await?.is_empty() {
         books.roll_back().await?;
-        return Ok(Found::new());
+        return Ok(SetAsideCoupons::new());
     }
     let found = apply(&mut *books, Changes::default(), now).await?;
     books.commit().await?;
@@ -89,7 +89,7 @@ pub(super) async fn apply(
     books: &mut dyn Books,
     mut changes: Changes,
     now: Timestamp,
-) -> anyhow::Result<Found> {
+) -> anyhow::Result<SetAsideCoupons> {
     let last = books.lock_logs().await?;
     let parked = books.parked().await?;
     for (coupon, deltas) in &parked {
@@ -97,7 +97,7 @@ pub(super) async fn apply(
     }
     let coupons: Vec<CouponId> = changes.coupons.keys().copied().collect();
     let stocks = books.stocks(&coupons).await?;
-    let (mut written, mut found) = (Vec::with_capacity(coupons.len()), Found::new());
+    let (mut written, mut found) = (Vec::with_capacity(coupons.len()), SetAsideCoupons::new());
     for (coupon, deltas) in &changes.coupons {
         let posting = post(changes.word, stocks.get(coupon).copied(), deltas);
         if let (Some(why), false) = (posting.why, posting.parked.is_empty()) {

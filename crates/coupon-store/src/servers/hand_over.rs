@@ -78,7 +78,7 @@ impl HandOver for Queues {
 
     fn ready(&self) -> Result<(), Unavailable> {
         let Background { time, queues, status, .. } = &*self.background;
-        time.agreement.check()?;
+        time.clock_offset.check()?;
         let takes_grabs = self.role.takes_grabs();
         let refusal = if takes_grabs {
             self.publisher().refusal()

@@ -18,8 +18,8 @@ use super::mysql::{MainDatabase, ShardDatabase};
 use super::names::Namespace;
 use super::own_metrics::ServersMetrics;
 use super::per_thread::PerThread;
-use super::process::{Part, Process};
-use super::rooms::{Rooms, ServersRooms};
+use super::process::{Process, ProcessPart};
+use super::rooms::{RoomDatabases, ServersRooms};
 use super::seam::{ConnectGate, GateServer, QueueServer, Servers, ShardServer};
 use super::shards::ServersShards;
 use super::stock::{self, LocalQueues, StockGate};
@@ -148,7 +148,7 @@ impl Parts {
             let versions = versioned(&Versioned::first(strategy), &versions)?;
             Layouts::new(versions, shards.unwrap_or(prepared))
         };
-        let part = Part::of(settings, options.workers, options.shard_backlog);
+        let part = ProcessPart::of(settings, options.workers, options.shard_backlog);
         let layouts = Arc::new(layouts.good_for(RELIES.min(part.layout_lead / 2)));
         let process = Process::start(servers, part, layouts, clock).await?;
         if tokio::time::timeout(GATE, process.wait_for_the_gate()).await.is_err() {
@@ -256,7 +256,7 @@ async fn connect_all(
         Box::new(shard.keeping_stock(keeps_stock)) as Box<dyn ShardServer>
     });
     let shards: Vec<_> = shards.collect();
-    let rooms = label.rooms.map(|places| Rooms::new(places, &dataset, &cluster.shards));
+    let rooms = label.rooms.map(|places| RoomDatabases::new(places, &dataset, &cluster.shards));
     let main = MainDatabase::new(&cluster.main, &cluster.namespace, clock);
     let offered = Arc::new(Offered::load(&cluster.main, &main, unknown_users).await?);
     let (gate, queues) = gate_and_queues(around, &cluster, &dataset, &offered).await?;

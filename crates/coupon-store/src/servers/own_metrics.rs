@@ -7,7 +7,7 @@ use super::counts;
 use super::tasks::Background;
 use crate::metrics::Exposition;
 use crate::settings::Role;
-use crate::timekeeping::Agreement;
+use crate::timekeeping::ClockOffset;
 use crate::{OwnMetrics, Repairs};
 
 /// The counts of tasks and queues, and the clock.
@@ -16,9 +16,9 @@ pub(super) struct ServersMetrics {
     pub(super) role: Role,
 }
 
-fn expose_clock(agreement: &Agreement, page: &mut Exposition) {
+fn expose_clock(clock_offset: &ClockOffset, page: &mut Exposition) {
     #[expect(clippy::cast_precision_loss, reason = "a difference of clocks, in milliseconds")]
-    let offset = agreement.offset_ms() as f64 / 1_000.0;
+    let offset = clock_offset.offset_ms() as f64 / 1_000.0;
     page.gauge(
         "coupon_clock_offset_seconds",
         "By how much this process's clock is ahead of the main database's, when they were last compared.",
@@ -37,7 +37,7 @@ impl OwnMetrics for ServersMetrics {
 
     fn expose(&self, page: &mut Exposition) {
         let Background { counts, gate, time, .. } = &*self.background;
-        expose_clock(&time.agreement, page);
+        expose_clock(&time.clock_offset, page);
         page.histogram(
             "coupon_catalogue_change_seconds",
             "Time from asking this process for a change of the catalogue until the gate enforced it and every process knew.",

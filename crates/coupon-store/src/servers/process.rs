@@ -25,7 +25,7 @@ use crate::{Applied, Change, ChangeError, Changed, Gate, Growing, HandOver, Layo
 
 /// The part that a process takes, and its limits.
 #[derive(Debug, Clone, Copy)]
-pub struct Part {
+pub struct ProcessPart {
     /// The work that it does.
     pub role: Role,
     /// Workers that take grabs, each of which makes its own ids.
@@ -46,7 +46,7 @@ pub struct Part {
 /// answer for so long counts as cut off.
 const LAYOUT_LEAD: Duration = Duration::from_secs(10);
 
-impl Part {
+impl ProcessPart {
     /// The part that settings give a process.
     #[must_use]
     pub const fn of(settings: &ServersSettings, workers: usize, shard_backlog: usize) -> Self {
@@ -64,7 +64,7 @@ impl Part {
 
 /// A process, and the tasks that it has started.
 pub struct Process {
-    part: Part,
+    part: ProcessPart,
     ids: IdSource,
     pub(super) background: Arc<Background>,
     crew: Crew,
@@ -77,14 +77,14 @@ impl Process {
     /// When RabbitMQ or main cannot be asked, or this process's clock is far from main's.
     pub async fn start(
         servers: Servers,
-        part: Part,
+        part: ProcessPart,
         layouts: Arc<Layouts>,
         clock: &Clock,
     ) -> anyhow::Result<Self> {
         let background = Background::new(servers, part, layouts, clock).await?;
         background.begin_to_follow().await?;
-        let (holder, agreement) = (background.living.holder.clone(), Arc::clone(&background.time.agreement));
-        let leases = Leases::take(&background.main, clock, holder, part.workers, agreement).await?;
+        let (holder, clock_offset) = (background.living.holder.clone(), Arc::clone(&background.time.clock_offset));
+        let leases = Leases::take(&background.main, clock, holder, part.workers, clock_offset).await?;
         let background = Arc::new(background);
         let (crew, ids) = Crew::start(&background, leases, part);
         Ok(Self { part, ids, background, crew })
@@ -206,9 +206,14 @@ impl Tasks {
 }
 
 impl Background {
-    async fn new(servers: Servers, part: Part, layouts: Arc<Layouts>, clock: &Clock) -> anyhow::Result<Self> {
+    async fn new(
+        servers: Servers,
+        part: ProcessPart,
+        layouts: Arc<Layouts>,
+        clock: &Clock,
+    ) -> anyhow::Result<Self> {
         let Servers { dataset, offered, gate, queues, shards: databases, main, rooms } = servers;
-        let agreement = agree_at_start(&*main, clock).await?;
+        let clock_offset = agree_at_start(&*main, clock).await?;
         let admin = queues.admin().await?;
         admin.declare().await?;
         admin.close().await;
@@ -223,7 +228,7 @@ impl Background {
             rooms,
             main,
             floors: Floors::new(shards),
-            time: Time { clock: clock.clone(), agreement },
+            time: Time { clock: clock.clone(), clock_offset },
             signals: Signals::new(shards),
             living: this_process(shards),
             following: Following::default(),

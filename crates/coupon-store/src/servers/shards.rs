@@ -13,8 +13,8 @@ use super::sql::{self, FindOne, HeldOf, PageOf, Question, SummaryOf, TotalsOf};
 use super::status::ShardStatus;
 use super::tasks::{Background, Floor};
 use crate::{
-    Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals,
-    Unavailable, Visit, Visited,
+    Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ResultSummary, ShardReport, Shards,
+    Totals, Unavailable, Visit, Visited,
 };
 
 /// The most times that tables are listed anew for a question, since others came or went.
@@ -209,7 +209,7 @@ impl Shards for ServersShards {
         shard: ShardId,
         visit: Visit,
         query: ResultQuery,
-    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+    ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
         Box::pin(self.ask(shard, visit, SummaryOf(query)))
     }
 

@@ -13,7 +13,7 @@ use super::mysql::{LEAVING, table_in};
 use super::seam::{Alike, OutboxEntry};
 use super::values::{self, get, parsed};
 use crate::statements::{self, Filter, Fresh, Numbers};
-use crate::{Change, Found, PageRequest, Summary, Totals};
+use crate::{Change, Found, PageRequest, ResultSummary, Totals};
 
 const MYSQL: Dialect = Dialect::MySql;
 
@@ -117,14 +117,14 @@ impl Question for FindOne {
 pub(super) struct SummaryOf(pub(super) ResultQuery);
 
 impl Question for SummaryOf {
-    type Answer = Summary;
+    type Answer = ResultSummary;
 
     async fn ask(
         &self,
         conn: &mut impl Queryable,
         tables: &[TableId],
         leaves: bool,
-    ) -> mysql_async::Result<(Summary, u64)> {
+    ) -> mysql_async::Result<(ResultSummary, u64)> {
         let filter = Filter::of(&self.0);
         let mut rows: Vec<Row> = Vec::new();
         for chunk in tables.chunks(TABLES) {
@@ -134,7 +134,7 @@ impl Question for SummaryOf {
         if leaves {
             rows.extend(conn.query_first(statements::summary(LEAVING, &filter, Numbers::Written)).await?);
         }
-        let mut sum = Summary::default();
+        let mut sum = ResultSummary::default();
         for row in &rows {
             sum.results += get::<u64>(row, 0)?;
             let last = get::<Option<i64>>(row, 1)?.map(Timestamp::from_millis);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use coupon_core::{Money, TableId, Timestamp};
 
 use crate::measure::{Latencies, Rate};
-use crate::{Figure, ShardReport, Totals};
+use crate::{Reported, ShardReport, Totals};
 
 /// The answer to a look at a shard.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ pub struct Look {
     /// Results that gave their stock back.
     pub given_back: u64,
     /// The bytes that its server has written.
-    pub bytes_written: Figure<u64>,
+    pub bytes_written: Reported<u64>,
     /// The connections that its server has.
     pub connections: u64,
     /// The time at which the server itself was last asked, which costs more than to ask the shard.

@@ -8,13 +8,13 @@ use coupon_store::{Attempt, Decision};
 
 /// The terms by which the gate has to decide, of coupons that were changed.
 #[derive(Debug, Clone, Default)]
-pub struct Answered {
+pub struct AnsweredTerms {
     terms: BTreeMap<CouponId, Terms>,
     /// The changes of each coupon that are under way, and of which it is not known yet by which the gate decides.
     under_way: BTreeMap<CouponId, u32>,
 }
 
-impl Answered {
+impl AnsweredTerms {
     /// An operator asks for a change of a coupon.
     pub fn begins(&mut self, coupon: CouponId) {
         *self.under_way.entry(coupon).or_default() += 1;

@@ -10,16 +10,16 @@ use coupon_store::servers::seam::{
     Epoch, Fence, GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Terms, Unchecked,
     Versions,
 };
-use coupon_store::{Attempt, Decision, Reservation, Stock};
+use coupon_store::{Attempt, Decision, GateStock, Reservation};
 use tokio::time::timeout;
 
 use super::State;
 use super::gate::{CouponMemory, EpochMemory, GateMemory, HolderMemory};
-use crate::world::{Line, Lost, World};
+use crate::world::{NoAnswer, ServerLine, World};
 
 /// The connection.
 pub(super) struct Gate {
-    pub(super) line: Line,
+    pub(super) line: ServerLine,
     pub(super) address: &'static str,
     pub(super) patience: Duration,
 }
@@ -90,11 +90,11 @@ impl Gate {
     }
 }
 
-fn heard<T>(answer: Result<Result<T, Lost>, tokio::time::error::Elapsed>) -> Result<T, GateError> {
+fn heard<T>(answer: Result<Result<T, NoAnswer>, tokio::time::error::Elapsed>) -> Result<T, GateError> {
     let lost = match answer {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(lost)) => lost,
-        Err(_) => Lost::Unheard,
+        Err(_) => NoAnswer::Unheard,
     };
     Err(GateError::Away { why: lost.to_string() })
 }
@@ -150,12 +150,12 @@ impl GateServer for Gate {
         self.ask(|gate| gate.epoch(epoch.number).latest_layout()).await
     }
 
-    async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<Stock>, GateError> {
+    async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<GateStock>, GateError> {
         let number = epoch.number;
         self.ask(|gate| {
             let memory = gate.epochs.get(&number)?.coupons.get(&coupon)?;
             let (total, ..) = memory.terms?;
-            Some(Stock { total, sold: u32::try_from(memory.sold()).unwrap_or(u32::MAX) })
+            Some(GateStock { total, sold: u32::try_from(memory.sold()).unwrap_or(u32::MAX) })
         })
         .await
     }

@@ -20,14 +20,14 @@ use coupon_core::{CouponId, ShardId};
 use coupon_store::Known;
 use coupon_store::servers::seam::{DatabaseError, MainServer, QueueServer, Servers, ShardServer, Terms};
 
-pub use answered::Answered;
+pub use answered::AnsweredTerms;
 pub use catalogue::CatalogueMemory;
 pub use gate::{CouponMemory, EpochMemory, GateMemory, HolderMemory, Slot};
 pub use main::{LogLine, MainMemory};
 pub use queue::QueuesMemory;
 pub use shard::{ParkedRow, ShardMemory};
 
-use crate::world::{Line, Lost, ProcessId, Server, World};
+use crate::world::{NoAnswer, ProcessId, Server, ServerLine, World};
 
 /// The name of the data set of every schedule.
 pub const DATASET: &str = "d1";
@@ -48,7 +48,7 @@ pub struct State {
     /// Coupons that the gate's memory of an epoch has lost, and nothing else of it.
     pub lost_coupons: BTreeSet<(u64, CouponId)>,
     /// What operators were answered.
-    pub answered: Answered,
+    pub answered: AnsweredTerms,
     /// Promises that were found broken on the way.
     pub broken: Vec<String>,
 }
@@ -64,7 +64,7 @@ impl State {
             set_aside: BTreeMap::new(),
             main: MainMemory::new(coupons),
             lost_coupons: BTreeSet::new(),
-            answered: Answered::default(),
+            answered: AnsweredTerms::default(),
             broken: Vec::new(),
         }
     }
@@ -93,7 +93,7 @@ impl State {
 /// The servers, as a process reaches them.
 #[must_use]
 pub fn reach(world: &Arc<World>, process: ProcessId, known: Known, shards: u16) -> Servers {
-    let line = |server| Line { world: Arc::clone(world), process, server };
+    let line = |server| ServerLine { world: Arc::clone(world), process, server };
     let (gate, address) = (line(Server::Gate), "gate:1");
     let queues: Box<dyn QueueServer> = Box::new(queue::Queues { line: line(Server::Queues) });
     let shard = |number| -> Box<dyn ShardServer> {
@@ -107,6 +107,6 @@ pub fn reach(world: &Arc<World>, process: ProcessId, known: Known, shards: u16) 
     Servers::new(DATASET, known, Box::new(connect), queues, (0..shards).map(shard).collect(), main)
 }
 
-fn unanswered(server: Server, lost: Lost) -> DatabaseError {
+fn unanswered(server: Server, lost: NoAnswer) -> DatabaseError {
     DatabaseError::new(&server.to_string(), "memory", "memory", &lost.to_string(), true)
 }

@@ -16,7 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::session::Session;
 use super::shard::{Shard, ShardMemory};
 use super::storing::{alike, held};
-use crate::world::{Lost, World};
+use crate::world::{NoAnswer, World};
 
 /// What a transaction has written and not committed.
 #[derive(Debug, Default)]
@@ -122,7 +122,7 @@ impl MovingRows for Moving {
         let rows = self.ask(|memory, _| Arc::clone(&memory.stepping)).await?;
         // A step that has rows waits for the row of state: of the two this one is given up.
         let Ok(rows) = rows.try_lock_owned() else {
-            return Err(StoringError::Conflict(self.session.shard.failed(Lost::Refused)));
+            return Err(StoringError::Conflict(self.session.shard.failed(NoAnswer::Refused)));
         };
         self.rows = Some(rows);
         let Departure { table, rows: ids, .. } = departure.clone();
@@ -155,7 +155,7 @@ impl MovingRows for Moving {
             }
             Some(Inserted::All)
         });
-        put.await?.ok_or_else(|| StoringError::NoTable(self.session.shard.failed(Lost::Refused)))
+        put.await?.ok_or_else(|| StoringError::NoTable(self.session.shard.failed(NoAnswer::Refused)))
     }
 
     async fn alike(&mut self, table: TableId, rows: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {

@@ -13,7 +13,7 @@ use coupon_store::servers::seam::{
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
 
-use crate::world::{Line, Lost, Server, World};
+use crate::world::{NoAnswer, Server, ServerLine, World};
 
 /// Of so many messages, one is routed well before its queue has it.
 const LAGGING: u64 = 8;
@@ -131,10 +131,10 @@ impl QueuesMemory {
 /// A process's way to it.
 #[derive(Clone)]
 pub(super) struct Queues {
-    pub(super) line: Line,
+    pub(super) line: ServerLine,
 }
 
-fn failed(lost: Lost) -> BrokerError {
+fn failed(lost: NoAnswer) -> BrokerError {
     BrokerError::new("memory", &lost.to_string())
 }
 
@@ -221,7 +221,7 @@ impl QueueAdmin for Admin {
 }
 
 struct Consumer {
-    line: Line,
+    line: ServerLine,
     shard: ShardId,
     consumer: u64,
     moved: Arc<Notify>,
@@ -229,11 +229,11 @@ struct Consumer {
 
 impl Consumer {
     /// The next message, if there is one for this consumer; an error once it is cut off.
-    fn take(&self) -> Result<Option<Delivery>, Lost> {
+    fn take(&self) -> Result<Option<Delivery>, NoAnswer> {
         let mut state = self.line.world.state();
-        let queue = state.queues.queues.get_mut(&self.shard).ok_or(Lost::Refused)?;
+        let queue = state.queues.queues.get_mut(&self.shard).ok_or(NoAnswer::Refused)?;
         if !Arc::ptr_eq(&queue.moved, &self.moved) || !queue.consumers.contains(&self.consumer) {
-            return Err(Lost::Refused);
+            return Err(NoAnswer::Refused);
         }
         if queue.consumers.first() != Some(&self.consumer) {
             return Ok(None);
@@ -298,7 +298,7 @@ impl Drop for Consumer {
 }
 
 struct Publisher {
-    line: Line,
+    line: ServerLine,
     patience: Duration,
 }
 
@@ -357,8 +357,8 @@ impl Publish for Publisher {
             match sent.await {
                 Ok(Ok(Some(confirmed))) => confirmed.await.map_err(|_| PublishError::Lost),
                 Ok(Ok(None)) => Err(PublishError::NoRoute),
-                Ok(Err(Lost::Refused)) => Err(PublishError::Down),
-                Ok(Err(Lost::Unheard)) | Err(_) => Err(PublishError::Lost),
+                Ok(Err(NoAnswer::Refused)) => Err(PublishError::Down),
+                Ok(Err(NoAnswer::Unheard)) | Err(_) => Err(PublishError::Lost),
             }
         };
         let outcome = timeout(self.patience, confirmed).await.unwrap_or(Err(PublishError::TimedOut));

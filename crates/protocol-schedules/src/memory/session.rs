@@ -3,7 +3,7 @@
 use coupon_store::servers::seam::StoringError;
 
 use super::shard::{Shard, ShardMemory};
-use crate::world::{Lost, World};
+use crate::world::{NoAnswer, World};
 
 /// A connection to a shard.
 pub(super) struct Session {
@@ -17,14 +17,14 @@ impl Session {
         Self { shard: shard.clone(), cuts: shard.line.world.cuts(shard.line.server) }
     }
 
-    pub(super) fn failed(&self, lost: Lost) -> StoringError {
+    pub(super) fn failed(&self, lost: NoAnswer) -> StoringError {
         StoringError::Failed(self.shard.failed(lost))
     }
 
     pub(super) async fn ask<T>(&self, ask: impl FnOnce(&mut ShardMemory) -> T) -> Result<T, StoringError> {
         let asked = self.shard.ask(ask).await;
         if self.shard.line.world.cuts(self.shard.line.server) != self.cuts {
-            return Err(self.failed(Lost::Refused));
+            return Err(self.failed(NoAnswer::Refused));
         }
         asked.map_err(StoringError::Failed)
     }
@@ -47,7 +47,7 @@ impl Session {
         });
         match committed.await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(self.failed(Lost::Unheard)),
+            Ok(false) => Err(self.failed(NoAnswer::Unheard)),
             Err(lost) => Err(self.failed(lost)),
         }
     }

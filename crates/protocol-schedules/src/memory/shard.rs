@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use super::stepping::Steps;
 use super::storing::Connection;
 use super::unanswered;
-use crate::world::{Line, Lost};
+use crate::world::{NoAnswer, ServerLine};
 
 /// What a shard's server holds.
 #[derive(Debug, Clone, Default)]
@@ -134,14 +134,14 @@ fn parked(row: &CouponResult) -> Hold {
 /// A process's way to a shard.
 #[derive(Clone)]
 pub(super) struct Shard {
-    pub(super) line: Line,
+    pub(super) line: ServerLine,
     pub(super) shard: ShardId,
 }
 
 impl Shard {
     pub(super) async fn ask<T>(&self, read: impl FnOnce(&mut ShardMemory) -> T) -> Result<T, DatabaseError> {
         let asked = self.line.ask(|state| state.shards.get_mut(self.shard.index()).map(read)).await;
-        asked.and_then(|found| found.ok_or(Lost::Refused)).map_err(|lost| self.failed(lost))
+        asked.and_then(|found| found.ok_or(NoAnswer::Refused)).map_err(|lost| self.failed(lost))
     }
 
     async fn order(&self, act: impl FnOnce(&mut ShardMemory) + Send + 'static) -> Result<(), DatabaseError> {
@@ -150,7 +150,7 @@ impl Shard {
         ordered.map(|_| ()).map_err(|lost| self.failed(lost))
     }
 
-    pub(super) fn failed(&self, lost: Lost) -> DatabaseError {
+    pub(super) fn failed(&self, lost: NoAnswer) -> DatabaseError {
         unanswered(self.line.server, lost)
     }
 }

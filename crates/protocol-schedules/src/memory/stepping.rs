@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::session::Session;
 use super::shard::{Shard, ShardMemory, waits_at};
-use crate::world::{Lost, World};
+use crate::world::{NoAnswer, World};
 
 /// A transaction.
 ///
@@ -115,7 +115,7 @@ impl Steps {
             return Ok(free);
         }
         if theirs.load(Ordering::Relaxed) {
-            return Err(StoringError::Conflict(self.session.shard.failed(Lost::Refused)));
+            return Err(StoringError::Conflict(self.session.shard.failed(NoAnswer::Refused)));
         }
         let _waits = Waits::new(mine);
         Ok(lock.lock_owned().await)

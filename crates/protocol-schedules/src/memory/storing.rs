@@ -11,7 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::session::Session;
 use super::shard::{ParkedRow, Shard, ShardMemory};
 use crate::check::oversold;
-use crate::world::{Lost, World};
+use crate::world::{NoAnswer, World};
 
 /// What a transaction has written and not committed.
 #[derive(Debug, Default)]
@@ -110,7 +110,7 @@ impl Storing for Connection {
             Some(Inserted::All)
         });
         let inserted = inserted.await?;
-        inserted.ok_or_else(|| StoringError::NoTable(self.session.shard.failed(Lost::Refused)))
+        inserted.ok_or_else(|| StoringError::NoTable(self.session.shard.failed(NoAnswer::Refused)))
     }
 
     async fn alike(&mut self, table: TableId, results: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
@@ -138,7 +138,7 @@ impl Storing for Connection {
 
     async fn commit(&mut self, note: &Note<'_>) -> Result<(), StoringError> {
         let (Some(row), staged) = (self.row.take(), std::mem::take(&mut self.staged)) else {
-            return Err(self.session.failed(Lost::Refused));
+            return Err(self.session.failed(NoAnswer::Refused));
         };
         let noted = Noted::of(note);
         let shard = self.session.shard.shard;

@@ -58,7 +58,7 @@ pub struct Wish {
 
 /// A schedule: what is drawn from its seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct SeededSchedule {
     /// The seed of every delay and loss.
     pub seed: u64,
     /// What users wish.
@@ -67,7 +67,7 @@ pub struct Plan {
     pub faults: Vec<Fault>,
 }
 
-impl Plan {
+impl SeededSchedule {
     /// The plan of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {

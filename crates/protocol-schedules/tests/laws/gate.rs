@@ -5,7 +5,7 @@ use std::time::Duration;
 use coupon_store::servers::seam::{
     Epoch, GateError, GateServer, Held, Hold, Mark, Remembers, Servers, Terms, Versions,
 };
-use coupon_store::{Attempt, Decision, Reservation, Stock};
+use coupon_store::{Attempt, Decision, GateStock, Reservation};
 
 use crate::bench::{coupon, held, hold_of, id, noon, request, result, terms, user};
 
@@ -61,7 +61,7 @@ pub(crate) async fn a_coupon_is_granted_once_a_user_until_none_is_left(servers: 
     let late = [attempt(2, 1, 9), attempt(5, 1, -1), attempt(5, 1, 3_600_000)];
     let expected = [Decision::Duplicate(id(3)), Decision::InvalidTime, Decision::InvalidTime];
     assert_eq!(decide(&*gate, &epoch, &late).await, expected);
-    assert_eq!(gate.stock(&epoch, coupon(1)).await, Ok(Some(Stock { total: 2, sold: 2 })));
+    assert_eq!(gate.stock(&epoch, coupon(1)).await, Ok(Some(GateStock { total: 2, sold: 2 })));
     let mut holders = gate.holders(&epoch, coupon(1)).await.unwrap();
     holders.users.sort_unstable();
     assert_eq!((holders.users, holders.holds), (vec![user(1), user(2)], 2));
@@ -158,13 +158,13 @@ pub(crate) async fn terms_change_unless_those_of_a_later_version_are_there(serve
     gate.offer(&epoch, 4, &[&terms(1, 9), &new]).await.unwrap();
     assert_eq!(
         (total().await, gate.stock(&epoch, coupon(7)).await),
-        (1, Ok(Some(Stock { total: 5, sold: 0 })))
+        (1, Ok(Some(GateStock { total: 5, sold: 0 })))
     );
     gate.change_terms(&epoch, 5, &[&terms(1, 1)]).await.unwrap();
     let both = [attempt(1, 1, 1), attempt(2, 1, 2)];
     assert_eq!(decide(&*gate, &epoch, &both).await, [Decision::Granted(0), Decision::OutOfStock]);
     gate.change_terms(&epoch, 6, &[&terms(1, 0)]).await.unwrap();
-    assert_eq!(gate.stock(&epoch, coupon(1)).await, Ok(Some(Stock { total: 0, sold: 1 })));
+    assert_eq!(gate.stock(&epoch, coupon(1)).await, Ok(Some(GateStock { total: 0, sold: 1 })));
     assert_eq!(gate.versions(&epoch).await, Ok(Some(Versions { first: 3, last: 6, layouts: 0 })));
     assert_eq!(gate.offers_all(&epoch).await, Ok(true));
 }

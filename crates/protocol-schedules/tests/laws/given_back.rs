@@ -6,7 +6,7 @@ use coupon_core::{RequestKey, ResultId, ShardId, TableId};
 use coupon_store::servers::seam::{
     Epoch, GateError, GateServer, Held, Hold, Mark, Release, Servers, Unchecked,
 };
-use coupon_store::{Attempt, Decision, Reservation, Stock};
+use coupon_store::{Attempt, Decision, GateStock, Reservation};
 
 use crate::bench::{coupon, held, hold_of, id, noon, request, result, terms, user};
 use crate::gate::{decide, filled};
@@ -29,7 +29,7 @@ fn release(by: u64, id: ResultId, slot: u8, request: Option<RequestKey>) -> Rele
 }
 
 async fn sold(gate: &dyn GateServer, epoch: &Epoch) -> u32 {
-    let Stock { sold, .. } = gate.stock(epoch, coupon(1)).await.unwrap().unwrap();
+    let GateStock { sold, .. } = gate.stock(epoch, coupon(1)).await.unwrap().unwrap();
     sold
 }
 

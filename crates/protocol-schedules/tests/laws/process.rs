@@ -6,7 +6,7 @@ use std::time::Duration;
 use coupon_core::{CouponResult, Placement, ResultState, ShardId, ShardingStrategy as _, Timestamp};
 use coupon_store::clock::Clock;
 use coupon_store::servers::seam::{
-    Epoch, GateServer, GateState, Mark, Part, Process, Release, Servers, Unchecked,
+    Epoch, GateServer, GateState, Mark, Process, ProcessPart, Release, Servers, Unchecked,
 };
 use coupon_store::settings::Role;
 use coupon_store::{Known, Layouts, PlacedResult, VersionRecord};
@@ -25,7 +25,7 @@ use crate::shard::TABLE;
 const SHARDS: u16 = 2;
 const FIRST: ShardId = ShardId::new(0);
 const SECOND: ShardId = ShardId::new(1);
-const PART: Part = Part {
+const PART: ProcessPart = ProcessPart {
     role: Role::All,
     workers: 1,
     shard_backlog: 1_000,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use coupon_core::after_grab::Action;
 use coupon_core::{CouponResult, ShardId};
 use coupon_store::servers::seam::{Epoch, GateServer, Release, Route, Servers, StepsNote, Terms, Waiting};
-use coupon_store::{Attempt, Decision, Stock};
+use coupon_store::{Attempt, Decision, GateStock};
 use tokio::time::timeout;
 
 use crate::bench::{PATIENCE, coupon, id, result, terms, user};
@@ -17,7 +17,7 @@ fn attempt(by: u64, after_ms: i64) -> Attempt {
     Attempt::plain(user(by), coupon(1), id(after_ms))
 }
 
-async fn sold(gate: &dyn GateServer, epoch: &Epoch) -> Option<Stock> {
+async fn sold(gate: &dyn GateServer, epoch: &Epoch) -> Option<GateStock> {
     gate.stock(epoch, coupon(1)).await.unwrap()
 }
 
@@ -30,7 +30,7 @@ pub(crate) async fn a_coupon_is_granted_once_a_user_until_none_is_left(servers: 
     let late = [attempt(2, 9), attempt(5, -1), attempt(5, 3_600_000)];
     let expected = [Decision::Duplicate(id(3)), Decision::InvalidTime, Decision::InvalidTime];
     assert_eq!(decide(&*gate, &epoch, &late).await, expected);
-    assert_eq!(sold(&*gate, &epoch).await, Some(Stock { total: 2, sold: 2 }));
+    assert_eq!(sold(&*gate, &epoch).await, Some(GateStock { total: 2, sold: 2 }));
     let one_in_time = [attempt(6, -1), attempt(7, 10), attempt(8, 3_600_000)];
     gate.change_terms(&epoch, 4, &[&terms(1, 3)]).await.unwrap();
     let expected = [Decision::InvalidTime, Decision::Granted(0), Decision::InvalidTime];
@@ -43,16 +43,16 @@ pub(crate) async fn terms_change_unless_those_of_a_later_version_are_there_and_w
     let (gate, epoch) = filled(servers).await;
     store(servers, &[result(1, 1)]).await;
     // It was on offer before that row came from elsewhere: only in the next epoch it is counted.
-    assert_eq!(sold(&*gate, &epoch).await, Some(Stock { total: 2, sold: 0 }));
+    assert_eq!(sold(&*gate, &epoch).await, Some(GateStock { total: 2, sold: 0 }));
     let ended = Terms { active: false, ..terms(1, 1) };
     gate.change_terms(&epoch, 2, &[&ended]).await.unwrap();
-    assert_eq!(sold(&*gate, &epoch).await, Some(Stock { total: 2, sold: 0 }));
+    assert_eq!(sold(&*gate, &epoch).await, Some(GateStock { total: 2, sold: 0 }));
     gate.change_terms(&epoch, 5, &[&ended]).await.unwrap();
     assert_eq!(decide(&*gate, &epoch, &[attempt(2, 2)]).await, [Decision::InvalidTime]);
     let next = Epoch::new(&servers.dataset, 2);
     gate.begin(&next).await.unwrap();
     gate.offer(&next, 1, &[&terms(1, 2)]).await.unwrap();
-    assert_eq!(sold(&*gate, &next).await, Some(Stock { total: 2, sold: 1 }));
+    assert_eq!(sold(&*gate, &next).await, Some(GateStock { total: 2, sold: 1 }));
     let decided = decide(&*gate, &next, &[attempt(1, 3), attempt(2, 4), attempt(3, 5)]).await;
     assert_eq!(decided, [Decision::Duplicate(id(1)), Decision::Granted(0), Decision::OutOfStock]);
     assert!(gate.decide(&epoch, 1, &[&attempt(4, 6)]).await.is_err(), "the epoch before sells nothing more");
@@ -75,7 +75,7 @@ pub(crate) async fn what_is_sold_or_given_back_is_told_once_and_with_the_rows(se
     let release = Release::of(&returned.before);
     let waiting = [Waiting { outbox_id: begun.outbox_id, release, closed: begun.closed }];
     steps.commit(&StepsNote { releases: &waiting, ..nothing() }).await.unwrap();
-    assert_eq!(sold(&*gate, &epoch).await, Some(Stock { total: 2, sold: 1 }));
+    assert_eq!(sold(&*gate, &epoch).await, Some(GateStock { total: 2, sold: 1 }));
     assert_eq!(decide(&*gate, &epoch, &[attempt(3, 9)]).await, [Decision::Granted(0)]);
 }
 

@@ -10,8 +10,8 @@ use std::fmt::{self, Write};
 use coupon_measure::Table;
 use coupon_report::model::Reading;
 
-use super::model::{Bound, Spread, Standing};
-use super::record::{Bench, Part};
+use super::model::{Bound, RoundSpread, Standing};
+use super::record::{Bench, SectionRecord};
 pub use notes::Notes;
 
 const HEAD: &str = "\
@@ -55,8 +55,8 @@ fn write_all(text: &mut String, bench: &Bench, notes: &Notes) -> fmt::Result {
 }
 
 /// Sections by family, each family where its first section ran.
-fn families(bench: &Bench) -> Vec<(&str, Vec<&Part>)> {
-    let mut families: Vec<(&str, Vec<&Part>)> = Vec::new();
+fn families(bench: &Bench) -> Vec<(&str, Vec<&SectionRecord>)> {
+    let mut families: Vec<(&str, Vec<&SectionRecord>)> = Vec::new();
     for part in &bench.sections {
         match families.iter_mut().find(|(name, _)| *name == part.family()) {
             Some((_, parts)) => parts.push(part),
@@ -90,7 +90,7 @@ fn write_run(text: &mut String, bench: &Bench) -> fmt::Result {
 }
 
 /// The measured subjects of a family, and the time that each took.
-fn write_parts(text: &mut String, parts: &[&Part]) -> fmt::Result {
+fn write_parts(text: &mut String, parts: &[&SectionRecord]) -> fmt::Result {
     let said = parts.iter().map(|part| {
         let failed =
             part.failed.as_ref().map_or(String::new(), |why| format!(", **failed**: {}", one_line(why)));
@@ -105,7 +105,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// A figure with its spread, or the reason for none.
-fn figure(spread: &Reading<Spread>, unit: &str) -> String {
+fn figure(spread: &Reading<RoundSpread>, unit: &str) -> String {
     match spread {
         Reading::Known(spread) => super::shown::spread(spread, unit),
         Reading::Unknown(why) => format!("n/a: {why}"),

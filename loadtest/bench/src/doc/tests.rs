@@ -168,6 +168,6 @@ fn what_is_written_is_what_was_read() {
     let bench = sample();
     let again: Bench = serde_json::from_str(&serde_json::to_string(&bench).unwrap()).unwrap();
     assert_eq!(again, bench);
-    let spread = Spread { median: 0.6, min: 0.5, max: 0.65, n: 3 };
+    let spread = RoundSpread { median: 0.6, min: 0.5, max: 0.65, n: 3 };
     assert_eq!(bench.rows().next().unwrap().spread, Some(spread));
 }

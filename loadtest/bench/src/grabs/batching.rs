@@ -2,7 +2,7 @@
 //! batches, which is one script call and one confirmed publish a grab, as many in flight as there are connections.
 
 use anyhow::Result;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
@@ -42,7 +42,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     let plan = |name, settings| Plan {
         name,
         store: Store::Servers,
-        catalogue: Catalogue::default(),
+        catalogue: CatalogueSpec::default(),
         stock: PLENTY,
         hold_s: 0,
         settings,

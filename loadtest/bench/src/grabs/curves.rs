@@ -1,7 +1,7 @@
 //! Rates by connections, by coupons, and by the heat of one coupon.
 
 use anyhow::Result;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
@@ -37,7 +37,7 @@ const COUPONS_PER_ROOM: u64 = 5;
 const USUAL: usize = 256;
 
 fn connections(context: &mut Context) -> Result<Findings> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let plan =
         Plan { name: "bench", store: Store::Servers, catalogue, stock: PLENTY, hold_s: 0, settings: &[] };
     let mut service = Measured::start(context, &plan)?;
@@ -76,11 +76,12 @@ fn connections(context: &mut Context) -> Result<Findings> {
 /// them are hot. The single hot coupon has a service to itself: each of its users can have it but once.
 fn coupons(context: &mut Context) -> Result<Findings> {
     let most = ROOMS.iter().copied().max().unwrap_or(1);
-    let catalogue = Catalogue { rooms: most, coupons_per_room: COUPONS_PER_ROOM, ..Catalogue::default() };
+    let catalogue =
+        CatalogueSpec { rooms: most, coupons_per_room: COUPONS_PER_ROOM, ..CatalogueSpec::default() };
     let plan =
         Plan { name: "many", store: Store::Servers, catalogue, stock: PLENTY, hold_s: 0, settings: &[] };
     let mut many = Measured::start(context, &plan)?;
-    let one = Catalogue { users: users_of_one(context), rooms: 1, hot_rooms: 1, coupons_per_room: 1 };
+    let one = CatalogueSpec { users: users_of_one(context), rooms: 1, hot_rooms: 1, coupons_per_room: 1 };
     let mut hot = Measured::start(context, &Plan { name: "hot", catalogue: one, ..plan })?;
     let steps = ROOMS.map(|rooms| LoadKind::closed(What::Grab { rooms }, USUAL));
     let single = LoadKind::closed(What::Grab { rooms: 1 }, USUAL).to("one hot coupon");

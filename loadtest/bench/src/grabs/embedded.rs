@@ -1,7 +1,7 @@
 //! Grabs on files.
 
 use anyhow::Result;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
@@ -37,7 +37,7 @@ fn id(connections: usize) -> String {
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let plan =
         Plan { name: "bench", store: Store::Embedded, catalogue, stock: PLENTY, hold_s: 0, settings: &[] };
     let mut service = Measured::start(context, &plan)?;

@@ -1,7 +1,7 @@
 //! Answers from memory: that a coupon is sold out, that a user holds it.
 
 use anyhow::{Result, bail};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, Plan, What};
@@ -41,7 +41,7 @@ fn claims() -> Vec<Claim> {
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let plan =
         Plan { name: "bench", store: Store::Servers, catalogue, stock: HOLDERS, hold_s: 0, settings: &[] };
     let mut service = Measured::start(context, &plan)?;

@@ -15,7 +15,7 @@ use coupon_core::GrabTerms;
 use coupon_lab::{Deployment, acks, seed_of};
 use coupon_loadgen::http::{Target, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
-use coupon_loadgen::workload::{Catalogue, Workload};
+use coupon_loadgen::workload::{CatalogueSpec, Workload};
 use coupon_report::model::Figure;
 use coupon_seeding::SeedOptions;
 use coupon_service::api::AdminStats;
@@ -89,7 +89,7 @@ pub(super) struct Plan {
     /// Different from that of every other service that is up at the same time.
     pub(super) name: &'static str,
     pub(super) store: Store,
-    pub(super) catalogue: Catalogue,
+    pub(super) catalogue: CatalogueSpec,
     /// Of every coupon.
     pub(super) stock: u32,
     /// The seconds for which a grab is held.
@@ -105,7 +105,7 @@ pub(crate) const PLENTY: u32 = 100_000_000;
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) running: Deployment,
-    catalogue: Catalogue,
+    catalogue: CatalogueSpec,
     seed: u64,
     claims: Claims,
     since: i64,
@@ -132,7 +132,7 @@ impl Measured {
     }
 
     /// One that was started with this catalogue elsewhere.
-    pub(crate) fn of(running: Deployment, catalogue: Catalogue, seed: u64) -> Result<Self> {
+    pub(crate) fn of(running: Deployment, catalogue: CatalogueSpec, seed: u64) -> Result<Self> {
         let since = running.newest_result()?;
         Ok(Self { running, catalogue, seed, claims: Claims::default(), since, grabbed: 0 })
     }
@@ -174,15 +174,15 @@ impl Measured {
 
     /// Sends a round's requests, and remembers what was answered.
     fn load(&mut self, load: &Load, stop: Option<Arc<AtomicBool>>) -> Result<Outcome> {
-        let Catalogue { users, rooms, .. } = self.catalogue;
+        let CatalogueSpec { users, rooms, .. } = self.catalogue;
         let grabs = |users, rooms, skip| {
-            Workload::distinct_grabs(Catalogue { users, rooms, hot_rooms: 0, ..self.catalogue }, skip)
+            Workload::distinct_grabs(CatalogueSpec { users, rooms, hot_rooms: 0, ..self.catalogue }, skip)
         };
         let workload = match load.what {
             What::Echo => Workload::echo(self.catalogue),
             What::Grab { rooms } | What::Overload { rooms } => grabs(users, rooms, self.grabbed),
             What::GrabNamed { rooms } => {
-                let catalogue = Catalogue { rooms, hot_rooms: 0, ..self.catalogue };
+                let catalogue = CatalogueSpec { rooms, hot_rooms: 0, ..self.catalogue };
                 Workload::distinct_named_grabs(catalogue, self.grabbed)
             }
             What::SoldOut => grabs(users, rooms, self.grabbed),

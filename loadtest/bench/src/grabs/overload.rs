@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
@@ -72,7 +72,7 @@ fn overloaded(
     name: &'static str,
     settings: &'static [&'static str],
 ) -> Result<(Overload, Option<String>)> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let plan = Plan { name, store: Store::Servers, catalogue, stock: PLENTY, hold_s: 0, settings };
     let mut service = Measured::start(context, &plan)?;
     let top = LoadKind::closed(GRAB, CONNECTIONS);

@@ -1,7 +1,7 @@
 //! The reconciler's cost to users who grab.
 
 use anyhow::{Result, ensure};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
@@ -38,7 +38,7 @@ fn claims() -> Vec<Claim> {
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let plan =
         |name, settings| Plan { name, store: Store::Servers, catalogue, stock: PLENTY, hold_s: 0, settings };
     let mut services = [

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU16;
 
 use anyhow::{Context as _, Result};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_measure::Turns;
 use coupon_measure::random::Random;
 use coupon_seeding::SeedOptions;
@@ -91,7 +91,7 @@ fn measured_over(context: &Context, shards: u16) -> Result<[Measurement; 4]> {
     let mut services = WAYS.iter().map(|way| start(context, *way, shards)).collect::<Result<Vec<_>>>()?;
     // Before any grab: the faster service has more of them afterwards.
     let times = read(context, &services)?;
-    let load = LoadKind::closed(What::Grab { rooms: Catalogue::default().rooms }, CONNECTIONS);
+    let load = LoadKind::closed(What::Grab { rooms: CatalogueSpec::default().rooms }, CONNECTIONS);
     let duration = context.round();
     let rounds = take_turns(context, &WAYS, |way| {
         let service = services.get_mut(usize::from(way.indexed)).context("it was started")?;
@@ -113,7 +113,7 @@ fn measured_over(context: &Context, shards: u16) -> Result<[Measurement; 4]> {
 }
 
 fn start(context: &Context, way: Way, shards: u16) -> Result<Measured> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let shards = NonZeroU16::new(shards).context("there is a shard at least")?;
     let spec = Spec::parse(way.name(), shards, &catalogue)?;
     let history = if context.quick { HISTORY / 10 } else { HISTORY };
@@ -141,7 +141,7 @@ fn read(context: &Context, services: &[Measured]) -> Result<[Vec<Histogram<u64>>
             rounds.push(Histogram::new_with_max(LONGEST, 3)?);
         }
         for _ in 0..asked {
-            let room = random.below(Catalogue::default().rooms) + 1;
+            let room = random.below(CatalogueSpec::default().rooms) + 1;
             for at in turns.next_order(clients.len()) {
                 let (Some(client), Some(rounds)) = (clients.get_mut(at), times.get_mut(at)) else { continue };
                 let took = client.get(&format!("/api/room/{room}/orders"))?.0;

@@ -1,7 +1,7 @@
 //! The top rate of grabs on servers, the latency at half of it, and the memory that both take.
 
 use anyhow::{Context as _, Result};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_measure::format::count;
 
 use super::disk;
@@ -10,7 +10,7 @@ use super::measured::{Measured, PLENTY, Plan, What};
 use super::sample::Sample;
 use super::turns::{Rounds, take_turns};
 use crate::context::{Context, Store};
-use crate::model::{Bound, Claim, Findings, Measurement, NamedFigure, Spread, Text};
+use crate::model::{Bound, Claim, Findings, Measurement, NamedFigure, RoundSpread, Text};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -54,7 +54,7 @@ fn id(connections: usize) -> String {
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let plan =
         Plan { name: "bench", store: Store::Servers, catalogue, stock: PLENTY, hold_s: 0, settings: &[] };
     let mut service = Measured::start(context, &plan)?;
@@ -68,7 +68,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     let top = take_turns(context, &kinds, |kind| service.round(&kind.load(duration)))?;
     let rates = top.values(LoadKind::closed(GRAB, USUAL), |sample| sample.per_s);
     let rate =
-        Spread::of(&rates).filter(|rate| rate.median > 0.0).context("no grab was granted")?.median / 2.0;
+        RoundSpread::of(&rates).filter(|rate| rate.median > 0.0).context("no grab was granted")?.median / 2.0;
     let calm = [What::Echo, GRAB].map(|what| LoadKind { rate: Some(rate), ..LoadKind::closed(what, USUAL) });
     let half = take_turns(context, &calm, |kind| service.round(&kind.load(duration)))?;
     let audit = service.finish(context)?;

@@ -10,7 +10,7 @@ use super::load_kind::LoadKind;
 use super::measured::Measured;
 use super::sample::Sample;
 use crate::context::Context;
-use crate::model::{NamedFigure, Spread};
+use crate::model::{NamedFigure, RoundSpread};
 
 /// All rounds of some kinds.
 #[derive(Debug)]
@@ -69,8 +69,8 @@ impl<K: Copy + PartialEq + Display> Rounds<K> {
     }
 
     /// The same, over the rounds.
-    pub(super) fn spread(&self, kind: K, value: impl Fn(&Sample) -> f64) -> Reading<Spread> {
-        Reading::or_because(Spread::of(&self.values(kind, value)), "the rounds gave no figure")
+    pub(super) fn spread(&self, kind: K, value: impl Fn(&Sample) -> f64) -> Reading<RoundSpread> {
+        Reading::or_because(RoundSpread::of(&self.values(kind, value)), "the rounds gave no figure")
     }
 
     /// One kind's figure ÷ another's, of the same round.
@@ -81,8 +81,13 @@ impl<K: Copy + PartialEq + Display> Rounds<K> {
     }
 
     /// Such ratios over the rounds.
-    pub(super) fn ratio_spread(&self, one: K, other: K, value: impl Fn(&Sample) -> f64) -> Reading<Spread> {
-        Reading::or_because(Spread::of(&self.ratios(one, other, value)), "the rounds gave no figure")
+    pub(super) fn ratio_spread(
+        &self,
+        one: K,
+        other: K,
+        value: impl Fn(&Sample) -> f64,
+    ) -> Reading<RoundSpread> {
+        Reading::or_because(RoundSpread::of(&self.ratios(one, other, value)), "the rounds gave no figure")
     }
 
     /// The reasons why rounds of these kinds are not valid: one line each.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use coupon_lab::{Deployment, program, seed_of};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_report::Report;
 use coupon_report::model::{Contestant, Metric, Need, NeedResult, Place};
 use coupon_seeding::SeedOptions;
@@ -175,7 +175,7 @@ impl Trial {
 
     /// The first of them with another setting.
     fn with(context: &Context, number: u32, setting: Option<(&str, &str)>) -> Result<Self> {
-        let catalogue = Catalogue::default();
+        let catalogue = CatalogueSpec::default();
         let mut services = Vec::new();
         for (at, name) in NAMES.into_iter().enumerate() {
             let mut spec = Spec::parse("hash", SHARDS, &catalogue)?;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use coupon_audit::{Claims, Scope};
-use coupon_lab::growth::{Changed, Changer, LayoutStep, rebalance};
+use coupon_lab::growth::{Changer, CompletedChange, LayoutStep, rebalance};
 use coupon_lab::{Deployment, acks};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, Tally, run_load};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_seeding::SeedOptions;
 use coupon_service::growth::ROWS_PER_S;
 use coupon_strategies::Spec;
@@ -178,7 +178,7 @@ pub(super) fn measure(context: &Context, store: Store) -> Result<Vec<Measurement
 }
 
 fn one(context: &Context, store: Store) -> Result<Found> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let mut spec = Spec::parse("hash", SHARDS, &catalogue)?;
     spec.name = "growing".to_owned();
     spec.set("shards_prepared", &MORE.to_string());
@@ -209,7 +209,11 @@ struct Unthrottled {
 }
 
 /// The load with the change in it, and the rest of the movement after it.
-fn grow(running: &Deployment, lengths: &Lengths, seed: u64) -> Result<(Outcome, Changed, Unthrottled)> {
+fn grow(
+    running: &Deployment,
+    lengths: &Lengths,
+    seed: u64,
+) -> Result<(Outcome, CompletedChange, Unthrottled)> {
     let target = &running.target;
     let load = LoadSpec {
         duration: lengths.load(),
@@ -232,7 +236,7 @@ fn grow(running: &Deployment, lengths: &Lengths, seed: u64) -> Result<(Outcome, 
 
 fn found(
     outcome: &Outcome,
-    changed: &Changed,
+    changed: &CompletedChange,
     unthrottled: &Unthrottled,
     violations: u64,
     lengths: &Lengths,

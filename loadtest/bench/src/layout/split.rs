@@ -7,7 +7,7 @@ use coupon_audit::{Claims, Scope};
 use coupon_lab::growth::{LayoutStep, announce};
 use coupon_lab::{Deployment, acks, seed_of};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
-use coupon_loadgen::workload::{Catalogue, Workload};
+use coupon_loadgen::workload::{CatalogueSpec, Workload};
 use coupon_seeding::SeedOptions;
 use coupon_stack::joined;
 use coupon_strategies::Spec;
@@ -76,7 +76,7 @@ struct Rates {
 }
 
 fn start(context: &Context) -> Result<Deployment> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let mut spec = Spec::parse("range-room", SHARDS, &catalogue)?;
     spec.name = "splitting".to_owned();
     let seed = SeedOptions { stock: Some(PLENTY), seed: context.seed, ..seed_of(&catalogue) };
@@ -85,9 +85,9 @@ fn start(context: &Context) -> Result<Deployment> {
 
 /// The load, with the change in it.
 fn load(context: &Context, running: &Deployment) -> Result<(Outcome, Rates)> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let load = LoadSpec {
-        workload: Workload::distinct_grabs(Catalogue { rooms: HOT, hot_rooms: 0, ..catalogue }, 0),
+        workload: Workload::distinct_grabs(CatalogueSpec { rooms: HOT, hot_rooms: 0, ..catalogue }, 0),
         connections: CONNECTIONS,
         duration: BEFORE + LEAD + WITHIN + Duration::from_secs(1),
         seed: context.seed,

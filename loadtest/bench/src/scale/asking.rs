@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use coupon_loadgen::http::{Target, get_json};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_measure::random::Random;
 use coupon_service::api::{AdminStats, ResultPage};
 use hdrhistogram::Histogram;
@@ -47,13 +47,13 @@ pub(super) struct Asker {
     target: Target,
     client: Client,
     random: Random,
-    catalogue: Catalogue,
+    catalogue: CatalogueSpec,
     results: Vec<String>,
 }
 
 impl Asker {
     /// A client that has read some results of users drawn at random.
-    pub(super) fn new(target: &Target, catalogue: Catalogue, seed: u64) -> Result<Self> {
+    pub(super) fn new(target: &Target, catalogue: CatalogueSpec, seed: u64) -> Result<Self> {
         let (client, random) = (Client::connect(target)?, Random::new(seed, STREAM));
         let mut asker = Self { target: target.clone(), client, random, catalogue, results: Vec::new() };
         for _ in 0..SAMPLED {

@@ -9,7 +9,7 @@ use coupon_report::model::Reading;
 use super::service::Point;
 use crate::context::Context;
 use crate::grabs::Measured;
-use crate::model::{AllowedGrowth, Curve, Series, Spread, Text};
+use crate::model::{AllowedGrowth, Curve, RoundSpread, Series, Text};
 
 /// A line of a curve before anything is measured.
 #[derive(Debug, Clone, Copy)]
@@ -70,12 +70,12 @@ impl Gathered {
         Curve { id: id.into(), what: what.into(), x_label: x_label.into(), x, series, problems }
     }
 
-    fn point(&self, at: usize, line: &'static str) -> Reading<Spread> {
+    fn point(&self, at: usize, line: &'static str) -> Reading<RoundSpread> {
         if let Some(why) = self.missing.get(&at) {
             return Reading::unknown(why.clone());
         }
         let rounds = self.values.get(&(at, line)).map_or(&[][..], Vec::as_slice);
-        Reading::or_because(Spread::of(rounds), "not every round gave a figure")
+        Reading::or_because(RoundSpread::of(rounds), "not every round gave a figure")
     }
 }
 

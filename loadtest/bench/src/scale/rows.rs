@@ -5,7 +5,7 @@
 
 use anyhow::{Context as _, Result};
 use coupon_lab::Deployment;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_measure::format::count;
 
 use super::asking::{Ask, Asker};
@@ -75,7 +75,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     Ok(found.curve("scale-rows", what, "results", &lines).into())
 }
 
-fn start(context: &Context, results: u64) -> Result<(Deployment, Catalogue)> {
+fn start(context: &Context, results: u64) -> Result<(Deployment, CatalogueSpec)> {
     let users = results / RESULTS_A_USER;
     let point = Point { contestant: "hash", shards: SHARDS, results, days: DAYS, users };
     Ok((point.start(context, format!("hash of {} results", count(results)))?, point.catalogue()))
@@ -84,7 +84,7 @@ fn start(context: &Context, results: u64) -> Result<(Deployment, Catalogue)> {
 fn turn(
     context: &Context,
     running: &mut Deployment,
-    catalogue: Catalogue,
+    catalogue: CatalogueSpec,
     at: usize,
     found: &mut Gathered,
 ) -> Result<()> {

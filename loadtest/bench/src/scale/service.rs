@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use anyhow::Result;
 use coupon_lab::{Deployment, seed_of};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
@@ -28,8 +28,8 @@ pub(super) struct Point {
 pub(super) const GRABS: LoadKind = LoadKind::closed(What::Grab { rooms: 100 }, 64);
 
 impl Point {
-    pub(super) fn catalogue(&self) -> Catalogue {
-        Catalogue { users: self.users, ..Catalogue::default() }
+    pub(super) fn catalogue(&self) -> CatalogueSpec {
+        CatalogueSpec { users: self.users, ..CatalogueSpec::default() }
     }
 
     /// Seeds its data and starts it, on files.

@@ -58,7 +58,7 @@ fn turn(context: &Context, service: &mut Measured, at: usize, found: &mut Gather
     found.problem(at, grabs.problem.as_ref());
     found.add(at, GRAB.name, Some(grabs.per_s));
     found.add(at, GRAB_CPU.name, grabs.service_cpu_us());
-    let catalogue = coupon_loadgen::workload::Catalogue { users: USERS, ..Default::default() };
+    let catalogue = coupon_loadgen::workload::CatalogueSpec { users: USERS, ..Default::default() };
     let mut asker = Asker::new(&service.running.target, catalogue, context.seed)?;
     let times = if context.quick { 100 } else { 300 };
     let user = asker.ask(Ask::User, times)?;

@@ -56,7 +56,7 @@ fn turn(context: &Context, service: &mut Measured, at: usize, found: &mut Gather
     let grabs = service.round(&GRABS.load(context.round()))?;
     found.problem(at, grabs.problem.as_ref());
     found.add(at, GRAB.name, Some(grabs.per_s));
-    let catalogue = coupon_loadgen::workload::Catalogue { users: USERS, ..Default::default() };
+    let catalogue = coupon_loadgen::workload::CatalogueSpec { users: USERS, ..Default::default() };
     let mut asker = Asker::new(&service.running.target, catalogue, context.seed)?;
     let times = if context.quick { 60 } else { 200 };
     let user = asker.ask(Ask::User, times)?;

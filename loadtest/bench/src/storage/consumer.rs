@@ -7,7 +7,7 @@ use coupon_core::{TableId, Timestamp, schema};
 use coupon_lab::{Deployment, ServiceProcess, seed_of};
 use coupon_loadgen::http::{Target, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
-use coupon_loadgen::workload::{Catalogue, Workload};
+use coupon_loadgen::workload::{CatalogueSpec, Workload};
 use coupon_seeding::SeedOptions;
 use coupon_service::api::{AdminStats, GlobalStatistics};
 use coupon_strategies::Spec;
@@ -58,9 +58,9 @@ fn claims() -> Vec<Claim> {
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
-    let default = Catalogue::default();
+    let default = CatalogueSpec::default();
     // Every room is hot: nothing sells out.
-    let catalogue = Catalogue { hot_rooms: default.rooms, coupons_per_room: 20, ..default };
+    let catalogue = CatalogueSpec { hot_rooms: default.rooms, coupons_per_room: 20, ..default };
     let mut spec = Spec::parse("hash", SHARDS, &catalogue)?;
     spec.name = "consumer hash".to_owned();
     spec.settings.extend(["servers.role=api", "grab.shard_backlog=100000000"].map(str::to_owned));
@@ -72,7 +72,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     measured
 }
 
-fn measure(context: &Context, api: &Deployment, catalogue: Catalogue) -> Result<Findings> {
+fn measure(context: &Context, api: &Deployment, catalogue: CatalogueSpec) -> Result<Findings> {
     let mut raw = Raw::to_shards(api)?;
     raw.run(&schema::results_table(TableId::Single).replace(TableId::PREFIX, RAW_TABLE))?;
     let mut consumer = api.one_more(&["servers.role=consumer"])?;

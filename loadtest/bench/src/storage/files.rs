@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use coupon_core::{ShardingStrategy, TableId};
 use coupon_lab::{forget_folder, register_folder};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_measure::Turns;
 use coupon_seeding::{SeedOptions, Silent};
 use coupon_strategies::Spec;
@@ -53,7 +53,7 @@ struct Table {
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
-    let strategy = Spec::parse("hash", SHARDS, &Catalogue::default())?.strategy()?;
+    let strategy = Spec::parse("hash", SHARDS, &CatalogueSpec::default())?.strategy()?;
     let history = if context.quick { QUICK } else { HISTORY };
     // One moment for all rounds: the same rows, and the same as the bare connections'.
     let options = SeedOptions { history, seed: context.seed, ..SeedOptions::default() };

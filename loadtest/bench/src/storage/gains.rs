@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use coupon_core::schema::Dialect;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_measure::Turns;
 use coupon_measure::random::Random;
 use coupon_measure::stats::estimate;
@@ -77,7 +77,7 @@ fn run(context: &mut Context) -> Result<Findings> {
         context.progress(format!("round {round}"));
         let mut times = WAYS.map(|_| Vec::new());
         for _ in 0..pages {
-            let room = i64::try_from(random.below(Catalogue::default().rooms))? + 1;
+            let room = i64::try_from(random.below(CatalogueSpec::default().rooms))? + 1;
             one_page(&mut raw, room, &mut turns, &mut times)?;
         }
         for (medians, times) in medians.iter_mut().zip(&times) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use coupon_lab::Deployment;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
@@ -58,7 +58,7 @@ fn all_not_run(why: &str) -> Findings {
 }
 
 fn of_contestant(context: &Context, contestant: &str) -> Result<Vec<Measurement>> {
-    let mut spec = Spec::parse(contestant, SHARDS, &Catalogue::default())?;
+    let mut spec = Spec::parse(contestant, SHARDS, &CatalogueSpec::default())?;
     spec.name = format!("many {contestant}");
     let seed = SeedOptions { history: RESULTS, seed: context.seed, ..SeedOptions::default() };
     let running = context.start(&spec, Store::Servers, seed)?;

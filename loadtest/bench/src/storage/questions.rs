@@ -3,7 +3,7 @@
 use anyhow::Result;
 use coupon_core::schema::Dialect;
 use coupon_core::{Plan, ResultQuery, RoomId, ShardId, TableId, TimeRange, Timestamp, UserId};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_store::statements::{self, Filter, Numbers};
 
 use super::super::context::SHARDS;
@@ -24,7 +24,7 @@ pub(super) enum Ask {
 
 /// The path that asks it, and the same as a query.
 pub(super) fn of(ask: Ask, number: u64) -> Result<(String, ResultQuery)> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     Ok(match ask {
         Ask::User => {
             let user = number % catalogue.users + 1;

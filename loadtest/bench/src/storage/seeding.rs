@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use coupon_core::TableId;
 use coupon_lab::Deployment;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
@@ -40,7 +40,7 @@ fn claims() -> Vec<Claim> {
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let mut spec = Spec::parse("hash", SHARDS, &catalogue)?;
     spec.name = "seeding hash".to_owned();
     let history = if context.quick { QUICK } else { HISTORY };

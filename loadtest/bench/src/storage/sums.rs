@@ -6,7 +6,7 @@ use anyhow::Result;
 use coupon_lab::seed_of;
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
-use coupon_loadgen::workload::{Catalogue, Workload};
+use coupon_loadgen::workload::{CatalogueSpec, Workload};
 use coupon_measure::Turns;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
@@ -64,7 +64,7 @@ struct Rounds {
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
-    let catalogue = Catalogue { hot_rooms: Catalogue::default().rooms, ..Catalogue::default() };
+    let catalogue = CatalogueSpec { hot_rooms: CatalogueSpec::default().rooms, ..CatalogueSpec::default() };
     let mut spec = Spec::parse("hash", SHARDS, &catalogue)?;
     spec.name = "sums hash".to_owned();
     let seed = SeedOptions { history: HISTORY, seed: context.seed, ..seed_of(&catalogue) };

@@ -35,7 +35,7 @@ const SESSION: [&str; 4] = [
 
 /// What is wanted of a table.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct TableRequest {
     /// The columns whose values are read.
     pub columns: Vec<String>,
     /// The column with a row's time.
@@ -50,9 +50,9 @@ pub struct Asked {
 
 /// A table that was looked at.
 #[derive(Debug)]
-pub struct Reader {
+pub struct ReadTable {
     runtime: Runtime,
-    asked: Asked,
+    asked: TableRequest,
     server: Server,
     rows: u64,
 }
@@ -69,12 +69,12 @@ struct Server {
     from: String,
 }
 
-impl Reader {
+impl ReadTable {
     /// Connects, and looks at the table.
     ///
     /// # Errors
     /// When it cannot be reached or read, lacks a column, or cannot be sampled.
-    pub fn open(address: Address, asked: Asked) -> Result<Self> {
+    pub fn open(address: Address, asked: TableRequest) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build().context("no runtime")?;
         let named = address.to_string();
         let (server, rows) = runtime
@@ -172,7 +172,7 @@ impl Reader {
 }
 
 impl Server {
-    async fn open(address: Address, asked: &Asked) -> Result<(Self, u64)> {
+    async fn open(address: Address, asked: &TableRequest) -> Result<(Self, u64)> {
         let mut connection = connect(&address).await?;
         let table = timely(Table::of(&mut connection, &address)).await?;
         let columns: Result<Vec<String>> = asked.columns.iter().map(|name| table.column(name)).collect();

@@ -19,7 +19,7 @@ const SHADES: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
 
 /// How many rows there are of each range of values at each time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Heat {
+pub struct RowHeat {
     /// The least value of each range, from the least.
     pub values: Vec<String>,
     /// The times of the first row and the last.
@@ -28,7 +28,7 @@ pub struct Heat {
     pub rows: Vec<Vec<u64>>,
 }
 
-impl Heat {
+impl RowHeat {
     /// The picture of the rows of a sample that have a time: ranges have as many different values each. None where all are
     /// of one moment.
     pub(super) fn of(ordered: &Ordered<'_>) -> Option<Self> {
@@ -95,7 +95,7 @@ mod tests {
     fn what_ascends_with_time_is_a_line_across_and_fits_a_terminal() {
         let row = |n: i64| Sampled { value: n.to_string().into(), timed: true, moment: n * 1_000, place: 0 };
         let sample: Vec<Sampled> = (0..1_200).map(row).collect();
-        let heat = Heat::of(&Ordered::of(&sample, 1)).unwrap();
+        let heat = RowHeat::of(&Ordered::of(&sample, 1)).unwrap();
         assert_eq!((heat.rows.len(), heat.values[3].as_str()), (RANGES, "100"));
         assert!(heat.rows.iter().all(|rows| (33..=34).contains(&rows.iter().sum::<u64>())), "{heat:?}");
         let lines = heat.lines();
@@ -112,7 +112,7 @@ mod tests {
     fn one_moment_has_no_picture() {
         let sample =
             [1, 2].map(|n: i64| Sampled { value: n.to_string().into(), timed: true, moment: 5, place: 0 });
-        assert_eq!(Heat::of(&Ordered::of(&sample, 1)), None);
-        assert_eq!(Heat::of(&Ordered::of(&[], 1)), None);
+        assert_eq!(RowHeat::of(&Ordered::of(&sample, 1)), None);
+        assert_eq!(RowHeat::of(&Ordered::of(&[], 1)), None);
     }
 }

@@ -22,8 +22,8 @@ use std::num::NonZeroU16;
 use coupon_core::ShardingStats;
 use serde::Serialize;
 
-pub use heat::Heat;
-pub use needs::{Need, Needs, SHARD_WRITES};
+pub use heat::RowHeat;
+pub use needs::{BusiestSecond, SHARD_WRITES, ShardsNeeded};
 pub use page::page;
 pub(super) use page::{maps, points, tables};
 pub use prefix::Prefix;
@@ -51,7 +51,7 @@ pub struct Share {
 
 /// The shards that queries of one kind visit, on average.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FanOut {
+pub struct KeyFanOut {
     /// The columns that they give values for, or the endpoint that they ask.
     pub query: String,
     /// Where the key is hashed.
@@ -62,7 +62,7 @@ pub struct FanOut {
 
 /// What shards are worth by a key, hashed or in ranges.
 #[derive(Debug, Clone, Serialize)]
-pub struct Spread {
+pub struct KeySpread {
     /// Of all rows.
     pub all: ShardingStats,
     /// Of the busiest stretch of the time; none without times.
@@ -71,7 +71,7 @@ pub struct Spread {
 
 /// Findings about a key.
 #[derive(Debug, Serialize)]
-pub struct ByKey {
+pub struct JudgedKey {
     /// The key.
     pub key: KeyColumns,
     /// The rows that have a value for it.
@@ -92,17 +92,17 @@ pub struct ByKey {
     /// The correlation of values with time, -1 to 1; none without times.
     pub ascent: Option<f64>,
     /// Where it is hashed.
-    pub hashed: Option<Spread>,
+    pub hashed: Option<KeySpread>,
     /// Where it is kept in ranges of equal work, fitted to one half of a sample and judged by the other.
-    pub ranges: Option<Spread>,
+    pub ranges: Option<KeySpread>,
     /// What queries visit.
-    pub fan_out: Vec<FanOut>,
+    pub fan_out: Vec<KeyFanOut>,
     /// The shards that the busiest second needs.
-    pub needs: Option<Needs>,
+    pub needs: Option<BusiestSecond>,
     /// What texts have in common.
     pub prefix: Option<Prefix>,
     /// Rows by value and time.
-    pub heat: Option<Heat>,
+    pub heat: Option<RowHeat>,
 }
 
 /// What holds for all keys alike.
@@ -137,7 +137,7 @@ pub struct KeyFindings {
     #[serde(flatten)]
     pub of: Conditions,
     /// Each key's findings.
-    pub keys: Vec<ByKey>,
+    pub keys: Vec<JudgedKey>,
 }
 
 impl KeyFindings {
@@ -148,7 +148,7 @@ impl KeyFindings {
     }
 }
 
-fn by_key(of: &Evidence<'_>, shards: NonZeroU16, shard_writes: f64) -> ByKey {
+fn by_key(of: &Evidence<'_>, shards: NonZeroU16, shard_writes: f64) -> JudgedKey {
     let ordered = Ordered::of(&of.sample, of.key.columns().len());
     let enough = ordered.rows.len() >= FEW;
     let ranges = Ranges::fitted(halves(&ordered).0, shards);
@@ -159,7 +159,7 @@ fn by_key(of: &Evidence<'_>, shards: NonZeroU16, shard_writes: f64) -> ByKey {
         Some(slots) => hashed((0..).zip(slots.iter().copied()), shards),
         None => hashed(part.iter().map(|row| (row.of.slot(), 1)), shards),
     });
-    ByKey {
+    JudgedKey {
         key: of.key.clone(),
         rows: of.rows,
         without: of.without,
@@ -169,21 +169,26 @@ fn by_key(of: &Evidence<'_>, shards: NonZeroU16, shard_writes: f64) -> ByKey {
         top: of.top.clone(),
         margin: of.margin,
         ascent: enough.then(|| ascent(&ordered)).flatten(),
-        hashed: enough
-            .then(|| Spread { all: hashed((0..).zip(of.slots.iter().copied()), shards), busiest: of_part }),
-        ranges: enough.then(|| Spread {
+        hashed: enough.then(|| KeySpread {
+            all: hashed((0..).zip(of.slots.iter().copied()), shards),
+            busiest: of_part,
+        }),
+        ranges: enough.then(|| KeySpread {
             all: ranges.stats(halves(&ordered).1),
             busiest: part.as_ref().map(|part| ranges.stats(part.iter().copied())),
         }),
         fan_out: of.queries.iter().map(|query| fan_out(query, &ranges, &ordered, shards)).collect(),
-        needs: of.second.as_ref().map(|second| Needs::of(second, part.as_deref(), &ordered, shard_writes)),
+        needs: of
+            .second
+            .as_ref()
+            .map(|second| BusiestSecond::of(second, part.as_deref(), &ordered, shard_writes)),
         prefix: (!ordered.is_numeric).then(|| Prefix::of(&ordered, shards)).flatten(),
-        heat: Heat::of(&ordered),
+        heat: RowHeat::of(&ordered),
     }
 }
 
 /// The shards that a query visits.
-fn fan_out(query: &Query, ranges: &Ranges, ordered: &Ordered<'_>, shards: NonZeroU16) -> FanOut {
+fn fan_out(query: &Query, ranges: &Ranges, ordered: &Ordered<'_>, shards: NonZeroU16) -> KeyFanOut {
     let all = f64::from(shards.get());
     let (hashed, in_ranges) = if query.gives.iter().all(|given| *given) {
         (1.0, 1.0)
@@ -192,7 +197,7 @@ fn fan_out(query: &Query, ranges: &Ranges, ordered: &Ordered<'_>, shards: NonZer
     } else {
         (all, all)
     };
-    FanOut { query: query.name.clone(), hashed, ranges: in_ranges }
+    KeyFanOut { query: query.name.clone(), hashed, ranges: in_ranges }
 }
 
 #[cfg(test)]
@@ -218,7 +223,7 @@ pub(super) mod tests {
         KeyFindings::of_rows("x.csv".to_owned(), study, NonZeroU16::new(4).unwrap(), 60.0)
     }
 
-    fn effective(spread: Option<&Spread>) -> [f64; 2] {
+    fn effective(spread: Option<&KeySpread>) -> [f64; 2] {
         let spread = spread.unwrap();
         [&spread.all, spread.busiest.as_ref().unwrap()].map(|stats| stats.effective_shards.unwrap())
     }

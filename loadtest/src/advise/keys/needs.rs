@@ -20,7 +20,7 @@ const MOST_RANGES: u16 = 64;
 /// A number of shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Need {
+pub enum ShardsNeeded {
     /// So many.
     Shards(u16),
     /// More than so many, or no number: the hottest shard has too much all the same.
@@ -31,18 +31,18 @@ pub enum Need {
 
 /// What the busiest second needs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Needs {
+pub struct BusiestSecond {
     /// The second, since 1970.
     pub second: i64,
     /// Its rows.
     pub rows: u64,
     /// Where the key is hashed.
-    pub hashed: Need,
+    pub hashed: ShardsNeeded,
     /// Where it is kept in ranges.
-    pub ranges: Need,
+    pub ranges: ShardsNeeded,
 }
 
-impl Needs {
+impl BusiestSecond {
     pub(super) fn of(
         busiest: &Second,
         part: Option<&[Row<'_>]>,
@@ -52,16 +52,16 @@ impl Needs {
         let (second, rows) = (busiest.second, busiest.hashes.len() as u64);
         let of_one_value = most_of_one_value(&busiest.hashes);
         if of_one_value as f64 > shard_writes {
-            let none = Need::OneValue(of_one_value);
+            let none = ShardsNeeded::OneValue(of_one_value);
             return Self { second, rows, hashed: none, ranges: none };
         }
         // As many as if they were even, or more.
         let even = (rows as f64 / shard_writes).ceil().max(1.0);
         let fits = |hottest: f64| hottest * rows as f64 <= shard_writes;
         let least = |most: u16, hottest: &dyn Fn(NonZeroU16) -> f64| {
-            let from = if even > f64::from(most) { return Need::Beyond(most) } else { even as u16 };
+            let from = if even > f64::from(most) { return ShardsNeeded::Beyond(most) } else { even as u16 };
             let found = (from..=most).filter_map(NonZeroU16::new).find(|shards| fits(hottest(*shards)));
-            found.map_or(Need::Beyond(most), |shards| Need::Shards(shards.get()))
+            found.map_or(ShardsNeeded::Beyond(most), |shards| ShardsNeeded::Shards(shards.get()))
         };
         let share =
             |stats: &coupon_core::ShardingStats| stats.share.get(stats.hottest).copied().unwrap_or(1.0);
@@ -91,12 +91,15 @@ mod tests {
     #[test]
     fn a_busiest_second_needs_more_shards_than_if_it_were_even_and_none_suffice_for_a_hot_value() {
         let found = &*FINDINGS;
-        let needs: Vec<Needs> = found.keys.iter().map(|key| key.needs.unwrap()).collect();
+        let needs: Vec<BusiestSecond> = found.keys.iter().map(|key| key.needs.unwrap()).collect();
         // 200 rows a second, and shards of 60: four if they were even.
         assert!(needs.iter().all(|needs| needs.rows == 200), "{needs:?}");
-        assert!(matches!(needs[0].hashed, Need::Shards(4..=8)), "{:?}", needs[0]);
-        assert_eq!((needs[1].hashed, needs[1].ranges), (Need::OneValue(101), Need::OneValue(101)));
-        assert_eq!(needs[2].ranges, Need::Beyond(MOST_RANGES));
-        assert!(matches!(needs[2].hashed, Need::Shards(4..=8)), "{:?}", needs[2]);
+        assert!(matches!(needs[0].hashed, ShardsNeeded::Shards(4..=8)), "{:?}", needs[0]);
+        assert_eq!(
+            (needs[1].hashed, needs[1].ranges),
+            (ShardsNeeded::OneValue(101), ShardsNeeded::OneValue(101))
+        );
+        assert_eq!(needs[2].ranges, ShardsNeeded::Beyond(MOST_RANGES));
+        assert!(matches!(needs[2].hashed, ShardsNeeded::Shards(4..=8)), "{:?}", needs[2]);
     }
 }

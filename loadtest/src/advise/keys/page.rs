@@ -6,7 +6,7 @@ use coupon_measure::format::counted;
 use coupon_report::html::{AdvicePage, KeyMap};
 
 use super::render::{busiest, different, fan_outs, limits, loads, most_frequent, name, remarks, values};
-use super::{ByKey, KeyFindings};
+use super::{JudgedKey, KeyFindings};
 
 /// The page on rows of a table.
 #[must_use]
@@ -35,7 +35,7 @@ pub(in crate::advise) fn maps(findings: &KeyFindings) -> Vec<KeyMap> {
     findings.keys.iter().filter_map(map).collect()
 }
 
-fn map(key: &ByKey) -> Option<KeyMap> {
+fn map(key: &JudgedKey) -> Option<KeyMap> {
     let heat = key.heat.as_ref()?;
     let labels = heat.values.iter().map(|value| plain::line(value).into_owned());
     Some(KeyMap {

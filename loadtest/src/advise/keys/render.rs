@@ -7,7 +7,7 @@ use coupon_measure::format::{count, counted, number, percent, plain as short};
 
 use super::super::layout::{laid_out, table};
 use super::shown::shortened;
-use super::{ByKey, Conditions, FEW, KeyFindings, Need, Spread};
+use super::{Conditions, FEW, JudgedKey, KeyFindings, KeySpread, ShardsNeeded};
 use crate::replay::LONGEST;
 
 /// A correlation from which on a key counts as one that ascends, or descends.
@@ -56,11 +56,11 @@ pub fn text(findings: &KeyFindings) -> String {
     laid_out(&out)
 }
 
-pub(super) fn name(key: &ByKey) -> String {
+pub(super) fn name(key: &JudgedKey) -> String {
     plain::line(&key.key.to_string()).into_owned()
 }
 
-pub(super) fn values(keys: &[ByKey]) -> Table {
+pub(super) fn values(keys: &[JudgedKey]) -> Table {
     let mut table = Table::new(["key", "values", "ascent", "the most frequent"]).right(1..3);
     for key in keys {
         let ascent = key.ascent.map_or_else(|| "n/a".to_owned(), |ascent| format!("{ascent:.2}"));
@@ -70,12 +70,12 @@ pub(super) fn values(keys: &[ByKey]) -> Table {
 }
 
 /// The number of different values.
-pub(super) fn different(key: &ByKey) -> String {
+pub(super) fn different(key: &JudgedKey) -> String {
     format!("{}{}", if exact(key) { "" } else { "about " }, count(key.values.round() as u64))
 }
 
 /// The most frequent values with their shares.
-pub(super) fn most_frequent(key: &ByKey) -> String {
+pub(super) fn most_frequent(key: &JudgedKey) -> String {
     let top: Vec<_> = key.top.iter().filter(|top| top.share >= SEEN).take(3).collect();
     let values: Vec<&str> = top.iter().map(|top| top.value.as_str()).collect();
     let values = shortened(&values, VALUE);
@@ -85,12 +85,12 @@ pub(super) fn most_frequent(key: &ByKey) -> String {
 }
 
 /// Few values are counted one by one.
-fn exact(key: &ByKey) -> bool {
+fn exact(key: &JudgedKey) -> bool {
     let (low, high) = key.values_between;
     high - low < 1.0
 }
 
-pub(super) fn loads(keys: &[ByKey]) -> Table {
+pub(super) fn loads(keys: &[JudgedKey]) -> Table {
     let mut table =
         Table::new(["", "hash: skew", "effective", "busiest", "ranges: skew", "effective", "busiest"]);
     for key in keys {
@@ -100,7 +100,7 @@ pub(super) fn loads(keys: &[ByKey]) -> Table {
     table
 }
 
-fn figures(spread: Option<&Spread>) -> [String; 3] {
+fn figures(spread: Option<&KeySpread>) -> [String; 3] {
     let shown = |value: Option<f64>| value.map_or_else(|| "n/a".to_owned(), |value| format!("{value:.2}"));
     let (all, busiest) =
         (spread.map(|spread| &spread.all), spread.and_then(|spread| spread.busiest.as_ref()));
@@ -112,7 +112,7 @@ fn figures(spread: Option<&Spread>) -> [String; 3] {
 }
 
 /// Shards that a query visits; where hashes and ranges differ, both.
-pub(super) fn fan_outs(keys: &[ByKey]) -> Table {
+pub(super) fn fan_outs(keys: &[JudgedKey]) -> Table {
     let queries = keys.iter().flat_map(|key| &key.fan_out).map(|fan_out| &fan_out.query);
     let heads = queries.take(keys.first().map_or(0, |key| key.fan_out.len()));
     let heads = heads.map(|query| plain::line(query).into_owned());
@@ -138,7 +138,7 @@ pub(super) fn busiest(findings: &KeyFindings) -> Option<(String, Vec<[String; 3]
         counted(needs.rows, "row"),
         number(findings.of.shard_writes)
     );
-    let of_key = |key: &ByKey| {
+    let of_key = |key: &JudgedKey| {
         let needs = key.needs?;
         Some([name(key), needed(needs.hashed), needed(needs.ranges)])
     };
@@ -162,11 +162,11 @@ fn unsaid(of: &Conditions) -> Option<String> {
     })
 }
 
-fn needed(need: Need) -> String {
+fn needed(need: ShardsNeeded) -> String {
     match need {
-        Need::Shards(shards) => counted(u64::from(shards), "shard"),
-        Need::Beyond(most) => format!("more than {}, or no number suffices", count(u64::from(most))),
-        Need::OneValue(rows) => {
+        ShardsNeeded::Shards(shards) => counted(u64::from(shards), "shard"),
+        ShardsNeeded::Beyond(most) => format!("more than {}, or no number suffices", count(u64::from(most))),
+        ShardsNeeded::OneValue(rows) => {
             format!("no number suffices, since {} are of one value", counted(rows, "row"))
         }
     }
@@ -190,7 +190,7 @@ pub(super) fn limits(findings: &KeyFindings) -> Vec<String> {
 }
 
 /// What follows for a key, a sentence or two each.
-pub(super) fn remarks(key: &ByKey, findings: &KeyFindings) -> Vec<String> {
+pub(super) fn remarks(key: &JudgedKey, findings: &KeyFindings) -> Vec<String> {
     let name = name(key);
     let fair = 1.0 / f64::from(findings.of.shards.get());
     let mut out = Vec::new();
@@ -243,7 +243,7 @@ pub(super) fn remarks(key: &ByKey, findings: &KeyFindings) -> Vec<String> {
     out
 }
 
-fn picture(key: &ByKey) -> String {
+fn picture(key: &JudgedKey) -> String {
     let Some(heat) = &key.heat else { return String::new() };
     let lines: String = heat.lines().into_iter().map(|line| line + "\n").collect();
     let (first, last) = (&heat.times.0, &heat.times.1);

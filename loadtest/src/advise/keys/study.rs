@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 
 use coupon_core::{SLOTS, Timestamp};
 use coupon_measure::Random;
-use coupon_measure::sketch::{Distinct, Frequent, Often, Sample};
+use coupon_measure::sketch::{Distinct, Frequent, Often, Reservoir};
 
 use super::evidence::{Evidence, Query, Sampled, Second, Stretch, slot};
 use super::margin::margin;
@@ -31,7 +31,7 @@ struct Seen {
     frequent: Frequent,
     /// Rows by the hash's slot.
     slots: Vec<u64>,
-    sample: Sample<Sampled>,
+    sample: Reservoir<Sampled>,
     /// Rows that lack a value.
     without: u64,
     /// Rows with a value that is too long to be kept.
@@ -103,7 +103,7 @@ impl Study {
                 distinct: Distinct::default(),
                 frequent: Frequent::default(),
                 slots: vec![0; usize::from(SLOTS)],
-                sample: Sample::new(SAMPLED, Random::new(seed ^ number, SAMPLE)),
+                sample: Reservoir::new(SAMPLED, Random::new(seed ^ number, SAMPLE)),
                 without: 0,
                 too_long: 0,
                 this_second: Vec::new(),

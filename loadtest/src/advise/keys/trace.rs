@@ -8,7 +8,7 @@ use coupon_loadgen::workload::Endpoint;
 
 use super::evidence::{Evidence, Query, Sampled, Second, Stretch, by_slot};
 use super::{Conditions, KeyFindings, NAMED, Share};
-use crate::replay::{KeyValues, Meaning, QueryMix, Recording, Row, Spread};
+use crate::replay::{KeyValues, Meaning, QueryMix, RecordedRow, Recording, SpreadGrabs};
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +24,7 @@ impl KeyFindings {
         let (length, period) = if recording.days_only() { (DAY_MS, "day") } else { (HOUR_MS, "hour") };
         let stretch = busiest(recording, length);
         // A time that the seed made within a day or an hour is nothing that was counted.
-        let Spread { days, hours } = recording.spread;
+        let SpreadGrabs { days, hours } = recording.spread;
         let known = (days + hours > 0).then_some(if days > 0 { "day" } else { "hour" });
         let is_counted = recording.sampled.is_none() && known.is_none();
         let second = is_counted.then(|| busiest(recording, SECOND_MS));
@@ -45,7 +45,7 @@ impl KeyFindings {
             mixed: false,
             known,
             busiest_day: (recording.sampled.is_none() && recording.days_only()).then(|| {
-                let within = |row: &&Row| stretch.contains(row.time);
+                let within = |row: &&RecordedRow| stretch.contains(row.time);
                 (stretch.start.day().to_string(), recording.stored().filter(within).count() as u64)
             }),
             sampled: recording.sampled.is_some(),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{BinaryOperator, Expr, InTarget, visit_expressions};
 
-use super::statement::{Column, Doubt, of_parts};
+use super::statement::{Column, Unjudged, of_parts};
 
 /// The values that a condition leaves a column, the fewest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +24,7 @@ pub(super) struct Conditions {
     bounds: BTreeMap<Column, Bound>,
     /// The second column has no values but the first one's.
     follows: Vec<(Column, Column)>,
-    doubts: Vec<(Column, Doubt)>,
+    doubts: Vec<(Column, Unjudged)>,
 }
 
 impl Conditions {
@@ -64,7 +64,7 @@ impl Conditions {
     }
 
     /// The doubt about a column.
-    pub(super) fn doubt(&self, column: impl Fn(&Column) -> bool) -> Option<Doubt> {
+    pub(super) fn doubt(&self, column: impl Fn(&Column) -> bool) -> Option<Unjudged> {
         self.doubts.iter().find(|(doubtful, _)| column(doubtful)).map(|(_, doubt)| *doubt)
     }
 
@@ -169,7 +169,7 @@ impl Conditions {
         match (&column.table, outer) {
             // It does not limit the rows of the other tables.
             (Some(table), Some(joined)) if table != joined => {}
-            (None, Some(_)) => self.doubts.push((column, Doubt::UnknownTable)),
+            (None, Some(_)) => self.doubts.push((column, Unjudged::UnknownTable)),
             _ => {
                 let known = self.bounds.entry(column).or_insert(bound);
                 *known = bound.min(*known);
@@ -181,12 +181,12 @@ impl Conditions {
     fn doubtful(&mut self, expression: &Expr) {
         let doubt = match expression {
             Expr::BinaryOp { op: BinaryOperator::Or | BinaryOperator::Xor, .. } | Expr::UnaryOp { .. } => {
-                Doubt::Or
+                Unjudged::Or
             }
             Expr::Like { .. } | Expr::RLike { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } => {
-                Doubt::Pattern
+                Unjudged::Pattern
             }
-            _ => Doubt::Function,
+            _ => Unjudged::Function,
         };
         let _: ControlFlow<()> = visit_expressions(expression, |part| {
             self.doubts.extend(column(part).map(|column| (column, doubt)));

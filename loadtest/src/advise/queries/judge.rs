@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::conditions::Bound;
-use super::statement::{Column, Doubt, Statement, Table};
+use super::statement::{Column, Statement, Table, Unjudged};
 
 /// The shards that a statement visits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -22,12 +22,13 @@ pub enum Visits {
     /// Every one.
     All,
     /// It cannot be said.
-    Unknown(Doubt),
+    Unknown(Unjudged),
 }
 
 /// The shards that a statement visits where these tables are sharded by that key: columns in small letters.
 pub(super) fn visits(statement: &Statement, key: &[String], sharded: &BTreeSet<String>) -> Visits {
-    let readable = statement.doubt != Some(Doubt::Unreadable) && statement.doubt != Some(Doubt::TooLong);
+    let readable =
+        statement.doubt != Some(Unjudged::Unreadable) && statement.doubt != Some(Unjudged::TooLong);
     if readable && !statement.named.iter().any(|name| sharded.contains(name)) {
         return Visits::Elsewhere;
     }
@@ -39,10 +40,10 @@ pub(super) fn visits(statement: &Statement, key: &[String], sharded: &BTreeSet<S
     if statement.tables.len() > 1
         && statement.columns.iter().any(|column| of_key(column) && column.table.is_none())
     {
-        return Visits::Unknown(Doubt::UnknownTable);
+        return Visits::Unknown(Unjudged::UnknownTable);
     }
     if statement.assigned.iter().any(of_key) {
-        return Visits::Unknown(Doubt::ChangesKey);
+        return Visits::Unknown(Unjudged::ChangesKey);
     }
     let worst = tables.iter().map(|table| of_table(statement, key, table)).max().unwrap_or(Visits::Elsewhere);
     let together = tables
@@ -75,7 +76,7 @@ fn of_table(statement: &Statement, key: &[String], table: &Table) -> Visits {
                     return Visits::Unknown(doubt);
                 }
                 if statement.inserts {
-                    return Visits::Unknown(Doubt::NoColumns);
+                    return Visits::Unknown(Unjudged::NoColumns);
                 }
                 // The first columns of a key decide its neighbours.
                 return if at > 0 || found.is_some() { Visits::Range } else { Visits::All };
@@ -218,31 +219,31 @@ mod tests {
     #[test]
     fn what_cannot_be_said_is_not_guessed() {
         for (doubt, sql) in [
-            (Doubt::Or, "SELECT * FROM orders WHERE user_id = 5 OR user_id = 6"),
-            (Doubt::Or, "SELECT * FROM orders WHERE NOT (user_id = 5)"),
-            (Doubt::Function, "SELECT * FROM orders WHERE user_id % 4 = 1"),
-            (Doubt::Function, "SELECT * FROM orders WHERE LOWER(user_id) = 'a'"),
-            (Doubt::Function, "SELECT * FROM orders WHERE user_id = room_id + 1"),
-            (Doubt::Pattern, "SELECT * FROM orders WHERE user_id LIKE 'a%'"),
-            (Doubt::Subquery, "SELECT * FROM orders WHERE user_id IN (SELECT id FROM users)"),
+            (Unjudged::Or, "SELECT * FROM orders WHERE user_id = 5 OR user_id = 6"),
+            (Unjudged::Or, "SELECT * FROM orders WHERE NOT (user_id = 5)"),
+            (Unjudged::Function, "SELECT * FROM orders WHERE user_id % 4 = 1"),
+            (Unjudged::Function, "SELECT * FROM orders WHERE LOWER(user_id) = 'a'"),
+            (Unjudged::Function, "SELECT * FROM orders WHERE user_id = room_id + 1"),
+            (Unjudged::Pattern, "SELECT * FROM orders WHERE user_id LIKE 'a%'"),
+            (Unjudged::Subquery, "SELECT * FROM orders WHERE user_id IN (SELECT id FROM users)"),
             (
-                Doubt::Subquery,
+                Unjudged::Subquery,
                 "SELECT * FROM orders WHERE user_id = 5 UNION SELECT * FROM orders WHERE user_id = 6",
             ),
-            (Doubt::Subquery, "INSERT INTO orders (id, user_id) SELECT id, user_id FROM old"),
-            (Doubt::Subquery, "SELECT EXISTS(SELECT * FROM orders WHERE user_id = 5)"),
-            (Doubt::Subquery, "SET @orders = (SELECT COUNT(*) FROM orders WHERE user_id = 5)"),
-            (Doubt::Join, "SELECT * FROM (SELECT * FROM orders) x"),
-            (Doubt::Join, "SELECT * FROM orders o RIGHT JOIN items i ON i.user_id = o.user_id"),
+            (Unjudged::Subquery, "INSERT INTO orders (id, user_id) SELECT id, user_id FROM old"),
+            (Unjudged::Subquery, "SELECT EXISTS(SELECT * FROM orders WHERE user_id = 5)"),
+            (Unjudged::Subquery, "SET @orders = (SELECT COUNT(*) FROM orders WHERE user_id = 5)"),
+            (Unjudged::Join, "SELECT * FROM (SELECT * FROM orders) x"),
+            (Unjudged::Join, "SELECT * FROM orders o RIGHT JOIN items i ON i.user_id = o.user_id"),
             (
-                Doubt::UnknownTable,
+                Unjudged::UnknownTable,
                 "SELECT * FROM orders o JOIN rooms r ON r.id = o.room_id WHERE user_id = 5",
             ),
-            (Doubt::ChangesKey, "UPDATE orders SET user_id = 6 WHERE user_id = 5"),
-            (Doubt::NoColumns, "INSERT INTO orders VALUES (1, 5)"),
-            (Doubt::NoColumns, "INSERT INTO orders (id) VALUES (1)"),
-            (Doubt::Unreadable, "SELECT * FROM orders WHERE user_id = = 5"),
-            (Doubt::Unreadable, "not SQL at all"),
+            (Unjudged::ChangesKey, "UPDATE orders SET user_id = 6 WHERE user_id = 5"),
+            (Unjudged::NoColumns, "INSERT INTO orders VALUES (1, 5)"),
+            (Unjudged::NoColumns, "INSERT INTO orders (id) VALUES (1)"),
+            (Unjudged::Unreadable, "SELECT * FROM orders WHERE user_id = = 5"),
+            (Unjudged::Unreadable, "not SQL at all"),
         ] {
             assert_eq!(judged(sql, "user_id"), Visits::Unknown(doubt), "{sql}");
         }

@@ -1,7 +1,7 @@
 //! A program's own queries, held against candidate keys: which of them a key lets go to one shard, and which it turns
 //! into scatters.
 //!
-//! A file streams through `log`, `lexer`, `writer` and `shape`, and leaves [`Tally`]: its shapes, and how often each occurs.
+//! A file streams through `log`, `lexer`, `writer` and `shape`, and leaves [`StatementTally`]: its shapes, and how often each occurs.
 //! `statement` and `conditions` read a shape once, and `judge` holds it against a key. What cannot be judged is listed.
 
 mod conditions;
@@ -22,8 +22,8 @@ use serde::Serialize;
 pub use judge::Visits;
 pub use log::LogKind;
 pub use render::text;
-pub use statement::Doubt;
-pub use tally::Tally;
+pub use statement::Unjudged;
+pub use tally::StatementTally;
 
 use crate::replay::KeyColumns;
 use judge::visits;
@@ -31,7 +31,7 @@ use statement::Statement;
 
 /// Statements of one kind, by the shards that they visit.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Visited {
+pub struct VisitCounts {
     /// One shard.
     pub one: u64,
     /// One shard for each value of a list.
@@ -44,7 +44,7 @@ pub struct Visited {
     pub unknown: u64,
 }
 
-impl Visited {
+impl VisitCounts {
     fn add(&mut self, visits: Visits, times: u64) {
         let count = match visits {
             Visits::Elsewhere => return,
@@ -81,7 +81,7 @@ pub struct Query {
 
 /// The findings for a key.
 #[derive(Debug, Serialize)]
-pub struct ByKey {
+pub struct QueriesByKey {
     /// The key.
     pub key: KeyColumns,
     /// The tables that have it.
@@ -89,9 +89,9 @@ pub struct ByKey {
     /// Those of them that no statement is on, as when a name is misspelt.
     pub unseen: Vec<String>,
     /// Statements that read.
-    pub reads: Visited,
+    pub reads: VisitCounts,
     /// Statements that write.
-    pub writes: Visited,
+    pub writes: VisitCounts,
     /// Statements of other tables.
     pub elsewhere: u64,
     /// Statements that visit more than the shards of a list, or that could not be judged, the most frequent first.
@@ -114,14 +114,14 @@ pub struct QueryFindings {
     /// Statements whose shape came after as many others as are told apart.
     pub left_out: u64,
     /// Each key's findings.
-    pub keys: Vec<ByKey>,
+    pub keys: Vec<QueriesByKey>,
 }
 
 impl QueryFindings {
     /// Holds the statements of a file against keys: of these tables, or of those whose statements name the key's
     /// columns.
     #[must_use]
-    pub fn of(file: String, tally: &Tally, keys: &[KeyColumns], tables: &[String]) -> Self {
+    pub fn of(file: String, tally: &StatementTally, keys: &[KeyColumns], tables: &[String]) -> Self {
         let known = columns_of_tables(tally);
         let keys = keys.iter().map(|key| by_key(tally, key, &sharded(&known, key, tables))).collect();
         Self {
@@ -138,7 +138,7 @@ impl QueryFindings {
 
 /// The columns that statements name of each table: those that are read as a whole, since a column of a query within another
 /// may be of either's tables.
-fn columns_of_tables(tally: &Tally) -> BTreeMap<&str, BTreeSet<&str>> {
+fn columns_of_tables(tally: &StatementTally) -> BTreeMap<&str, BTreeSet<&str>> {
     let mut known = BTreeMap::<&str, BTreeSet<&str>>::new();
     let sure =
         tally.groups.iter().map(|group| &group.statement).filter(|statement| statement.doubt.is_none());
@@ -170,12 +170,12 @@ fn unqualified(table: &str) -> String {
     table.rsplit('.').next().unwrap_or(table).trim().trim_matches('`').to_owned()
 }
 
-fn by_key(tally: &Tally, key: &KeyColumns, tables: &BTreeSet<String>) -> ByKey {
+fn by_key(tally: &StatementTally, key: &KeyColumns, tables: &BTreeSet<String>) -> QueriesByKey {
     let columns: Vec<String> = key.columns().iter().map(|name| name.to_lowercase()).collect();
     let judged = tally.groups.iter().map(|group| (group, visits(&group.statement, &columns, tables)));
     let judged: Vec<_> = judged.collect();
     let (mut reads, mut writes, mut elsewhere, mut seconds) =
-        (Visited::default(), Visited::default(), 0, 0.0);
+        (VisitCounts::default(), VisitCounts::default(), 0, 0.0);
     for (group, visits) in &judged {
         if *visits == Visits::Elsewhere {
             elsewhere += group.times;
@@ -198,7 +198,7 @@ fn by_key(tally: &Tally, key: &KeyColumns, tables: &BTreeSet<String>) -> ByKey {
     let named = |table: &&String| tally.groups.iter().any(|group| group.statement.named.contains(*table));
     let unseen = tables.iter().filter(|table| !named(table)).cloned().collect();
     let tables = tables.iter().cloned().collect();
-    ByKey { key: key.clone(), tables, unseen, reads, writes, elsewhere, queries }
+    QueriesByKey { key: key.clone(), tables, unseen, reads, writes, elsewhere, queries }
 }
 
 #[cfg(test)]
@@ -206,7 +206,7 @@ pub(super) mod tests {
     use super::*;
 
     pub(in crate::advise::queries) fn findings(sql: &str, keys: &[&str], tables: &[&str]) -> QueryFindings {
-        let tally = Tally::of(sql.as_bytes(), |_| ()).unwrap();
+        let tally = StatementTally::of(sql.as_bytes(), |_| ()).unwrap();
         let keys: Vec<KeyColumns> = keys.iter().map(|key| key.parse().unwrap()).collect();
         let tables: Vec<String> = tables.iter().map(|&table| table.to_owned()).collect();
         QueryFindings::of("x.sql".to_owned(), &tally, &keys, &tables)
@@ -227,18 +227,18 @@ pub(super) mod tests {
         let [user, room, both] = &*found.keys else { panic!("{found:?}") };
         for key in [user, room, both] {
             assert_eq!((key.tables.as_slice(), key.elsewhere), (&["orders".to_owned()][..], 1));
-            assert_eq!(key.writes, Visited { one: 2, lists: 1, ..Visited::default() });
+            assert_eq!(key.writes, VisitCounts { one: 2, lists: 1, ..VisitCounts::default() });
         }
-        assert_eq!(user.reads, Visited { one: 3, all: 2, unknown: 1, ..Visited::default() });
-        assert_eq!(room.reads, Visited { one: 2, all: 3, unknown: 1, ..Visited::default() });
-        assert_eq!(both.reads, Visited { ranges: 2, all: 3, unknown: 1, ..Visited::default() });
+        assert_eq!(user.reads, VisitCounts { one: 3, all: 2, unknown: 1, ..VisitCounts::default() });
+        assert_eq!(room.reads, VisitCounts { one: 2, all: 3, unknown: 1, ..VisitCounts::default() });
+        assert_eq!(both.reads, VisitCounts { ranges: 2, all: 3, unknown: 1, ..VisitCounts::default() });
         let [first, second] = &*user.queries else { panic!("{user:?}") };
         assert_eq!(
             (first.shape.as_str(), first.visits),
             ("SELECT * FROM orders WHERE room_id = ?", Visits::All)
         );
         assert!((first.share - 2.0 / 9.0).abs() < 1e-9, "{first:?}");
-        assert_eq!(second.visits, Visits::Unknown(Doubt::Or));
+        assert_eq!(second.visits, Visits::Unknown(Unjudged::Or));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use coupon_measure::Table;
 use coupon_measure::format::{counted, list, percent};
 
 use super::super::layout::{WIDTH, laid_out, table};
-use super::{ByKey, Doubt, Query, QueryFindings, Visited, Visits};
+use super::{QueriesByKey, Query, QueryFindings, Unjudged, VisitCounts, Visits};
 
 /// So many queries of a kind are shown.
 const SHOWN: usize = 8;
@@ -36,13 +36,13 @@ pub fn text(findings: &QueryFindings) -> String {
     laid_out(&out)
 }
 
-fn overview(keys: &[ByKey]) -> Table {
+fn overview(keys: &[QueriesByKey]) -> Table {
     let mut table =
         Table::new(["key", "", "one shard", "lists", "ranges", "all shards", "not judged"]).right(2..7);
-    for ByKey { key, reads, writes, .. } in keys {
+    for QueriesByKey { key, reads, writes, .. } in keys {
         let sum = (reads.sum() + writes.sum()).max(1) as f64;
         for (at, (kind, visited)) in [("reads", reads), ("writes", writes)].into_iter().enumerate() {
-            let Visited { one, lists, ranges, all, unknown } = *visited;
+            let VisitCounts { one, lists, ranges, all, unknown } = *visited;
             let shares = [one, lists, ranges, all, unknown].map(|n| share(n as f64 / sum));
             let name = if at == 0 { plain::line(&key.to_string()).into_owned() } else { String::new() };
             table.row([name, kind.to_owned()].into_iter().chain(shares));
@@ -60,8 +60,8 @@ fn share(part: f64) -> String {
     }
 }
 
-fn of_key(found: &ByKey) -> String {
-    let ByKey { key, tables, unseen, elsewhere, queries, .. } = found;
+fn of_key(found: &QueriesByKey) -> String {
+    let QueriesByKey { key, tables, unseen, elsewhere, queries, .. } = found;
     let key = plain::line(&key.to_string()).into_owned();
     if tables.is_empty() {
         return format!(
@@ -108,7 +108,7 @@ fn listed(title: &str, queries: &[&Query]) -> String {
     let mut out = format!("  {title}: {} of the statements{time}\n", percent(sum(queries)));
     for query in queries.iter().take(SHOWN) {
         let why = match query.visits {
-            Visits::Unknown(doubt) if doubt != Doubt::TooLong => format!("{}: ", doubt.words()),
+            Visits::Unknown(doubt) if doubt != Unjudged::TooLong => format!("{}: ", doubt.words()),
             Visits::Unknown(doubt) => doubt.words().to_owned(),
             _ => String::new(),
         };

@@ -82,7 +82,7 @@ pub(super) struct Table {
 /// A reason why nothing can be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Doubt {
+pub enum Unjudged {
     /// It does not parse.
     Unreadable,
     /// Its shape is too long to be kept.
@@ -105,7 +105,7 @@ pub enum Doubt {
     ChangesKey,
 }
 
-impl Doubt {
+impl Unjudged {
     /// The words for it.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -139,7 +139,7 @@ pub(super) struct Statement {
     /// Every table that it names, in queries within it too.
     pub(super) named: Vec<String>,
     /// Whatever the key.
-    pub(super) doubt: Option<Doubt>,
+    pub(super) doubt: Option<Unjudged>,
 }
 
 /// Reads a shape; none when it concerns no rows (`SET`, `COMMIT`, …).
@@ -149,7 +149,7 @@ pub(super) fn read(shape: &str) -> Option<Statement> {
     {
         Ok(parsed) => parsed,
         Err(_) if begins_like_others(shape) => return None,
-        Err(_) => return Some(Statement::in_doubt(writes(shape), Doubt::Unreadable)),
+        Err(_) => return Some(Statement::in_doubt(writes(shape), Unjudged::Unreadable)),
     };
     let [parsed] = parsed.as_slice() else { return None };
     let parts = Parts::of(parsed);
@@ -158,8 +158,8 @@ pub(super) fn read(shape: &str) -> Option<Statement> {
         Parsed::Insert(insert) => of_insert(insert),
         Parsed::Update(update) => of_update(update),
         Parsed::Delete(delete) => of_delete(delete),
-        Parsed::LoadData { .. } => Statement::in_doubt(true, Doubt::Unreadable),
-        Parsed::Set(_) if parts.selects > 0 => Statement::in_doubt(false, Doubt::Subquery),
+        Parsed::LoadData { .. } => Statement::in_doubt(true, Unjudged::Unreadable),
+        Parsed::Set(_) if parts.selects > 0 => Statement::in_doubt(false, Unjudged::Subquery),
         _ => return None,
     };
     statement.look_over(parsed, parts);
@@ -178,18 +178,18 @@ fn writes(shape: &str) -> bool {
 }
 
 impl Statement {
-    pub(super) fn in_doubt(writes: bool, doubt: Doubt) -> Self {
+    pub(super) fn in_doubt(writes: bool, doubt: Unjudged) -> Self {
         Self { writes, doubt: Some(doubt), ..Self::default() }
     }
 
-    fn doubt(&mut self, doubt: Doubt) {
+    fn doubt(&mut self, doubt: Unjudged) {
         self.doubt.get_or_insert(doubt);
     }
 
     /// Doubts it where it holds more queries than one, and keeps every table and column that it names.
     fn look_over(&mut self, parsed: &Parsed, parts: Parts) {
         if parts.selects > u32::from(!self.writes) {
-            self.doubt(Doubt::Subquery);
+            self.doubt(Unjudged::Subquery);
         }
         self.named = parts.tables;
         let _: ControlFlow<()> = visit_expressions(parsed, |expression| {
@@ -216,9 +216,9 @@ impl Statement {
 
     fn table(&mut self, table: &TableFactor) {
         let TableFactor::Table { name, alias, args: None, .. } = table else {
-            return self.doubt(Doubt::Join);
+            return self.doubt(Unjudged::Join);
         };
-        let Some(name) = last(name) else { return self.doubt(Doubt::Join) };
+        let Some(name) = last(name) else { return self.doubt(Unjudged::Join) };
         let alias = alias.as_ref().map_or(&*name, |alias| &*alias.name.value).to_lowercase();
         self.tables.push(Table { name, alias });
     }
@@ -230,7 +230,7 @@ impl Statement {
             | JoinOperator::CrossJoin(on)
             | JoinOperator::StraightJoin(on) => (on, None),
             JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (on, joined),
-            _ => return self.doubt(Doubt::Join),
+            _ => return self.doubt(Unjudged::Join),
         };
         match (constraint, self.tables.as_slice()) {
             (JoinConstraint::None, _) => {}
@@ -245,7 +245,7 @@ impl Statement {
                     }
                 }
             }
-            _ => self.doubt(Doubt::Join),
+            _ => self.doubt(Unjudged::Join),
         }
     }
 
@@ -306,7 +306,7 @@ fn of_query(query: &Query, selects: u32) -> Option<Statement> {
             statement.add_tables(&select.from);
             statement.filter(select.selection.as_ref());
         }
-        _ => statement.doubt(Doubt::Subquery),
+        _ => statement.doubt(Unjudged::Subquery),
     }
     Some(statement)
 }
@@ -314,9 +314,9 @@ fn of_query(query: &Query, selects: u32) -> Option<Statement> {
 fn of_insert(insert: &Insert) -> Statement {
     let mut statement = Statement { writes: true, inserts: true, ..Statement::default() };
     let TableObject::TableName(name) = &insert.table else {
-        return Statement::in_doubt(true, Doubt::Join);
+        return Statement::in_doubt(true, Unjudged::Join);
     };
-    let Some(name) = last(name) else { return Statement::in_doubt(true, Doubt::Join) };
+    let Some(name) = last(name) else { return Statement::in_doubt(true, Unjudged::Join) };
     statement.tables.push(Table { alias: name.to_lowercase(), name });
     match insert.source.as_ref().map(|source| &*source.body) {
         Some(SetExpr::Values(values)) => {
@@ -329,7 +329,7 @@ fn of_insert(insert: &Insert) -> Statement {
             set.assign(&insert.assignments);
             set.assigned.into_iter().for_each(|column| statement.conditions.given(column, true));
         }
-        Some(_) => statement.doubt(Doubt::Subquery),
+        Some(_) => statement.doubt(Unjudged::Subquery),
     }
     if let Some(OnInsert::DuplicateKeyUpdate(assignments)) = &insert.on {
         statement.assign(assignments);
@@ -342,7 +342,7 @@ fn of_update(update: &Update) -> Statement {
     let mut statement = Statement { writes: true, ..Statement::default() };
     statement.add_tables(std::slice::from_ref(&update.table));
     if update.from.is_some() {
-        statement.doubt(Doubt::Join);
+        statement.doubt(Unjudged::Join);
     }
     statement.filter(update.selection.as_ref());
     statement.assign(&update.assignments);

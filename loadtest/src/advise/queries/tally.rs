@@ -8,7 +8,7 @@ use coupon_measure::format::count;
 use super::log::{LogKind, each_statement};
 use super::shape::Shape;
 use super::stack::with_deep_stack;
-use super::statement::{Doubt, Statement, read};
+use super::statement::{Statement, Unjudged, read};
 
 /// So many shapes, of so many bytes together, are told apart.
 const SHAPES: usize = 20_000;
@@ -28,7 +28,7 @@ pub(super) struct Group {
 
 /// Everything that a file holds.
 #[derive(Debug)]
-pub struct Tally {
+pub struct StatementTally {
     /// The kind of file.
     pub kind: LogKind,
     /// The statements that read or write rows.
@@ -83,10 +83,11 @@ impl Shapes {
         self.known.entry(shape.into()).or_default().add(seconds);
     }
 
-    fn tally(self, kind: LogKind) -> io::Result<Tally> {
+    fn tally(self, kind: LogKind) -> io::Result<StatementTally> {
         let Self { known, too_long, left_out, .. } = self;
         let timed = kind == LogKind::Slow && known.values().any(|times| times.timed);
-        let mut tally = Tally { kind, statements: 0, others: 0, left_out, timed, groups: Vec::new() };
+        let mut tally =
+            StatementTally { kind, statements: 0, others: 0, left_out, timed, groups: Vec::new() };
         let read: Vec<_> = with_deep_stack(|| {
             let shapes = known.into_iter().map(|(shape, times)| {
                 let statement = read(&shape);
@@ -106,14 +107,14 @@ impl Shapes {
             put(shape, times, statement);
         }
         if too_long.times > 0 {
-            put("…".into(), too_long, Some(Statement::in_doubt(false, Doubt::TooLong)));
+            put("…".into(), too_long, Some(Statement::in_doubt(false, Unjudged::TooLong)));
         }
         tally.groups.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.shape.cmp(&b.shape)));
         Ok(tally)
     }
 }
 
-impl Tally {
+impl StatementTally {
     /// Reads a file, in memory that does not grow with it.
     ///
     /// # Errors
@@ -139,8 +140,8 @@ mod tests {
     use super::super::writer::LONGEST;
     use super::*;
 
-    fn tally(sql: &str) -> Tally {
-        Tally::of(sql.as_bytes(), |_| ()).unwrap()
+    fn tally(sql: &str) -> StatementTally {
+        StatementTally::of(sql.as_bytes(), |_| ()).unwrap()
     }
 
     #[test]
@@ -158,7 +159,7 @@ mod tests {
         for (text, named) in
             [("user_id,room_id\n1,2\n", "a table (CSV)"), ("{\"a\": 1}\n", "JSON"), ("[\n1]", "JSON")]
         {
-            let error = Tally::of(text.as_bytes(), |_| ()).unwrap_err().to_string();
+            let error = StatementTally::of(text.as_bytes(), |_| ()).unwrap_err().to_string();
             assert!(error.contains(named), "{text:?}: {error}");
         }
         assert_eq!(tally("select a,\nb,\nc from t").statements, 1);
@@ -190,6 +191,6 @@ mod tests {
     #[test]
     fn a_statement_too_long_to_be_kept_is_there_and_in_doubt() {
         let found = tally(&format!("SELECT {} a FROM t", "column, ".repeat(5_000)));
-        assert_eq!((found.statements, found.groups[0].statement.doubt), (1, Some(Doubt::TooLong)));
+        assert_eq!((found.statements, found.groups[0].statement.doubt), (1, Some(Unjudged::TooLong)));
     }
 }

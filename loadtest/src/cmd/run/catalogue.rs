@@ -2,7 +2,7 @@
 
 use coupon_loadgen::http::{Target, get_status};
 use coupon_loadgen::load::Outcome;
-use coupon_loadgen::workload::{Catalogue, Endpoint, Requests};
+use coupon_loadgen::workload::{CatalogueSpec, Endpoint, Requests};
 
 const NOT_FOUND: u16 = 404;
 /// The answer to a grab that has to name its request and does not.
@@ -26,7 +26,7 @@ pub(super) fn unnamed(outcome: &Outcome, requests: &Requests) -> Option<String> 
 /// A hint about many answers with 404 to come, when the target lacks the workload's last coupon or user.
 ///
 /// A target that answers otherwise, or not at all, is none of its business.
-pub(super) fn hint(target: &Target, wanted: Catalogue) -> Option<String> {
+pub(super) fn hint(target: &Target, wanted: CatalogueSpec) -> Option<String> {
     let lacks = |path: &str| get_status(target, path).is_ok_and(|status| status == NOT_FOUND);
     let missing = if lacks(&format!("/api/coupon/{}/stock", wanted.coupons())) {
         format!("coupon {}", wanted.coupons())
@@ -35,7 +35,7 @@ pub(super) fn hint(target: &Target, wanted: Catalogue) -> Option<String> {
     } else {
         return None;
     };
-    let Catalogue { users, rooms, coupons_per_room, .. } = wanted;
+    let CatalogueSpec { users, rooms, coupons_per_room, .. } = wanted;
     Some(format!(
         "note: the target has no {missing}, so part of the requests will be answered with 404. The workload wants {users} \
          users and {rooms} rooms of {coupons_per_room} coupons: fill the target with the seeder, or give its own sizes in \

@@ -15,10 +15,10 @@ use coupon_cli::numbers::count;
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use coupon_lab::{INTERRUPTED_CODE, acks, conditions, end_load_on_interrupt};
-use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, Progress, run_load_with};
+use coupon_loadgen::load::{Arrivals, LoadProgress, LoadSpec, Outcome, run_load_with};
 use coupon_loadgen::workload::{BUILT_IN, Workload};
 use coupon_report::Report;
-use coupon_report::require::Scope;
+use coupon_report::require::LimitSubject;
 
 use super::arguments::{self, BEYOND_LIMIT};
 use super::servers::ServersArgs;
@@ -99,7 +99,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut spec = spec(&args)?;
-    let limits = arguments::limits(&args.require, &Scope::OneLoad)?;
+    let limits = arguments::limits(&args.require, &LimitSubject::OneLoad)?;
     let mut target = arguments::target(&args.target)?;
     target.admin_token = args.admin_token;
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
@@ -185,8 +185,8 @@ fn spec(args: &Args) -> anyhow::Result<LoadSpec> {
     })
 }
 
-fn line(state: &Progress<'_>, spec: &LoadSpec) -> String {
-    let Progress { elapsed, finished, finished_last_second, granted, errors, queued, .. } = state;
+fn line(state: &LoadProgress<'_>, spec: &LoadSpec) -> String {
+    let LoadProgress { elapsed, finished, finished_last_second, granted, errors, queued, .. } = state;
     let (elapsed, duration) = (elapsed.as_secs(), spec.duration.as_secs_f64());
     format!(
         "{elapsed} of {duration} s: {finished} answered ({finished_last_second}/s), {granted} granted, \

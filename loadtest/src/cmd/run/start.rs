@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use coupon_audit::Start;
+use coupon_audit::StartState;
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use coupon_lab::{Deployment, SharedServers};
@@ -36,7 +36,7 @@ pub(super) fn record(target: &Target, servers: &ServersArgs, acks: &Path) -> Res
     }
 }
 
-fn remember(target: &Target, site: Option<Arc<SharedServers>>) -> Result<Start> {
+fn remember(target: &Target, site: Option<Arc<SharedServers>>) -> Result<StartState> {
     let running = Deployment::attach(target.clone(), site)?;
     running.can_be_audited().map_err(anyhow::Error::msg)?;
     // What earlier clients were granted and is still on its way is none of this run's.

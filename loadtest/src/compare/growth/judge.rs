@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use coupon_core::{ResultId, RoomId, RowKey, ShardingStats, ShardingStrategy, Timestamp, UserId};
-use coupon_lab::growth::Changed;
+use coupon_lab::growth::CompletedChange;
 use coupon_loadgen::load::{GrabOutcome, GrabRecord, LoadSpec, Outcome, Tally, Window};
 use coupon_report::model::{Figure, GrowthPart, GrowthRound, ScenarioRound};
 
@@ -88,7 +88,12 @@ impl Written {
 }
 
 /// The round, but for the rows predicted.
-pub(super) fn round(changed: &Changed, outcome: &Outcome, load: &LoadSpec, written: &Written) -> GrowthRound {
+pub(super) fn round(
+    changed: &CompletedChange,
+    outcome: &Outcome,
+    load: &LoadSpec,
+    written: &Written,
+) -> GrowthRound {
     let (version, end) = (&changed.version, load.duration);
     let since = |moment: Instant| moment.saturating_duration_since(outcome.began);
     let (asked, in_force, even) = (since(version.asked), since(version.in_force), since(changed.even));

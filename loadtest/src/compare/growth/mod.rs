@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use coupon_core::{LayoutChange, RoomId, RowKey, ShardingStrategy};
 use coupon_lab::Deployment;
-use coupon_lab::growth::{Changed, Changer, LayoutStep};
+use coupon_lab::growth::{Changer, CompletedChange, LayoutStep};
 use coupon_loadgen::load::{LoadSpec, Outcome};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use coupon_report::model::{Figure, GrowthRound, ShardRound};
 use coupon_seeding::{SeedOptions, history_keys};
 use coupon_strategies::Spec;
@@ -24,7 +24,7 @@ use crate::simulate::rows_to_move;
 
 /// A change of the layout in the middle of every turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Growth {
+pub struct PlannedGrowth {
     /// The change.
     pub step: LayoutStep,
     /// The time after the load's start.
@@ -33,7 +33,7 @@ pub struct Growth {
     pub rate: NonZeroU32,
 }
 
-impl Growth {
+impl PlannedGrowth {
     /// The shards that have to be there ahead of the change, if it wants more than there are.
     #[must_use]
     pub const fn shards(&self) -> Option<NonZeroU16> {
@@ -47,7 +47,7 @@ impl Growth {
     ///
     /// # Errors
     /// When its settings contradict each other.
-    pub fn refusal(&self, spec: &Spec, catalogue: &Catalogue) -> Result<Option<String>> {
+    pub fn refusal(&self, spec: &Spec, catalogue: &CatalogueSpec) -> Result<Option<String>> {
         let change = match self.step {
             LayoutStep::Shards(_) if spec.family.shards.is_some() => {
                 return Ok(Some(format!("{} has as many shards as it has, by definition", spec.family.name)));
@@ -65,7 +65,7 @@ impl Growth {
 /// The change of a contestant's layout, and everything that is known ahead of it.
 #[derive(Debug)]
 pub(super) struct Planned {
-    growth: Growth,
+    growth: PlannedGrowth,
     before: Arc<dyn ShardingStrategy>,
     /// The options that its past was seeded with.
     seed: SeedOptions,
@@ -76,9 +76,9 @@ pub(super) struct Planned {
 impl Planned {
     /// The change of a contestant's layout, or the reason why it cannot change so.
     pub(super) fn of(
-        growth: &Growth,
+        growth: &PlannedGrowth,
         spec: &Spec,
-        catalogue: &Catalogue,
+        catalogue: &CatalogueSpec,
         seed: &SeedOptions,
     ) -> Result<Result<Self, String>> {
         if let Some(why) = growth.refusal(spec, catalogue)? {
@@ -95,12 +95,17 @@ impl Planned {
 
     /// Has the layout changed when its time comes, counted from `began`.
     pub(super) fn start(&self, running: &Deployment, began: Instant) -> Changer {
-        let Growth { step, at, rate } = self.growth;
+        let PlannedGrowth { step, at, rate } = self.growth;
         Changer::start(&running.target, step, began + at, rate)
     }
 
     /// The findings about a turn in which the layout was changed.
-    pub(super) fn judge(&self, changed: &Changed, outcome: &Outcome, load: &LoadSpec) -> Result<Grown> {
+    pub(super) fn judge(
+        &self,
+        changed: &CompletedChange,
+        outcome: &Outcome,
+        load: &LoadSpec,
+    ) -> Result<Grown> {
         let (layout, from) = (&changed.version.layout, changed.version.from);
         let after = self.before.of_layout(layout);
         let after = after.with_context(|| format!("nobody can read the layout {layout:?} back"))?;
@@ -142,9 +147,10 @@ mod tests {
     use super::*;
 
     fn refusal(step: LayoutStep, name: &str) -> Option<String> {
-        let catalogue = Catalogue::default();
+        let catalogue = CatalogueSpec::default();
         let spec = Spec::parse(name, NonZeroU16::new(4).unwrap(), &catalogue).unwrap();
-        let growth = Growth { step, at: Duration::from_secs(1), rate: coupon_service::growth::ROWS_PER_S };
+        let growth =
+            PlannedGrowth { step, at: Duration::from_secs(1), rate: coupon_service::growth::ROWS_PER_S };
         growth.refusal(&spec, &catalogue).unwrap()
     }
 

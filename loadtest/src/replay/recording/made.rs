@@ -13,7 +13,7 @@ use super::super::keys::KeyReader;
 use super::super::lines::{Line, Lines};
 use super::super::strays;
 use super::super::times::Precision;
-use super::{Recording, Rooms, Row};
+use super::{RecordedRooms, RecordedRow, Recording};
 
 /// Apart from the streams of requests and rounds.
 const IN_THE_DAY: u64 = 1 << 61;
@@ -58,10 +58,10 @@ impl Recording {
             out_of_order,
             shared_coupons: offers.shared,
             coupon_rooms: offers.rooms.iter().filter_map(|rank| sorted.ids.get(*rank).copied()).collect(),
-            rooms: Rooms {
+            rooms: RecordedRooms {
                 grabs: vec![0; sorted.ids.len()],
                 stored: vec![0; sorted.ids.len()],
-                ..Rooms::default()
+                ..RecordedRooms::default()
             },
             ..Self::default()
         };
@@ -71,8 +71,13 @@ impl Recording {
             let (room, coupon) = (rank(line.room), offers.id(line.coupon));
             let id = sorted.ids.get(room).copied().unwrap_or_default();
             let time = Timestamp::from_millis(line.millis);
-            let row =
-                Row { user: UserId::new(line.user)?, room: RoomId::new(id)?, coupon, time, repeats: false };
+            let row = RecordedRow {
+                user: UserId::new(line.user)?,
+                room: RoomId::new(id)?,
+                coupon,
+                time,
+                repeats: false,
+            };
             if line.endpoint != Endpoint::Grab {
                 made.asked.push((line.endpoint, row));
                 continue;
@@ -87,7 +92,7 @@ impl Recording {
             made.spread.days += u64::from(is_day);
             made.spread.hours += u64::from(!is_day && line.precision == Precision::Hour);
             order.extend(index(line.grab));
-            made.rows.push(Row { repeats, ..row });
+            made.rows.push(RecordedRow { repeats, ..row });
         }
         ensure!(!made.rows.is_empty(), "no line is a grab: all {} are queries", made.asked.len());
         made.busiest_coupon = of_coupon.into_iter().max().unwrap_or(1);
@@ -106,7 +111,7 @@ impl Recording {
     }
 }
 
-impl Rooms {
+impl RecordedRooms {
     fn count(&mut self, rank: usize, repeats: bool) {
         if let (Some(grabs), Some(stored)) = (self.grabs.get_mut(rank), self.stored.get_mut(rank)) {
             *grabs += 1;

@@ -10,7 +10,7 @@ use coupon_seeding::{GivenIds, SeedOptions};
 
 use super::LeftOut;
 use super::keys::KeyValues;
-use super::sampling::Part;
+use super::sampling::RowShare;
 pub(super) use made::Origin;
 
 /// The most ranges whose tables are made ahead.
@@ -18,7 +18,7 @@ const MOST_AHEAD: u64 = 1_000;
 
 /// A recorded grab, or what a query is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
+pub struct RecordedRow {
     /// The user who grabbed.
     pub user: UserId,
     /// The room of the coupon.
@@ -31,7 +31,7 @@ pub struct Row {
     pub repeats: bool,
 }
 
-impl Row {
+impl RecordedRow {
     /// The key that decides the place of its result.
     #[must_use]
     pub const fn key(&self) -> RowKey {
@@ -46,7 +46,7 @@ impl Row {
 
 /// The rooms of a recording, in the order of their ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rooms {
+pub struct RecordedRooms {
     /// The id that each has for a service.
     pub ids: Vec<u64>,
     /// The name that each had in the file.
@@ -61,7 +61,7 @@ pub struct Rooms {
 
 /// The grabs of which not the moment is known: they were spread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Spread {
+pub struct SpreadGrabs {
     /// Over their day.
     pub days: u64,
     /// Over their hour.
@@ -78,23 +78,23 @@ pub struct Recording {
     /// Notes about how it was read.
     pub notes: Vec<String>,
     /// The part of its rows that this is; all, without one.
-    pub sampled: Option<Part>,
+    pub sampled: Option<RowShare>,
     /// The number of lines whose time is before that of the line before them.
     pub out_of_order: u64,
     /// The rooms.
-    pub rooms: Rooms,
+    pub rooms: RecordedRooms,
     /// The number of coupons that had the same name in several rooms: each room's is a coupon by itself.
     pub shared_coupons: u64,
     /// The grabs of which only the day or the hour is known.
-    pub spread: Spread,
+    pub spread: SpreadGrabs,
     /// The number of grabs of a user and a coupon that came before.
     pub repeated: u64,
     users: Arc<[u64]>,
     coupon_rooms: Arc<[u64]>,
     /// The most grabs of one coupon.
     busiest_coupon: u64,
-    rows: Vec<Row>,
-    asked: Vec<(Endpoint, Row)>,
+    rows: Vec<RecordedRow>,
+    asked: Vec<(Endpoint, RecordedRow)>,
     keys: Vec<KeyValues>,
     /// The users whose ids are hashes of their names, in the order of the ids, with the names, if these were kept.
     hashed: Vec<(u64, Option<Box<str>>)>,
@@ -103,13 +103,13 @@ pub struct Recording {
 impl Recording {
     /// The grabs; never none.
     #[must_use]
-    pub fn rows(&self) -> &[Row] {
+    pub fn rows(&self) -> &[RecordedRow] {
         &self.rows
     }
 
     /// The queries that were recorded, in the order of their times.
     #[must_use]
-    pub fn asked(&self) -> &[(Endpoint, Row)] {
+    pub fn asked(&self) -> &[(Endpoint, RecordedRow)] {
         &self.asked
     }
 
@@ -156,15 +156,15 @@ impl Recording {
     }
 
     /// The grabs that would be stored: the first of each user and coupon.
-    pub fn stored(&self) -> impl Iterator<Item = &Row> {
+    pub fn stored(&self) -> impl Iterator<Item = &RecordedRow> {
         self.rows.iter().filter(|row| !row.repeats)
     }
 
     /// From the first grab or query to just after the last.
     #[must_use]
     pub fn window(&self) -> TimeRange {
-        let grab = |row: &Row| row.time;
-        let query = |(_, row): &(Endpoint, Row)| row.time;
+        let grab = |row: &RecordedRow| row.time;
+        let query = |(_, row): &(Endpoint, RecordedRow)| row.time;
         let firsts = [self.rows.first().map(grab), self.asked.first().map(query)];
         let first = firsts.into_iter().flatten().min().unwrap_or(Timestamp::from_millis(0));
         let last = self.rows.last().map(grab).max(self.asked.last().map(query)).unwrap_or(first);

@@ -69,7 +69,7 @@ fn ids_that_a_spreadsheet_rounded_are_warned_of() {
 #[test]
 fn users_that_are_text_have_a_fixed_id_and_a_map_on_request() {
     let text = format!("{HEADER}\nanna,1,1,20160101\n9007199254740992,1,1,20160101\n5,1,1,20160101\n");
-    let recording = read_as(&text, &Reading { with_names: true, ..Reading::default() }).unwrap();
+    let recording = read_as(&text, &ReadOptions { with_names: true, ..ReadOptions::default() }).unwrap();
     assert_eq!((recording.users(), recording.hashed_users()), (3, 2));
     let mut map = Vec::new();
     write_users(&recording, &mut map).unwrap();

@@ -1,10 +1,10 @@
 //! Lines that make no sense, headers, encodings and sizes.
 
 use super::*;
-use crate::replay::Part;
+use crate::replay::RowShare;
 
 fn receipts(lines: &str) -> Result<Recording> {
-    read_as(format!("User_id,Merchant_id,Coupon_id,Distance,Date_received\n{lines}"), &Reading::default())
+    read_as(format!("User_id,Merchant_id,Coupon_id,Distance,Date_received\n{lines}"), &ReadOptions::default())
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_quote_that_stays_open_costs_all_the_lines_it_swallows() {
 fn lines_have_their_numbers_whatever_ends_them_and_commas_may_trail() {
     for end in ["\n", "\r\n"] {
         let lines = ["# exported", "sep=,", HEADER, "1,1,1,20160101,,", "2,,1,20160101", ""];
-        let recording = read_as(lines.join(end), &Reading::default()).unwrap();
+        let recording = read_as(lines.join(end), &ReadOptions::default()).unwrap();
         assert_eq!(recording.left_out.reasons(), [("nothing in room_id", 1, 5)], "{end:?}");
         assert_eq!(recording.rows().len(), 1);
     }
@@ -59,10 +59,11 @@ fn a_file_without_a_line_that_makes_sense_is_refused_and_says_why() {
         (format!("{HEADER}\n1,1,1,soon\n"), "\"soon\" is no time"),
         ("a,b\n1,2\n".to_owned(), "--map user="),
     ] {
-        let error = refused(text, &Reading::default());
+        let error = refused(text, &ReadOptions::default());
         assert!(error.contains(told), "{error}");
     }
-    let error = format!("{:#}", read(std::path::Path::new("no-such.csv"), &Reading::default()).unwrap_err());
+    let error =
+        format!("{:#}", read(std::path::Path::new("no-such.csv"), &ReadOptions::default()).unwrap_err());
     assert!(error.contains("no-such.csv"), "{error}");
 }
 
@@ -70,7 +71,7 @@ fn a_file_without_a_line_that_makes_sense_is_refused_and_says_why() {
 fn columns_may_be_parted_by_other_signs() {
     for sign in [";", "\t", "|"] {
         let text = format!("{HEADER}\n1,1,1,2016-01-01 10:00:00\n").replace(',', sign);
-        assert_eq!(read_as(text, &Reading::default()).unwrap().rows().len(), 1, "{sign:?}");
+        assert_eq!(read_as(text, &ReadOptions::default()).unwrap().rows().len(), 1, "{sign:?}");
     }
 }
 
@@ -78,14 +79,14 @@ fn columns_may_be_parted_by_other_signs() {
 fn text_that_is_no_utf8_costs_its_line_alone_and_its_encoding_can_be_named() {
     let csv =
         [format!("\u{feff}{HEADER}\n").as_bytes(), b"\xff,1,1,20160101\n", b"a,1,1,20160101\n"].concat();
-    let recording = read_as(&csv, &Reading::default()).unwrap();
+    let recording = read_as(&csv, &ReadOptions::default()).unwrap();
     assert_eq!(recording.rows().len(), 1);
     let reason = "no UTF-8 text in user_id (--encoding names another encoding)";
     assert_eq!(recording.left_out.reasons(), [(reason, 1, 2)]);
 
     let (gbk, ..) = encoding_rs::GBK.encode("用户,房间,券,时间\n张三,一,甲,20160101\n");
     let columns = Some("user=用户,room=房间,coupon=券,time=时间".parse().unwrap());
-    let mut reading = Reading { columns, ..Reading::default() };
+    let mut reading = ReadOptions { columns, ..ReadOptions::default() };
     assert!(refused(&gbk, &reading).contains("--encoding gbk"));
     reading.source.encoding = Some("gbk".parse().unwrap());
     assert_eq!(read_as(&gbk, &reading).unwrap().rooms.labels, ["一"]);
@@ -99,14 +100,14 @@ fn a_column_of_a_key_costs_its_line_where_it_is_no_utf8_or_too_long() {
     let lines: Vec<u8> = shops.into_iter().zip(b'1'..).flat_map(|(shop, day)| line(shop, day)).collect();
     let csv = [format!("{HEADER},shop\n").as_bytes(), &lines].concat();
     let keys = vec!["shop".parse().unwrap()];
-    let recording = read_as(&csv, &Reading { keys, ..Reading::default() }).unwrap();
+    let recording = read_as(&csv, &ReadOptions { keys, ..ReadOptions::default() }).unwrap();
     assert_eq!((recording.rows().len(), recording.keys()[0].hashes.len()), (2, 2));
     let reasons = recording.left_out.reasons();
     let no_text = "no UTF-8 text in shop (--encoding names another encoding)";
     assert!(reasons.contains(&(no_text, 1, 2)), "{reasons:?}");
     assert!(reasons.contains(&("more than 1,024 bytes in shop", 1, 5)), "{reasons:?}");
     // Columns that nothing is kept of may hold anything.
-    assert_eq!(read_as(&csv, &Reading::default()).unwrap().rows().len(), 4);
+    assert_eq!(read_as(&csv, &ReadOptions::default()).unwrap().rows().len(), 4);
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn a_row_that_is_left_out_for_its_time_is_in_no_keys_sample() {
         let line = |n: usize| format!("{n},{n},1,{}\n", times[usize::from(n > 0)]);
         let text = format!("{HEADER}\n{}", (0..1_000).map(line).collect::<String>());
         let keys = vec!["room".parse().unwrap()];
-        let recording = read_as(text, &Reading { keys, ..Reading::default() }).unwrap();
+        let recording = read_as(text, &ReadOptions { keys, ..ReadOptions::default() }).unwrap();
         let sample = &recording.keys()[0].sample;
         assert_eq!((recording.rows().len(), sample.len()), (999, 999), "{times:?}");
         assert!(sample.iter().all(|(millis, _)| *millis >= 1_451_606_400_000), "{times:?}");
@@ -138,14 +139,14 @@ fn a_row_that_is_left_out_for_its_time_is_in_no_keys_sample() {
 fn a_header_that_is_data_or_names_a_column_twice_is_refused() {
     let data = "1,2520377,2355072,pv,1511544070\n1,2520377,2355072,pv,1511561733\n";
     let columns = Some("user=1,coupon=2520377,room=2355072,time=1511544070".parse().unwrap());
-    for reading in [Reading { columns, ..Reading::default() }, Reading::default()] {
+    for reading in [ReadOptions { columns, ..ReadOptions::default() }, ReadOptions::default()] {
         assert!(refused(data, &reading).contains("--columns user,coupon,room,_,time"));
     }
     let header = Some("user,coupon,room,_,time".parse().unwrap());
-    let recording = read_as(data, &Reading { header, ..Reading::default() }).unwrap();
+    let recording = read_as(data, &ReadOptions { header, ..ReadOptions::default() }).unwrap();
     assert_eq!(recording.rows().len(), 2);
     let twice = format!("{HEADER},user_id\n1,1,1,20160101,2\n");
-    assert!(refused(twice, &Reading::default()).contains("two columns \"user_id\""));
+    assert!(refused(twice, &ReadOptions::default()).contains("two columns \"user_id\""));
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn a_pipe_is_read_once() {
         let pipe = pipe.clone();
         move || std::fs::write(pipe, format!("{HEADER}\n1,1,1,20160101\n")).unwrap()
     });
-    assert_eq!(read(&pipe, &Reading::default()).unwrap().rows().len(), 1);
+    assert_eq!(read(&pipe, &ReadOptions::default()).unwrap().rows().len(), 1);
     writer.join().unwrap();
 }
 
@@ -174,18 +175,18 @@ fn the_first_rows_or_a_part_of_them_are_read() {
     let lines: String =
         (0..4_000).map(|n| format!("{},{},1,2016010{}\n", n % 2_000, n % 9, n % 9 + 1)).collect();
     let text = format!("{HEADER}\n{lines}");
-    let all = read_as(&text, &Reading::default()).unwrap();
-    let first = read_as(&text, &Reading { first: Some(100), ..Reading::default() }).unwrap();
+    let all = read_as(&text, &ReadOptions::default()).unwrap();
+    let first = read_as(&text, &ReadOptions { first: Some(100), ..ReadOptions::default() }).unwrap();
     assert_eq!((all.rows().len(), first.rows().len()), (4_000, 100));
-    let tenth: Part = "10%".parse().unwrap();
-    let part = read_as(&text, &Reading { sample: tenth, ..Reading::default() }).unwrap();
+    let tenth: RowShare = "10%".parse().unwrap();
+    let part = read_as(&text, &ReadOptions { sample: tenth, ..ReadOptions::default() }).unwrap();
     assert!((320..480).contains(&part.rows().len()), "{}", part.rows().len());
     assert!(described(&part).contains("a sample, 10 %"));
     // Of more rows than are to be kept, a part is: the same that would have been asked for.
-    let bounded = read_as(&text, &Reading { most: 1_500, ..Reading::default() }).unwrap();
+    let bounded = read_as(&text, &ReadOptions { most: 1_500, ..ReadOptions::default() }).unwrap();
     assert!((750..=1_500).contains(&bounded.rows().len()), "{}", bounded.rows().len());
     let quarter = bounded.sampled.unwrap();
-    let asked = read_as(&text, &Reading { sample: quarter, ..Reading::default() }).unwrap();
+    let asked = read_as(&text, &ReadOptions { sample: quarter, ..ReadOptions::default() }).unwrap();
     assert_eq!(asked.rows(), bounded.rows());
 }
 
@@ -193,20 +194,20 @@ fn the_first_rows_or_a_part_of_them_are_read() {
 fn rows_that_are_no_grabs_are_queries_or_not_taken() {
     let lines = "1,7,1,20160101,buy\n1,7,2,20160101,view\n2,8,1,20160101,cart\n3,8,3,20160101,view\n";
     let text = format!("{HEADER},event\n{lines}");
-    let reading = Reading {
+    let reading = ReadOptions {
         conditions: vec!["event=buy".parse().unwrap()],
         asked: vec!["user_coupons=event:view".parse().unwrap()],
-        ..Reading::default()
+        ..ReadOptions::default()
     };
     let recording = read_as(&text, &reading).unwrap();
     assert_eq!((recording.rows().len(), recording.asked().len(), recording.users()), (1, 2, 2));
     assert!(described(&recording).contains("1 row not taken: they are not event=buy (event is \"cart\")"));
-    let none = Reading { conditions: vec!["event=gift".parse().unwrap()], ..Reading::default() };
+    let none = ReadOptions { conditions: vec!["event=gift".parse().unwrap()], ..ReadOptions::default() };
     assert!(
         refused(&text, &none)
             .contains("4 rows not taken: they are not event=gift (event is \"buy\", \"cart\", \"view\")")
     );
-    let unknown = Reading { conditions: vec!["kind=gift".parse().unwrap()], ..Reading::default() };
+    let unknown = ReadOptions { conditions: vec!["kind=gift".parse().unwrap()], ..ReadOptions::default() };
     assert!(refused(&text, &unknown).contains("no column \"kind\" for --where"));
 }
 
@@ -215,6 +216,6 @@ fn a_quote_that_takes_in_many_lines_is_an_error_that_names_its_line_and_so_is_js
     let lines = "1,1,1,1456665255\n".repeat(500);
     let error = format!("{:#}", ours(&format!("{lines}2,\"1,1,1456665255\n{lines}")).unwrap_err());
     assert!(error.contains("line 502: a quote that opens in it is not closed"), "{error}");
-    let json = read_as("{\"user_id\": 1, \"room_id\": 3}\n", &Reading::default()).unwrap_err();
+    let json = read_as("{\"user_id\": 1, \"room_id\": 3}\n", &ReadOptions::default()).unwrap_err();
     assert!(format!("{json:#}").contains("its first line is JSON"), "{json:#}");
 }

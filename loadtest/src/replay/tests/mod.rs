@@ -7,7 +7,7 @@ mod times;
 
 use anyhow::Result;
 
-use super::{Reading, Recording, read};
+use super::{ReadOptions, Recording, read};
 
 const HEADER: &str = "user_id,room_id,coupon_id,grab_time";
 
@@ -17,16 +17,16 @@ fn file(text: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
     file
 }
 
-fn read_as(text: impl AsRef<[u8]>, reading: &Reading) -> Result<Recording> {
+fn read_as(text: impl AsRef<[u8]>, reading: &ReadOptions) -> Result<Recording> {
     read(file(text).path(), reading)
 }
 
 /// Lines under the header of this project's traces.
 fn ours(lines: &str) -> Result<Recording> {
-    read_as(format!("{HEADER}\n{lines}"), &Reading::default())
+    read_as(format!("{HEADER}\n{lines}"), &ReadOptions::default())
 }
 
-fn refused(text: impl AsRef<[u8]>, reading: &Reading) -> String {
+fn refused(text: impl AsRef<[u8]>, reading: &ReadOptions) -> String {
     format!("{:#}", read_as(text, reading).unwrap_err())
 }
 

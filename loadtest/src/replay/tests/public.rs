@@ -13,7 +13,7 @@ fn seen(recording: &Recording) -> Vec<(u64, String, String)> {
 }
 
 fn one(text: &str) -> (u64, String, String) {
-    let recording = read_as(text, &Reading::default()).unwrap();
+    let recording = read_as(text, &ReadOptions::default()).unwrap();
     let [only] = seen(&recording).try_into().unwrap();
     only
 }
@@ -28,7 +28,7 @@ fn rees46_events_are_purchases_by_category_at_utc() {
         2019-10-01 00:00:00 UTC,view,44600062,2103807459595387724,,shiseido,35.79,541312140,72d7\n\
         2019-10-01 00:00:04 UTC,purchase,1004237,2053013555631882655,electronics.smartphone,apple,1081.98,535871217,c6bd\n";
     assert_eq!(one(text), row(535_871_217, "2053013555631882655", "2019-10-01T00:00:04.000Z"));
-    let recording = read_as(text, &Reading::default()).unwrap();
+    let recording = read_as(text, &ReadOptions::default()).unwrap();
     assert!(recording.rooms.are_numbered);
     let told = described(&recording);
     assert!(told.contains("REES46 shop events") && told.contains("1 row not taken"), "{told}");
@@ -75,11 +75,11 @@ fn o2o_receipts_have_days_and_lines_without_a_coupon() {
 #[test]
 fn taobao_behaviour_has_no_header() {
     let text = "1,2268318,2520377,pv,1511544070\n100,1603476,2951233,buy,1511579908\n";
-    let reading = Reading {
+    let reading = ReadOptions {
         header: Some("user,coupon,room,behaviour,time".parse().unwrap()),
         conditions: vec!["behaviour=buy".parse().unwrap()],
         asked: vec!["room_coupons=behaviour:pv".parse().unwrap()],
-        ..Reading::default()
+        ..ReadOptions::default()
     };
     let recording = read_as(text, &reading).unwrap();
     assert_eq!(seen(&recording), [row(100, "2951233", "2017-11-25T03:18:28.000Z")]);
@@ -90,10 +90,10 @@ fn taobao_behaviour_has_no_header() {
 fn twitter_cache_traces_count_seconds_from_0() {
     let text = "0,q:q:1:8WTfjZU14ee,17,213,4,get,0\n0,yDqF:3q:1AJrrJ1nnCJKKrnGx1A,27,27,5,get,0\n\
         7,q:q:1:8WTlcNWS8Hw,17,213,6,set,0\n";
-    let reading = Reading {
+    let reading = ReadOptions {
         header: Some("time,coupon,_,_,user,operation,_".parse().unwrap()),
         columns: Some("room=coupon".parse().unwrap()),
-        ..Reading::default()
+        ..ReadOptions::default()
     };
     let recording = read_as(text, &reading).unwrap();
     let times: Vec<i64> = recording.rows().iter().map(|row| row.time.millis()).collect();

@@ -6,7 +6,9 @@ use crate::replay::TimeFormat;
 #[test]
 fn days_are_spread_over_by_the_seed_and_moments_are_kept() {
     let lines: String = (0..200).map(|n| format!("{n},1,1,20160228\n")).collect();
-    let with = |seed| read_as(format!("{HEADER}\n{lines}"), &Reading { seed, ..Reading::default() }).unwrap();
+    let with = |seed| {
+        read_as(format!("{HEADER}\n{lines}"), &ReadOptions { seed, ..ReadOptions::default() }).unwrap()
+    };
     let (one, same, other) = (with(1), with(1), with(2));
     assert_eq!(one.rows(), same.rows());
     assert_ne!(one.rows(), other.rows());
@@ -30,7 +32,7 @@ fn hours_are_spread_over() {
 fn a_midnight_for_every_grab_is_a_day_unless_the_format_was_given() {
     let lines = "1,1,1,2016-02-28 00:00:00\n2,1,1,2016-02-29 00:00:00\n";
     assert!(ours(lines).unwrap().days_only());
-    let meant = Reading { format: Some(TimeFormat::Date), ..Reading::default() };
+    let meant = ReadOptions { format: Some(TimeFormat::Date), ..ReadOptions::default() };
     let meant = read_as(format!("{HEADER}\n1,1,1,2016-02-28 00:00:00\n"), &meant).unwrap();
     assert_eq!((meant.spread.days, meant.days_only()), (0, false));
     assert_eq!(meant.moment(), Some("2016-02-28T00:00:00Z".parse().unwrap()));
@@ -65,11 +67,11 @@ fn a_row_far_from_all_others_is_left_out_and_a_gap_is_named() {
 #[test]
 fn milliseconds_among_seconds_are_left_out_and_counted() {
     let text = format!("{HEADER}\n1,1,1,1500000000\n2,1,1,1500000001000\n3,1,1,1500000002\n");
-    let given = Reading { format: Some(TimeFormat::EpochMs), ..Reading::default() };
+    let given = ReadOptions { format: Some(TimeFormat::EpochMs), ..ReadOptions::default() };
     let recording = read_as(&text, &given).unwrap();
     assert_eq!(recording.rows().len(), 1);
     assert_eq!(recording.left_out.reasons(), [("no time of that kind in grab_time", 2, 2)]);
-    assert!(refused(&text, &Reading::default()).contains("times of several kinds"));
+    assert!(refused(&text, &ReadOptions::default()).contains("times of several kinds"));
 }
 
 #[test]
@@ -78,7 +80,8 @@ fn a_local_clock_that_was_set_back_is_named() {
     let told = described(&ours(lines).unwrap());
     assert!(told.contains("go back by 59 minutes at line 4") && told.contains("--time-zone"), "{told}");
     let zone = Some(crate::replay::time_zone("Europe/Berlin").unwrap());
-    let told =
-        described(&read_as(format!("{HEADER}\n{lines}"), &Reading { zone, ..Reading::default() }).unwrap());
+    let told = described(
+        &read_as(format!("{HEADER}\n{lines}"), &ReadOptions { zone, ..ReadOptions::default() }).unwrap(),
+    );
     assert!(told.contains("3 lines with a local time of an hour that there was twice"), "{told}");
 }

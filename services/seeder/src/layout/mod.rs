@@ -14,7 +14,7 @@ use coupon_core::catalogue_change::Operator;
 use coupon_core::{LayoutChange, RoomId};
 use coupon_loadgen::http::Target;
 use coupon_service::api::LayoutView;
-use coupon_service::growth::{ROWS_PER_S, Wanted};
+use coupon_service::growth::{ROWS_PER_S, RequestedChange};
 
 use self::place::Place;
 use self::told::{AllInPlace, Change, Progress, Versions};
@@ -127,15 +127,17 @@ impl LayoutCommand {
     pub(super) fn run(self, of_layout: &OfLayout<'_>) -> Result<()> {
         let (wanted, change) = match self {
             Self::Show(at) => return say(&Versions(at.look(of_layout)?)),
-            Self::Shards { count, change } => (Wanted::Change(LayoutChange::Shards(count)), change),
-            Self::Split { rooms, change } => (Wanted::Change(LayoutChange::Split(rooms)), change),
-            Self::Spread { k, change, ranges: _ } => (Wanted::Change(LayoutChange::Spread(k)), change),
-            Self::Undo(change) => (Wanted::Undo, change),
+            Self::Shards { count, change } => (RequestedChange::Change(LayoutChange::Shards(count)), change),
+            Self::Split { rooms, change } => (RequestedChange::Change(LayoutChange::Split(rooms)), change),
+            Self::Spread { k, change, ranges: _ } => {
+                (RequestedChange::Change(LayoutChange::Spread(k)), change)
+            }
+            Self::Undo(change) => (RequestedChange::Undo, change),
         };
         let Changing { dry_run, rate, by, at } = change;
         // A folder is made ready for them first; to look, nothing is made.
         let shards = match &wanted {
-            Wanted::Change(LayoutChange::Shards(count)) if !dry_run => count.get(),
+            RequestedChange::Change(LayoutChange::Shards(count)) if !dry_run => count.get(),
             _ => 0,
         };
         let place = at.place(Some(&by.operator), of_layout, shards)?;

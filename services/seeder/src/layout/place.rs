@@ -12,7 +12,7 @@ use coupon_loadgen::http::{Target, get_json, post_json};
 use coupon_service::api::{
     LayoutChangeRequest, LayoutChanged, LayoutView, Rebalance, RebalanceRequest, RebalanceView,
 };
-use coupon_service::growth::{self, Wanted};
+use coupon_service::growth::{self, RequestedChange};
 use coupon_service::queries::Queries;
 use coupon_store::Backend;
 use coupon_store::clock::Clock;
@@ -115,7 +115,7 @@ impl Place {
         }
     }
 
-    pub(super) fn dry_run(&self, wanted: &Wanted, rate: NonZeroU32) -> Result<LayoutChanged> {
+    pub(super) fn dry_run(&self, wanted: &RequestedChange, rate: NonZeroU32) -> Result<LayoutChanged> {
         match self {
             Self::Service(target) => {
                 let request = LayoutChangeRequest {
@@ -130,13 +130,13 @@ impl Place {
                 let looked = growth::dry_run(backend, queries, wanted, rate, clock.now());
                 let looked = runtime.block_on(looked)?;
                 // The change itself makes the shards that a folder lacks.
-                let made = matches!(wanted, Wanted::Change(LayoutChange::Shards(count)) if *count > backend.layouts.prepared());
+                let made = matches!(wanted, RequestedChange::Change(LayoutChange::Shards(count)) if *count > backend.layouts.prepared());
                 Ok(LayoutChanged { refused: looked.refused.filter(|_| !made), ..looked })
             }
         }
     }
 
-    pub(super) fn change(&self, wanted: &Wanted, operator: Operator) -> Result<LayoutChanged> {
+    pub(super) fn change(&self, wanted: &RequestedChange, operator: Operator) -> Result<LayoutChanged> {
         match self {
             Self::Service(target) => post_json(target, "/admin/layout", &wanted.request()),
             Self::Folder(opened) => {

@@ -13,7 +13,7 @@ use super::outcome::{
 };
 use super::watch::Watch;
 use crate::http::{GrabAnswer, is_partial, plan_of};
-use crate::workload::{Course, Endpoint, Part, Phase, Request};
+use crate::workload::{CheckoutPart, Course, Endpoint, Phase, Request};
 
 /// The reason why a request got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl Recorder {
         let mut next = None;
         let mut refused = false;
         let result = match request.part {
-            Some(Part::Step { result, course, pause }) => {
+            Some(CheckoutPart::Step { result, course, pause }) => {
                 // What was confirmed is the user's.
                 if status == 200 && request.endpoint == Endpoint::Confirm {
                     next = step(request, result, (course, pause), ResultState::Owned);
@@ -253,7 +253,7 @@ impl Recorder {
             self.unsent += 1;
         }
         match (failure.unknown(), request.part) {
-            (Some(_), Some(Part::Step { result, .. })) => {
+            (Some(_), Some(CheckoutPart::Step { result, .. })) => {
                 self.remember_step(request, result, StepOutcome::Unknown);
             }
             (Some(why), _) if request.endpoint == Endpoint::Grab => {
@@ -394,7 +394,7 @@ impl ReadAnswer {
 
     /// The step that follows a grab of a checkout.
     fn then(self, request: &Request) -> Option<Request> {
-        let Some(Part::Grab { course, pause, .. }) = request.part else { return None };
+        let Some(CheckoutPart::Grab { course, pause, .. }) = request.part else { return None };
         let GrabOutcome::Granted { result_id } = self.outcome else { return None };
         step(request, result_id, (course, pause), self.state?)
     }
@@ -408,7 +408,7 @@ fn step(
     state: ResultState,
 ) -> Option<Request> {
     let endpoint = course.step(state)?;
-    Some(Request { endpoint, part: Some(Part::Step { result, course, pause }), ..*before })
+    Some(Request { endpoint, part: Some(CheckoutPart::Step { result, course, pause }), ..*before })
 }
 
 fn now() -> Timestamp {

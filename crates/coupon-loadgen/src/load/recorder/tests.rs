@@ -36,13 +36,13 @@ fn a_result_takes_the_course_that_its_user_wants_from_the_state_that_it_is_in() 
     let (held, owned) = (body("held"), body("owned"));
     let mut recorder = Recorder::new(std::iter::empty(), Vec::new());
     let grab = |course| Request {
-        part: Some(Part::Grab { name: RequestName(5), course, pause: PAUSE }),
+        part: Some(CheckoutPart::Grab { name: RequestName(5), course, pause: PAUSE }),
         ..Request::alone(Endpoint::Grab, 1, 2, 1)
     };
     let mut answered =
         |request: &Request, body: &str| recorder.answered(request, 200, body.as_bytes(), Duration::ZERO);
     let confirm = answered(&grab(Course::Returned), &held).unwrap();
-    let part = Some(Part::Step { result: 42, course: Course::Returned, pause: PAUSE });
+    let part = Some(CheckoutPart::Step { result: 42, course: Course::Returned, pause: PAUSE });
     assert_eq!((confirm.endpoint, confirm.user_id, confirm.part), (Endpoint::Confirm, 1, part));
     assert_eq!(confirm.pause(), PAUSE);
     let back = answered(&confirm, "{}").unwrap();
@@ -65,7 +65,7 @@ fn a_result_takes_the_course_that_its_user_wants_from_the_state_that_it_is_in() 
 #[test]
 fn a_step_is_remembered_as_it_ended_and_nothing_follows_one_that_was_not_taken() {
     let mut recorder = Recorder::new(std::iter::empty(), Vec::new());
-    let part = Some(Part::Step { result: 42, course: Course::Used, pause: PAUSE });
+    let part = Some(CheckoutPart::Step { result: 42, course: Course::Used, pause: PAUSE });
     let step = Request { part, ..Request::alone(Endpoint::Confirm, 1, 2, 1) };
     let plan = br#"{"result":{},"plan":{"shards":[0,1],"tables":3}}"#;
     assert!(recorder.answered(&step, 200, plan, Duration::ZERO).is_some());

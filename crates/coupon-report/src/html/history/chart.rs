@@ -4,8 +4,8 @@ use coupon_measure::format::{self, number};
 use coupon_measure::stats::Estimate;
 use maud::{Markup, html};
 
-use crate::diff::{Change, with_unit};
-use crate::history::{Changed, Figures, Series, by};
+use crate::diff::{ChangeVerdict, with_unit};
+use crate::history::{Figures, LastingChange, RunSeries, by};
 use crate::html::svg::{MARGIN, WIDTH, anchor, data, drawing, panel, px, tick};
 
 const HEIGHT: f64 = 112.0;
@@ -16,7 +16,7 @@ const LEFT: f64 = 46.0;
 const LEAST_SPAN: f64 = 0.3;
 
 /// The chart in a frame, with its figures as a table.
-pub(super) fn panel_of(id: &str, series: &Series, figures: &Figures) -> Markup {
+pub(super) fn panel_of(id: &str, series: &RunSeries, figures: &Figures) -> Markup {
     let last = figures.points.iter().flatten().last();
     let caption = html! {
         (with_unit(&figures.label, figures.unit))
@@ -47,7 +47,7 @@ fn described(figures: &Figures) -> String {
     format!("{changes}. From the first run: {}.", medians.join(", "))
 }
 
-fn rows(series: &Series, figures: &Figures) -> Vec<Vec<String>> {
+fn rows(series: &RunSeries, figures: &Figures) -> Vec<Vec<String>> {
     let row = |(nth, (run, point)): (usize, (&crate::history::Run, &Option<Estimate>))| {
         let change = figures.changes.iter().find(|changed| changed.at + 1 == nth);
         let changed = change.map(|changed| format!(" ({} {})", word(changed), by(changed)));
@@ -60,8 +60,8 @@ fn rows(series: &Series, figures: &Figures) -> Vec<Vec<String>> {
     (1..).zip(series.runs.iter().zip(&figures.points)).map(row).collect()
 }
 
-fn word(changed: &Changed) -> &'static str {
-    if changed.change == Change::Worse { "worse" } else { "better" }
+fn word(changed: &LastingChange) -> &'static str {
+    if changed.change == ChangeVerdict::Worse { "worse" } else { "better" }
 }
 
 /// The scales of a chart.
@@ -126,9 +126,9 @@ impl Plot {
         }
     }
 
-    fn change(&self, changed: &Changed) -> Markup {
+    fn change(&self, changed: &LastingChange) -> Markup {
         let (x, class) = (self.edge(changed.at), word(changed));
-        let mark = if changed.change == Change::Worse { "▼" } else { "▲" };
+        let mark = if changed.change == ChangeVerdict::Worse { "▼" } else { "▲" };
         html! {
             line class=(class) stroke-width="1.5" stroke-dasharray="4 2.5" x1=(px(x)) x2=(px(x)) y1=(px(TOP - 2.0)) y2=(px(HEIGHT)) {}
             text class=(class) x=(px(x)) y="11" text-anchor=(anchor(x)) { (mark) " " (by(changed)) }

@@ -18,7 +18,7 @@ use super::make::{operator, received};
 use crate::api::{
     LayoutChangeRequest, LayoutChanged, LayoutView, Rebalance, RebalanceRequest, RebalanceView,
 };
-use crate::growth::{self, ROWS_PER_S, Wanted};
+use crate::growth::{self, ROWS_PER_S, RequestedChange};
 use crate::state::Service;
 
 /// The most rooms that one change sets apart.
@@ -54,7 +54,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn wanted(&self) -> Result<Wanted, Problem> {
+    fn wanted(&self) -> Result<RequestedChange, Problem> {
         if self.rows_per_s.is_some() && self.dry_run != Some(true) {
             let detail = "rows_per_s is of a dry run, and would do nothing: leave it out, or add dry_run";
             return Err(Problem::new(Kind::OutOfRange, detail).field("rows_per_s"));
@@ -62,8 +62,9 @@ impl Asked {
         let shards = self.shards.map(|shards| Ok(LayoutChange::Shards(count(shards, "shards")?)));
         let spread = self.spread.map(|width| Ok(LayoutChange::Spread(count(width, "spread")?)));
         let split = self.split.as_ref().map(|rooms| Ok(LayoutChange::Split(set_apart(rooms)?)));
-        let changes = [shards, spread, split].into_iter().flatten().map(|change| Ok(Wanted::Change(change?)));
-        let undo = (self.undo == Some(true)).then_some(Ok(Wanted::Undo));
+        let changes =
+            [shards, spread, split].into_iter().flatten().map(|change| Ok(RequestedChange::Change(change?)));
+        let undo = (self.undo == Some(true)).then_some(Ok(RequestedChange::Undo));
         let mut wanted = changes.chain(undo);
         match (wanted.next(), wanted.next()) {
             (Some(wanted), None) => wanted,
@@ -218,7 +219,7 @@ mod tests {
 
     use super::*;
 
-    fn wanted(json: &str) -> Result<Wanted, u16> {
+    fn wanted(json: &str) -> Result<RequestedChange, u16> {
         let asked: Asked = serde_json::from_str(json).map_err(|_| 400_u16)?;
         asked.wanted().map_err(|problem| problem.status_code().as_u16())
     }
@@ -226,10 +227,10 @@ mod tests {
     #[test]
     fn a_change_is_one_of_four() {
         let eight = LayoutChange::Shards(NonZeroU16::new(8).unwrap());
-        assert_eq!(wanted(r#"{"shards":8}"#), Ok(Wanted::Change(eight)));
+        assert_eq!(wanted(r#"{"shards":8}"#), Ok(RequestedChange::Change(eight)));
         let rooms = [3, 1].map(|room| RoomId::new(room).unwrap()).to_vec();
-        assert_eq!(wanted(r#"{"split":[3,1]}"#), Ok(Wanted::Change(LayoutChange::Split(rooms))));
-        assert_eq!(wanted(r#"{"undo":true,"dry_run":true}"#), Ok(Wanted::Undo));
+        assert_eq!(wanted(r#"{"split":[3,1]}"#), Ok(RequestedChange::Change(LayoutChange::Split(rooms))));
+        assert_eq!(wanted(r#"{"undo":true,"dry_run":true}"#), Ok(RequestedChange::Undo));
         for none in ["{}", r#"{"undo":false}"#, r#"{"shards":8,"spread":2}"#, r#"{"shards":8,"undo":true}"#] {
             assert_eq!(wanted(none), Err(422), "{none}");
         }

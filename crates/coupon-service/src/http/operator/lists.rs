@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::catalogue_change::ChangeRecord;
 use coupon_core::{Coupon, CouponId, CouponStatus, MAX_ID, RoomId, ShardId, Timestamp};
-use coupon_store::Stock;
+use coupon_store::GateStock;
 use futures_util::future::join_all;
 
 use super::super::admin::admit;
@@ -62,7 +62,7 @@ pub(in crate::http) async fn offers(
     let (backend, clock) = (&service.backend, service.clock.now());
     let now = backend.ids.mains_time(clock);
     let stocks = join_all(found.iter().map(|(coupon, _)| backend.stock(coupon.coupon_id, clock))).await;
-    let offer = |((coupon, _), stock): ((Coupon, _), Result<Option<Stock>, _>)| {
+    let offer = |((coupon, _), stock): ((Coupon, _), Result<Option<GateStock>, _>)| {
         let held = held.get(&coupon.coupon_id).copied().unwrap_or(0);
         offer(coupon, stock.ok().flatten(), held, now)
     };
@@ -83,9 +83,10 @@ async fn held(service: &Service) -> (HashMap<CouponId, u64>, Vec<ShardId>) {
 }
 
 /// A coupon with the gate's count of it, or main's where there is none.
-fn offer(coupon: Coupon, counted: Option<Stock>, held: u64, now: Timestamp) -> OfferView {
+fn offer(coupon: Coupon, counted: Option<GateStock>, held: u64, now: Timestamp) -> OfferView {
     let phase = Phase::of(&coupon, now);
-    let Stock { total, sold } = counted.unwrap_or(Stock { total: coupon.total_stock, sold: coupon.sold });
+    let GateStock { total, sold } =
+        counted.unwrap_or(GateStock { total: coupon.total_stock, sold: coupon.sold });
     OfferView {
         coupon_id: coupon.coupon_id.get(),
         coupon_name: coupon.coupon_name,

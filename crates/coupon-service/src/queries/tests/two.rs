@@ -88,8 +88,8 @@ impl Shards for Two {
         shard: ShardId,
         _visit: Visit,
         _query: ResultQuery,
-    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
-        self.visited(shard, |rows| Summary { results: rows.len() as u64, last_grab: None })
+    ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
+        self.visited(shard, |rows| ResultSummary { results: rows.len() as u64, last_grab: None })
     }
 
     fn totals(&self, shard: ShardId, _visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
@@ -157,8 +157,8 @@ impl RoomIndex for Index {
         &self,
         _room: RoomId,
         _query: ResultQuery,
-    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
-        self.visited(|row| Summary { results: 1, last_grab: Some(row.grab_time) })
+    ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
+        self.visited(|row| ResultSummary { results: 1, last_grab: Some(row.grab_time) })
     }
 
     fn as_of(&self, _shard: ShardId) -> LocalFuture<'_, Option<Timestamp>> {

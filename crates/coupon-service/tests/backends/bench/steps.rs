@@ -3,7 +3,7 @@
 use coupon_core::after_grab::Action;
 use coupon_core::{CouponResult, RequestKey, ShardingStrategy as _, Timestamp};
 use coupon_store::{
-    Attempt, Backend, Change, Changed, Decision, PlacedResult, Reservation, Stock, Totals, Visit,
+    Attempt, Backend, Change, Changed, Decision, GateStock, PlacedResult, Reservation, Totals, Visit,
 };
 
 use super::{Bench, ParityAndDay, attempt, coupon_id, home, only, place, remaining, until};
@@ -67,7 +67,7 @@ pub(crate) async fn sold(backend: &Backend, coupon: u64) -> u32 {
 pub(crate) async fn settles_at(backend: &Backend, coupon: u64, left: u32) {
     until(&format!("{left} of coupon {coupon} are left"), async || {
         backend.lifecycle.drain().await.unwrap();
-        let Stock { total, sold } = backend.gate.stock(coupon_id(coupon)).await.unwrap().unwrap();
+        let GateStock { total, sold } = backend.gate.stock(coupon_id(coupon)).await.unwrap().unwrap();
         remaining(backend, coupon).await == left && total - sold == left
     })
     .await;

@@ -2,8 +2,8 @@
 
 use coupon_core::books::ARCHIVE;
 use coupon_core::catalogue_change::{
-    self, CatalogueChange, ChangeRecord, CouponPatch, CouponRow, CouponWrite, NewCoupon, NewRoom, NewUser,
-    OnOffer, Operator, Refused, Thing, Value,
+    self, CatalogueChange, ChangeRecord, ColumnValue, CouponPatch, CouponRow, CouponWrite, NewCoupon,
+    NewRoom, NewUser, OnOffer, Operator, Refused, Thing,
 };
 use coupon_core::{CouponId, CouponStatus, Day, LiveRoom, RoomId, RoomStatus, Timestamp, UserId};
 use rusqlite::types::ToSqlOutput;
@@ -16,7 +16,7 @@ use crate::embedded::bulk::bindings;
 use crate::embedded::gate::Past;
 use crate::embedded::sql::parsed;
 use crate::id_set::IdSet;
-use crate::set_aside::{Found, number};
+use crate::set_aside::{SetAsideCoupons, number};
 use crate::terms::{AllTerms, Terms};
 use crate::{ChangeError, Unavailable};
 
@@ -32,7 +32,7 @@ pub(in crate::embedded) struct Made {
 pub(in crate::embedded) enum Effect {
     Room(RoomId),
     /// A coupon's terms, what makes no sense about its row, and whether there may be results of it.
-    Coupon(CouponId, Option<Terms>, Found, Past),
+    Coupon(CouponId, Option<Terms>, SetAsideCoupons, Past),
     /// Users who were added: their number, all of them, and those who may not grab.
     Users(usize, IdSet, IdSet),
 }
@@ -213,7 +213,7 @@ impl Changing<'_> {
     fn write_columns(&self, id: CouponId, write: &CouponWrite) -> rusqlite::Result<()> {
         let set: Vec<String> = write.columns.iter().map(|(name, _)| format!("{name} = ?")).collect();
         let sql = format!("UPDATE coupons SET {} WHERE coupon_id = ?", set.join(", "));
-        let id = Value::Number(number(id));
+        let id = ColumnValue::Number(number(id));
         let values = write.columns.iter().map(|(_, value)| value).chain([&id]).map(Bound);
         self.db.prepare(&sql)?.execute(rusqlite::params_from_iter(values)).map(drop)
     }
@@ -340,14 +340,14 @@ fn set(mut ids: Vec<UserId>) -> IdSet {
 }
 
 /// A value as SQLite takes it.
-struct Bound<'a>(&'a Value);
+struct Bound<'a>(&'a ColumnValue);
 
 impl ToSql for Bound<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         match self.0 {
-            Value::Number(number) => Ok(ToSqlOutput::from(*number)),
-            Value::Amount(amount) => Ok(ToSqlOutput::from(amount.units())),
-            Value::Text(text) => text.to_sql(),
+            ColumnValue::Number(number) => Ok(ToSqlOutput::from(*number)),
+            ColumnValue::Amount(amount) => Ok(ToSqlOutput::from(amount.units())),
+            ColumnValue::Text(text) => text.to_sql(),
         }
     }
 }

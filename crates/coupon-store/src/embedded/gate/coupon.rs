@@ -7,7 +7,7 @@ use coupon_core::{CouponResult, ResultId, TimeRange, Timestamp, UserId};
 use crate::embedded::recent::Recent;
 use crate::holders::Holders;
 use crate::terms::Terms;
-use crate::{Attempt, Decision, Reservation, Stock};
+use crate::{Attempt, Decision, GateStock, Reservation};
 
 /// A coupon's terms, and who holds it.
 #[derive(Debug)]
@@ -107,8 +107,8 @@ impl CouponGate {
     }
 
     /// What is on offer and what is sold; `None` while that is not known.
-    pub(super) fn stock(&self) -> Option<Stock> {
-        (!self.is_reading()).then(|| Stock { total: self.total, sold: self.sold() })
+    pub(super) fn stock(&self) -> Option<GateStock> {
+        (!self.is_reading()).then(|| GateStock { total: self.total, sold: self.sold() })
     }
 
     /// All users whose answer may be another than "sold out"; `None` while there is some left, or they are not known.

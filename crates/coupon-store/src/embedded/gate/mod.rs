@@ -9,7 +9,7 @@ use coupon_core::{CouponId, CouponResult, Timestamp, UserId, VersionNumber};
 
 use self::coupon::CouponGate;
 use crate::terms::Terms;
-use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Reservation, Stock, Unavailable};
+use crate::{Attempt, Decided, Decision, Gate, GateStock, LocalFuture, Reservation, Unavailable};
 
 /// Its memory is this process's: a gate that has lost it is gone itself.
 const EPOCH: u64 = 0;
@@ -194,7 +194,7 @@ impl Gate for Arc<MemoryGate> {
         Box::pin(std::future::ready(holders.map(|users| (EPOCH, users))))
     }
 
-    fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>> {
+    fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<GateStock>, Unavailable>> {
         let stock = self.with(coupon, |gate| gate.stock()).flatten();
         Box::pin(std::future::ready(Ok(stock)))
     }

@@ -10,7 +10,7 @@ use crate::embedded::reader::Readers;
 use crate::embedded::sql;
 use crate::embedded::state::ShardState;
 use crate::room_index::{RoomIndex, RoomPlaces, TABLE};
-use crate::{LocalFuture, PageRequest, Summary, Unavailable, Visit, Visited};
+use crate::{LocalFuture, PageRequest, ResultSummary, Unavailable, Visit, Visited};
 
 /// The index, with every shard's readers.
 pub(in crate::embedded) struct FolderRooms {
@@ -62,7 +62,7 @@ impl RoomIndex for FolderRooms {
         &self,
         room: RoomId,
         query: ResultQuery,
-    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+    ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
         self.ask(room, move |db| sql::summary(db, TABLE, &query))
     }
 

@@ -29,7 +29,7 @@ use super::per_thread::PerThread;
 use super::seam::{GateError, GateServer, Held, Remembers};
 use super::tasks::Background;
 use crate::failpoints::{self, Mechanism};
-use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
+use crate::{Attempt, Decided, Decision, Gate, GateStock, LocalFuture, Unavailable};
 
 /// The first character of a holder's id that is parked.
 pub(super) const PARKED: &str = "x";
@@ -124,7 +124,7 @@ impl ServersGate {
     async fn read_holders(&self, coupon: CouponId) -> Option<(u64, Vec<UserId>)> {
         let epoch = self.open_epoch().ok()?;
         let holders = self.heard(self.server().holders(&epoch, coupon).await).ok()?;
-        let Stock { total, sold } = self.heard(self.server().stock(&epoch, coupon).await).ok()??;
+        let GateStock { total, sold } = self.heard(self.server().stock(&epoch, coupon).await).ok()??;
         // Fewer of them than there are holds: Redis has lost some since.
         let complete = holders.holds == sold as usize;
         (sold >= total && complete).then_some((epoch.number, holders.users))
@@ -145,7 +145,7 @@ impl ServersGate {
         Ok(held.into_iter().flatten().any(|held| matches!(held, Held::Result(reserved) if reserved.id == id)))
     }
 
-    async fn read_stock(&self, coupon: CouponId) -> Result<Option<Stock>, Unavailable> {
+    async fn read_stock(&self, coupon: CouponId) -> Result<Option<GateStock>, Unavailable> {
         let epoch = self.open_epoch()?;
         self.heard(self.server().stock(&epoch, coupon).await)
     }
@@ -195,7 +195,7 @@ impl Gate for ServersGate {
         Box::pin(self.read_holders(coupon))
     }
 
-    fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>> {
+    fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<GateStock>, Unavailable>> {
         Box::pin(self.read_stock(coupon))
     }
 

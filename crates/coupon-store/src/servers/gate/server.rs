@@ -16,7 +16,7 @@ use crate::servers::seam::{
     Fence, GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions,
 };
 use crate::terms::Terms;
-use crate::{Attempt, Decision, Stock};
+use crate::{Attempt, Decision, GateStock};
 
 /// The number of holders that are read at a time.
 const SCAN: usize = 2_000;
@@ -141,13 +141,13 @@ impl GateServer for GateLink {
         self.read_latest(epoch).await
     }
 
-    async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<Stock>, GateError> {
+    async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<GateStock>, GateError> {
         let key = self.names.holders(epoch.number, coupon);
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("HMGET").arg(&key).arg("t").arg(LAST_SLOT).cmd("HLEN").arg(&key);
         let ((total, last), fields): ((Option<u32>, Option<u8>), i64) = self.ask(&pipeline).await?;
         let sold = u32::try_from(fields - META_FIELDS - i64::from(last.is_some())).unwrap_or(0);
-        Ok(total.map(|total| Stock { total, sold }))
+        Ok(total.map(|total| GateStock { total, sold }))
     }
 
     async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<Holders, GateError> {

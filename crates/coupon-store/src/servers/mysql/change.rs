@@ -5,8 +5,8 @@
 
 use coupon_core::books::TotalLine;
 use coupon_core::catalogue_change::{
-    CatalogueChange, CouponPatch, CouponRow, CouponWrite, NewCoupon, NewRoom, NewUser, OnOffer, Operator,
-    Refused, Thing, Value as ColumnValue, room_ended, users_added,
+    CatalogueChange, ColumnValue, CouponPatch, CouponRow, CouponWrite, NewCoupon, NewRoom, NewUser, OnOffer,
+    Operator, Refused, Thing, room_ended, users_added,
 };
 use coupon_core::{CouponId, CouponStatus, LiveRoom, RoomId, RoomStatus, Timestamp, UserId};
 use mysql_async::prelude::Queryable;

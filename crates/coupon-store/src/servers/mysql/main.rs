@@ -14,7 +14,7 @@ use crate::servers::format::FORMAT;
 use crate::servers::mains_time;
 use crate::servers::names::Namespace;
 use crate::servers::seam::{
-    Books, GateLock, GateState, MainServer, NUMBERS, Opening, Place, Renewed, TERM_MS, Term, Turn,
+    Books, GateLock, GatePlace, GateState, MainServer, NUMBERS, Opening, Renewed, TERM_MS, Term, Turn,
 };
 
 /// The wait, in seconds, for a lock that another process has: none.
@@ -219,10 +219,10 @@ impl GateLock for Locked {
         Ok(read_state(&mut self.conn).await?)
     }
 
-    async fn place(&mut self) -> anyhow::Result<Option<Place>> {
+    async fn place(&mut self) -> anyhow::Result<Option<GatePlace>> {
         let sql = format!("SELECT address, {} - seen FROM gate_record WHERE id = 1", self.now);
         let found: Option<(String, i64)> = self.conn.query_first(sql).await?;
-        Ok(found.map(|(address, age_ms)| Place { address, age_ms }))
+        Ok(found.map(|(address, age_ms)| GatePlace { address, age_ms }))
     }
 
     async fn take_epoch(&mut self, epoch: u64, last: u64) -> anyhow::Result<bool> {

@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use coupon_core::books::{Changes, Delta, Held, WORDS, Word, forgotten};
+use coupon_core::books::{Changes, Delta, LiveCount, WORDS, Word, forgotten};
 use coupon_core::{CouponId, ShardId, Timestamp};
 use mysql_async::prelude::Queryable;
 use mysql_async::{IsolationLevel, Transaction, TxOpts};
@@ -193,9 +193,9 @@ fn at(positions: &HashMap<ShardId, i64>, shard: ShardId) -> i64 {
 }
 
 impl Counted {
-    fn of(&self, coupon: CouponId, known: &Known) -> Held {
+    fn of(&self, coupon: CouponId, known: &Known) -> LiveCount {
         let count = |rows: &Rows| rows.get(&coupon).copied().unwrap_or(0);
-        Held {
+        LiveCount {
             shard: self.shard,
             last: self.last,
             rows: count(&self.rows),
@@ -268,7 +268,7 @@ fn changes(counted: &[Counted], known: &Known, moved: bool) -> Changes {
         .copied()
         .collect();
     for coupon in coupons {
-        let held: Vec<Held> = counted.iter().map(|shard| shard.of(coupon, known)).collect();
+        let held: Vec<LiveCount> = counted.iter().map(|shard| shard.of(coupon, known)).collect();
         let deltas = forgotten(known.before.get(&coupon).copied().unwrap_or(0), &held, moved);
         if !deltas.is_empty() {
             changes.coupons.insert(coupon, deltas);

@@ -12,7 +12,7 @@ use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
-use super::{ENTRIES, Rooms, forget, note, positions, put, reached, waiting};
+use super::{ENTRIES, RoomDatabases, forget, note, positions, put, reached, waiting};
 use crate::room_index::{Entry, Reached};
 
 /// A database that takes longer is as good as down.
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Says when a shard has stored everything that was acknowledged before, by what is known of it; none while it is not known.
 pub(in crate::servers) type AsOf<'a> = dyn Fn(ShardId) -> Option<Timestamp> + Sync + 'a;
 
-impl Rooms {
+impl RoomDatabases {
     /// Carries everything that was committed before to every shard of the index. What one of them does not take holds up no
     /// other.
     pub(in crate::servers) async fn carry(&self, as_of: &AsOf<'_>) -> Vec<anyhow::Result<()>> {

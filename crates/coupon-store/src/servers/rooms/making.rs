@@ -6,7 +6,7 @@ use coupon_core::{CouponResult, Placement, ShardId, TableId, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, TxOpts};
 
-use super::{Rooms, drop_tables, make_tables, put};
+use super::{RoomDatabases, drop_tables, make_tables, put};
 use crate::room_index::{self, MAKING, META, Making, RoomPlaces};
 use crate::servers::cluster::Cluster;
 use crate::servers::copied::Resting;
@@ -166,7 +166,7 @@ async fn take_in(cluster: &Cluster, places: RoomPlaces, rows: &[CouponResult]) -
 /// When a database cannot be used, the index has lost entries that it had taken, or a shard has lost entries that the index has.
 pub async fn retire(cluster: &Cluster, dataset: &str, before: i64, now: Timestamp) -> anyhow::Result<()> {
     let Some(places) = cluster.label().await?.and_then(|label| label.rooms) else { return Ok(()) };
-    let rooms = Rooms::new(places, dataset, &cluster.shards);
+    let rooms = RoomDatabases::new(places, dataset, &cluster.shards);
     // Nothing is known here of when a grab was acknowledged: the moment stays as it is.
     for carried in rooms.carry(&|_: ShardId| Some(Timestamp::default())).await {
         carried?;

@@ -25,14 +25,14 @@ const ENTRIES: usize = 64;
 
 /// The databases of a data set that has a room index.
 #[derive(Debug, Clone)]
-pub struct Rooms {
+pub struct RoomDatabases {
     pub(super) places: RoomPlaces,
     pub(super) dataset: String,
     /// By shard, in order.
     pub(super) databases: Vec<Database>,
 }
 
-impl Rooms {
+impl RoomDatabases {
     /// The index of a data set over these shards.
     pub(super) fn new(places: RoomPlaces, dataset: &str, databases: &[Database]) -> Self {
         Self { places, dataset: dataset.to_owned(), databases: databases.to_vec() }

@@ -14,7 +14,7 @@ use crate::servers::per_thread::PerThread;
 use crate::servers::status::ShardStatus;
 use crate::servers::values::{self, get};
 use crate::statements::{self, Filter, Numbers};
-use crate::{LocalFuture, PageRequest, Summary, Unavailable, Visited};
+use crate::{LocalFuture, PageRequest, ResultSummary, Unavailable, Visited};
 
 /// The index, over each HTTP worker's own ways to the shards.
 pub(in crate::servers) struct ServersRooms {
@@ -95,12 +95,12 @@ impl RoomIndex for ServersRooms {
         &self,
         room: RoomId,
         query: ResultQuery,
-    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+    ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
         let sql = statements::summary(TABLE, &Filter::of(&query), Numbers::Written);
         Box::pin(self.ask(room, sql, |rows| {
-            let Some(row) = rows.first() else { return Ok(Summary::default()) };
+            let Some(row) = rows.first() else { return Ok(ResultSummary::default()) };
             let last_grab = get::<Option<i64>>(row, 1)?.map(Timestamp::from_millis);
-            Ok(Summary { results: get(row, 0)?, last_grab })
+            Ok(ResultSummary { results: get(row, 0)?, last_grab })
         }))
     }
 

@@ -5,7 +5,7 @@ use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator};
 use coupon_core::{CouponId, RoomId, UserId};
 
 use super::DatabaseError;
-use crate::set_aside::Found;
+use crate::set_aside::SetAsideCoupons;
 use crate::terms::Terms;
 use crate::{ChangeError, VersionRecord};
 
@@ -35,7 +35,7 @@ pub struct News {
     /// Coupons that changed and are not there any more, where not all of them were read.
     pub deleted: Vec<CouponId>,
     /// Those of them whose row makes no sense.
-    pub found: Found,
+    pub found: SetAsideCoupons,
     /// Rooms.
     pub rooms: Vec<RoomId>,
     /// Users who were added, in ascending order, and whether each is active.

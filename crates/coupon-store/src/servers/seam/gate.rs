@@ -10,7 +10,7 @@ use coupon_core::{
 use super::Fence;
 use crate::servers::gate::Epoch;
 use crate::terms::Terms;
-use crate::{Attempt, Decision, Reservation, Stock};
+use crate::{Attempt, Decision, GateStock, Reservation};
 
 /// The pending mark of a reservation: its result is not known to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -202,7 +202,7 @@ pub trait GateServer: Send + Sync {
     async fn latest_layout(&self, epoch: &Epoch) -> Result<VersionNumber, GateError>;
 
     /// Counts a coupon's stock; `None` for one that it does not hold.
-    async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<Stock>, GateError>;
+    async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<GateStock>, GateError>;
 
     /// Reads a coupon's holders, one part after the other.
     async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<Holders, GateError>;

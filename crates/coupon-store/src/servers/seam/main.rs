@@ -42,14 +42,14 @@ pub enum Opening {
 
 /// The gate's place, as main has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct GatePlace {
     /// The address of its server.
     pub address: String,
     /// The age of the last sighting there, in milliseconds.
     pub age_ms: i64,
 }
 
-impl Place {
+impl GatePlace {
     /// Says whether a process whose gate is at this address may fill it there. None moves to the shard's database or from there:
     /// results of the one are on ways that the other does not know.
     #[must_use]
@@ -146,7 +146,7 @@ pub trait GateLock: Turn + Sync {
     async fn state(&mut self) -> anyhow::Result<GateState>;
 
     /// The gate's place, if it has one.
-    async fn place(&mut self) -> anyhow::Result<Option<Place>>;
+    async fn place(&mut self) -> anyhow::Result<Option<GatePlace>>;
 
     /// Takes an epoch, if the last one is still `last`. Says whether it was.
     async fn take_epoch(&mut self, epoch: u64, last: u64) -> anyhow::Result<bool>;
@@ -208,12 +208,12 @@ mod tests {
 
     #[test]
     fn a_gate_moves_only_once_nobody_finds_it_where_it_was() {
-        let place = |age_ms| Place { address: "one:6379".to_owned(), age_ms };
+        let place = |age_ms| GatePlace { address: "one:6379".to_owned(), age_ms };
         assert!(place(0).allows("one:6379"), "whatever is there now has lost its memory");
         assert!(!place(FRESH_MS).allows("other:6379"));
         assert!(place(FRESH_MS + 1).allows("other:6379"));
         assert!(!place(FRESH_MS + 1).allows(ADDRESS), "grabs would be decided by another");
-        let stock = Place { address: ADDRESS.to_owned(), age_ms: FRESH_MS + 1 };
+        let stock = GatePlace { address: ADDRESS.to_owned(), age_ms: FRESH_MS + 1 };
         assert!(stock.allows(ADDRESS) && !stock.allows("one:6379"));
         assert!(!place(-5_000).allows("other:6379"), "a clock of main's that was put back proves nothing");
     }

@@ -13,8 +13,8 @@ pub use catalogue::{CatalogueServer, Edit, LIVES_MS, Living, Made, News, Offerin
 pub use gate::{GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions};
 pub use layouts::{ChangingLayout, Fence, LayoutServer, LayoutState, MoveOrder, MoverLock};
 pub use main::{
-    Books, GateLock, GateState, MainServer, NUMBERS, Opening, Parked, Place, Renewed, TERM_MS, Term, Turn,
-    Written,
+    Books, GateLock, GatePlace, GateState, MainServer, NUMBERS, Opening, Parked, Renewed, TERM_MS, Term,
+    Turn, Written,
 };
 pub use moving::{Batch, Departure, Key, MoveNote, MovingRows, MovingServer, ShardMoves, Slice};
 pub use queue::{
@@ -30,10 +30,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::catalogue::Offered;
-use super::rooms::Rooms;
+use super::rooms::RoomDatabases;
 use crate::Known;
 pub use crate::servers::gate::Epoch;
-pub use crate::servers::process::{Part, Process, Tasks};
+pub use crate::servers::process::{Process, ProcessPart, Tasks};
 pub use crate::terms::Terms;
 
 /// Makes a connection to the gate's server, on which each question is given up after so long.
@@ -53,7 +53,7 @@ pub struct Servers {
     /// The main database.
     pub main: Arc<dyn MainServer>,
     /// The room index, if there is one: not behind the seam, since it decides nothing.
-    pub(super) rooms: Option<Rooms>,
+    pub(super) rooms: Option<RoomDatabases>,
 }
 
 impl Servers {

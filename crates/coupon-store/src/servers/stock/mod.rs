@@ -33,7 +33,7 @@ use super::seam::{
 };
 use crate::stock::TABLE;
 use crate::terms::Terms;
-use crate::{Attempt, Decision, Stock};
+use crate::{Attempt, Decision, GateStock};
 use transactions::{Failed, row};
 
 /// The address of the stock, whichever way a process reaches it: a data set has one.
@@ -136,7 +136,7 @@ impl GateServer for StockGate {
         Ok(1)
     }
 
-    async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<Stock>, GateError> {
+    async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<GateStock>, GateError> {
         let mut conn = self.connect().await?;
         let row = self.heard(row(&mut conn, coupon.get())).await?;
         Ok(row.filter(|row| row.epoch == epoch.number).map(|row| row.counts()))

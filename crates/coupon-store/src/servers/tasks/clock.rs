@@ -11,7 +11,7 @@ use super::Background;
 use crate::clock::Clock;
 use crate::ids::Leased;
 use crate::servers::seam::{DatabaseError, MainServer};
-use crate::timekeeping::{AGREE_WITHIN_MS, Agreement, Comparison};
+use crate::timekeeping::{AGREE_WITHIN_MS, ClockComparison, ClockOffset};
 
 /// The time between two questions to main for its time.
 const EVERY: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ const QUESTIONS: usize = 3;
 const STEP_MS: u64 = 2_000;
 
 /// Compares this process's clock with main's, by the quickest of the answers to some questions.
-async fn compare(main: &dyn MainServer, clock: &Clock) -> Result<Comparison, DatabaseError> {
+async fn compare(main: &dyn MainServer, clock: &Clock) -> Result<ClockComparison, DatabaseError> {
     let mut quickest = question(main, clock).await?;
     for _ in 1..QUESTIONS {
         // Where main has gone away meanwhile, what it said before stands.
@@ -34,30 +34,30 @@ async fn compare(main: &dyn MainServer, clock: &Clock) -> Result<Comparison, Dat
     Ok(quickest)
 }
 
-async fn question(main: &dyn MainServer, clock: &Clock) -> Result<Comparison, DatabaseError> {
+async fn question(main: &dyn MainServer, clock: &Clock) -> Result<ClockComparison, DatabaseError> {
     let before = clock.now();
     let told = main.time().await?;
-    Ok(Comparison::new(before, clock.now(), told))
+    Ok(ClockComparison::new(before, clock.now(), told))
 }
 
 /// Holds the clock against main's before anything is done by it.
 pub(in crate::servers) async fn agree_at_start(
     main: &dyn MainServer,
     clock: &Clock,
-) -> anyhow::Result<Arc<Agreement>> {
-    let agreement = Arc::new(Agreement::default());
+) -> anyhow::Result<Arc<ClockOffset>> {
+    let clock_offset = Arc::new(ClockOffset::default());
     let compared = compare(main, clock).await?;
-    agreement.heard(compared.told());
-    agreement.found(compared.offset_ms(agreement.offset_ms()));
-    agreement
+    clock_offset.heard(compared.told());
+    clock_offset.found(compared.offset_ms(clock_offset.offset_ms()));
+    clock_offset
         .check()
         .map_err(|error| anyhow::anyhow!("{}: {error}: set this machine's clock, or main's", main.name()))?;
-    Ok(agreement)
+    Ok(clock_offset)
 }
 
 /// Compares the clocks once a minute, and whenever this one was set or stood still.
 pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leased>) {
-    let (clock, agreement) = (&background.time.clock, &background.time.agreement);
+    let (clock, clock_offset) = (&background.time.clock, &background.time.clock_offset);
     let mut compared = Instant::now();
     let mut steps = Steps::new(clock);
     while !background.signals.stopping() {
@@ -67,30 +67,30 @@ pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leas
             // The leases may have ended meanwhile.
             leased.look_again();
         }
-        if stepped.is_none() && agreement.check().is_ok() && compared.elapsed() < EVERY {
+        if stepped.is_none() && clock_offset.check().is_ok() && compared.elapsed() < EVERY {
             continue;
         }
         // Without main, the last known offset stands, and what this clock has been set by since; tasks that need main
         // report that it is away.
-        let known = corrected(agreement, stepped.unwrap_or(0));
+        let known = corrected(clock_offset, stepped.unwrap_or(0));
         if let Ok(comparison) = compare(&*background.main, clock).await {
             compared = Instant::now();
-            agreement.heard(comparison.told());
-            note(agreement, comparison.offset_ms(known));
+            clock_offset.heard(comparison.told());
+            note(clock_offset, comparison.offset_ms(known));
         } else if stepped.is_some() {
             compared = compared.checked_sub(EVERY).unwrap_or(compared);
-            note(agreement, known);
+            note(clock_offset, known);
         }
     }
 }
 
 /// The lead of this clock over main's, as far as is known without asking, once it was set.
-fn corrected(agreement: &Agreement, set_by_ms: i64) -> i64 {
-    agreement.offset_ms().saturating_add(set_by_ms)
+fn corrected(clock_offset: &ClockOffset, set_by_ms: i64) -> i64 {
+    clock_offset.offset_ms().saturating_add(set_by_ms)
 }
 
-fn note(agreement: &Agreement, offset_ms: i64) {
-    match (agreement.found(offset_ms), agreement.check()) {
+fn note(clock_offset: &ClockOffset, offset_ms: i64) {
+    match (clock_offset.found(offset_ms), clock_offset.check()) {
         (true, Err(error)) => {
             tracing::error!(%error, "the clock is wrong: grabs are answered with 503 until it agrees again");
         }
@@ -165,19 +165,19 @@ mod tests {
 
     #[test]
     fn an_offset_that_is_gone_dates_nothing_while_main_cannot_be_asked() {
-        let (clock, agreement, ahead) = (start(), Agreement::default(), 3_600_000);
+        let (clock, clock_offset, ahead) = (start(), ClockOffset::default(), 3_600_000);
         clock.set_wrong_by(ahead);
-        note(&agreement, ahead);
+        note(&clock_offset, ahead);
         let mut steps = Steps::new(&clock);
         clock.set_wrong_by(0);
         let set_by = steps.stepped(&clock).unwrap();
-        note(&agreement, corrected(&agreement, set_by));
-        assert!(agreement.check().is_ok(), "its clock was put right");
+        note(&clock_offset, corrected(&clock_offset, set_by));
+        assert!(clock_offset.check().is_ok(), "its clock was put right");
         clock.set_wrong_by(-ahead);
         let set_by = steps.stepped(&clock).unwrap();
-        note(&agreement, corrected(&agreement, set_by));
-        assert!(agreement.check().is_err(), "and then wrong again");
+        note(&clock_offset, corrected(&clock_offset, set_by));
+        assert!(clock_offset.check().is_err(), "and then wrong again");
         let right = clock.now().plus_millis(ahead);
-        assert!(agreement.mains(clock.now()).millis().abs_diff(right.millis()) < 60_000);
+        assert!(clock_offset.mains(clock.now()).millis().abs_diff(right.millis()) < 60_000);
     }
 }

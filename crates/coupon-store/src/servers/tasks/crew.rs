@@ -11,7 +11,7 @@ use super::{
 };
 use crate::ids::IdSource;
 use crate::pace::Pace;
-use crate::servers::process::Part;
+use crate::servers::process::ProcessPart;
 
 /// The longest that the tasks may take to end.
 const END: Duration = Duration::from_secs(15);
@@ -36,7 +36,7 @@ impl Crew {
     pub(in crate::servers) fn start(
         background: &Arc<Background>,
         leases: Leases,
-        part: Part,
+        part: ProcessPart,
     ) -> (Self, IdSource) {
         let leased = Arc::clone(&leases.leased);
         let mut crew = Self {
@@ -66,7 +66,7 @@ impl Crew {
         (crew, IdSource::Leased(leased))
     }
 
-    fn start_to_consume(&mut self, part: Part) {
+    fn start_to_consume(&mut self, part: ProcessPart) {
         let pace = Arc::new(Pace::new(expire::PACE));
         for shard in self.background.shards() {
             let task = lasting(Arc::clone(&self.background), "consumer", move |background| {

@@ -58,7 +58,7 @@ impl Sweeper {
     async fn round(&self) -> anyhow::Result<Duration> {
         let background = &self.background;
         // A clock that shows another time than main's proves nothing.
-        if background.time.agreement.check().is_err() {
+        if background.time.clock_offset.check().is_err() {
             return Ok(LOOK);
         }
         let server = background.shard(self.shard)?;
@@ -86,9 +86,9 @@ impl Sweeper {
 
     /// Main's time by its own word: what it says now or, while it is away, what it has reached since it was last heard.
     async fn mains_word(&self) -> Result<Timestamp, DatabaseError> {
-        let agreement = &self.background.time.agreement;
+        let clock_offset = &self.background.time.clock_offset;
         let told = self.background.main.time().await;
-        told.inspect(|told| agreement.heard(*told)).or_else(|away| agreement.mains_at_least().ok_or(away))
+        told.inspect(|told| clock_offset.heard(*told)).or_else(|away| clock_offset.mains_at_least().ok_or(away))
     }
 }
 

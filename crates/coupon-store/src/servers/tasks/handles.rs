@@ -13,7 +13,7 @@ use super::store::Floor;
 use crate::clock::Clock;
 use crate::servers::gate::EpochCell;
 use crate::servers::seam::{ConnectGate, GateServer, QueueServer};
-use crate::timekeeping::Agreement;
+use crate::timekeeping::ClockOffset;
 
 /// The gate: its server, the tasks' own connection to it, and the epoch that is open there.
 pub(in crate::servers) struct GateHandle {
@@ -104,13 +104,13 @@ impl Floors {
 /// The time: this process's clock, and how far it is from main's.
 pub(in crate::servers) struct Time {
     pub(in crate::servers) clock: Clock,
-    pub(in crate::servers) agreement: Arc<Agreement>,
+    pub(in crate::servers) clock_offset: Arc<ClockOffset>,
 }
 
 impl Time {
     /// The shared time, by this process's estimate.
     pub(in crate::servers) fn mains(&self) -> Timestamp {
-        self.agreement.mains(self.clock.now())
+        self.clock_offset.mains(self.clock.now())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::failpoints::{self, Mechanism};
 use crate::ids::{Lease, Leased, PATIENCE_MS};
 use crate::outage::TaskOutage;
 use crate::servers::seam::{MainServer, NUMBERS, Renewed, TERM_MS, Term};
-use crate::timekeeping::{Agreement, seconds};
+use crate::timekeeping::{ClockOffset, seconds};
 
 /// The longest that main may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,10 +40,10 @@ impl Leases {
         clock: &Clock,
         holder: String,
         count: usize,
-        agreement: Arc<Agreement>,
+        clock_offset: Arc<ClockOffset>,
     ) -> anyhow::Result<Self> {
         let numbers = take(&**main, clock, &holder, count).await?;
-        let leased = Arc::new(Leased::new(numbers, agreement));
+        let leased = Arc::new(Leased::new(numbers, clock_offset));
         Ok(Self { main: Arc::clone(main), clock: clock.clone(), holder, leased })
     }
 

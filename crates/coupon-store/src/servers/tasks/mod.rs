@@ -42,7 +42,7 @@ use super::broker::{Message, PublishError};
 use super::catalogue::Offered;
 use super::counts::Counts;
 use super::markers::Markers;
-use super::rooms::Rooms;
+use super::rooms::RoomDatabases;
 use super::seam::{Living, MainServer, Publish as _, Route, ShardServer};
 use super::status::ShardStatus;
 use crate::{Layouts, Unavailable};
@@ -79,7 +79,7 @@ pub(super) struct Background {
     pub(super) queues: QueuesHandle,
     pub(super) databases: Vec<Box<dyn ShardServer>>,
     /// The room index, if there is one.
-    pub(super) rooms: Option<Rooms>,
+    pub(super) rooms: Option<RoomDatabases>,
     pub(super) main: Arc<dyn MainServer>,
     pub(super) floors: Floors,
     pub(super) time: Time,

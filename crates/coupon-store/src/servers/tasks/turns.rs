@@ -157,7 +157,7 @@ mod tests {
     use anyhow::bail;
 
     use super::*;
-    use crate::servers::seam::{self, GateState, Opening, Place};
+    use crate::servers::seam::{self, GatePlace, GateState, Opening};
 
     /// One lock, of a gate that is open.
     #[derive(Default)]
@@ -196,7 +196,7 @@ mod tests {
             }
             Ok(GateState { epoch: 1, open_epoch: 1 })
         }
-        async fn place(&mut self) -> anyhow::Result<Option<Place>> {
+        async fn place(&mut self) -> anyhow::Result<Option<GatePlace>> {
             bail!("a batch does not ask")
         }
         async fn take_epoch(&mut self, _: u64, _: u64) -> anyhow::Result<bool> {

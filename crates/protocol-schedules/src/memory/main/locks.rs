@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use coupon_store::servers::seam::{DatabaseError, GateLock, GateState, Opening, Place, Turn};
+use coupon_store::servers::seam::{DatabaseError, GateLock, GatePlace, GateState, Opening, Turn};
 
 use super::{Main, MainMemory};
 use crate::check::half_full;
-use crate::world::{Lost, World};
+use crate::world::{NoAnswer, World};
 
 /// What can be locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ impl Locked {
         let (cuts, server) = (self.cuts, self.main.line.server);
         let acted =
             self.main.order(move |world, memory| (world.cuts(server) == cuts).then(|| act(world, memory)));
-        acted.await?.ok_or_else(|| self.main.failed(Lost::Refused))
+        acted.await?.ok_or_else(|| self.main.failed(NoAnswer::Refused))
     }
 }
 
@@ -79,11 +79,11 @@ impl GateLock for Locked {
         Ok(self.order(|_, memory| memory.gate).await?)
     }
 
-    async fn place(&mut self) -> anyhow::Result<Option<Place>> {
+    async fn place(&mut self) -> anyhow::Result<Option<GatePlace>> {
         let now = self.main.now();
         let place = self.order(move |_, memory| {
             let (address, seen) = memory.place.as_ref()?;
-            Some(Place { address: address.clone(), age_ms: now.millis() - seen.millis() })
+            Some(GatePlace { address: address.clone(), age_ms: now.millis() - seen.millis() })
         });
         Ok(place.await?)
     }

@@ -20,7 +20,7 @@ use self::books::Transaction;
 pub(super) use self::locks::{Lock, Locked};
 use super::catalogue::CatalogueMemory;
 use super::{DATASET, unanswered};
-use crate::world::{Line, Lost, World};
+use crate::world::{NoAnswer, ServerLine, World};
 
 /// What the main database holds.
 #[derive(Debug, Clone, Default)]
@@ -91,7 +91,7 @@ impl MainMemory {
 /// A process's way to main.
 #[derive(Clone)]
 pub(super) struct Main {
-    pub(super) line: Line,
+    pub(super) line: ServerLine,
 }
 
 impl Main {
@@ -107,7 +107,7 @@ impl Main {
         ordered.map_err(|lost| self.failed(lost))
     }
 
-    fn failed(&self, lost: Lost) -> DatabaseError {
+    fn failed(&self, lost: NoAnswer) -> DatabaseError {
         unanswered(self.line.server, lost)
     }
 

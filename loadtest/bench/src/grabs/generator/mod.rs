@@ -3,7 +3,7 @@
 mod wrk;
 
 use anyhow::Result;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
@@ -46,7 +46,7 @@ fn run(context: &mut Context) -> Result<Findings> {
 }
 
 fn measure(context: &Context, program: &std::path::Path) -> Result<Measurement> {
-    let catalogue = Catalogue::default();
+    let catalogue = CatalogueSpec::default();
     let plan =
         Plan { name: "bench", store: Store::Embedded, catalogue, stock: PLENTY, hold_s: 0, settings: &[] };
     let mut service = Measured::start(context, &plan)?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use coupon_loadgen::http::{Target, ask};
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -46,7 +46,7 @@ pub(super) fn measure(context: &Context) -> Result<Measurement> {
     let plan = Plan {
         name: "changed",
         store: Store::Servers,
-        catalogue: Catalogue::default(),
+        catalogue: CatalogueSpec::default(),
         stock: PLENTY,
         hold_s: 0,
         settings: &[],
@@ -73,7 +73,7 @@ pub(super) fn measure(context: &Context) -> Result<Measurement> {
 
 /// Raises the total of a coupon; returns the seconds until every process was known to sell by it.
 fn change(target: &Target, number: u32) -> Result<f64> {
-    let coupon = 1 + u64::from(number) % Catalogue::default().coupons();
+    let coupon = 1 + u64::from(number) % CatalogueSpec::default().coupons();
     let (path, total) = (format!("/admin/coupons/{coupon}"), PLENTY + 1 + number);
     let body = json!({ "total_stock": total }).to_string();
     let began = Instant::now();

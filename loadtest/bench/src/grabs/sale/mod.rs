@@ -5,7 +5,7 @@ mod expiry;
 mod shards;
 
 use anyhow::Result;
-use coupon_loadgen::workload::Catalogue;
+use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
@@ -84,7 +84,7 @@ fn hold(context: &Context, store: Store) -> Result<(Measurement, Measured)> {
     let plan = |name, hold_s| Plan {
         name,
         store,
-        catalogue: Catalogue::default(),
+        catalogue: CatalogueSpec::default(),
         stock: PLENTY,
         hold_s,
         settings: &[],

@@ -3,9 +3,9 @@
 use coupon_core::ShardingStats;
 use coupon_loadgen::workload::Workload;
 
-use super::super::{ByKey, Need, text};
+use super::super::{JudgedKey, ShardsNeeded, text};
 use super::*;
-use crate::replay::{Reading, read};
+use crate::replay::{ReadOptions, read};
 
 const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
 
@@ -20,11 +20,11 @@ fn findings(asked: &[&str], most: usize, shard_writes: f64) -> KeyFindings {
     let lines: String = (0..4_000).map(line).collect();
     std::fs::write(file.path(), format!("user_id,room_id,coupon_id,grab_time,order,shop\n{lines}")).unwrap();
     let keys = asked.iter().map(|key| key.parse().unwrap()).collect();
-    let recording = read(file.path(), &Reading { keys, most, ..Reading::default() }).unwrap();
+    let recording = read(file.path(), &ReadOptions { keys, most, ..ReadOptions::default() }).unwrap();
     KeyFindings::of_trace(&recording, &QueryMix::of(&Workload::default()).unwrap(), FOUR, shard_writes)
 }
 
-fn keys(asked: &[&str]) -> Vec<ByKey> {
+fn keys(asked: &[&str]) -> Vec<JudgedKey> {
     findings(asked, 1_000_000, 1_000.0).keys
 }
 
@@ -35,13 +35,13 @@ fn effective(stats: &ShardingStats) -> f64 {
 #[test]
 fn a_key_of_many_values_is_even_by_hash_and_a_hot_value_is_named() {
     let [user, room, both] = keys(&["user", "room", "room,user"]).try_into().unwrap();
-    let all = |key: &ByKey| effective(&key.hashed.as_ref().unwrap().all);
+    let all = |key: &JudgedKey| effective(&key.hashed.as_ref().unwrap().all);
     assert_eq!([user.values, room.values, both.values], [4_000.0, 17.0, 4_000.0]);
     assert!(all(&user) > 3.7 && all(&both) > 3.7 && all(&room) <= 2.0, "{room:?}");
     assert_eq!(room.top[0], Share { value: "3".to_owned(), share: 0.5 });
     assert!(user.ascent.unwrap().abs() < 0.1, "{:?}", user.ascent);
     // A page of one user's coupons names the user alone.
-    let visits = |key: &ByKey, endpoint: Endpoint| {
+    let visits = |key: &JudgedKey, endpoint: Endpoint| {
         let found = key.fan_out.iter().find(|fan_out| fan_out.query == endpoint.key()).unwrap();
         (found.hashed, found.ranges)
     };
@@ -84,8 +84,8 @@ fn a_key_that_ascends_has_its_busiest_hour_in_one_range() {
 #[test]
 fn a_value_that_is_more_than_a_shard_takes_in_the_busiest_second_is_told() {
     let found = findings(&["room", "order"], 1_000_000, 1.0);
-    let needs: Vec<Need> = found.keys.iter().map(|key| key.needs.unwrap().hashed).collect();
-    assert!(matches!(needs[..], [Need::OneValue(2), Need::Shards(3..)]), "{needs:?}");
+    let needs: Vec<ShardsNeeded> = found.keys.iter().map(|key| key.needs.unwrap().hashed).collect();
+    assert!(matches!(needs[..], [ShardsNeeded::OneValue(2), ShardsNeeded::Shards(3..)]), "{needs:?}");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_second_that_the_seed_made_within_a_day_is_not_counted() {
     let lines: String = (0..600).map(|n| format!("{n},1,1,2026-01-0{}\n", n / 200 % 3 + 1)).collect();
     std::fs::write(file.path(), format!("user_id,room_id,coupon_id,grab_time\n{lines}")).unwrap();
     let keys = vec!["user".parse().unwrap()];
-    let recording = read(file.path(), &Reading { keys, ..Reading::default() }).unwrap();
+    let recording = read(file.path(), &ReadOptions { keys, ..ReadOptions::default() }).unwrap();
     let found = KeyFindings::of_trace(&recording, &QueryMix::none(), FOUR, 1.0);
     assert!(found.keys[0].needs.is_none());
     assert_eq!(found.of.busiest_day, Some(("2026-01-01".to_owned(), 200)));

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::embedded::{Options, open};
 use crate::settings::UnknownUsers;
 use crate::{
-    Backend, Change, Changed, GrowthError, Moving, NextLayout, PageRequest, PlacedResult, Stock, Visit,
+    Backend, Change, Changed, GateStock, GrowthError, Moving, NextLayout, PageRequest, PlacedResult, Visit,
 };
 
 /// Users by the remainder of their number; each shard has as many tables, and one table stays with its shard.

@@ -23,7 +23,7 @@ async fn sell_what_is_over(folder: &DataFolder, backend: &Backend) -> (CouponId,
 }
 
 /// Puts it on offer again: its holders are read from the files.
-async fn offer_again(backend: &Backend, id: CouponId) -> Option<Stock> {
+async fn offer_again(backend: &Backend, id: CouponId) -> Option<GateStock> {
     let end_time = Some("2099-01-01T00:00:00Z".parse().unwrap());
     let again = CatalogueChange::ChangeCoupon(id, CouponPatch { end_time, ..CouponPatch::default() });
     backend.catalogue.change(again, operator()).await.unwrap();
@@ -37,7 +37,7 @@ async fn a_coupon_that_is_offered_again_has_its_holders_while_rows_move() {
     let (id, rows) = sell_what_is_over(&folder, &backend).await;
     change(&folder, &backend, 5, 1).await;
     backend.growth.start_moving(CRAWLING, operator()).await.unwrap();
-    assert_eq!(offer_again(&backend, id).await, Some(Stock { total: 5_000, sold: 1_999 }));
+    assert_eq!(offer_again(&backend, id).await, Some(GateStock { total: 5_000, sold: 1_999 }));
     backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
     finished(&backend).await;
     assert_all_at_home(&folder, &backend, &rows).await;
@@ -57,7 +57,7 @@ async fn a_coupon_that_is_offered_again_has_those_holders_too_whose_rows_have_le
     assert!(trouble(&backend).await.contains("disk full"));
     let left = "SELECT COUNT(*) FROM leaving";
     assert!(folder.db(0).query_row(left, [], |row| row.get::<_, i64>(0)).unwrap() > 0);
-    assert_eq!(offer_again(&backend, id).await, Some(Stock { total: 5_000, sold: 1_999 }));
+    assert_eq!(offer_again(&backend, id).await, Some(GateStock { total: 5_000, sold: 1_999 }));
     folder.db(3).execute_batch("DROP TRIGGER full").unwrap();
     finished(&backend).await;
     assert_all_at_home(&folder, &backend, &rows).await;

@@ -15,9 +15,9 @@ pub struct PlacedResult {
 
 /// The hand-over of what was stored when it was granted: there is nothing left to do. It takes grabs while the way that it stands for
 /// does.
-pub(crate) struct Stored(pub(crate) Box<dyn HandOver>);
+pub(crate) struct StoredAtGrant(pub(crate) Box<dyn HandOver>);
 
-impl HandOver for Stored {
+impl HandOver for StoredAtGrant {
     fn hand_over(
         &self,
         _: ShardId,

@@ -84,7 +84,7 @@ use ids::IdSource;
 
 /// The way in which a data set is filled in bulk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filling {
+pub enum BulkFilling {
     /// From beginning to end, or not at all.
     Once,
     /// So that what was cut short can go on: a row that is there already is one that an earlier run stored.

@@ -79,18 +79,18 @@ impl Rate {
 
 /// The count of main's updates.
 #[derive(Debug)]
-pub(super) struct Applied {
+pub(super) struct AppliedEntries {
     entries: AtomicU64,
     took: Buckets,
 }
 
-impl Default for Applied {
+impl Default for AppliedEntries {
     fn default() -> Self {
         Self { entries: AtomicU64::new(0), took: Buckets::seconds() }
     }
 }
 
-impl Applied {
+impl AppliedEntries {
     pub(super) fn told(&self, entries: usize, took: Duration) {
         self.entries.fetch_add(entries as u64, Ordering::Relaxed);
         self.took.took(took);

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 /// The moments at which the tasks of a process begin a piece of such work, one after the other. They are times and not a lock:
 /// a task that is held up holds up no other.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct Spacing {
     every: Duration,
     next: Mutex<Option<Instant>>,
 }
 
-impl Pace {
+impl Spacing {
     /// At least so long passes from one moment to the next.
     pub(crate) const fn new(every: Duration) -> Self {
         Self { every, next: Mutex::new(None) }
@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn one_moment_follows_another_and_none_is_made_up_for() {
-        let (pace, began) = (Pace::new(Duration::from_millis(40)), Instant::now());
+        let (pace, began) = (Spacing::new(Duration::from_millis(40)), Instant::now());
         let later = |ms| began + Duration::from_millis(ms);
         assert_eq!([0, 0, 1].map(|ms| pace.next(later(ms))), [0, 40, 80].map(later));
         assert_eq!([500, 500].map(|ms| pace.next(later(ms))), [500, 540].map(later));

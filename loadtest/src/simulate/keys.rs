@@ -6,14 +6,14 @@ use coupon_measure::zipf::Zipf;
 
 /// The distribution of grabs over users and rooms.
 #[derive(Debug, Clone)]
-pub(super) struct Keys {
+pub(super) struct KeyDistribution {
     users: Users,
     rooms: u64,
     hot_rooms: u64,
     hot_share: f64,
 }
 
-impl Keys {
+impl KeyDistribution {
     /// `hot_share` of the grabs fall evenly on rooms 1 to `hot_rooms`, the rest evenly on rooms 1 to `rooms`.
     ///
     /// Users are 1 to `users`, all alike, or the lower the busier: user k grabs as often as k^-`zipf`.
@@ -64,7 +64,7 @@ mod tests {
         TimeRange::new("2026-11-22T20:00:00Z".parse().unwrap(), "2026-11-22T21:00:00Z".parse().unwrap())
     }
 
-    fn rows(keys: &Keys) -> Vec<RowKey> {
+    fn rows(keys: &KeyDistribution) -> Vec<RowKey> {
         let mut random = Random::new(1, 0);
         (0..DRAWS).map(|_| keys.row(&mut random, window()).unwrap()).collect()
     }
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_live_skew_puts_72_percent_of_grabs_on_rooms_1_to_25() {
-        let rows = rows(&Keys::new(1_000, None, 100, 5, 20.0 / 31.9));
+        let rows = rows(&KeyDistribution::new(1_000, None, 100, 5, 20.0 / 31.9));
         let first_25 = share(&rows, |row| row.room.get() <= 25);
         assert!((first_25 - 0.72).abs() < 0.01, "{first_25}");
         assert!(rows.iter().all(|row| row.room.get() <= 100 && window().contains(row.time)));
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn uniform_users_reach_both_ends() {
-        let rows = rows(&Keys::new(10, None, 100, 5, 0.5));
+        let rows = rows(&KeyDistribution::new(10, None, 100, 5, 0.5));
         for user in 1..=10 {
             let share = share(&rows, |row| row.user.get() == user);
             assert!((share - 0.1).abs() < 0.01, "user {user}: {share}");
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn zipf_ranks_come_as_often_as_their_weights() {
         for exponent in [0.5, 1.0, 1.5] {
-            let rows = rows(&Keys::new(50, Some(exponent), 100, 5, 0.5));
+            let rows = rows(&KeyDistribution::new(50, Some(exponent), 100, 5, 0.5));
             let total: f64 = (1..=50).map(|rank| f64::from(rank).powf(-exponent)).sum();
             for rank in [1_u32, 2, 3, 10, 50] {
                 let expected = f64::from(rank).powf(-exponent) / total;
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_block_draws_the_same_rows_every_time_and_no_others_do() {
-        let keys = Keys::new(1_000_000_000, None, 100, 5, 0.5);
+        let keys = KeyDistribution::new(1_000_000_000, None, 100, 5, 0.5);
         let first = |block| keys.row(&mut Random::new(7, block), window()).unwrap();
         assert_eq!(first(3), first(3));
         assert_ne!(first(3), first(4));

@@ -8,9 +8,9 @@ use coupon_core::{
 };
 use coupon_measure::random::Random;
 
-use super::keys::{self, Keys};
+use super::keys::{self, KeyDistribution};
 use super::variants::Variant;
-use super::{FanOut, Load, Reshard};
+use super::{FanOut, Reshard, ShardEvenness};
 
 /// Rows are drawn in blocks, each with a seed for itself, so that figures do not depend on the threads.
 const BLOCK: u64 = 1 << 18;
@@ -64,13 +64,13 @@ impl Counts {
     }
 
     /// The evenness of the sale's writes.
-    pub(super) fn written(&self) -> Load {
-        Load::of(&ShardingStats::of_counts(&self.written))
+    pub(super) fn written(&self) -> ShardEvenness {
+        ShardEvenness::of(&ShardingStats::of_counts(&self.written))
     }
 
     /// The evenness of stored rows.
-    pub(super) fn stored(&self) -> Load {
-        Load::of(&ShardingStats::of_counts(&self.stored))
+    pub(super) fn stored(&self) -> ShardEvenness {
+        ShardEvenness::of(&ShardingStats::of_counts(&self.stored))
     }
 
     /// The rows that each growth moves.
@@ -93,7 +93,7 @@ impl Counts {
 /// When a row has no place.
 pub(super) fn route(
     variant: &Variant,
-    keys: &Keys,
+    keys: &KeyDistribution,
     windows: Windows,
     rows: u64,
     seed: u64,
@@ -195,7 +195,7 @@ const KINDS: [QueryKind; 5] = [
 ];
 
 /// The rows that queries are asked about.
-fn asked(keys: &Keys, windows: Windows, seed: u64) -> anyhow::Result<Vec<RowKey>> {
+fn asked(keys: &KeyDistribution, windows: Windows, seed: u64) -> anyhow::Result<Vec<RowKey>> {
     let mut random = Random::new(seed, u64::MAX);
     let rows = (0..QUERIES).map(|_| keys.row(&mut random, windows.stored)).collect::<Result<Vec<_>, _>>();
     Ok(rows?)
@@ -207,7 +207,7 @@ fn asked(keys: &Keys, windows: Windows, seed: u64) -> anyhow::Result<Vec<RowKey>
 /// When more users or rooms were asked for than there are ids.
 pub(super) fn fan_out(
     strategy: &dyn ShardingStrategy,
-    keys: &Keys,
+    keys: &KeyDistribution,
     windows: Windows,
     seed: u64,
 ) -> anyhow::Result<Vec<FanOut>> {
@@ -221,7 +221,7 @@ pub(super) fn fan_out(
 #[expect(clippy::cast_precision_loss, reason = "queries are few")]
 pub(super) fn queries_that_visit(
     strategy: &dyn ShardingStrategy,
-    keys: &Keys,
+    keys: &KeyDistribution,
     windows: Windows,
     seed: u64,
     shards: impl Fn(&ShardId) -> bool,

@@ -15,7 +15,7 @@ use std::time::Instant;
 use coupon_core::{Day, RoomCounts, RoomId, RowKey, ShardingStats, ShardingStrategy, TimeRange, UserId};
 use coupon_measure::random::Random;
 
-use keys::Keys;
+use keys::KeyDistribution;
 use measure::Windows;
 pub(crate) use measure::{rows_of_shards, rows_to_move};
 pub use render::text;
@@ -80,9 +80,9 @@ pub struct VariantFindings {
     /// Every parameter that places rows.
     pub layout: String,
     /// The rows written during one hour of a sale.
-    pub written: Load,
+    pub written: ShardEvenness,
     /// The rows stored over many days.
-    pub stored: Load,
+    pub stored: ShardEvenness,
     /// The visits of each kind of query.
     pub fan_out: Vec<FanOut>,
     /// The rows that adding one shard moves, for each way of doing so.
@@ -95,7 +95,7 @@ pub struct VariantFindings {
 
 /// The evenness of rows over the shards.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Load {
+pub struct ShardEvenness {
     /// The hottest shard's share ÷ the fair share.
     pub skew: Option<f64>,
     /// The effective shards: rows ÷ the hottest shard's rows.
@@ -104,7 +104,7 @@ pub struct Load {
     pub idle_shards: usize,
 }
 
-impl Load {
+impl ShardEvenness {
     fn of(stats: &ShardingStats) -> Self {
         Self {
             skew: stats.skew,
@@ -141,7 +141,13 @@ pub struct Reshard {
 /// # Errors
 /// When the options contradict each other.
 pub fn run(options: SimulateOptions, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Simulation> {
-    let keys = Keys::new(options.users, options.zipf, options.rooms, options.hot_rooms, options.hot_share);
+    let keys = KeyDistribution::new(
+        options.users,
+        options.zipf,
+        options.rooms,
+        options.hot_rooms,
+        options.hot_share,
+    );
     let rooms = RoomCounts { all: options.rooms, hot: options.hot_rooms };
     let mut cases = Vec::new();
     for &shards in &options.shards {
@@ -156,7 +162,11 @@ pub fn run(options: SimulateOptions, progress: &mut dyn FnMut(&str)) -> anyhow::
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rows stay far below 2^53")]
-fn examine(variant: &Variant, keys: &Keys, options: &SimulateOptions) -> anyhow::Result<VariantFindings> {
+fn examine(
+    variant: &Variant,
+    keys: &KeyDistribution,
+    options: &SimulateOptions,
+) -> anyhow::Result<VariantFindings> {
     let windows = windows(options.days);
     let begun = Instant::now();
     let counts = measure::route(variant, keys, windows, options.rows, options.seed, options.threads)?;
@@ -177,7 +187,7 @@ fn examine(variant: &Variant, keys: &Keys, options: &SimulateOptions) -> anyhow:
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {
     /// The rows of these grabs, written during one hour of a sale.
-    pub written: Load,
+    pub written: ShardEvenness,
     /// The visits of each kind of query that is asked about the first [`Forecast::QUERIES`] of them.
     pub fan_out: Vec<FanOut>,
 }
@@ -204,7 +214,7 @@ impl Forecast {
         };
         let mut random = Random::new(seed, 0);
         let rows = grabs.iter().map(|grab| within(&mut random, *grab, windows.sale));
-        let written = Load::of(&measure::rows_of_shards(strategy, rows)?);
+        let written = ShardEvenness::of(&measure::rows_of_shards(strategy, rows)?);
         let mut random = Random::new(seed, 1);
         let asked = grabs.iter().take(Self::QUERIES);
         let asked: Vec<RowKey> = asked.map(|grab| within(&mut random, *grab, windows.stored)).collect();
@@ -310,7 +320,7 @@ pub(crate) mod tests {
 
     #[test]
     fn drawn_grabs_are_routed_as_simulated_ones_are() {
-        let keys = Keys::new(1_000_000, None, 100, 5, 20.0 / 31.9);
+        let keys = KeyDistribution::new(1_000_000, None, 100, 5, 20.0 / 31.9);
         let mut random = Random::new(3, 0);
         let sale = windows(1).sale;
         let rows = (0..200_000).map(|_| keys.row(&mut random, sale).unwrap());

@@ -3,7 +3,7 @@
 use coupon_measure::Table;
 use coupon_measure::format::{count, counted};
 
-use super::{Case, FanOut, Load, SimulateOptions, Simulation};
+use super::{Case, FanOut, ShardEvenness, SimulateOptions, Simulation};
 
 const RULE: char = '─';
 
@@ -60,7 +60,7 @@ fn loads(case: &Case) -> Table {
     table
 }
 
-fn load(load: &Load) -> [String; 3] {
+fn load(load: &ShardEvenness) -> [String; 3] {
     let figure = |value: Option<f64>| value.map_or("n/a".to_owned(), |value| format!("{value:.2}"));
     [figure(load.skew), figure(load.effective_shards), load.idle_shards.to_string()]
 }

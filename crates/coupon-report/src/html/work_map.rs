@@ -8,9 +8,9 @@ const MOST_COLUMNS: f64 = 60.0;
 const STEPS: [f64; 11] = [0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0];
 
 /// Rows that each shard had written by some moments of a round, from its start to its end.
-pub(super) struct Round(Vec<(f64, Vec<f64>)>);
+pub(super) struct RoundRows(Vec<(f64, Vec<f64>)>);
 
-impl Round {
+impl RoundRows {
     pub(super) fn of_looks(looks: &[ShardLook]) -> Self {
         let rows = |look: &ShardLook| look.rows.iter().map(|rows| *rows as f64).collect();
         Self(looks.iter().map(|look| (look.at_s, rows(look))).collect())
@@ -47,8 +47,8 @@ pub(super) struct Map {
 
 impl Map {
     /// The mean over rounds, in columns of at least so many seconds; nothing without rounds or shards.
-    pub(super) fn of(rounds: &[Round], least: f64) -> Option<Self> {
-        let end = rounds.iter().map(Round::end).fold(0.0, f64::max);
+    pub(super) fn of(rounds: &[RoundRows], least: f64) -> Option<Self> {
+        let end = rounds.iter().map(RoundRows::end).fold(0.0, f64::max);
         let shards =
             rounds.iter().flat_map(|round| round.0.iter()).map(|(_, rows)| rows.len()).max().unwrap_or(0);
         if end <= 0.0 || shards == 0 {
@@ -70,7 +70,7 @@ impl Map {
 }
 
 /// A shard's rows a second in a column, over the rounds that lasted for a good part of it.
-fn mean(rounds: &[Round], shard: usize, from: f64, step: f64) -> f64 {
+fn mean(rounds: &[RoundRows], shard: usize, from: f64, step: f64) -> f64 {
     let rates = rounds.iter().filter_map(|round| {
         let to = round.end().min(from + step);
         let lasted = to - from >= 0.3 * step;
@@ -84,13 +84,13 @@ fn mean(rounds: &[Round], shard: usize, from: f64, step: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn even(seconds: u32, rows: u64) -> Round {
+    fn even(seconds: u32, rows: u64) -> RoundRows {
         let look = |second: u32| ShardLook {
             at_s: f64::from(second),
             rows: vec![rows * u64::from(second), 0],
             waiting: vec![0; 2],
         };
-        Round::of_looks(&(0..=seconds).map(look).collect::<Vec<_>>())
+        RoundRows::of_looks(&(0..=seconds).map(look).collect::<Vec<_>>())
     }
 
     #[test]
@@ -117,13 +117,13 @@ mod tests {
     fn a_burst_between_looks_stays_where_it_was() {
         let look = |at_s, rows| ShardLook { at_s, rows: vec![rows], waiting: vec![0] };
         let looks = [look(0.0, 0), look(0.25, 0), look(0.5, 50), look(1.0, 50)];
-        let map = Map::of(&[Round::of_looks(&looks)], 0.0).unwrap();
+        let map = Map::of(&[RoundRows::of_looks(&looks)], 0.0).unwrap();
         let rates: Vec<f64> = map.columns.iter().map(|column| column[0]).collect();
         assert_eq!(rates, [0.0, 200.0, 0.0, 0.0]);
     }
 
     #[test]
     fn nothing_makes_no_map() {
-        assert!(Map::of(&[], 0.0).is_none() && Map::of(&[Round::of_looks(&[])], 0.0).is_none());
+        assert!(Map::of(&[], 0.0).is_none() && Map::of(&[RoundRows::of_looks(&[])], 0.0).is_none());
     }
 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::marks::name;
 use super::svg::{WIDTH, data, drawing, panel, px, tick};
-use super::work_map::{Map, Round};
+use super::work_map::{Map, RoundRows};
 use crate::Report;
 use crate::model::Contestant;
 use crate::summarise::median_shares;
@@ -39,7 +39,7 @@ pub(super) fn section(report: &Report) -> Markup {
 
 fn map(contestant: &Contestant) -> Result<Map, String> {
     let looks = contestant.rounds.iter().filter_map(|round| round.looks.known());
-    let rounds: Vec<Round> = looks.map(|looks| Round::of_looks(looks)).collect();
+    let rounds: Vec<RoundRows> = looks.map(|looks| RoundRows::of_looks(looks)).collect();
     let why = contestant.rounds.iter().find_map(|round| round.looks.reason());
     // A service on servers knows what its shards have stored as of its own last look: shorter spans would show those.
     let least = if contestant.rounds.iter().any(|round| round.flow.is_some()) { 1.0 } else { 0.0 };

@@ -24,7 +24,7 @@ use crate::telemetry::traces::traced;
 pub use change::StepOutcome;
 pub use page::Page;
 
-use rounds::{Order, Visits};
+use rounds::{VisitOrder, Visits};
 
 /// The layouts by which one question is answered at most. An operator's change takes seconds.
 const MOST_LAYOUTS: usize = 4;
@@ -92,7 +92,7 @@ impl Queries {
         }
         let shards = &self.backend.shards;
         let ask = |shard, visit| shards.summary(shard, visit, query);
-        let (parts, answered) = self.ask(&query, Order::AtOnce, now, ask).await?;
+        let (parts, answered) = self.ask(&query, VisitOrder::AtOnce, now, ask).await?;
         let sum = parts.into_iter().fold(ResultSummary::default(), |sum, (_, part)| ResultSummary {
             results: sum.results + part.results,
             last_grab: sum.last_grab.max(part.last_grab),
@@ -113,7 +113,7 @@ impl Queries {
         let ask = |shard, visit| -> LocalFuture<'_, _> {
             if exact { shards.totals(shard, visit) } else { shards.kept_totals(shard) }
         };
-        self.ask(&ResultQuery::everything(), Order::AtOnce, now, ask).await
+        self.ask(&ResultQuery::everything(), VisitOrder::AtOnce, now, ask).await
     }
 
     /// The number of results that are held, of each coupon that has any.
@@ -123,7 +123,7 @@ impl Queries {
     pub async fn held(&self, now: Timestamp) -> Result<(HashMap<CouponId, u64>, Answered), Unavailable> {
         let shards = &self.backend.shards;
         let ask = |shard, _| shards.held(shard);
-        let (parts, answered) = self.ask(&ResultQuery::everything(), Order::AtOnce, now, ask).await?;
+        let (parts, answered) = self.ask(&ResultQuery::everything(), VisitOrder::AtOnce, now, ask).await?;
         let mut held = HashMap::new();
         for (coupon, count) in parts.into_iter().flat_map(|(_, part)| part) {
             *held.entry(coupon).or_default() += count;
@@ -175,7 +175,7 @@ impl Queries {
                 })
             }) as LocalFuture<'_, Result<Visited<Option<(Placement, CouponResult)>>, Unavailable>>
         };
-        let (found, answered) = self.ask(&query, Order::InRounds, now, ask).await?;
+        let (found, answered) = self.ask(&query, VisitOrder::InRounds, now, ask).await?;
         // Of a row that is being moved the copy that is found last is the one that steps are taken of.
         let found = found.into_iter().rev().find_map(|(_, found)| {
             found.filter(|(_, result)| user.is_none_or(|user| user == result.user_id))
@@ -206,7 +206,7 @@ impl Queries {
     async fn ask<'a, T>(
         &'a self,
         query: &ResultQuery,
-        order: Order,
+        order: VisitOrder,
         now: Timestamp,
         ask: impl Fn(ShardId, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
     ) -> Result<(Vec<(ShardId, T)>, Answered), Unavailable> {
@@ -217,7 +217,7 @@ impl Queries {
     async fn ask_of<'a, T>(
         &'a self,
         query: &ResultQuery,
-        order: Order,
+        order: VisitOrder,
         wanted: impl Fn(ShardId) -> bool,
         now: Timestamp,
         ask: impl Fn(ShardId, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,

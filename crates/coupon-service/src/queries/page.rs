@@ -8,7 +8,7 @@ use coupon_core::{
 };
 use coupon_store::{Found, PageRequest, Unavailable};
 
-use super::rounds::Order;
+use super::rounds::VisitOrder;
 use super::{Answered, Queries, united};
 
 /// The most results of a list that are looked at for one page of those in a state: no index leads to a state.
@@ -111,14 +111,14 @@ impl Queries {
         }
         let versions = self.backend.layouts.now();
         // Where shards are alike there is one version, and so one round.
-        let limit = match Order::InRounds.rounds(&versions, &query).as_slice() {
+        let limit = match VisitOrder::InRounds.rounds(&versions, &query).as_slice() {
             [round] if versions.is_even(&query) => share(wanted, round.len()),
             _ => wanted,
         };
         let first = PageRequest { limit, ..page };
         let shards = &self.backend.shards;
         let ask = |shard, visit| shards.page(shard, visit, query, first);
-        let (lists, mut answered) = self.ask(&query, Order::InRounds, now, ask).await?;
+        let (lists, mut answered) = self.ask(&query, VisitOrder::InRounds, now, ask).await?;
         let mut short = full(&lists, limit);
         let mut items = latest_first(lists.into_iter().flat_map(|(_, list)| list).map(|(_, result)| result));
         // Results after the page's last are not of it, on whatever shard.
@@ -145,7 +145,7 @@ impl Queries {
         let is_short = |shard| after(shard).is_some();
         let ask =
             |shard, visit| shards.page(shard, visit, query, PageRequest { before: after(shard), limit });
-        match self.ask_of(&query, Order::InRounds, is_short, now, ask).await {
+        match self.ask_of(&query, VisitOrder::InRounds, is_short, now, ask).await {
             Ok((lists, again)) => {
                 // Its tables are counted already.
                 answered.take_in(&Answered { tables: 0, ..again });

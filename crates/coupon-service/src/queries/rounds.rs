@@ -8,7 +8,7 @@ pub(super) type Visits = Vec<(ShardId, Visit)>;
 
 /// The order of visits where rows may be moved between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum VisitOrder {
     /// One round after the other, each of places that rows may come to from those of the one before: no row is missed, and some
     /// are found twice.
     InRounds,
@@ -16,7 +16,7 @@ pub(super) enum Order {
     AtOnce,
 }
 
-impl Order {
+impl VisitOrder {
     /// The rounds of a query.
     pub(super) fn rounds(self, versions: &Versioned, query: &ResultQuery) -> Vec<Visits> {
         match self {

@@ -19,10 +19,10 @@ use super::archive::end_for_good;
 use super::books::{apply, position};
 use super::catalogue::{Made, make};
 use super::live::Live;
-use super::state::{ShardState, lock};
+use super::state::{SharedShard, lock};
 use crate::clock::Clock;
 use crate::layouts::Previous;
-use crate::measure::Applied as Measured;
+use crate::measure::AppliedEntries;
 use crate::outage::TaskOutage;
 use crate::set_aside::{Place, SetAside};
 use crate::{Applied, ChangeError, Moving, NotYet, Unavailable, VersionRecord};
@@ -41,7 +41,7 @@ pub(super) struct OutboxEntry {
 }
 
 /// The applier's notes. Entries pile up without waking it: under load there is one a commit.
-pub(super) enum Note {
+pub(super) enum ApplierNote {
     /// The first entry since the pile was taken.
     Entries,
     /// Answer once everything before is applied.
@@ -94,9 +94,9 @@ pub(super) struct Asked {
 #[derive(Clone)]
 pub(super) struct ToMain {
     pile: Arc<Mutex<Vec<OutboxEntry>>>,
-    notes: Sender<Note>,
+    notes: Sender<ApplierNote>,
     lag: Arc<AtomicU64>,
-    pub(super) applied: Arc<Measured>,
+    pub(super) applied: Arc<AppliedEntries>,
 }
 
 impl ToMain {
@@ -107,12 +107,12 @@ impl ToMain {
         pile.push(entry);
         if pile.len() == 1 {
             // Without an applier the service is stopping; main catches up from the outbox at the next start.
-            let _ = self.notes.send(Note::Entries);
+            let _ = self.notes.send(ApplierNote::Entries);
         }
     }
 
     /// Sends a marker, or the end.
-    pub(super) fn send(&self, note: Note) -> Result<(), Unavailable> {
+    pub(super) fn send(&self, note: ApplierNote) -> Result<(), Unavailable> {
         self.notes.send(note).map_err(|_| stopped())
     }
 
@@ -131,14 +131,14 @@ impl ToMain {
         step: LayoutStep,
     ) -> Result<oneshot::Receiver<Result<Option<Previous>, Unavailable>>, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        self.send(Note::Layout(Box::new((step, reply))))?;
+        self.send(ApplierNote::Layout(Box::new((step, reply))))?;
         Ok(answer)
     }
 
     /// Has main go by a step of an archive, on a thread that may be blocked. Where a coupon's results may not go yet, nothing is done.
     pub(super) fn archive_blocking(&self, step: ArchiveStep) -> Result<Option<NotYet>, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        self.send(Note::Archive(Box::new((step, reply))))?;
+        self.send(ApplierNote::Archive(Box::new((step, reply))))?;
         answer.blocking_recv().map_err(|_| stopped())?
     }
 
@@ -164,14 +164,14 @@ struct Inbox {
 }
 
 impl Inbox {
-    fn take(&mut self, note: Note) {
+    fn take(&mut self, note: ApplierNote) {
         match note {
-            Note::Entries => {}
-            Note::Marker(marker) => self.markers.push(marker),
-            Note::Change(asked) => self.changes.push(*asked),
-            Note::Layout(asked) => self.layouts.push(*asked),
-            Note::Archive(asked) => self.archives.push(*asked),
-            Note::Stop => self.stop = true,
+            ApplierNote::Entries => {}
+            ApplierNote::Marker(marker) => self.markers.push(marker),
+            ApplierNote::Change(asked) => self.changes.push(*asked),
+            ApplierNote::Layout(asked) => self.layouts.push(*asked),
+            ApplierNote::Archive(asked) => self.archives.push(*asked),
+            ApplierNote::Stop => self.stop = true,
         }
     }
 
@@ -183,7 +183,7 @@ impl Inbox {
     }
 
     /// Lets entries pile up for a moment, or until a caller waits for them, and takes them.
-    fn gather(&mut self, notes: &Receiver<Note>, pile: &Mutex<Vec<OutboxEntry>>) {
+    fn gather(&mut self, notes: &Receiver<ApplierNote>, pile: &Mutex<Vec<OutboxEntry>>) {
         let until = Instant::now() + GATHER;
         while !self.is_waited_for() && !self.stop {
             match notes.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -201,10 +201,10 @@ impl Inbox {
 /// The thread that applies entries.
 pub(super) struct Applier {
     db: Connection,
-    shards: Vec<Arc<ShardState>>,
+    shards: Vec<Arc<SharedShard>>,
     pile: Arc<Mutex<Vec<OutboxEntry>>>,
     lag: Arc<AtomicU64>,
-    applied: Arc<Measured>,
+    applied: Arc<AppliedEntries>,
     clock: Clock,
     set_aside: SetAside,
     live: Live,
@@ -220,7 +220,7 @@ impl Applier {
     /// Starts the thread. It ends on request, after what was sent before.
     pub(super) fn start(
         db: Connection,
-        shards: Vec<Arc<ShardState>>,
+        shards: Vec<Arc<SharedShard>>,
         clock: Clock,
         set_aside: SetAside,
         live: Live,
@@ -257,7 +257,7 @@ impl Applier {
         Ok((to_main, thread))
     }
 
-    fn run(mut self, notes: &Receiver<Note>) {
+    fn run(mut self, notes: &Receiver<ApplierNote>) {
         let mut inbox = Inbox::default();
         // What was parked when the folder was open last may make sense by now.
         let parked = self.apply(&[]);
@@ -299,7 +299,7 @@ impl Applier {
     }
 
     /// Waits for the next note; while something is unfinished, for no longer than until that is tried again.
-    fn next(&self, notes: &Receiver<Note>) -> Result<Note, RecvTimeoutError> {
+    fn next(&self, notes: &Receiver<ApplierNote>) -> Result<ApplierNote, RecvTimeoutError> {
         if self.unfinished.is_empty() {
             return notes.recv().map_err(RecvTimeoutError::from);
         }

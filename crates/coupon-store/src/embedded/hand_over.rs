@@ -10,12 +10,12 @@ use std::time::Instant;
 use coupon_core::{Placement, ShardId};
 use tokio::sync::oneshot;
 
-use super::applier::{Note, ToMain};
+use super::applier::{ApplierNote, ToMain};
 use super::archive::Archiver;
 use super::mover::MoverThread;
 use super::rooms::Carriers;
-use super::state::{ShardState, lock};
-use super::work::{Answer, Message, Task};
+use super::state::{SharedShard, lock};
+use super::work::{Answer, Task, WriterRequest};
 use super::writer::Writer;
 use crate::metrics::Exposition;
 use crate::{
@@ -24,8 +24,8 @@ use crate::{
 
 /// One shard's writer, as others see it.
 pub(super) struct WriterHandle {
-    pub(super) messages: Sender<Message>,
-    pub(super) state: Arc<ShardState>,
+    pub(super) messages: Sender<WriterRequest>,
+    pub(super) state: Arc<SharedShard>,
     /// The shard's file.
     pub(super) path: PathBuf,
 }
@@ -39,7 +39,7 @@ fn ask<T: Send + 'static>(
     let (reply, answer) = oneshot::channel();
     let task = Task(Box::new(move |writer| drop(reply.send(task(writer)))));
     let writer = writers.get(shard.index()).ok_or_else(|| stopped(shard))?;
-    writer.messages.send(Message::Task(task)).map_err(|_| stopped(shard))?;
+    writer.messages.send(WriterRequest::Task(task)).map_err(|_| stopped(shard))?;
     Ok(answer)
 }
 
@@ -96,11 +96,11 @@ impl Writers {
 
     pub(super) async fn change(&self, placement: Placement, change: Change) -> Result<Changed, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        self.send(placement.shard, Message::Change { table: placement.table, change, reply })?;
+        self.send(placement.shard, WriterRequest::Change { table: placement.table, change, reply })?;
         answer.await.map_err(|_| stopped(placement.shard))?
     }
 
-    fn send(&self, shard: ShardId, message: Message) -> Result<(), Unavailable> {
+    fn send(&self, shard: ShardId, message: WriterRequest) -> Result<(), Unavailable> {
         let writer = self.shards.get(shard.index()).ok_or_else(|| stopped(shard))?;
         writer.messages.send(message).map_err(|_| {
             writer.state.up.store(false, Ordering::Relaxed);
@@ -119,11 +119,11 @@ impl Writers {
         self.mover.close();
         self.carriers.stop();
         for writer in &*self.shards {
-            let _ = writer.messages.send(Message::Stop);
+            let _ = writer.messages.send(WriterRequest::Stop);
         }
         let threads = std::mem::take(&mut *lock(&self.threads));
         threads.into_iter().for_each(join);
-        let _ = self.to_main.send(Note::Stop);
+        let _ = self.to_main.send(ApplierNote::Stop);
         let applier = lock(&self.applier).take();
         applier.into_iter().for_each(join);
     }
@@ -133,14 +133,14 @@ impl Writers {
         let mut answers = Vec::with_capacity(self.shards.len());
         for shard in (0..).map(ShardId::new).take(self.shards.len()) {
             let (reply, answer) = oneshot::channel();
-            self.send(shard, Message::Marker { reply })?;
+            self.send(shard, WriterRequest::Marker { reply })?;
             answers.push((shard, answer));
         }
         for (shard, answer) in answers {
             answer.await.map_err(|_| stopped(shard))??;
         }
         let (reply, answer) = oneshot::channel();
-        self.to_main.send(Note::Marker(reply))?;
+        self.to_main.send(ApplierNote::Marker(reply))?;
         answer.await.map_err(|_| Unavailable::new("the main database", "its writer has stopped"))??;
         self.carriers.reached().await
     }
@@ -170,7 +170,7 @@ impl HandOver for Arc<Writers> {
             waiting.fetch_add(count, Ordering::AcqRel);
         }
         let (handed_over, to) = (Instant::now(), Answer::to(reply));
-        let sent = self.send(shard, Message::Store { rows, handed_over, answer: to });
+        let sent = self.send(shard, WriterRequest::Store { rows, handed_over, answer: to });
         if let (Err(_), Some(waiting)) = (&sent, self.waiting(shard)) {
             waiting.fetch_sub(count, Ordering::AcqRel);
         }
@@ -199,7 +199,7 @@ impl Lifecycle for Arc<Writers> {
             let here = placements.iter().filter(|placement| placement.shard == shard);
             let tables = here.map(|placement| placement.table).collect();
             // A writer that has stopped needs no tables.
-            let _ = writer.messages.send(Message::MakeTables { tables });
+            let _ = writer.messages.send(WriterRequest::MakeTables { tables });
         }
     }
 

@@ -9,7 +9,7 @@ use coupon_core::{CouponResult, Placement, Timestamp, VersionNumber, Versioned};
 
 use super::folder;
 use super::moves;
-use super::work::{Answer, Message, Work};
+use super::work::{Answer, Work, WriterRequest};
 use super::writer::Writer;
 use crate::moving::{Arriving, same_grab};
 use crate::{PlacedResult, Unavailable};
@@ -123,7 +123,7 @@ impl Writer {
         let Some(writer) = self.writers.get(shard) else { return Some(gone()) };
         let count = rows.len();
         writer.state.waiting.fetch_add(count, Ordering::AcqRel);
-        let message = Message::Store { rows, handed_over, answer: answer.part() };
+        let message = WriterRequest::Store { rows, handed_over, answer: answer.part() };
         if writer.messages.send(message).is_ok() {
             return None;
         }

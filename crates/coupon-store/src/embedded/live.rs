@@ -12,7 +12,7 @@ use super::applier::LayoutStep;
 use super::catalogue::{Effect, Made};
 use super::gate::{MemoryGate, Past};
 use super::hand_over::WriterHandle;
-use super::mover::Turns;
+use super::mover::HolderLock;
 use super::{folder, layouts, stock, take_up};
 use crate::current::Current;
 use crate::layouts::Previous;
@@ -28,7 +28,7 @@ pub(super) struct Live {
     pub(super) shards: Vec<PathBuf>,
     pub(super) layouts: Arc<Layouts>,
     /// Held while all files are read: no row is between two of them.
-    pub(super) turns: Turns,
+    pub(super) turns: HolderLock,
     /// The writers, where the database is in the place of the gate.
     pub(super) stock: Option<Arc<[WriterHandle]>>,
 }

@@ -22,17 +22,17 @@ use super::pressure::Pressure;
 use super::reader::Readers;
 use super::rooms::Telling;
 use super::shards::sum_totals;
-use super::state::ShardState;
+use super::state::SharedShard;
 use super::take_up::{self, TakenUp};
 use super::transaction::make_table;
-use super::work::Message;
+use super::work::WriterRequest;
 use super::writer::{INBOX_MAX, Writer};
 use super::{books, moves, sql};
 use crate::Layouts;
 use crate::clock::Clock;
 use crate::moving::ShardMoves;
 use crate::outage::TaskOutage;
-use crate::pace::Pace;
+use crate::pace::Spacing;
 use crate::terms::Terms;
 
 /// A writer's cache of its file (SQLite's sign for KiB is a minus): the leaves of the indexes that random
@@ -40,11 +40,11 @@ use crate::terms::Terms;
 const WRITER_CACHE_KIB: i64 = -16_384;
 
 /// The state of one shard at start, and the connections to go on with.
-pub(super) struct Part {
+pub(super) struct LoadedShard {
     pub(super) shard: ShardId,
     writer: Connection,
     readers: Vec<Connection>,
-    pub(super) state: Arc<ShardState>,
+    pub(super) state: Arc<SharedShard>,
     tables: HashSet<TableId>,
     pub(super) latest: Option<ResultId>,
     unapplied: Vec<OutboxEntry>,
@@ -63,7 +63,7 @@ pub(super) struct Around<'a> {
     pub(super) to_main: &'a ToMain,
     pub(super) layouts: &'a Arc<Layouts>,
     pub(super) writers: &'a Arc<[WriterHandle]>,
-    pub(super) expiry_pace: &'a Arc<Pace>,
+    pub(super) expiry_pace: &'a Arc<Spacing>,
     /// The terms of all coupons, where the database decides grabs.
     pub(super) stock: Option<&'a [Terms]>,
 }
@@ -71,7 +71,7 @@ pub(super) struct Around<'a> {
 /// A shard whose threads are at work.
 pub(super) struct Started {
     pub(super) thread: thread::JoinHandle<()>,
-    pub(super) readers: (Readers, Arc<ShardState>),
+    pub(super) readers: (Readers, Arc<SharedShard>),
 }
 
 /// Reads every shard at once: all of them must be read before the first grab.
@@ -81,7 +81,7 @@ pub(super) fn load_shards(
     gate: &MemoryGate,
     options: &Options,
     now: Timestamp,
-) -> anyhow::Result<Vec<Part>> {
+) -> anyhow::Result<Vec<LoadedShard>> {
     thread::scope(|scope| {
         let load = |shard| scope.spawn(move || load_shard(folder, shard, wanted, gate, options, now));
         let loads: Vec<_> = (0..folder.shards().get()).map(ShardId::new).map(load).collect();
@@ -97,8 +97,8 @@ fn load_shard(
     gate: &MemoryGate,
     options: &Options,
     now: Timestamp,
-) -> anyhow::Result<Part> {
-    let read = || -> anyhow::Result<Part> {
+) -> anyhow::Result<LoadedShard> {
+    let read = || -> anyhow::Result<LoadedShard> {
         let writer = folder.connect_shard(shard)?;
         writer.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
         limit(&writer, options.max_file_mb)?;
@@ -119,7 +119,7 @@ fn load_shard(
         totals += moves::leaving_totals(&writer)?;
         let readers = connections(options.readers.get(), || folder.connect_shard_reader(shard))?;
         let open = 1 + readers.len() as u64;
-        let state = Arc::new(ShardState::new(latest_first, totals, parked.len() as u64, open));
+        let state = Arc::new(SharedShard::new(latest_first, totals, parked.len() as u64, open));
         state.applied.store(position, Ordering::Release);
         state.leaves.store(!moves::none_leaves(&writer)?, Ordering::Release);
         if let Some(earliest) = inbox.rows.iter().map(|row| row.result.grab_time).min() {
@@ -129,7 +129,7 @@ fn load_shard(
         let unapplied = unapplied(&writer, shard, position)?;
         let next_outbox_id = last + 1;
         let index = folder.room_index().map(|places| Telling::read(&writer, places)).transpose()?;
-        Ok(Part {
+        Ok(LoadedShard {
             shard,
             writer,
             readers,
@@ -148,13 +148,13 @@ fn load_shard(
     read().with_context(|| format!("cannot read {}", folder.shard_path(shard).display()))
 }
 
-impl Part {
+impl LoadedShard {
     /// Starts its threads, which go on from here.
     pub(super) fn start(
         self,
         around: &Around<'_>,
         backlog: usize,
-        messages: Receiver<Message>,
+        messages: Receiver<WriterRequest>,
     ) -> anyhow::Result<Started> {
         let Around { gate, clock, to_main, layouts, writers, expiry_pace, stock } = around;
         self.unapplied.into_iter().for_each(|entry| to_main.tell(entry));

@@ -35,7 +35,7 @@ const NOTE: Duration = Duration::from_secs(1);
 
 /// The lock that a thread has while it reads all holders of a coupon, or a batch while it is between two files: one excludes
 /// the other.
-pub(super) type Turns = Arc<RwLock<()>>;
+pub(super) type HolderLock = Arc<RwLock<()>>;
 
 /// The thread that moves rows, while there is one.
 #[derive(Default)]
@@ -206,12 +206,12 @@ impl Job {
 /// The files, as a mover sees them. What it reads it reads by connections of its own.
 pub(super) struct Files {
     pub(super) writers: Arc<[WriterHandle]>,
-    pub(super) turns: Turns,
+    pub(super) turns: HolderLock,
     readers: RefCell<BTreeMap<ShardId, Connection>>,
 }
 
 impl Files {
-    pub(super) fn new(writers: Arc<[WriterHandle]>, turns: Turns) -> Self {
+    pub(super) fn new(writers: Arc<[WriterHandle]>, turns: HolderLock) -> Self {
         Self { writers, turns, readers: RefCell::default() }
     }
 

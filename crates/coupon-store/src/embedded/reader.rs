@@ -10,7 +10,7 @@ use coupon_core::{ShardId, TableId, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::state::{ShardState, lock, thread_cpu};
+use super::state::{SharedShard, lock, thread_cpu};
 use crate::clock::Clock;
 use crate::{LocalFuture, Unavailable, Visit, Visited};
 
@@ -26,7 +26,7 @@ pub(super) struct Readers {
     shard: ShardId,
     jobs: Sender<Job>,
     waiting: Arc<AtomicUsize>,
-    state: Arc<ShardState>,
+    state: Arc<SharedShard>,
     clock: Clock,
 }
 
@@ -35,7 +35,7 @@ impl Readers {
     pub(super) fn start(
         shard: ShardId,
         connections: Vec<Connection>,
-        state: Arc<ShardState>,
+        state: Arc<SharedShard>,
         clock: Clock,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = channel();
@@ -96,14 +96,14 @@ impl Readers {
     }
 
     /// Answers from memory, as if from the shard.
-    pub(super) fn answer<T>(&self, value: impl FnOnce(&ShardState) -> T) -> Visited<T> {
+    pub(super) fn answer<T>(&self, value: impl FnOnce(&SharedShard) -> T) -> Visited<T> {
         // The moment first: what is acknowledged between the two may be more than it promises, never less.
         let as_of = self.state.as_of(self.clock.now());
         Visited { value: value(&self.state), tables: 0, took: std::time::Duration::ZERO, as_of }
     }
 }
 
-fn existing(state: &ShardState, visit: &Visit) -> Vec<TableId> {
+fn existing(state: &SharedShard, visit: &Visit) -> Vec<TableId> {
     let tables = state.tables();
     match visit {
         Visit::All => tables.to_vec(),
@@ -112,7 +112,7 @@ fn existing(state: &ShardState, visit: &Visit) -> Vec<TableId> {
 }
 
 /// One reading thread: takes jobs until every sender is gone.
-fn serve(queue: &Mutex<Receiver<Job>>, waiting: &AtomicUsize, connection: &Connection, state: &ShardState) {
+fn serve(queue: &Mutex<Receiver<Job>>, waiting: &AtomicUsize, connection: &Connection, state: &SharedShard) {
     loop {
         // One idle reader waits within the lock, the others for it.
         let Ok(job) = lock(queue).recv() else { return };
@@ -135,7 +135,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_query_that_nobody_waits_for_any_more_is_not_run() {
-        let state = Arc::new(ShardState::new(Vec::new(), Totals::default(), 0, 1));
+        let state = Arc::new(SharedShard::new(Vec::new(), Totals::default(), 0, 1));
         let only = vec![Connection::open_in_memory().unwrap()];
         let readers = Readers::start(ShardId::new(0), only, state, Clock::system()).unwrap();
         let (go_on, wait) = channel::<()>();
@@ -152,7 +152,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_shard_that_is_stuck_does_not_gather_queries_for_ever() {
-        let state = Arc::new(ShardState::new(Vec::new(), Totals::default(), 0, 1));
+        let state = Arc::new(SharedShard::new(Vec::new(), Totals::default(), 0, 1));
         let only = vec![Connection::open_in_memory().unwrap()];
         let readers = Readers::start(ShardId::new(0), only, state, Clock::system()).unwrap();
         let (go_on, wait) = channel::<()>();

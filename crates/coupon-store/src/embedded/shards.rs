@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::hand_over::Writers;
 use super::reader::Readers;
-use super::state::ShardState;
+use super::state::SharedShard;
 use super::{moves, sql};
 use crate::{
     Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ResultSummary, ShardReport, Shards,
@@ -17,7 +17,7 @@ use crate::{
 
 /// Every shard's readers, and the writers for changes of results.
 pub(super) struct EmbeddedShards {
-    pub(super) readers: Arc<[(Readers, Arc<ShardState>)]>,
+    pub(super) readers: Arc<[(Readers, Arc<SharedShard>)]>,
     pub(super) writers: Arc<Writers>,
 }
 
@@ -136,7 +136,7 @@ impl Shards for EmbeddedShards {
     }
 
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
-        let kept = self.readers.get(shard.index()).map(|(readers, _)| readers.answer(ShardState::totals));
+        let kept = self.readers.get(shard.index()).map(|(readers, _)| readers.answer(SharedShard::totals));
         Box::pin(std::future::ready(kept.ok_or_else(|| unknown(shard))))
     }
 

@@ -13,7 +13,7 @@ const ASK_BYTES: Duration = Duration::from_millis(100);
 
 /// One shard's shared state.
 #[derive(Debug)]
-pub(super) struct ShardState {
+pub(super) struct SharedShard {
     tables: Mutex<Arc<[TableId]>>,
     totals: Mutex<Totals>,
     /// Results handed over and not in their table yet.
@@ -27,13 +27,13 @@ pub(super) struct ShardState {
     pub(super) up: AtomicBool,
     /// The last entry of the shard's outbox that main has applied.
     pub(super) applied: AtomicI64,
-    pub(super) work: Work,
+    pub(super) work: ShardWork,
     pub(super) connections: u64,
 }
 
-impl ShardState {
+impl SharedShard {
     pub(super) fn new(tables: Vec<TableId>, totals: Totals, parked: u64, connections: u64) -> Self {
-        let work = Work::new();
+        let work = ShardWork::new();
         work.parked.store(parked, Ordering::Relaxed);
         Self {
             tables: Mutex::new(tables.into()),
@@ -120,7 +120,7 @@ impl ShardState {
 
 /// The work done for one shard since the service started.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct ShardWork {
     pub(super) rows: AtomicU64,
     pub(super) commits: AtomicU64,
     pub(super) cpu_nanos: AtomicU64,
@@ -132,7 +132,7 @@ pub(super) struct Work {
     rate: Rate,
 }
 
-impl Work {
+impl ShardWork {
     fn new() -> Self {
         Self {
             rows: AtomicU64::new(0),

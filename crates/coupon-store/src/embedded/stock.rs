@@ -10,7 +10,7 @@ use coupon_core::schema::{self, Dialect};
 use coupon_core::{CouponId, Placement, RoomId, UserId, VersionNumber};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::archive::Part;
+use super::archive::TablePart;
 use super::hand_over::{WriterHandle, on, on_blocking};
 use super::sql;
 use super::transaction::Store;
@@ -170,7 +170,7 @@ impl Store<'_> {
     }
 
     /// Takes off the stock what an archive retires: those rows do not count as sold any more, as the shard's outbox says to main.
-    pub(super) fn take_off_retired(&self, part: &Part) -> rusqlite::Result<()> {
+    pub(super) fn take_off_retired(&self, part: &TablePart) -> rusqlite::Result<()> {
         part.live().try_for_each(|(coupon, rows)| self.take_back(coupon, rows))
     }
 

@@ -9,8 +9,8 @@ use coupon_core::{CouponId, CouponResult, ResultId, ResultState, ShardId, TableI
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::applier::OutboxEntry;
-use super::archive::Part;
-use super::rooms::{Telling, Written};
+use super::archive::TablePart;
+use super::rooms::{IndexWrites, Telling};
 use super::{inbox, moves, sql};
 use crate::moving::{Departure, ShardMoves, same_grab};
 use crate::{Change, Changed, PlacedResult, Totals};
@@ -27,7 +27,7 @@ pub(super) struct Done {
     /// Results that took a step, as they are now.
     stepped: Vec<CouponResult>,
     /// What was written for the room index about them, and about those that were added.
-    pub(super) told: Option<Written>,
+    pub(super) told: Option<IndexWrites>,
     /// Results that gave their stock back, as they are now.
     pub(super) given_back: Vec<CouponResult>,
     /// How many rows of which coupon moved in which way.
@@ -214,7 +214,7 @@ impl<'a> Store<'a> {
     }
 
     /// Takes away rows that an archive retires, and notes for main what stock goes with them.
-    pub(super) fn retire(&mut self, part: &Part) -> rusqlite::Result<()> {
+    pub(super) fn retire(&mut self, part: &TablePart) -> rusqlite::Result<()> {
         part.take_away(&self.db)?;
         for (coupon, rows) in part.live() {
             *self.done.moved.entry((coupon, Movement::Retired)).or_default() += rows;

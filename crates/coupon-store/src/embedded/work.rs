@@ -18,7 +18,7 @@ const TRANSACTION_MAX: usize = 8_192;
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
 
 /// A request to a writer.
-pub(super) enum Message {
+pub(super) enum WriterRequest {
     /// Store these.
     Store { rows: Vec<PlacedResult>, handed_over: Instant, answer: Answer },
     /// Take a step of a result that lives in this table.
@@ -101,7 +101,7 @@ pub(super) struct Work {
 
 impl Work {
     /// A message, and those that wait behind it.
-    pub(super) fn gather(first: Message, messages: &Receiver<Message>) -> Self {
+    pub(super) fn gather(first: WriterRequest, messages: &Receiver<WriterRequest>) -> Self {
         let mut work = Self::default();
         work.take(first);
         // What comes behind a task comes after it.
@@ -132,17 +132,17 @@ impl Work {
         self.rows.iter().any(|row| row.result.result_id == id)
     }
 
-    fn take(&mut self, message: Message) {
+    fn take(&mut self, message: WriterRequest) {
         match message {
-            Message::Store { mut rows, handed_over, answer } => {
+            WriterRequest::Store { mut rows, handed_over, answer } => {
                 self.stored.push((handed_over, rows.len(), answer));
                 self.rows.append(&mut rows);
             }
-            Message::Change { table, change, reply } => self.changes.push((table, change, reply)),
-            Message::MakeTables { mut tables } => self.tables.append(&mut tables),
-            Message::Marker { reply } => self.markers.push(reply),
-            Message::Task(task) => self.tasks.push(task),
-            Message::Stop => self.stop = true,
+            WriterRequest::Change { table, change, reply } => self.changes.push((table, change, reply)),
+            WriterRequest::MakeTables { mut tables } => self.tables.append(&mut tables),
+            WriterRequest::Marker { reply } => self.markers.push(reply),
+            WriterRequest::Task(task) => self.tasks.push(task),
+            WriterRequest::Stop => self.stop = true,
         }
     }
 }
@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    fn gathered(messages: impl IntoIterator<Item = Message>) -> Work {
+    fn gathered(messages: impl IntoIterator<Item = WriterRequest>) -> Work {
         let (sender, receiver) = channel();
         messages.into_iter().for_each(|message| sender.send(message).unwrap());
         Work::gather(receiver.recv().unwrap(), &receiver)
@@ -161,12 +161,15 @@ mod tests {
 
     #[test]
     fn tasks_have_the_inbox_sorted_in_only_where_something_else_comes_before_them() {
-        let task = || Message::Task(Task(Box::new(|_| ())));
-        let tables = Message::MakeTables { tables: vec![TableId::Single] };
-        let store =
-            Message::Store { rows: Vec::new(), handed_over: Instant::now(), answer: Answer::to_nobody() };
+        let task = || WriterRequest::Task(Task(Box::new(|_| ())));
+        let tables = WriterRequest::MakeTables { tables: vec![TableId::Single] };
+        let store = WriterRequest::Store {
+            rows: Vec::new(),
+            handed_over: Instant::now(),
+            answer: Answer::to_nobody(),
+        };
         assert!(gathered([task()]).is_only_tasks());
-        for before in [tables, store, Message::Stop] {
+        for before in [tables, store, WriterRequest::Stop] {
             assert!(!gathered([before, task()]).is_only_tasks());
         }
         assert!(!Work::default().is_only_tasks(), "nothing came for a while: all of it is sorted in");

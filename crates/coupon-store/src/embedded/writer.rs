@@ -25,13 +25,13 @@ use super::late::Fence;
 use super::pressure::Pressure;
 use super::rooms::Telling;
 use super::sql;
-use super::state::{ShardState, thread_cpu};
+use super::state::{SharedShard, thread_cpu};
 use super::transaction::{Done, Store};
-use super::work::{Message, Task, Work};
+use super::work::{Task, Work, WriterRequest};
 use crate::clock::Clock;
 use crate::moving::ShardMoves;
 use crate::outage::TaskOutage;
-use crate::pace::Pace;
+use crate::pace::Spacing;
 use crate::statements::latest_first;
 use crate::{Layouts, PlacedResult};
 
@@ -57,7 +57,7 @@ const DUE_LOOK: Duration = Duration::from_millis(250);
 pub(super) struct Writer {
     pub(super) shard: ShardId,
     pub(super) db: Connection,
-    pub(super) state: Arc<ShardState>,
+    pub(super) state: Arc<SharedShard>,
     pub(super) gate: Arc<MemoryGate>,
     pub(super) clock: Clock,
     /// The way to the applier, which gets the outbox entry of each commit.
@@ -77,7 +77,7 @@ pub(super) struct Writer {
     pub(super) known_tables: HashSet<TableId>,
     pub(super) pressure: Pressure,
     /// The moments at which results expire, of all shards.
-    pub(super) expiry_pace: Arc<Pace>,
+    pub(super) expiry_pace: Arc<Spacing>,
     /// The one that is this shard's next, once results are due.
     pub(super) next_expiry: Option<Instant>,
     /// The time at which sorting in or expiry last failed: it is not tried again at every batch.
@@ -102,12 +102,12 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread. It ends on request, after what was sent before.
-    pub(super) fn start(self, messages: Receiver<Message>) -> std::io::Result<JoinHandle<()>> {
+    pub(super) fn start(self, messages: Receiver<WriterRequest>) -> std::io::Result<JoinHandle<()>> {
         let name = format!("shard-{}-write", self.shard);
         thread::Builder::new().name(name).spawn(move || self.run(&messages))
     }
 
-    fn run(mut self, messages: &Receiver<Message>) {
+    fn run(mut self, messages: &Receiver<WriterRequest>) {
         let mut stop = false;
         while !stop {
             let (patience, due) = (self.patience(), self.until_due());

@@ -14,7 +14,7 @@ pub(crate) const MAKING: &str = "room_index_making";
 
 /// How far it has come: shard after shard, table after table, row after row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Making {
+pub(crate) struct MakingProgress {
     places: RoomPlaces,
     /// The changes that all shards together had seen when it began. If there are others since, rows that the index has taken may
     /// have changed. 0 on files, where each process that changes rows takes note of that.
@@ -25,7 +25,7 @@ pub(crate) struct Making {
     last: Option<(Placement, ResultId)>,
 }
 
-impl Making {
+impl MakingProgress {
     /// The beginning.
     pub(crate) const fn begin(places: RoomPlaces, changes: u64) -> Self {
         Self { places, changes, taken: 0, last: None }
@@ -65,14 +65,14 @@ impl Making {
     }
 }
 
-impl fmt::Display for Making {
+impl fmt::Display for MakingProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.places.shards(), self.changes, self.taken)?;
         self.last.map_or(Ok(()), |(at, id)| write!(f, " {} {} {id}", at.shard, at.table))
     }
 }
 
-impl FromStr for Making {
+impl FromStr for MakingProgress {
     type Err = anyhow::Error;
 
     fn from_str(noted: &str) -> anyhow::Result<Self> {
@@ -105,19 +105,19 @@ mod tests {
     fn what_was_noted_goes_on_from_there_unless_something_has_changed() {
         let places = |shards| RoomPlaces::over(NonZeroU16::new(shards).unwrap());
         let tables = vec![TableId::Part(2), TableId::Part(1), TableId::Part(0)];
-        let mut making = Making::begin(places(3), 7);
-        assert_eq!(Making::go_on(Some(&making.to_string()), places(3), 7), Some(making));
+        let mut making = MakingProgress::begin(places(3), 7);
+        assert_eq!(MakingProgress::go_on(Some(&making.to_string()), places(3), 7), Some(making));
         assert_eq!(making.left(ShardId::new(0), tables.clone()).len(), 3);
 
         let at = Placement::new(ShardId::new(1), TableId::Part(1));
         assert_eq!((making.took(at, &[row(4), row(5)]), making.took(at, &[])), (2, 2));
         let noted = making.to_string();
-        assert_eq!(Making::go_on(Some(&noted), places(3), 7), Some(making));
+        assert_eq!(MakingProgress::go_on(Some(&noted), places(3), 7), Some(making));
         for (other, changes) in [(places(4), 7), (places(3), 8)] {
-            assert_eq!(Making::go_on(Some(&noted), other, changes), None);
+            assert_eq!(MakingProgress::go_on(Some(&noted), other, changes), None);
         }
-        assert_eq!(Making::go_on(Some("3 7 2 1"), places(3), 7), None);
-        assert_eq!(Making::go_on(None, places(3), 7), None);
+        assert_eq!(MakingProgress::go_on(Some("3 7 2 1"), places(3), 7), None);
+        assert_eq!(MakingProgress::go_on(None, places(3), 7), None);
 
         let left = |shard| making.left(ShardId::new(shard), tables.clone());
         let id = row(5).result_id.number();

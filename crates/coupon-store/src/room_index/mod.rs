@@ -20,7 +20,7 @@ use coupon_core::{
 };
 use serde::{Serialize, Serializer};
 
-pub(crate) use self::making::{MAKING, Making};
+pub(crate) use self::making::{MAKING, MakingProgress};
 use crate::statements::{COLUMNS, Fresh, settled};
 use crate::{LocalFuture, PageRequest, Reservation, ResultSummary, Unavailable, Visited};
 
@@ -207,14 +207,14 @@ pub(crate) fn retire(before: &str, now: Timestamp) -> String {
 
 /// An entry that a shard has for a shard of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct IndexEntry {
     pub(crate) id: i64,
     pub(crate) rows: Vec<CouponResult>,
 }
 
 /// The entries that a shard has written for a shard of the index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Reached {
+pub(crate) struct WrittenEntries {
     /// The last one that was taken away, since the index has it.
     pub(crate) forgotten: i64,
     /// The last one that there was, or could have been.
@@ -234,10 +234,10 @@ pub(crate) struct IndexLost {
     at: ShardId,
     from: ShardId,
     has: i64,
-    reached: Reached,
+    reached: WrittenEntries,
 }
 
-impl Reached {
+impl WrittenEntries {
     /// Refuses a part of the index that has less than was taken away because the index had it, and a shard whose last entry is
     /// before the last that the index has of it.
     pub(crate) const fn check(self, at: ShardId, from: ShardId, has: i64) -> Result<(), IndexLost> {
@@ -375,7 +375,8 @@ mod tests {
 
     #[test]
     fn a_shard_that_was_put_back_is_found_whichever_side_it_is_on() {
-        let (at, from, reached) = (ShardId::new(1), ShardId::new(2), Reached { forgotten: 5, last: 9 });
+        let (at, from, reached) =
+            (ShardId::new(1), ShardId::new(2), WrittenEntries { forgotten: 5, last: 9 });
         assert_eq!((5..=9).map(|has| reached.check(at, from, has)).collect::<Vec<_>>(), [Ok(()); 5]);
         let lost = |has| reached.check(at, from, has).unwrap_err().to_string();
         assert!(

@@ -7,7 +7,7 @@ use coupon_core::books::{Changes, Gap, Moved, post};
 use coupon_core::{CouponId, ShardId, Timestamp};
 
 use super::mysql::{Database, ShardDatabase, begin_books};
-use super::seam::{Books, OutboxEntry, ShardServer, Written};
+use super::seam::{Books, OutboxEntry, ShardServer, WrittenPosting};
 use crate::failpoints::{self, Mechanism};
 use crate::set_aside::{self, SetAsideCoupons};
 
@@ -74,7 +74,10 @@ fn changes(shard: ShardId, position: i64, entries: &[OutboxEntry]) -> anyhow::Re
 }
 
 /// Applies what is parked, as far as main has room for it by now. Says what it has none for.
-pub(super) async fn tell_parked(mut books: Box<dyn Books>, now: Timestamp) -> anyhow::Result<SetAsideCoupons> {
+pub(super) async fn tell_parked(
+    mut books: Box<dyn Books>,
+    now: Timestamp,
+) -> anyhow::Result<SetAsideCoupons> {
     if books.parked().await?.is_empty() {
         books.roll_back().await?;
         return Ok(SetAsideCoupons::new());
@@ -104,7 +107,7 @@ pub(super) async fn apply(
             found.insert(set_aside::number(*coupon), why.to_string());
         }
         let parks = parked.get(coupon).map_or(&[][..], Vec::as_slice) != posting.parked;
-        written.push(Written { coupon: *coupon, posting, parks });
+        written.push(WrittenPosting { coupon: *coupon, posting, parks });
     }
     books.write(&written, last, now).await?;
     for (shard, position) in &changes.positions {

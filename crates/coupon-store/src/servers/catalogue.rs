@@ -36,7 +36,7 @@ const CURRENT: Duration = Duration::from_millis(LIVES_MS.cast_unsigned() / 2);
 const NEVER: u64 = u64::MAX;
 
 /// The part of the catalogue that grabs and tasks need, and main's books as this process sees them.
-pub(super) struct Offered {
+pub(super) struct OfferedCatalogue {
     current: Current,
     /// The last time that main was asked and had nothing newer to say: in milliseconds after `began`, or [`NEVER`].
     heard_ms: AtomicU64,
@@ -46,7 +46,7 @@ pub(super) struct Offered {
     pub(super) set_aside: SetAside,
 }
 
-impl Offered {
+impl OfferedCatalogue {
     pub(super) fn new(known: Known, version: u64) -> Self {
         Self {
             current: Current::new(known, version),
@@ -137,7 +137,7 @@ impl Offered {
 
 /// The catalogue: what is offered from memory, the rest from main.
 pub(super) struct ServersCatalogue {
-    offered: Arc<Offered>,
+    offered: Arc<OfferedCatalogue>,
     /// The tasks, which make changes and follow them, and their thread.
     background: Arc<Background>,
     runtime: Handle,

@@ -9,7 +9,7 @@ use coupon_core::schema::{self, Dialect};
 use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable as _;
 
-use super::cluster::{Cluster, Making};
+use super::cluster::{Cluster, UnfinishedDataSet};
 use super::columns;
 use super::format::{FORMAT, take_over};
 use super::wipe;
@@ -28,7 +28,7 @@ impl Cluster {
         layout: &str,
         source: &str,
         anew: Option<&ServersSettings>,
-    ) -> anyhow::Result<Making> {
+    ) -> anyhow::Result<UnfinishedDataSet> {
         let lock = self.lock().await?;
         let main = &self.main;
         if let Some(settings) = anew {
@@ -37,7 +37,7 @@ impl Cluster {
         let Some(label) = self.label().await? else {
             let dataset = self.make_tables().await?;
             self.write_label(&dataset, layout, Some(source), &[]).await?;
-            return Ok(Making { dataset, lock });
+            return Ok(UnfinishedDataSet { dataset, lock });
         };
         let Some(of) = label.copy_of else {
             bail!("{main}: it holds data set {} already: choose another `servers.namespace`", label.dataset);
@@ -61,7 +61,7 @@ impl Cluster {
             let mut conn = database.connect_alone().await?;
             conn.query_drop(take_over(table)).await.map_err(|error| database.error(&error))?;
         }
-        Ok(Making { dataset: label.dataset, lock })
+        Ok(UnfinishedDataSet { dataset: label.dataset, lock })
     }
 
     /// Removes what a copy has made here that was cut short, and nothing else. The caller has the lock, so that no copy comes

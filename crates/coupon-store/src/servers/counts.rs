@@ -6,7 +6,7 @@ use std::time::Duration;
 use coupon_core::ShardId;
 
 use super::broker::PublishError;
-use crate::measure::Applied;
+use crate::measure::AppliedEntries;
 use crate::metrics::{Buckets, Exposition};
 use crate::settings::Role;
 
@@ -32,7 +32,7 @@ pub(super) struct Counts {
     published: [AtomicU64; OUTCOMES.len()],
     shards: Vec<ShardCounts>,
     pub(super) store_failures: AtomicU64,
-    pub(super) applied: Applied,
+    pub(super) applied: AppliedEntries,
     /// From asking for a change of the catalogue to its being enforced everywhere.
     pub(super) catalogue: Buckets,
     pub(super) parked_messages: AtomicU64,
@@ -84,7 +84,7 @@ impl Counts {
             published: Default::default(),
             shards: (0..shards).map(none).collect(),
             store_failures: AtomicU64::new(0),
-            applied: Applied::default(),
+            applied: AppliedEntries::default(),
             catalogue: Buckets::seconds(),
             parked_messages: AtomicU64::new(0),
             gate_fills: AtomicU64::new(0),

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use coupon_core::{ShardId, ShardingStrategy, Versioned};
 
 use super::broker::{Broker, BrokerQueues};
-use super::catalogue::{Offered, ServersCatalogue};
+use super::catalogue::{OfferedCatalogue, ServersCatalogue};
 use super::cluster::{Cluster, Opened};
 use super::gate::{GateLink, RedisServer};
 use super::layouts::versioned;
@@ -25,7 +25,7 @@ use super::shards::ServersShards;
 use super::stock::{self, LocalQueues, StockGate};
 use super::tasks::{Background, RELIES};
 use crate::clock::Clock;
-use crate::hand_over::Stored;
+use crate::hand_over::StoredAtGrant;
 use crate::ids::IdSource;
 use crate::settings::{DecidedBy, Role, ServersSettings, UnknownUsers};
 use crate::stock::{SHARD, ensure_one_table};
@@ -171,7 +171,7 @@ impl Parts {
             growth: process.growth(),
             hand_over: match decided_by {
                 DecidedBy::Gate => process.hand_over(),
-                DecidedBy::Database => Box::new(Stored(process.hand_over())),
+                DecidedBy::Database => Box::new(StoredAtGrant(process.hand_over())),
             },
             shards: ServersShards {
                 databases: cluster.shards,
@@ -258,7 +258,7 @@ async fn connect_all(
     let shards: Vec<_> = shards.collect();
     let rooms = label.rooms.map(|places| RoomDatabases::new(places, &dataset, &cluster.shards));
     let main = MainDatabase::new(&cluster.main, &cluster.namespace, clock);
-    let offered = Arc::new(Offered::load(&cluster.main, &main, unknown_users).await?);
+    let offered = Arc::new(OfferedCatalogue::load(&cluster.main, &main, unknown_users).await?);
     let (gate, queues) = gate_and_queues(around, &cluster, &dataset, &offered).await?;
     let servers = Servers { offered, queues, gate, shards, main: Arc::new(main), rooms, dataset };
     Ok((cluster, servers, versions))
@@ -281,7 +281,7 @@ async fn gate_and_queues(
     around: Around,
     cluster: &Cluster,
     dataset: &str,
-    offered: &Arc<Offered>,
+    offered: &Arc<OfferedCatalogue>,
 ) -> anyhow::Result<(ConnectGate, Box<dyn QueueServer>)> {
     if let Some((redis, broker)) = around {
         let names = cluster.names(dataset);

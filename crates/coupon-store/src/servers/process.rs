@@ -15,7 +15,7 @@ use super::per_thread::PerThread;
 use super::seam::{Living, Servers};
 use super::status::ShardStatus;
 use super::tasks::{
-    Background, Crew, Floors, Following, GateHandle, Leases, Movement, QueuesHandle, Signals, Time,
+    Background, Crew, Floors, Following, GateHandle, Leases, MovementRate, QueuesHandle, Signals, Time,
     agree_at_start, look,
 };
 use crate::clock::Clock;
@@ -83,7 +83,8 @@ impl Process {
     ) -> anyhow::Result<Self> {
         let background = Background::new(servers, part, layouts, clock).await?;
         background.begin_to_follow().await?;
-        let (holder, clock_offset) = (background.living.holder.clone(), Arc::clone(&background.time.clock_offset));
+        let (holder, clock_offset) =
+            (background.living.holder.clone(), Arc::clone(&background.time.clock_offset));
         let leases = Leases::take(&background.main, clock, holder, part.workers, clock_offset).await?;
         let background = Arc::new(background);
         let (crew, ids) = Crew::start(&background, leases, part);
@@ -232,7 +233,7 @@ impl Background {
             signals: Signals::new(shards),
             living: this_process(shards),
             following: Following::default(),
-            movement: Movement::default(),
+            movement: MovementRate::default(),
             counts: Counts::new(shards),
             layouts,
             lead: part.layout_lead,

@@ -8,7 +8,7 @@ use mysql_async::{Conn, IsolationLevel, TxOpts};
 
 use super::mysql::{Database, ShardDatabase, code, has_code};
 use super::per_thread::PerThread;
-use super::seam::{GateServer, Reached};
+use super::seam::{GateServer, ShardProgress};
 use super::sql::{self, FindOne, HeldOf, PageOf, Question, SummaryOf, TotalsOf};
 use super::status::ShardStatus;
 use super::tasks::{Background, Floor};
@@ -91,7 +91,7 @@ impl ServersShards {
         conn: &mut Conn,
     ) -> Result<(), Unavailable> {
         let server = ShardDatabase::new(&self.database(shard)?, shard, &self.background.dataset);
-        let Reached { outbox_id, commits } =
+        let ShardProgress { outbox_id, commits } =
             server.reached(conn).await.map_err(|error| down(shard, &error))?;
         floor.check(outbox_id, commits).map_err(|lost| down(shard, &lost))
     }

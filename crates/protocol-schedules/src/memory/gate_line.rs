@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use coupon_core::{CouponId, CouponResult, Timestamp, UserId, VersionNumber};
 use coupon_store::servers::seam::{
-    Epoch, Fence, GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Terms, Unchecked,
-    Versions,
+    CouponHolders, Epoch, Fence, GateError, GateServer, Held, Hold, Mark, Release, Remembers, Terms,
+    Unchecked, Versions,
 };
 use coupon_store::{Attempt, Decision, GateStock, Reservation};
 use tokio::time::timeout;
@@ -160,7 +160,7 @@ impl GateServer for Gate {
         .await
     }
 
-    async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<Holders, GateError> {
+    async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<CouponHolders, GateError> {
         let number = epoch.number;
         let now = self.line.world.clock.now();
         self.ask(|gate| {
@@ -169,7 +169,7 @@ impl GateServer for Gate {
             let holders = of.into_iter().flat_map(|of| of.holders.keys());
             let holders = holders.filter_map(|(user, _)| UserId::new(*user).ok());
             let users: BTreeSet<UserId> = holders.chain(memory.answered(coupon, now)).collect();
-            Holders { users: users.into_iter().collect(), holds: of.map_or(0, CouponMemory::sold) }
+            CouponHolders { users: users.into_iter().collect(), holds: of.map_or(0, CouponMemory::sold) }
         })
         .await
     }

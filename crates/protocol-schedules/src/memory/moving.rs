@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use coupon_core::{CouponResult, Placement, ResultId, RowKey, ShardId, TableId};
 use coupon_store::servers::seam::{
     Alike, Batch, Begun, DatabaseError, Departure, Inserted, Key, MoveNote, MovingRows, MovingServer,
-    Reached, Slice, StoringError,
+    ShardProgress, Slice, StoringError,
 };
 use coupon_store::{PlacedResult, Totals};
 use tokio::sync::OwnedMutexGuard;
@@ -97,7 +97,7 @@ impl MovingServer for Shard {
         &self,
         table: TableId,
         ids: &[ResultId],
-    ) -> Result<(Reached, Vec<CouponResult>), DatabaseError> {
+    ) -> Result<(ShardProgress, Vec<CouponResult>), DatabaseError> {
         self.ask(|memory| {
             let rows = ids.iter().filter_map(|id| found(memory, table, *id));
             (memory.reached(), rows.collect())

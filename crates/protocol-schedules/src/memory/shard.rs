@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use coupon_core::books::Behind;
 use coupon_core::{CouponId, CouponResult, ResultId, ShardId, TableId, Timestamp, VersionNumber};
 use coupon_store::servers::seam::{
-    Begun, DatabaseError, Hold, Look, OutboxEntry, Reached, ReadsHolds, ShardMoves, ShardServer, ShardState,
-    Stepping, Storing, StoringError, Waiting,
+    Begun, DatabaseError, Hold, Look, OutboxEntry, ReadsHolds, ShardMoves, ShardProgress, ShardServer,
+    ShardState, Stepping, Storing, StoringError, Waiting,
 };
 use coupon_store::{PlacedResult, Totals};
 use tokio::sync::Mutex;
@@ -99,8 +99,8 @@ impl ShardMemory {
         entries.map(|(id, deltas)| OutboxEntry { id: *id, deltas: deltas.clone() })
     }
 
-    pub(super) const fn reached(&self) -> Reached {
-        Reached { outbox_id: self.outbox_id, commits: self.commits }
+    pub(super) const fn reached(&self) -> ShardProgress {
+        ShardProgress { outbox_id: self.outbox_id, commits: self.commits }
     }
 
     pub(super) fn begun(&self) -> Begun {
@@ -233,7 +233,7 @@ impl ShardServer for Shard {
         coupons: RangeInclusive<CouponId>,
         since: Timestamp,
         reader: &mut dyn ReadsHolds,
-    ) -> anyhow::Result<Reached> {
+    ) -> anyhow::Result<ShardProgress> {
         let read = |memory: &mut ShardMemory| {
             (memory.reached(), memory.tables.get(&table).cloned().unwrap_or_default())
         };
@@ -253,7 +253,7 @@ impl ShardServer for Shard {
         table: TableId,
         id: i64,
         most: usize,
-    ) -> Result<(Reached, Vec<Hold>), DatabaseError> {
+    ) -> Result<(ShardProgress, Vec<Hold>), DatabaseError> {
         self.ask(|memory| {
             let rows = memory.tables.get(&table).map(|rows| rows.range(id + 1..));
             let live = rows.into_iter().flatten().filter(|(_, row)| is_live(row));
@@ -266,7 +266,7 @@ impl ShardServer for Shard {
         &self,
         table: TableId,
         ids: &[ResultId],
-    ) -> Result<(Reached, Vec<(ResultId, bool)>), DatabaseError> {
+    ) -> Result<(ShardProgress, Vec<(ResultId, bool)>), DatabaseError> {
         self.ask(|memory| {
             let rows = memory.tables.get(&table);
             let found = |id: &ResultId| Some((*id, is_live(rows?.get(&id.number())?)));

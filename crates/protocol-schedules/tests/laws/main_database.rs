@@ -2,7 +2,7 @@
 
 use coupon_core::ShardId;
 use coupon_core::books::{Changes, Delta, Movement, post};
-use coupon_store::servers::seam::{GateState, Opening, Servers, Written};
+use coupon_store::servers::seam::{GateState, Opening, Servers, WrittenPosting};
 
 use crate::bench::{coupon, noon};
 
@@ -65,7 +65,7 @@ pub(crate) async fn books_are_written_whole_or_not_at_all(servers: &Servers) {
         let posting = post(Changes::default().word, Some(before), &deltas);
         let after = posting.after;
         assert_eq!(after.remaining, before.remaining - 1);
-        books.write(&[Written { coupon, posting, parks: false }], last, noon()).await.unwrap();
+        books.write(&[WrittenPosting { coupon, posting, parks: false }], last, noon()).await.unwrap();
         books.reach(shard, 1).await.unwrap();
         if !commits {
             books.roll_back().await.unwrap();
@@ -97,7 +97,7 @@ pub(crate) async fn stock_comes_back_and_what_there_is_no_room_for_is_parked_as_
     let before = books.stocks(&[coupon]).await.unwrap()[&coupon];
     let posting = post(Changes::default().word, Some(before), &deltas);
     assert_eq!((posting.after, posting.parked.as_slice()), (before, &deltas[3..]));
-    books.write(&[Written { coupon, posting, parks: true }], last, noon()).await.unwrap();
+    books.write(&[WrittenPosting { coupon, posting, parks: true }], last, noon()).await.unwrap();
     books.commit().await.unwrap();
     let mut books = servers.main.books().await.unwrap();
     books.lock_logs().await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use coupon_core::after_grab::Action;
 use coupon_core::{CouponResult, Money, ResultState, Timestamp, UseStatus};
 use coupon_store::servers::seam::{
-    Begun, Inserted, Look, OutboxEntry, Reached, Release, Servers, Stepped, Stepping, StepsNote,
+    Begun, Inserted, Look, OutboxEntry, Release, Servers, ShardProgress, Stepped, Stepping, StepsNote,
     StoringError, Waiting,
 };
 use coupon_store::{Change, Totals};
@@ -177,13 +177,13 @@ pub(crate) async fn every_transaction_counts_and_a_reader_of_rows_learns_how_man
     let reached = async || shard.rows_after(TABLE, 0, 5).await.unwrap().0;
     let before = reached().await;
     step(servers, &change(&row, Action::Confirm, 10)).await.unwrap();
-    assert_eq!(reached().await, Reached { commits: before.commits + 1, ..before });
+    assert_eq!(reached().await, ShardProgress { commits: before.commits + 1, ..before });
     let mut expiring = stepping(servers).await;
     let begun = expiring.begin().await.unwrap().unwrap();
     assert_eq!(begun.commits, before.commits + 1);
     expiring.expire(at(1_000), 5).await.unwrap();
     expiring.commit(&StepsNote { outbox_id: begun.outbox_id + 1, ..nothing() }).await.unwrap();
-    let both = Reached { outbox_id: before.outbox_id + 1, commits: before.commits + 2 };
+    let both = ShardProgress { outbox_id: before.outbox_id + 1, commits: before.commits + 2 };
     assert_eq!(reached().await, both);
     assert_eq!(shard.take_stock(TABLE, &[id(1)]).await.unwrap().0, both);
     // What is dropped does not count.

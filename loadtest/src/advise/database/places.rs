@@ -4,7 +4,7 @@ use anyhow::Result;
 use coupon_measure::Random;
 
 use super::key::Place;
-use super::spans::{Keys, Span};
+use super::spans::{KeyBounds, Span};
 
 /// Rows that are read together: the fewer, the less it matters that neighbours are alike; each costs a round trip.
 pub(super) const TOGETHER: u64 = 100;
@@ -60,7 +60,7 @@ pub(super) fn all(spans: &[Span]) -> Vec<Block> {
 
 /// The places that have so many rows together: one by chance in each of as many parts with equal numbers of rows.
 pub(super) async fn sampled(
-    keys: &mut impl Keys,
+    keys: &mut impl KeyBounds,
     spans: &[Span],
     shifts: &[u32],
     wanted: u64,
@@ -115,7 +115,7 @@ fn of_one_key(span: Span, wanted: u64) -> Vec<Block> {
 /// A key at this part of a span. Of a compound key each column is drawn from the values that there are behind those before
 /// it: to begin with whatever comes next would begin at the first row of a value, and never in the middle of its rows.
 async fn somewhere(
-    keys: &mut impl Keys,
+    keys: &mut impl KeyBounds,
     span: Span,
     part: f64,
     shifts: &[u32],

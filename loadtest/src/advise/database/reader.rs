@@ -13,7 +13,7 @@ use tokio_rustls::rustls::crypto;
 use super::Address;
 use super::key::{Key, Place};
 use super::places::{self, Block, Left};
-use super::spans::{Keys, spans};
+use super::spans::{KeyBounds, spans};
 use super::table::{Table, quoted};
 
 /// The time limit for a connection to come about.
@@ -223,7 +223,7 @@ impl Server {
     }
 }
 
-impl Keys for Server {
+impl KeyBounds for Server {
     async fn least(&mut self, first: Place, last: Place) -> Result<Option<Place>> {
         self.end(first, last, "").await
     }

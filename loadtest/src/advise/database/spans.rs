@@ -10,7 +10,7 @@ use super::key::Place;
 const FEW: u64 = 100;
 
 /// What a table says of its keys, at the price of a row or of none.
-pub(super) trait Keys {
+pub(super) trait KeyBounds {
     /// The least key between these, with both.
     async fn least(&mut self, first: Place, last: Place) -> Result<Option<Place>>;
     /// The greatest.
@@ -29,12 +29,12 @@ pub(super) struct Span {
 }
 
 impl Span {
-    async fn new(keys: &mut impl Keys, first: Place, last: Place) -> Result<Self> {
+    async fn new(keys: &mut impl KeyBounds, first: Place, last: Place) -> Result<Self> {
         Ok(Self { rows: keys.rows(first, last).await?.max(1), first, last })
     }
 
     /// Its two halves, each narrowed to the keys that it has: a gap between them belongs to neither.
-    async fn halves(self, keys: &mut impl Keys) -> Result<[Self; 2]> {
+    async fn halves(self, keys: &mut impl KeyBounds) -> Result<[Self; 2]> {
         let middle = self.first + (self.last - self.first) / 2;
         let below = keys.greatest(self.first, middle).await?.unwrap_or(self.first);
         let above = keys.least(middle + 1, self.last).await?.unwrap_or(self.last);
@@ -45,7 +45,7 @@ impl Span {
 /// Parts a table's key into so many spans, or fewer where it has few rows, in order. Always the fullest is halved, so that
 /// neither gaps nor a hot value make one that has many times the rows of another.
 pub(super) async fn spans(
-    keys: &mut impl Keys,
+    keys: &mut impl KeyBounds,
     greatest: Place,
     parts: usize,
     mut progress: impl FnMut(usize),
@@ -81,7 +81,7 @@ pub(super) mod tests {
         pub(in crate::advise::database) asked: usize,
     }
 
-    impl Keys for Memory {
+    impl KeyBounds for Memory {
         async fn least(&mut self, first: Place, last: Place) -> Result<Option<Place>> {
             self.asked += 1;
             Ok(self.rows.range(first..=last).next().map(|(place, _)| *place))

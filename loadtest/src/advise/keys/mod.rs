@@ -107,7 +107,7 @@ pub struct JudgedKey {
 
 /// What holds for all keys alike.
 #[derive(Debug, Serialize)]
-pub struct Conditions {
+pub struct CommonFindings {
     /// The rows.
     pub source: String,
     /// Their number.
@@ -135,14 +135,14 @@ pub struct Conditions {
 pub struct KeyFindings {
     /// What holds for all keys alike.
     #[serde(flatten)]
-    pub of: Conditions,
+    pub of: CommonFindings,
     /// Each key's findings.
     pub keys: Vec<JudgedKey>,
 }
 
 impl KeyFindings {
     /// What follows from the evidence, key by key.
-    fn judged(of: Conditions, evidence: &[Evidence<'_>]) -> Self {
+    fn judged(of: CommonFindings, evidence: &[Evidence<'_>]) -> Self {
         let keys = evidence.iter().map(|key| by_key(key, of.shards, of.shard_writes)).collect();
         Self { of, keys }
     }

@@ -7,7 +7,7 @@ use coupon_measure::format::{count, counted, number, percent, plain as short};
 
 use super::super::layout::{laid_out, table};
 use super::shown::shortened;
-use super::{Conditions, FEW, JudgedKey, KeyFindings, KeySpread, ShardsNeeded};
+use super::{CommonFindings, FEW, JudgedKey, KeyFindings, KeySpread, ShardsNeeded};
 use crate::replay::LONGEST;
 
 /// A correlation from which on a key counts as one that ascends, or descends.
@@ -23,7 +23,7 @@ const SEEN: f64 = 0.001;
 /// The tables, what follows from them, and the pictures.
 #[must_use]
 pub fn text(findings: &KeyFindings) -> String {
-    let KeyFindings { of: Conditions { source, rows, timed, shards, period, .. }, keys } = findings;
+    let KeyFindings { of: CommonFindings { source, rows, timed, shards, period, .. }, keys } = findings;
     let mut out = format!(
         "{}: {}, by {}, over {shards} shards.\n\
          effective: how many evenly loaded shards these are worth, for all rows and for those of the busiest {period}. \
@@ -146,9 +146,9 @@ pub(super) fn busiest(findings: &KeyFindings) -> Option<(String, Vec<[String; 3]
 }
 
 /// The reason why nothing is said of a busiest second.
-fn unsaid(of: &Conditions) -> Option<String> {
+fn unsaid(of: &CommonFindings) -> Option<String> {
     const NOTHING: &str = "nothing is said of a busiest second";
-    let Conditions { timed, mixed, known, busiest_day, sampled, .. } = of;
+    let CommonFindings { timed, mixed, known, busiest_day, sampled, .. } = of;
     Some(match (known, busiest_day) {
         _ if *sampled => format!("The rows are a sample: there are more values than it has, and {NOTHING}."),
         _ if *timed == 0 => format!("Rows have no times here, so {NOTHING}."),
@@ -174,7 +174,7 @@ fn needed(need: ShardsNeeded) -> String {
 
 /// What the rows cannot say.
 pub(super) fn limits(findings: &KeyFindings) -> Vec<String> {
-    let Conditions { rows, timed, .. } = findings.of;
+    let CommonFindings { rows, timed, .. } = findings.of;
     let mut out = Vec::new();
     if rows < FEW as u64 {
         out.push(format!("Too few rows to judge keys by: {}. {FEW} are the least.", counted(rows, "row")));

@@ -10,7 +10,7 @@ use coupon_measure::sketch::{Distinct, Frequent, Often, Reservoir};
 
 use super::evidence::{Evidence, Query, Sampled, Second, Stretch, slot};
 use super::margin::margin;
-use super::{Conditions, KeyFindings, NAMED, Share};
+use super::{CommonFindings, KeyFindings, NAMED, Share};
 use crate::replay::{KeyColumns, LONGEST, PART, hash};
 
 /// Rows whose values are kept: what they say of a share is right to about half a percentage point.
@@ -225,7 +225,7 @@ impl KeyFindings {
         let queries = study.queries();
         let evidence: Vec<Evidence<'_>> =
             study.keys.iter().map(|seen| study.evidence(seen, &queries)).collect();
-        let conditions = Conditions {
+        let conditions = CommonFindings {
             source,
             rows: study.rows,
             timed: study.timed,

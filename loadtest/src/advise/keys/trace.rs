@@ -7,7 +7,7 @@ use coupon_core::{TimeRange, Timestamp};
 use coupon_loadgen::workload::Endpoint;
 
 use super::evidence::{Evidence, Query, Sampled, Second, Stretch, by_slot};
-use super::{Conditions, KeyFindings, NAMED, Share};
+use super::{CommonFindings, KeyFindings, NAMED, Share};
 use crate::replay::{KeyValues, Meaning, QueryMix, RecordedRow, Recording, SpreadGrabs};
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ impl KeyFindings {
             .map(|key| evidence(key, recording, &stretch, second.as_ref(), &kinds))
             .collect();
         let rows = recording.stored().count() as u64;
-        let conditions = Conditions {
+        let conditions = CommonFindings {
             source: recording.file.clone(),
             rows,
             timed: rows,

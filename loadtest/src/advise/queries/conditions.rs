@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{BinaryOperator, Expr, InTarget, visit_expressions};
 
-use super::statement::{Column, Unjudged, of_parts};
+use super::statement::{StatementColumn, Unjudged, of_parts};
 
 /// The values that a condition leaves a column, the fewest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,10 +21,10 @@ pub(super) enum Bound {
 /// All conditions of a statement.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
-    bounds: BTreeMap<Column, Bound>,
+    bounds: BTreeMap<StatementColumn, Bound>,
     /// The second column has no values but the first one's.
-    follows: Vec<(Column, Column)>,
-    doubts: Vec<(Column, Unjudged)>,
+    follows: Vec<(StatementColumn, StatementColumn)>,
+    doubts: Vec<(StatementColumn, Unjudged)>,
 }
 
 impl Conditions {
@@ -41,7 +41,7 @@ impl Conditions {
     }
 
     /// Says that two columns have the same value; of an outer join, that the second one follows the first.
-    pub(super) fn same(&mut self, first: Column, second: Column, outer: bool) {
+    pub(super) fn same(&mut self, first: StatementColumn, second: StatementColumn, outer: bool) {
         if !outer {
             self.follows.push((second.clone(), first.clone()));
         }
@@ -49,36 +49,41 @@ impl Conditions {
     }
 
     /// Says that rows give a column their values: one, or several.
-    pub(super) fn given(&mut self, column: Column, one: bool) {
+    pub(super) fn given(&mut self, column: StatementColumn, one: bool) {
         self.bounds.insert(column, if one { Bound::Equal } else { Bound::List });
     }
 
     /// The columns that are bound.
-    pub(super) fn columns(&self) -> impl Iterator<Item = &Column> {
+    pub(super) fn columns(&self) -> impl Iterator<Item = &StatementColumn> {
         self.bounds.keys()
     }
 
     /// The bound of a column, by its own conditions and those of columns with the same value.
-    pub(super) fn bound(&self, column: impl Fn(&Column) -> bool) -> Option<Bound> {
+    pub(super) fn bound(&self, column: impl Fn(&StatementColumn) -> bool) -> Option<Bound> {
         self.reaching(column).into_iter().filter_map(|column| self.bounds.get(column)).min().copied()
     }
 
     /// The doubt about a column.
-    pub(super) fn doubt(&self, column: impl Fn(&Column) -> bool) -> Option<Unjudged> {
+    pub(super) fn doubt(&self, column: impl Fn(&StatementColumn) -> bool) -> Option<Unjudged> {
         self.doubts.iter().find(|(doubtful, _)| column(doubtful)).map(|(_, doubt)| *doubt)
     }
 
     /// True if two columns have the same value: one has the other's, or both have that of a third.
-    pub(super) fn agree(&self, one: impl Fn(&Column) -> bool, other: impl Fn(&Column) -> bool) -> bool {
+    pub(super) fn agree(
+        &self,
+        one: impl Fn(&StatementColumn) -> bool,
+        other: impl Fn(&StatementColumn) -> bool,
+    ) -> bool {
         let (of_one, of_other) = (self.reaching(&one), self.reaching(&other));
         of_one.iter().any(|column| other(column) || of_other.contains(column))
             || of_other.into_iter().any(one)
     }
 
     /// The columns whose values limit this one's, itself included.
-    fn reaching(&self, column: impl Fn(&Column) -> bool) -> Vec<&Column> {
+    fn reaching(&self, column: impl Fn(&StatementColumn) -> bool) -> Vec<&StatementColumn> {
         let ends = self.follows.iter().map(|(_, end)| end);
-        let mut found: Vec<&Column> = self.bounds.keys().chain(ends).filter(|named| column(named)).collect();
+        let mut found: Vec<&StatementColumn> =
+            self.bounds.keys().chain(ends).filter(|named| column(named)).collect();
         let mut at = 0;
         while let Some(end) = found.get(at).copied() {
             for (begin, _) in self.follows.iter().filter(|(_, to)| to == end) {
@@ -142,8 +147,14 @@ impl Conditions {
         }
     }
 
-    fn equal_columns(&mut self, left: Column, right: Column, expression: &Expr, outer: Option<&str>) {
-        let is_joined = |column: &Column| outer.is_some() && column.table.as_deref() == outer;
+    fn equal_columns(
+        &mut self,
+        left: StatementColumn,
+        right: StatementColumn,
+        expression: &Expr,
+        outer: Option<&str>,
+    ) {
+        let is_joined = |column: &StatementColumn| outer.is_some() && column.table.as_deref() == outer;
         match outer {
             None => self.same(left, right, false),
             Some(_) if is_joined(&right) && left.table.is_some() => self.same(left, right, true),
@@ -154,7 +165,7 @@ impl Conditions {
 
     fn bind_or_doubt(
         &mut self,
-        column: Option<Column>,
+        column: Option<StatementColumn>,
         bound: Bound,
         expression: &Expr,
         outer: Option<&str>,
@@ -165,7 +176,7 @@ impl Conditions {
         }
     }
 
-    fn bind(&mut self, column: Column, bound: Bound, outer: Option<&str>) {
+    fn bind(&mut self, column: StatementColumn, bound: Bound, outer: Option<&str>) {
         match (&column.table, outer) {
             // It does not limit the rows of the other tables.
             (Some(table), Some(joined)) if table != joined => {}
@@ -196,7 +207,7 @@ impl Conditions {
 }
 
 /// The column that an expression is, if it is one.
-pub(super) fn column(expression: &Expr) -> Option<Column> {
+pub(super) fn column(expression: &Expr) -> Option<StatementColumn> {
     match expression {
         Expr::Identifier(name) if !name.value.starts_with('@') => of_parts(&[name]),
         Expr::CompoundIdentifier(parts) => of_parts(&parts.iter().collect::<Vec<_>>()),
@@ -206,7 +217,7 @@ pub(super) fn column(expression: &Expr) -> Option<Column> {
 }
 
 /// The columns of `a` or of `(a, b)`.
-fn columns(expression: &Expr) -> Option<Vec<Column>> {
+fn columns(expression: &Expr) -> Option<Vec<StatementColumn>> {
     match expression {
         Expr::Tuple(parts) => parts.iter().map(column).collect(),
         _ => Some(vec![column(expression)?]),

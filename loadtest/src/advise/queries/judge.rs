@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::conditions::Bound;
-use super::statement::{Column, Statement, Table, Unjudged};
+use super::statement::{Statement, StatementColumn, StatementTable, Unjudged};
 
 /// The shards that a statement visits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -35,8 +35,9 @@ pub(super) fn visits(statement: &Statement, key: &[String], sharded: &BTreeSet<S
     if let Some(doubt) = statement.doubt {
         return Visits::Unknown(doubt);
     }
-    let tables: Vec<&Table> = statement.tables.iter().filter(|table| sharded.contains(&table.name)).collect();
-    let of_key = |column: &Column| key.contains(&column.name);
+    let tables: Vec<&StatementTable> =
+        statement.tables.iter().filter(|table| sharded.contains(&table.name)).collect();
+    let of_key = |column: &StatementColumn| key.contains(&column.name);
     if statement.tables.len() > 1
         && statement.columns.iter().any(|column| of_key(column) && column.table.is_none())
     {
@@ -53,21 +54,21 @@ pub(super) fn visits(statement: &Statement, key: &[String], sharded: &BTreeSet<S
 }
 
 /// True for a column of that table.
-fn is_of(column: &Column, table: &Table, name: &str) -> bool {
+fn is_of(column: &StatementColumn, table: &StatementTable, name: &str) -> bool {
     column.name == name && column.table.as_ref().is_none_or(|qualifier| *qualifier == table.alias)
 }
 
 /// True when the rows of two tables that meet have the same key.
-fn are_together(statement: &Statement, key: &[String], one: &Table, other: &Table) -> bool {
+fn are_together(statement: &Statement, key: &[String], one: &StatementTable, other: &StatementTable) -> bool {
     key.iter().all(|name| {
         statement.conditions.agree(|column| is_of(column, one, name), |column| is_of(column, other, name))
     })
 }
 
-fn of_table(statement: &Statement, key: &[String], table: &Table) -> Visits {
+fn of_table(statement: &Statement, key: &[String], table: &StatementTable) -> Visits {
     let mut worst = Visits::One;
     for (at, name) in key.iter().enumerate() {
-        let of_column = |column: &Column| is_of(column, table, name);
+        let of_column = |column: &StatementColumn| is_of(column, table, name);
         worst = match statement.conditions.bound(of_column) {
             Some(Bound::Equal) => worst,
             Some(Bound::List) => worst.max(Visits::List),

@@ -66,7 +66,7 @@ impl VisitCounts {
 
 /// Statements of one shape that do not go to one shard.
 #[derive(Debug, Serialize)]
-pub struct Query {
+pub struct ScatteringQuery {
     /// The shape.
     pub shape: String,
     /// The shards that they visit.
@@ -95,7 +95,7 @@ pub struct QueriesByKey {
     /// Statements of other tables.
     pub elsewhere: u64,
     /// Statements that visit more than the shards of a list, or that could not be judged, the most frequent first.
-    pub queries: Vec<Query>,
+    pub queries: Vec<ScatteringQuery>,
 }
 
 /// Everything that was found.
@@ -187,7 +187,7 @@ fn by_key(tally: &StatementTally, key: &KeyColumns, tables: &BTreeSet<String>) -
     }
     let sum = (reads.sum() + writes.sum()).max(1) as f64;
     let told = judged.iter().filter(|(_, visits)| *visits > Visits::List);
-    let queries = told.map(|(group, visits)| Query {
+    let queries = told.map(|(group, visits)| ScatteringQuery {
         shape: group.shape.to_string(),
         visits: *visits,
         times: group.times,

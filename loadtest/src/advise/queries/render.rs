@@ -5,7 +5,7 @@ use coupon_measure::Table;
 use coupon_measure::format::{counted, list, percent};
 
 use super::super::layout::{WIDTH, laid_out, table};
-use super::{QueriesByKey, Query, QueryFindings, Unjudged, VisitCounts, Visits};
+use super::{QueriesByKey, QueryFindings, ScatteringQuery, Unjudged, VisitCounts, Visits};
 
 /// So many queries of a kind are shown.
 const SHOWN: usize = 8;
@@ -98,11 +98,11 @@ fn names(tables: &[String]) -> String {
     list(&tables.iter().map(|table| plain::line(table)).collect::<Vec<_>>())
 }
 
-fn listed(title: &str, queries: &[&Query]) -> String {
+fn listed(title: &str, queries: &[&ScatteringQuery]) -> String {
     if queries.is_empty() {
         return String::new();
     }
-    let sum = |queries: &[&Query]| -> f64 { queries.iter().map(|query| query.share).sum() };
+    let sum = |queries: &[&ScatteringQuery]| -> f64 { queries.iter().map(|query| query.share).sum() };
     let timed: Option<f64> = queries.iter().map(|query| query.share_of_time).sum();
     let time = timed.map_or_else(String::new, |time| format!(", {} of the time", percent(time)));
     let mut out = format!("  {title}: {} of the statements{time}\n", percent(sum(queries)));

@@ -65,7 +65,7 @@ const OTHERS: [&str; 46] = [
 
 /// A column as a statement names it, in small letters, as MySQL compares them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Column {
+pub(super) struct StatementColumn {
     /// The table or its alias; none where the statement leaves it out.
     pub(super) table: Option<String>,
     pub(super) name: String,
@@ -73,7 +73,7 @@ pub(super) struct Column {
 
 /// A table of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Table {
+pub(super) struct StatementTable {
     pub(super) name: String,
     /// The name that its columns are qualified by.
     pub(super) alias: String,
@@ -130,12 +130,12 @@ pub(super) struct Statement {
     pub(super) writes: bool,
     /// Its rows are new ones.
     pub(super) inserts: bool,
-    pub(super) tables: Vec<Table>,
+    pub(super) tables: Vec<StatementTable>,
     pub(super) conditions: Conditions,
     /// The columns that it changes.
-    pub(super) assigned: Vec<Column>,
+    pub(super) assigned: Vec<StatementColumn>,
     /// Every column that it names.
-    pub(super) columns: Vec<Column>,
+    pub(super) columns: Vec<StatementColumn>,
     /// Every table that it names, in queries within it too.
     pub(super) named: Vec<String>,
     /// Whatever the key.
@@ -220,7 +220,7 @@ impl Statement {
         };
         let Some(name) = last(name) else { return self.doubt(Unjudged::Join) };
         let alias = alias.as_ref().map_or(&*name, |alias| &*alias.name.value).to_lowercase();
-        self.tables.push(Table { name, alias });
+        self.tables.push(StatementTable { name, alias });
     }
 
     fn join(&mut self, operator: &JoinOperator, joined: Option<&str>) {
@@ -236,8 +236,11 @@ impl Statement {
             (JoinConstraint::None, _) => {}
             (JoinConstraint::On(on), _) => self.conditions.add(on, outer),
             (JoinConstraint::Using(names), [first, second]) => {
-                let of = |table: &Table, name: &ObjectName| {
-                    Some(Column { table: Some(table.alias.clone()), name: last(name)?.to_lowercase() })
+                let of = |table: &StatementTable, name: &ObjectName| {
+                    Some(StatementColumn {
+                        table: Some(table.alias.clone()),
+                        name: last(name)?.to_lowercase(),
+                    })
                 };
                 for name in names {
                     if let (Some(first), Some(second)) = (of(first, name), of(second, name)) {
@@ -317,7 +320,7 @@ fn of_insert(insert: &Insert) -> Statement {
         return Statement::in_doubt(true, Unjudged::Join);
     };
     let Some(name) = last(name) else { return Statement::in_doubt(true, Unjudged::Join) };
-    statement.tables.push(Table { alias: name.to_lowercase(), name });
+    statement.tables.push(StatementTable { alias: name.to_lowercase(), name });
     match insert.source.as_ref().map(|source| &*source.body) {
         Some(SetExpr::Values(values)) => {
             let one = values.rows.len() < 2;
@@ -362,14 +365,14 @@ fn last(name: &ObjectName) -> Option<String> {
     Some(name.0.last()?.as_ident()?.value.clone())
 }
 
-fn named(name: &ObjectName) -> Option<Column> {
+fn named(name: &ObjectName) -> Option<StatementColumn> {
     let parts: Option<Vec<&Ident>> = name.0.iter().map(|part| part.as_ident()).collect();
     of_parts(&parts?)
 }
 
 /// The column that a name with its qualifiers means.
-pub(super) fn of_parts(parts: &[&Ident]) -> Option<Column> {
+pub(super) fn of_parts(parts: &[&Ident]) -> Option<StatementColumn> {
     let (name, before) = parts.split_last()?;
     let table = before.last().map(|table| table.value.to_lowercase());
-    Some(Column { table, name: name.value.to_lowercase() })
+    Some(StatementColumn { table, name: name.value.to_lowercase() })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use coupon_core::{Mix, Placement, RowKey, SLOTS, ShardId, ShardingStrategy, TableId};
 use coupon_measure::random::Random;
 
-use super::super::keys::{self, Keys};
+use super::super::keys::{self, KeyDistribution};
 use super::super::measure::Windows;
 
 /// A part of a shard's rows that moves as a whole: one of its tables or, where it has only one, the users of a slot.
@@ -34,7 +34,7 @@ pub(super) struct Rows {
 /// Drawn rows, the same each time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Drawn<'a> {
-    pub(super) keys: &'a Keys,
+    pub(super) keys: &'a KeyDistribution,
     pub(super) windows: Windows,
     pub(super) rows: u64,
     pub(super) seed: u64,

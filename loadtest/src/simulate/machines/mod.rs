@@ -11,7 +11,7 @@ use anyhow::ensure;
 use coupon_core::{RoomCounts, ShardId, ShardingStrategy};
 use serde::Serialize;
 
-use super::keys::Keys;
+use super::keys::KeyDistribution;
 use super::variants::{self, Variant};
 use super::{SimulateOptions, measure, windows};
 use counts::{Drawn, Rows, Unit};
@@ -116,7 +116,13 @@ pub fn run(
         "--machines must be 2 or more: of one machine, nothing is left when it is lost"
     );
     ensure!(weights.iter().all(|weight| *weight > 0), "--weights must be 1 or more each");
-    let keys = Keys::new(options.users, options.zipf, options.rooms, options.hot_rooms, options.hot_share);
+    let keys = KeyDistribution::new(
+        options.users,
+        options.zipf,
+        options.rooms,
+        options.hot_rooms,
+        options.hot_share,
+    );
     let rooms = RoomCounts { all: options.rooms, hot: options.hot_rooms };
     let rows = options.rows.min(MOST_ROWS);
     let drawn = Drawn { keys: &keys, windows: windows(options.days), rows, seed: options.seed };

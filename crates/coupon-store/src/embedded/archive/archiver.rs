@@ -16,7 +16,7 @@ const PANICKED: &str =
     "the archive panicked, which is a mistake of this program: its standard error says where";
 
 /// The way to the caller that asked for an archive.
-pub(super) type Answer = oneshot::Sender<Result<Archive, ChangeError>>;
+pub(super) type ArchiveCaller = oneshot::Sender<Result<Archive, ChangeError>>;
 
 /// The last archive, and the thread that it runs on.
 #[derive(Default)]
@@ -57,9 +57,9 @@ impl Archiver {
     pub(super) fn start(
         self: &Arc<Self>,
         begun: Archive,
-        reply: Answer,
+        reply: ArchiveCaller,
         end: impl FnOnce() + Send + 'static,
-        run: impl FnOnce(Option<Archive>, &mut Option<Answer>) + Send + 'static,
+        run: impl FnOnce(Option<Archive>, &mut Option<ArchiveCaller>) + Send + 'static,
     ) -> Result<(), ChangeError> {
         let mut state = lock(&self.0);
         if let Some(running) = state.last.as_ref().filter(|archive| archive.runs) {
@@ -99,7 +99,7 @@ impl Archiver {
     }
 
     /// The archive that was under way has ended so.
-    fn panicked(&self, reply: &mut Option<Answer>) {
+    fn panicked(&self, reply: &mut Option<ArchiveCaller>) {
         tracing::error!("{PANICKED}");
         if let Some(archive) = &mut lock(&self.0).last {
             archive.runs = false;
@@ -110,7 +110,7 @@ impl Archiver {
 }
 
 /// Answers the caller that asked for an archive, unless that was done before. It may have left: the archive goes on all the same.
-pub(super) fn answer(reply: &mut Option<Answer>, answer: Result<Archive, ChangeError>) {
+pub(super) fn answer(reply: &mut Option<ArchiveCaller>, answer: Result<Archive, ChangeError>) {
     if let Some(reply) = reply.take() {
         drop(reply.send(answer));
     }
@@ -153,7 +153,7 @@ mod tests {
         let (reply, mut told) = oneshot::channel();
         let (ended, begun) = (Arc::new(AtomicBool::new(false)), archive(operator));
         let (end, given) = (Arc::clone(&ended), begun.clone());
-        let run = move |_, reply: &mut Option<Answer>| {
+        let run = move |_, reply: &mut Option<ArchiveCaller>| {
             if answered {
                 answer(reply, Ok(given));
             }

@@ -16,12 +16,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 pub(super) use self::archiver::Archiver;
-use self::archiver::{Answer, answer, goes_on, stopping};
+use self::archiver::{ArchiveCaller, answer, goes_on, stopping};
 pub(super) use self::change::end_for_good;
-pub(super) use self::part::Part;
+pub(super) use self::part::TablePart;
 use self::part::{Going, live};
 use self::steps::{Gone, refused};
-use super::applier::{ArchiveStep, Note};
+use super::applier::{ApplierNote, ArchiveStep};
 use super::folder;
 use super::growth::Shared;
 use super::hand_over::{WriterHandle, on_blocking};
@@ -106,7 +106,7 @@ struct Job {
 }
 
 impl Job {
-    fn run(mut self, last: Option<Archive>, reply: &mut Option<Answer>) {
+    fn run(mut self, last: Option<Archive>, reply: &mut Option<ArchiveCaller>) {
         let (before, operator) = (self.archive.before, self.archive.operator.clone());
         let going = match self.prepare() {
             Ok(going) => going,
@@ -142,7 +142,7 @@ impl Job {
     /// Waits until main knows of everything that has gone.
     fn main_knows(&self) -> Result<(), Unavailable> {
         let (reply, answer) = oneshot::channel();
-        self.site.shared.to_main.send(Note::Marker(reply))?;
+        self.site.shared.to_main.send(ApplierNote::Marker(reply))?;
         answer.blocking_recv().map_err(|_| stopping())?
     }
 

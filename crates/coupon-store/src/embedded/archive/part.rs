@@ -45,7 +45,7 @@ impl Going {
     }
 
     /// The first coupon of a part of which more rows would have gone with it than the record of changes names.
-    pub(super) fn first_unnamed(&self, part: &Part) -> Option<CouponId> {
+    pub(super) fn first_unnamed(&self, part: &TablePart) -> Option<CouponId> {
         let gone = lock(&self.gone);
         let number = |of: &BTreeMap<CouponId, i64>, coupon| of.get(&coupon).copied().unwrap_or(0);
         part.live()
@@ -54,7 +54,7 @@ impl Going {
     }
 
     /// Takes note of a part that has gone.
-    pub(super) fn note(&self, part: &Part) {
+    pub(super) fn note(&self, part: &TablePart) {
         let mut gone = lock(&self.gone);
         part.live().for_each(|(coupon, rows)| *gone.entry(coupon).or_default() += rows);
     }
@@ -105,7 +105,7 @@ impl Going {
 
 /// Rows of a table that go in one transaction: the whole table, or the next of those that may.
 #[derive(Debug)]
-pub(in crate::embedded) struct Part {
+pub(in crate::embedded) struct TablePart {
     table: TableId,
     pub(super) whole: bool,
     /// The id of the last of them.
@@ -115,7 +115,7 @@ pub(in crate::embedded) struct Part {
     sums: Vec<(CouponId, Totals)>,
 }
 
-impl Part {
+impl TablePart {
     /// The next of a table behind an id, if there is one. What stays before that is not read again.
     pub(super) fn next_of(
         db: &Connection,
@@ -173,7 +173,7 @@ mod tests {
         going.over.insert(coupon, 3);
         let part = |results| {
             let sums = vec![(coupon, Totals { results, ..Totals::default() })];
-            Part { table: TableId::Single, whole: false, last: 0, condition: String::new(), sums }
+            TablePart { table: TableId::Single, whole: false, last: 0, condition: String::new(), sums }
         };
         assert_eq!(going.first_unnamed(&part(3)), None);
         going.note(&part(2));

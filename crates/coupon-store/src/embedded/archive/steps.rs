@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use coupon_core::TableId;
 use coupon_core::catalogue_change::Refused;
 
-use super::part::{Going, Part};
+use super::part::{Going, TablePart};
 use crate::embedded::moves;
 use crate::embedded::rooms::{self, RoomKey};
 use crate::embedded::transaction::Store;
@@ -52,7 +52,7 @@ impl Writer {
             return Ok(Gone::default());
         }
         // This thread is the file's only writer: the table stays as it is read here until the transaction is through.
-        let next = Part::next_of(&self.db, table, after, going);
+        let next = TablePart::next_of(&self.db, table, after, going);
         let Some(part) = next.map_err(|error| self.does_not_archive(&error))? else {
             return Ok(Gone::default());
         };

@@ -11,7 +11,7 @@ use coupon_core::{CouponResult, ShardId, TableId};
 use rusqlite::Connection;
 
 use super::bindings;
-use crate::Filling;
+use crate::BulkFilling;
 use crate::embedded::folder::{Folder, FolderError};
 use crate::embedded::sql;
 use crate::statements::unless_there;
@@ -40,7 +40,7 @@ impl Lane {
     pub(super) fn start(
         folder: &Arc<Folder>,
         shard: ShardId,
-        (filling, cache_kib): (Filling, u32),
+        (filling, cache_kib): (BulkFilling, u32),
         index_made: Sender<()>,
     ) -> Result<Self, FolderError> {
         let (jobs, received) = mpsc::sync_channel(BATCHES);
@@ -81,7 +81,7 @@ impl Lane {
 
 struct Writer {
     db: Connection,
-    filling: Filling,
+    filling: BulkFilling,
     /// The tables of results that are there.
     tables: BTreeSet<TableId>,
     rows: u64,
@@ -139,10 +139,10 @@ impl Writer {
     }
 }
 
-fn insert(table: TableId, filling: Filling) -> String {
+fn insert(table: TableId, filling: BulkFilling) -> String {
     let insert = bindings::whole_row(table);
     match filling {
-        Filling::Once => insert,
-        Filling::Resumable => format!("{insert} {}", unless_there(Dialect::Sqlite)),
+        BulkFilling::Once => insert,
+        BulkFilling::Resumable => format!("{insert} {}", unless_there(Dialect::Sqlite)),
     }
 }

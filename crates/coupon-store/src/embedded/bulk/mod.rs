@@ -3,7 +3,7 @@
 //! Nothing is journalled or synced while it loads, and tables of results get their indexes last. That is safe
 //! because the folder counts as incomplete from the first row until [`Bulk::finish`] has synced every file.
 //!
-//! A load that is to go on where it was cut short ([`Filling::Resumable`]) keeps SQLite's log, and takes a row that is
+//! A load that is to go on where it was cut short ([`BulkFilling::Resumable`]) keeps SQLite's log, and takes a row that is
 //! there already for what it stored before.
 
 pub(in crate::embedded) mod bindings;
@@ -21,7 +21,7 @@ use rusqlite::{Connection, ffi};
 
 use self::lane::Lane;
 use super::folder::{Folder, FolderError};
-use crate::Filling;
+use crate::BulkFilling;
 use crate::carried::{CarriedRow, CarriedTable};
 
 /// Page cache of all connections together, in KiB; sorting for an index takes as much again.
@@ -47,7 +47,7 @@ impl Bulk {
     /// [`FolderError`] when a file cannot be opened.
     pub fn new(folder: Folder) -> Result<Self, FolderError> {
         folder.mark_incomplete()?;
-        Self::of(folder, Filling::Once)
+        Self::of(folder, BulkFilling::Once)
     }
 
     /// Begins to load a folder that is incomplete already, or goes on where an earlier load was cut short.
@@ -55,10 +55,10 @@ impl Bulk {
     /// # Errors
     /// [`FolderError`] when a file cannot be opened.
     pub fn resumable(folder: Folder) -> Result<Self, FolderError> {
-        Self::of(folder, Filling::Resumable)
+        Self::of(folder, BulkFilling::Resumable)
     }
 
-    fn of(folder: Folder, filling: Filling) -> Result<Self, FolderError> {
+    fn of(folder: Folder, filling: BulkFilling) -> Result<Self, FolderError> {
         let path = folder.main_path();
         let failed = |error| FolderError::sqlite(&path, error);
         let cache = LEAST_CACHE_KIB.max(CACHE_KIB / (u32::from(folder.shards().get()) + 1));
@@ -212,14 +212,14 @@ impl Bulk {
 
 fn start_lanes(
     folder: &Arc<Folder>,
-    how: (Filling, u32),
+    how: (BulkFilling, u32),
     index_made: &Sender<()>,
 ) -> Result<BTreeMap<ShardId, Lane>, FolderError> {
     let shards = (0..folder.shards().get()).map(ShardId::new);
     shards.map(|shard| Ok((shard, Lane::start(folder, shard, how, index_made.clone())?))).collect()
 }
 
-impl Filling {
+impl BulkFilling {
     /// Prepares a file for it, with a page cache of that size.
     fn prepare(self, db: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
         match self {

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row};
 use tokio::sync::oneshot;
 
 pub(super) use self::change::{Effect, Made, make, note, note_archive, note_unknown_users};
-use super::applier::{Asked, Note, ToMain};
+use super::applier::{ApplierNote, Asked, ToMain};
 use super::reader::Readers;
 use super::sql::parsed;
 use crate::current::Current;
@@ -108,7 +108,7 @@ impl Catalogue for EmbeddedCatalogue {
         let (reply, answer) = oneshot::channel();
         let sent = change.check().map_err(ChangeError::from).and_then(|()| {
             let asked = Asked { change, operator, reply };
-            Ok(self.to_main.send(Note::Change(Box::new(asked)))?)
+            Ok(self.to_main.send(ApplierNote::Change(Box::new(asked)))?)
         });
         Box::pin(async move {
             sent?;

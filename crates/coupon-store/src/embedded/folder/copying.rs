@@ -29,7 +29,7 @@ impl Folder {
             files::remove(dir)?;
             return Self::fill(dir, layout, shards, lock, Some(source));
         }
-        let Some(found) = Begun::read(dir)? else { return Err(not_for_copy(dir)) };
+        let Some(found) = BegunCopy::read(dir)? else { return Err(not_for_copy(dir)) };
         if (&*found.source, &*found.layout, found.shards) != (source, layout, shards.get()) {
             return Err(FolderError::OtherCopy {
                 dir: dir.to_owned(),
@@ -60,7 +60,7 @@ impl Folder {
     /// [`FolderError`] when it is in use, cannot be written, or holds another data set.
     pub fn remove_copy(dir: &Path) -> Result<(), FolderError> {
         let _lock = claim(dir)?;
-        if Self::holds_data(dir) && Begun::read(dir)?.is_none() {
+        if Self::holds_data(dir) && BegunCopy::read(dir)?.is_none() {
             return Err(not_for_copy(dir));
         }
         files::remove(dir)
@@ -110,7 +110,7 @@ impl Folder {
 }
 
 /// What a folder says of a copy that was begun in it.
-pub(super) struct Begun {
+pub(super) struct BegunCopy {
     pub(super) source: String,
     dataset: String,
     layout: String,
@@ -119,7 +119,7 @@ pub(super) struct Begun {
     has_begun: bool,
 }
 
-impl Begun {
+impl BegunCopy {
     /// None where no copy is under way.
     pub(super) fn read(dir: &Path) -> Result<Option<Self>, FolderError> {
         let path = files::main(dir);

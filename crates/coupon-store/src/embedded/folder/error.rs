@@ -22,7 +22,7 @@ pub enum FolderError {
     Unreadable { path: PathBuf, source: io::Error },
     /// Another process works on it.
     #[error("{dir} is in use by another process{holder}: stop it first, or choose another folder")]
-    Locked { dir: PathBuf, holder: Holder },
+    Locked { dir: PathBuf, holder: LockHolder },
     /// Files that no part of this system made: nothing here may be overwritten.
     #[error("{dir} holds files that are not coupon data, for example {file:?}: choose an empty folder")]
     Foreign { dir: PathBuf, file: String },
@@ -91,9 +91,9 @@ pub enum FolderError {
 
 /// The process number that a lock file holds, if it could be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Holder(pub Option<u32>);
+pub struct LockHolder(pub Option<u32>);
 
-impl std::fmt::Display for Holder {
+impl std::fmt::Display for LockHolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.map_or(Ok(()), |pid| write!(f, " (pid {pid})"))
     }

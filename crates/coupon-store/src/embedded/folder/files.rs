@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use coupon_core::ShardId;
 
-use super::error::{FolderError, Holder};
+use super::error::{FolderError, LockHolder};
 
 const LOCK: &str = "lock";
 pub(super) const MAIN: &str = "main.sqlite";
@@ -113,7 +113,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, FolderError> {
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
             let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-            return Err(FolderError::Locked { dir: dir.to_owned(), holder: Holder(pid) });
+            return Err(FolderError::Locked { dir: dir.to_owned(), holder: LockHolder(pid) });
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }

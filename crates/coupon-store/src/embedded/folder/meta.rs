@@ -8,7 +8,7 @@ use coupon_core::{ShardId, TableId};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::connection::connect;
-use super::copying::Begun;
+use super::copying::BegunCopy;
 use super::{FORMAT, FolderError, OLDEST, files};
 use crate::embedded::moves::LEAVING;
 use crate::embedded::sql;
@@ -27,7 +27,7 @@ impl MainMeta {
     pub(super) fn read(dir: &Path) -> Result<Self, FolderError> {
         let path = files::main(dir);
         let meta = MetaTable::open(&path, "meta")?;
-        if let Some(Begun { source, .. }) = Begun::of(&meta)? {
+        if let Some(BegunCopy { source, .. }) = BegunCopy::of(&meta)? {
             return Err(FolderError::Copying { dir: dir.to_owned(), source_id: source });
         }
         let incomplete = || FolderError::Incomplete { dir: dir.to_owned() };

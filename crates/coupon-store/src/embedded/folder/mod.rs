@@ -20,11 +20,11 @@ use rusqlite::{Connection, OpenFlags};
 
 pub(super) use self::connection::connect_reader;
 use self::connection::{connect, make, query_only};
-pub use self::error::{FolderError, Holder};
+pub use self::error::{FolderError, LockHolder};
 use self::meta::{MainMeta, MetaTable, check_is_empty, check_shard};
 use crate::carried::COPYING;
 use crate::ids::random_name;
-use crate::room_index::{self, Making, RoomPlaces};
+use crate::room_index::{self, MakingProgress, RoomPlaces};
 
 /// The version of the files' layout that this code writes, and the last it can read.
 pub const FORMAT: u32 = 5;
@@ -216,7 +216,7 @@ impl Folder {
     }
 
     /// Notes in main how far a room index has come that is being made; or that rows have changed, so that none can go on.
-    pub(crate) fn note_making(&self, making: Option<Making>) -> Result<(), FolderError> {
+    pub(crate) fn note_making(&self, making: Option<MakingProgress>) -> Result<(), FolderError> {
         match making {
             Some(making) => self.note(room_index::MAKING, &making.to_string()),
             None => self.forget(room_index::MAKING),
@@ -224,12 +224,12 @@ impl Folder {
     }
 
     /// How far a room index over all shards has come that was being made, if it can go on.
-    pub(crate) fn making(&self) -> Result<Option<Making>, FolderError> {
+    pub(crate) fn making(&self) -> Result<Option<MakingProgress>, FolderError> {
         if self.rooms.is_some() {
             return Ok(None);
         }
         let noted = MetaTable::open(&self.main_path(), "meta")?.get(room_index::MAKING)?;
-        Ok(Making::go_on(noted.as_deref(), RoomPlaces::over(self.shards), 0))
+        Ok(MakingProgress::go_on(noted.as_deref(), RoomPlaces::over(self.shards), 0))
     }
 
     fn forget(&self, name: &str) -> Result<(), FolderError> {

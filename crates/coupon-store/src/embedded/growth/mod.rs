@@ -17,11 +17,11 @@ use super::applier::{LayoutStep, ToMain};
 use super::archive::Archiver;
 use super::hand_over::{WriterHandle, on_blocking};
 use super::layouts;
-use super::mover::{Files, MoverThread, Turns};
+use super::mover::{Files, HolderLock, MoverThread};
 use super::moves;
 use super::reader::Readers;
 use super::state::lock;
-use super::work::Message;
+use super::work::WriterRequest;
 use super::writer::table_window;
 use crate::clock::Clock;
 use crate::layout_records::of_layout;
@@ -46,7 +46,7 @@ pub(super) struct Shared {
     pub(super) layouts: Arc<Layouts>,
     pub(super) clock: Clock,
     pub(super) mover: Arc<MoverThread>,
-    pub(super) turns: Turns,
+    pub(super) turns: HolderLock,
     pub(super) archiver: Arc<Archiver>,
     /// One change at a time.
     pub(super) changing: Mutex<()>,
@@ -233,7 +233,8 @@ impl Shared {
         let placements = strategy.tables(table_window(&self.clock));
         for (shard, writer) in (0..).map(ShardId::new).zip(&*self.writers) {
             let here = placements.iter().filter(|placement| placement.shard == shard);
-            let _ = writer.messages.send(Message::MakeTables { tables: here.map(|at| at.table).collect() });
+            let _ =
+                writer.messages.send(WriterRequest::MakeTables { tables: here.map(|at| at.table).collect() });
         }
     }
 

@@ -13,7 +13,7 @@ use crate::current::Current;
 use crate::embedded::catalogue::{all_terms, note_unknown_users, read_current};
 use crate::embedded::folder::Folder;
 use crate::embedded::gate::MemoryGate;
-use crate::embedded::loading::{Part, load_shards};
+use crate::embedded::loading::{LoadedShard, load_shards};
 use crate::embedded::writer::table_window;
 use crate::set_aside::{Place, SetAside};
 use crate::settings::{DecidedBy, UnknownUsers};
@@ -27,7 +27,7 @@ pub(super) struct Contents {
     /// The coupons whose rows in main cannot be gone by.
     pub(super) set_aside: SetAside,
     pub(super) gate: Arc<MemoryGate>,
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<LoadedShard>,
     pub(super) current: Arc<Current>,
 }
 

@@ -21,11 +21,11 @@ use super::growth::{FileGrowth, Shared};
 use super::loading::connections;
 use super::reader::Readers;
 use super::shards::EmbeddedShards;
-use super::state::ShardState;
+use super::state::SharedShard;
 use super::stock::StockGate;
 use super::{layouts as layout_file, settle};
 use crate::clock::Clock;
-use crate::hand_over::Stored;
+use crate::hand_over::StoredAtGrant;
 use crate::ids::IdSource;
 use crate::settings::{DecidedBy, UnknownUsers};
 use crate::{Backend, Data, Gate, HandOver, Totals};
@@ -90,7 +90,7 @@ pub fn open_decided_by(
         DecidedBy::Gate => (Box::new(memory), Box::new(Arc::clone(&writers))),
         DecidedBy::Database => {
             let gate = StockGate { writers: Arc::clone(&handles), current: Arc::clone(&current) };
-            (Box::new(gate), Box::new(Stored(Box::new(Arc::clone(&writers)))))
+            (Box::new(gate), Box::new(StoredAtGrant(Box::new(Arc::clone(&writers)))))
         }
     };
     let main_readers = Arc::new(main_readers(&folder, options, clock)?);
@@ -128,7 +128,7 @@ pub fn open_decided_by(
 
 /// Threads that read main's file.
 fn main_readers(folder: &Folder, options: &Options, clock: &Clock) -> anyhow::Result<Readers> {
-    let state = Arc::new(ShardState::new(Vec::new(), Totals::default(), 0, 2));
+    let state = Arc::new(SharedShard::new(Vec::new(), Totals::default(), 0, 2));
     let connections = connections(options.readers.get(), || folder.connect_main_reader())?;
     Ok(Readers::start(ShardId::new(0), connections, state, clock.clone())?)
 }

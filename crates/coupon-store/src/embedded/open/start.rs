@@ -15,27 +15,27 @@ use crate::embedded::archive::Archiver;
 use crate::embedded::folder::Folder;
 use crate::embedded::hand_over::{WriterHandle, Writers};
 use crate::embedded::live::Live;
-use crate::embedded::loading::{Around, Part};
-use crate::embedded::mover::{MoverThread, Turns};
+use crate::embedded::loading::{Around, LoadedShard};
+use crate::embedded::mover::{HolderLock, MoverThread};
 use crate::embedded::reader::Readers;
 use crate::embedded::rooms::{Carrier, FolderRooms, Source};
-use crate::embedded::state::ShardState;
-use crate::embedded::work::Message;
+use crate::embedded::state::SharedShard;
+use crate::embedded::work::WriterRequest;
 use crate::embedded::writer::EXPIRE_PACE;
-use crate::pace::Pace;
+use crate::pace::Spacing;
 use crate::room_index::{RoomIndex, RoomPlaces};
 
 /// The threads at work, each by what the others reach it through.
 pub(super) struct Threads {
     pub(super) writers: Arc<Writers>,
     pub(super) handles: Arc<[WriterHandle]>,
-    pub(super) readers: Arc<[(Readers, Arc<ShardState>)]>,
+    pub(super) readers: Arc<[(Readers, Arc<SharedShard>)]>,
     pub(super) to_main: ToMain,
     pub(super) room_index: Option<Box<dyn RoomIndex>>,
     pub(super) mover: Arc<MoverThread>,
     pub(super) archiver: Arc<Archiver>,
     /// Held while all files are read, and while a batch is between two of them.
-    pub(super) turns: Turns,
+    pub(super) turns: HolderLock,
 }
 
 /// Starts them: main's, each shard's, and the one of the room index.
@@ -46,7 +46,7 @@ pub(super) fn threads(
     options: &Options,
     clock: &Clock,
 ) -> anyhow::Result<Threads> {
-    let turns = Turns::default();
+    let turns = HolderLock::default();
     let (handles, inboxes) = handles(folder, &contents.parts);
     let (mover, archiver) = (Arc::new(MoverThread::default()), Arc::new(Archiver::default()));
     let live = Live {
@@ -79,7 +79,7 @@ pub(super) fn threads(
         to_main: &to_main,
         layouts,
         writers: &handles,
-        expiry_pace: &Arc::new(Pace::new(EXPIRE_PACE)),
+        expiry_pace: &Arc::new(Spacing::new(EXPIRE_PACE)),
         stock: contents.keeps_stock.then_some(&*contents.terms),
     };
     let mut readers = Vec::new();
@@ -100,8 +100,8 @@ pub(super) fn threads(
 }
 
 /// The writers as others see them, and what they are sent.
-fn handles(folder: &Folder, parts: &[Part]) -> (Arc<[WriterHandle]>, Vec<Receiver<Message>>) {
-    let handle = |part: &Part| {
+fn handles(folder: &Folder, parts: &[LoadedShard]) -> (Arc<[WriterHandle]>, Vec<Receiver<WriterRequest>>) {
+    let handle = |part: &LoadedShard| {
         let (messages, inbox) = channel();
         let path = folder.shard_path(part.shard);
         (WriterHandle { messages, state: Arc::clone(&part.state), path }, inbox)
@@ -114,11 +114,11 @@ fn handles(folder: &Folder, parts: &[Part]) -> (Arc<[WriterHandle]>, Vec<Receive
 fn carrier(
     folder: &Folder,
     places: RoomPlaces,
-    parts: &[Part],
+    parts: &[LoadedShard],
     writers: &Arc<[WriterHandle]>,
     clock: &Clock,
 ) -> anyhow::Result<Carrier> {
-    let source = |part: &Part| {
+    let source = |part: &LoadedShard| {
         let Some(index) = &part.index else { return Ok(None) };
         let (db, told) = (folder.connect_shard_reader(part.shard)?, Arc::clone(&index.told));
         anyhow::Ok(Some(Source { shard: part.shard, db, told, state: Arc::clone(&part.state) }))

@@ -10,11 +10,11 @@ use coupon_core::{ShardId, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Delivery, IndexProgress, entries, position, reached};
+use super::{IndexDelivery, IndexProgress, entries, position, reached};
 use crate::Unavailable;
 use crate::clock::Clock;
 use crate::embedded::hand_over::{WriterHandle, on_blocking};
-use crate::embedded::state::{ShardState, lock};
+use crate::embedded::state::{SharedShard, lock};
 use crate::outage::TaskOutage;
 use crate::room_index::RoomPlaces;
 
@@ -31,7 +31,7 @@ pub(in crate::embedded) struct Source {
     /// A connection that reads.
     pub(in crate::embedded) db: Connection,
     pub(in crate::embedded) told: Arc<IndexProgress>,
-    pub(in crate::embedded) state: Arc<ShardState>,
+    pub(in crate::embedded) state: Arc<SharedShard>,
 }
 
 /// A shard of the index.
@@ -146,7 +146,7 @@ fn carry_to(
     writers: &[WriterHandle],
     now: Timestamp,
 ) -> anyhow::Result<bool> {
-    let mut delivery = Delivery::default();
+    let mut delivery = IndexDelivery::default();
     let mut positions = target.positions.clone();
     let (mut as_of, mut more) = (now, false);
     for (source, position) in sources.iter().zip(&mut positions) {

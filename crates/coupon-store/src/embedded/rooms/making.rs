@@ -4,13 +4,13 @@ use anyhow::Context as _;
 use coupon_core::{CouponResult, Placement, ShardId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::{Delivery, drop_tables, make_tables, take_in};
+use super::{IndexDelivery, drop_tables, make_tables, take_in};
 use crate::clock::Clock;
 use crate::embedded::folder::Folder;
 use crate::embedded::moves::{self, LEAVING};
 use crate::embedded::shards::sum_totals;
 use crate::embedded::sql;
-use crate::room_index::{Making, RoomPlaces};
+use crate::room_index::{MakingProgress, RoomPlaces};
 
 /// The rows that are read from a table at a time.
 const CHUNK: usize = 8_192;
@@ -37,7 +37,7 @@ pub fn build(folder: Folder, told: &mut dyn FnMut(u64, u64)) -> anyhow::Result<F
         let take = |at: Option<Placement>, rows: &[CouponResult]| {
             for (to, rows) in places.parted(rows) {
                 let (_, db) = shards.get(to.index()).context("a shard of the index is not there")?;
-                take_in(db, &Delivery { rows, positions: Vec::new() }, now)?;
+                take_in(db, &IndexDelivery { rows, positions: Vec::new() }, now)?;
             }
             let Some(at) = at else { return Ok(()) };
             let taken = making.took(at, rows);
@@ -56,7 +56,7 @@ pub fn build(folder: Folder, told: &mut dyn FnMut(u64, u64)) -> anyhow::Result<F
 fn read_all(
     db: &Connection,
     shard: ShardId,
-    making: Making,
+    making: MakingProgress,
     mut take: impl FnMut(Option<Placement>, &[CouponResult]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     for (table, mut after) in making.left(shard, sql::tables(db)?) {
@@ -73,7 +73,7 @@ fn read_all(
 }
 
 /// Begins an index over all shards anew.
-fn begin(folder: Folder, shards: &[(ShardId, Connection)]) -> anyhow::Result<(Folder, Making)> {
+fn begin(folder: Folder, shards: &[(ShardId, Connection)]) -> anyhow::Result<(Folder, MakingProgress)> {
     let folder = folder.with_room_index(None)?;
     for (shard, db) in shards {
         let anew = || {
@@ -84,7 +84,7 @@ fn begin(folder: Folder, shards: &[(ShardId, Connection)]) -> anyhow::Result<(Fo
         };
         anew().with_context(|| folder.shard_path(*shard).display().to_string())?;
     }
-    let making = Making::begin(RoomPlaces::over(folder.shards()), 0);
+    let making = MakingProgress::begin(RoomPlaces::over(folder.shards()), 0);
     Ok((folder, making))
 }
 

@@ -20,7 +20,7 @@ pub(super) use retiring::{FIRST, RoomKey, next_to_retire, retire};
 use super::bulk::bindings;
 use super::writer::Writer;
 use crate::Unavailable;
-use crate::room_index::{self, Entry, Reached, RoomPlaces, TABLES};
+use crate::room_index::{self, IndexEntry, RoomPlaces, TABLES, WrittenEntries};
 use crate::statements::COLUMNS;
 
 /// How far a shard has written entries, and how far the index has them.
@@ -43,7 +43,7 @@ pub(super) struct Telling {
 impl Telling {
     /// Reads how far a shard has come.
     pub(super) fn read(db: &Connection, places: RoomPlaces) -> rusqlite::Result<Self> {
-        let all: Vec<Reached> = places.all().map(|to| reached(db, to)).collect::<Result<_, _>>()?;
+        let all: Vec<WrittenEntries> = places.all().map(|to| reached(db, to)).collect::<Result<_, _>>()?;
         let forgotten: Vec<i64> = all.iter().map(|reached| reached.forgotten).collect();
         let last = all.iter().map(|reached| reached.last).max().unwrap_or(0);
         let taken = forgotten.iter().copied().map(AtomicI64::new).collect();
@@ -55,9 +55,9 @@ impl Telling {
         &self,
         db: &Connection,
         rows: impl IntoIterator<Item = &'a CouponResult>,
-    ) -> rusqlite::Result<Written> {
+    ) -> rusqlite::Result<IndexWrites> {
         let parts = self.places.parted(rows);
-        let mut written = Written { last: self.told.last.load(Ordering::Relaxed), forgotten: Vec::new() };
+        let mut written = IndexWrites { last: self.told.last.load(Ordering::Relaxed), forgotten: Vec::new() };
         if parts.is_empty() {
             return Ok(written);
         }
@@ -80,7 +80,7 @@ impl Telling {
     }
 
     /// Takes note that a transaction which wrote that is committed.
-    pub(super) fn committed(&mut self, written: Written) {
+    pub(super) fn committed(&mut self, written: IndexWrites) {
         self.told.last.store(written.last, Ordering::Release);
         if !written.forgotten.is_empty() {
             self.forgotten = written.forgotten;
@@ -89,7 +89,7 @@ impl Telling {
 }
 
 /// What a transaction wrote for the index.
-pub(super) struct Written {
+pub(super) struct IndexWrites {
     last: i64,
     forgotten: Vec<i64>,
 }
@@ -105,13 +105,13 @@ fn drop_tables(db: &Connection) -> rusqlite::Result<()> {
 }
 
 /// The entries that a shard has written for a shard of the index.
-fn reached(db: &Connection, to: ShardId) -> rusqlite::Result<Reached> {
+fn reached(db: &Connection, to: ShardId) -> rusqlite::Result<WrittenEntries> {
     let last = |table| -> rusqlite::Result<i64> {
         db.prepare_cached(&format!("SELECT COALESCE(MAX(entry_id), 0) FROM {table} WHERE to_shard = ?1"))?
             .query_row([to.number()], |row| row.get(0))
     };
     let (forgotten, waiting) = (last("room_forgotten")?, last("room_entries")?);
-    Ok(Reached { forgotten, last: forgotten.max(waiting) })
+    Ok(WrittenEntries { forgotten, last: forgotten.max(waiting) })
 }
 
 /// Takes entries for a shard of the index away, up to one of them.
@@ -130,7 +130,7 @@ fn position(db: &Connection, from: ShardId) -> rusqlite::Result<i64> {
 }
 
 /// Entries for a shard of the index above one of them, in their order, up to that one whose rows make them so many.
-fn entries(db: &Connection, to: ShardId, above: i64, rows: usize) -> anyhow::Result<Vec<Entry>> {
+fn entries(db: &Connection, to: ShardId, above: i64, rows: usize) -> anyhow::Result<Vec<IndexEntry>> {
     let mut select = db.prepare_cached(
         "SELECT entry_id, results FROM room_entries WHERE to_shard = ?1 AND entry_id > ?2 ORDER BY entry_id",
     )?;
@@ -143,21 +143,21 @@ fn entries(db: &Connection, to: ShardId, above: i64, rows: usize) -> anyhow::Res
         let rows = room_index::rows(&text)
             .map_err(|error| error.context(format!("entry {id} for the room index is damaged")))?;
         read += rows.len();
-        entries.push(Entry { id, rows });
+        entries.push(IndexEntry { id, rows });
     }
     Ok(entries)
 }
 
 /// What a shard's part of the index takes in with one transaction.
 #[derive(Debug, Default)]
-pub(super) struct Delivery {
+pub(super) struct IndexDelivery {
     rows: Vec<CouponResult>,
     /// How far the index then has a shard's entries.
     positions: Vec<(ShardId, i64)>,
 }
 
 /// Takes rows into a shard's part of the index, in one transaction.
-fn take_in(db: &Connection, delivery: &Delivery, as_of: Timestamp) -> rusqlite::Result<()> {
+fn take_in(db: &Connection, delivery: &IndexDelivery, as_of: Timestamp) -> rusqlite::Result<()> {
     let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
     put(&transaction, &delivery.rows)?;
     let mut set = transaction.prepare_cached(
@@ -178,7 +178,7 @@ fn put(db: &Connection, rows: &[CouponResult]) -> rusqlite::Result<()> {
 
 impl Writer {
     /// Takes rows into this shard's part of the index.
-    fn take_in(&self, delivery: &Delivery, as_of: Timestamp) -> Result<(), Unavailable> {
+    fn take_in(&self, delivery: &IndexDelivery, as_of: Timestamp) -> Result<(), Unavailable> {
         take_in(&self.db, delivery, as_of)
             .map_err(|error| Unavailable::new(format!("shard {}", self.shard), error))
     }

@@ -8,14 +8,14 @@ use rusqlite::Connection;
 
 use crate::embedded::reader::Readers;
 use crate::embedded::sql;
-use crate::embedded::state::ShardState;
+use crate::embedded::state::SharedShard;
 use crate::room_index::{RoomIndex, RoomPlaces, TABLE};
 use crate::{LocalFuture, PageRequest, ResultSummary, Unavailable, Visit, Visited};
 
 /// The index, with every shard's readers.
 pub(in crate::embedded) struct FolderRooms {
     pub(in crate::embedded) places: RoomPlaces,
-    pub(in crate::embedded) readers: Arc<[(Readers, Arc<ShardState>)]>,
+    pub(in crate::embedded) readers: Arc<[(Readers, Arc<SharedShard>)]>,
     /// Of each shard of the index; 0 while it is not known.
     pub(in crate::embedded) as_of: Vec<Arc<AtomicI64>>,
 }

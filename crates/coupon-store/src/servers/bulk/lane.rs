@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::rows::{Columns as _, ROWS, insert};
 use crate::servers::mysql::{Database, SILENT_DAYS_S};
 use crate::statements::unless_there;
-use crate::{Filling, Totals};
+use crate::{BulkFilling, Totals};
 
 /// Jobs that may wait for a server before the generator of rows does.
 const JOBS: usize = 4;
@@ -60,7 +60,7 @@ impl Lane {
     pub(super) fn start(
         name: &str,
         database: &Database,
-        filling: Filling,
+        filling: BulkFilling,
         index_made: Sender<()>,
     ) -> anyhow::Result<Self> {
         let (jobs, received) = mpsc::channel(JOBS);
@@ -93,7 +93,7 @@ impl Lane {
 
 async fn work(
     database: &Database,
-    filling: Filling,
+    filling: BulkFilling,
     jobs: mpsc::Receiver<Job>,
     index_made: &Sender<()>,
 ) -> anyhow::Result<Totals> {
@@ -119,7 +119,7 @@ async fn tables(conn: &mut Conn) -> mysql_async::Result<BTreeSet<TableId>> {
 
 struct Writer {
     conn: Conn,
-    filling: Filling,
+    filling: BulkFilling,
     /// Results of each table, in the order in which they came: if that was the order of ids, they are appended to their
     /// table, which costs least.
     waiting: BTreeMap<TableId, Vec<CouponResult>>,
@@ -209,8 +209,8 @@ impl Writer {
     /// The end of a statement that stores results.
     const fn unless_there(&self) -> &'static str {
         match self.filling {
-            Filling::Once => "",
-            Filling::Resumable => unless_there(Dialect::MySql),
+            BulkFilling::Once => "",
+            BulkFilling::Resumable => unless_there(Dialect::MySql),
         }
     }
 

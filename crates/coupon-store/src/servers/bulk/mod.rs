@@ -4,7 +4,7 @@
 //! by statements of many rows each, and tables of results get their indexes last. That is safe because the data set
 //! counts as incomplete from the first row until [`Bulk::finish`].
 //!
-//! A load that is to go on where it was cut short ([`Filling::Resumable`]) takes a row that is there already for what it
+//! A load that is to go on where it was cut short ([`BulkFilling::Resumable`]) takes a row that is there already for what it
 //! stored before.
 
 mod lane;
@@ -25,14 +25,14 @@ use tokio::runtime::{self, Runtime};
 use self::lane::{Job, Lane};
 use self::rows::{BYTES, Columns, ROWS, insert};
 use super::at_work::RENEWED_WITHIN;
-use super::cluster::{Cluster, Making};
+use super::cluster::{Cluster, UnfinishedDataSet};
 use super::mysql::Database;
 use super::rooms;
 use super::wipe::wipe_unused;
 use crate::carried::{CarriedRow, CarriedTable};
 use crate::clock::Clock;
 use crate::settings::ServersSettings;
-use crate::{Filling, Totals};
+use crate::{BulkFilling, Totals};
 
 /// A bulk load under way. Dropping it leaves the data set incomplete.
 ///
@@ -46,7 +46,7 @@ pub struct Bulk {
     placements: HashSet<Placement>,
     indexed: Receiver<()>,
     /// Keeps every other process from making or opening the data set meanwhile.
-    making: Making,
+    making: UnfinishedDataSet,
     /// Last, so that whatever lives on it goes first.
     runtime: Runtime,
 }
@@ -71,7 +71,7 @@ impl Bulk {
             }
             cluster.create(&strategy.layout()).await
         })?;
-        Self::of(cluster, making, Filling::Once, runtime)
+        Self::of(cluster, making, BulkFilling::Once, runtime)
     }
 
     /// Makes an empty data set for a strategy that is to become a copy of the one with the id `source`, or goes on with
@@ -92,10 +92,15 @@ impl Bulk {
             let making = cluster.begin_copy(&strategy.layout(), source, anew.then_some(settings)).await?;
             anyhow::Ok((cluster.recorded().await?, making))
         })?;
-        Self::of(cluster, making, Filling::Resumable, runtime)
+        Self::of(cluster, making, BulkFilling::Resumable, runtime)
     }
 
-    fn of(cluster: Cluster, mut making: Making, filling: Filling, runtime: Runtime) -> anyhow::Result<Self> {
+    fn of(
+        cluster: Cluster,
+        mut making: UnfinishedDataSet,
+        filling: BulkFilling,
+        runtime: Runtime,
+    ) -> anyhow::Result<Self> {
         let kept = runtime.block_on(making.lock.keep_for_days());
         kept.map_err(|error| cluster.main.error(&error))?;
         // Without a receiver, since main was made with its indexes and none need counting.
@@ -288,7 +293,7 @@ impl Bulk {
 #[derive(Debug)]
 pub struct Indexed {
     cluster: Cluster,
-    making: Making,
+    making: UnfinishedDataSet,
     /// Last, so that whatever lives on it goes first.
     runtime: Runtime,
 }

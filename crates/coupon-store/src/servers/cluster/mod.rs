@@ -56,7 +56,7 @@ pub struct Opened {
 
 /// A data set being made: no other process can make or open one meanwhile.
 #[derive(Debug)]
-pub struct Making {
+pub struct UnfinishedDataSet {
     /// The new data set's id.
     pub dataset: String,
     pub(super) lock: SetupLock,
@@ -180,14 +180,14 @@ impl Cluster {
     ///
     /// # Errors
     /// When there is data already, or a database cannot be made.
-    pub async fn create(&self, layout: &str) -> anyhow::Result<Making> {
+    pub async fn create(&self, layout: &str) -> anyhow::Result<UnfinishedDataSet> {
         let lock = self.lock().await?;
         if let Some(label) = self.label().await? {
             bail!("{}: it holds data set {} already: add --reset to replace it", self.main, label.dataset);
         }
         let dataset = self.make_tables().await?;
         self.write_label(&dataset, layout, None, &[]).await?;
-        Ok(Making { dataset, lock })
+        Ok(UnfinishedDataSet { dataset, lock })
     }
 
     /// Marks the data set complete: only now is it one.

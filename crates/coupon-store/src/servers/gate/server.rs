@@ -13,7 +13,7 @@ use super::redis::is_no_script;
 use super::{Epoch, LAST_SLOT, Link, META_FIELDS, PARKED, RedisServer, SENTINEL, text};
 use crate::servers::names::Names;
 use crate::servers::seam::{
-    Fence, GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions,
+    CouponHolders, Fence, GateError, GateServer, Held, Hold, Mark, Release, Remembers, Unchecked, Versions,
 };
 use crate::terms::Terms;
 use crate::{Attempt, Decision, GateStock};
@@ -150,7 +150,7 @@ impl GateServer for GateLink {
         Ok(total.map(|total| GateStock { total, sold }))
     }
 
-    async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<Holders, GateError> {
+    async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<CouponHolders, GateError> {
         let key = self.names.holders(epoch.number, coupon);
         let (mut users, mut fields) = (HashSet::new(), HashSet::new());
         let mut cursor = 0_u64;
@@ -170,7 +170,7 @@ impl GateServer for GateLink {
         users.extend(self.users_with_answers(epoch, coupon).await?);
         fields.remove(LAST_SLOT);
         let holds = fields.len().saturating_sub(META_FIELDS as usize);
-        Ok(Holders { users: users.into_iter().collect(), holds })
+        Ok(CouponHolders { users: users.into_iter().collect(), holds })
     }
 
     async fn remembers(&self, epoch: &Epoch) -> Result<Remembers, GateError> {

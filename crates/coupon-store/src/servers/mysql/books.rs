@@ -9,7 +9,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Transaction, TxOpts};
 
 use super::{Database, DatabaseError};
-use crate::servers::seam::{Books, Parked, Written};
+use crate::servers::seam::{Books, Parked, WrittenPosting};
 
 /// Takes off a shard's outbox what main has applied.
 pub(in crate::servers) const FORGET: &str = "DELETE FROM outbox WHERE outbox_id <= ?";
@@ -76,10 +76,10 @@ impl Books for Transaction<'_> {
             .collect()
     }
 
-    async fn write(&mut self, postings: &[Written], last: i64, now: Timestamp) -> anyhow::Result<()> {
+    async fn write(&mut self, postings: &[WrittenPosting], last: i64, now: Timestamp) -> anyhow::Result<()> {
         let mut statements = Statements::default();
         let mut log_id = last;
-        for Written { coupon, posting, parks } in postings {
+        for WrittenPosting { coupon, posting, parks } in postings {
             statements.write(*coupon, posting, &mut log_id, now);
             if *parks {
                 statements.park(*coupon, posting);

@@ -14,7 +14,7 @@ use crate::servers::format::FORMAT;
 use crate::servers::mains_time;
 use crate::servers::names::Namespace;
 use crate::servers::seam::{
-    Books, GateLock, GatePlace, GateState, MainServer, NUMBERS, Opening, Renewed, TERM_MS, Term, Turn,
+    Books, GateLock, GatePlace, GateState, MainLock, MainServer, NUMBERS, Opening, Renewed, TERM_MS, Term,
 };
 
 /// The wait, in seconds, for a lock that another process has: none.
@@ -116,9 +116,9 @@ impl MainServer for MainDatabase {
         Ok(locked.map(|lock| Box::new(lock) as Box<dyn GateLock>))
     }
 
-    async fn lock_reconciler(&self) -> Result<Option<Box<dyn Turn>>, DatabaseError> {
+    async fn lock_reconciler(&self) -> Result<Option<Box<dyn MainLock>>, DatabaseError> {
         let locked = self.lock(self.database.connect_to_lock().await?, "reconcile", NOW).await?;
-        Ok(locked.map(|lock| Box::new(lock) as Box<dyn Turn>))
+        Ok(locked.map(|lock| Box::new(lock) as Box<dyn MainLock>))
     }
 
     async fn books(&self) -> anyhow::Result<Box<dyn Books>> {
@@ -207,7 +207,7 @@ pub(super) struct Locked {
 }
 
 #[async_trait]
-impl Turn for Locked {
+impl MainLock for Locked {
     async fn end(self: Box<Self>) {
         let _ = self.conn.disconnect().await;
     }

@@ -16,8 +16,8 @@ use super::steps::lock_state;
 use super::{Database, DatabaseError, PATIENCE, ShardDatabase, code, has_code};
 use crate::servers::format::FORMAT;
 use crate::servers::seam::{
-    Alike, Batch, Begun, Departure, Inserted, Key, MoveNote, MovingRows, MovingServer, Reached, ShardMoves,
-    Slice, StoringError,
+    Alike, Batch, Begun, Departure, Inserted, Key, MoveNote, MovingRows, MovingServer, ShardMoves,
+    ShardProgress, Slice, StoringError,
 };
 use crate::servers::sql;
 use crate::servers::values::{self, get, parsed};
@@ -149,7 +149,7 @@ impl MovingServer for ShardDatabase {
         &self,
         table: TableId,
         ids: &[ResultId],
-    ) -> Result<(Reached, Vec<CouponResult>), DatabaseError> {
+    ) -> Result<(ShardProgress, Vec<CouponResult>), DatabaseError> {
         let mut conn = self.database.connect().await?;
         let reached = self.reached(&mut conn).await?;
         let asked = async {

@@ -16,8 +16,8 @@ use super::{Database, DatabaseError, FORGET, PATIENCE, code, has_code};
 use crate::room_index::RoomPlaces;
 use crate::servers::cluster::check_shard;
 use crate::servers::seam::{
-    Hold, Look, OutboxEntry, Reached, ReadsHolds, ShardServer, ShardState, Stepping, Storing, StoringError,
-    Waiting,
+    Hold, Look, OutboxEntry, ReadsHolds, ShardProgress, ShardServer, ShardState, Stepping, Storing,
+    StoringError, Waiting,
 };
 use crate::servers::sql;
 use crate::servers::values::get;
@@ -101,11 +101,11 @@ impl ShardDatabase {
     }
 
     /// The shard's progress, as this connection sees it: what it reads afterwards is of the same server.
-    pub(in crate::servers) async fn reached(&self, conn: &mut Conn) -> Result<Reached, DatabaseError> {
+    pub(in crate::servers) async fn reached(&self, conn: &mut Conn) -> Result<ShardProgress, DatabaseError> {
         let sql = "SELECT outbox_id, commits FROM shard_state WHERE dataset = ?";
         let asked = conn.exec_first(sql, (&self.dataset,));
         let row: Option<(i64, u64)> = self.database.patiently(PATIENCE, asked).await?;
-        let reached = row.map(|(outbox_id, commits)| Reached { outbox_id, commits });
+        let reached = row.map(|(outbox_id, commits)| ShardProgress { outbox_id, commits });
         reached.ok_or_else(|| self.of_another())
     }
 
@@ -253,7 +253,7 @@ impl ShardServer for ShardDatabase {
         coupons: RangeInclusive<CouponId>,
         since: Timestamp,
         reader: &mut dyn ReadsHolds,
-    ) -> anyhow::Result<Reached> {
+    ) -> anyhow::Result<ShardProgress> {
         let (first, last) = coupons.into_inner();
         let reserved = statements::reserved(table, Numbers::Written, since);
         let sql = format!("{reserved} AND coupon_id BETWEEN {first} AND {last}");
@@ -280,7 +280,7 @@ impl ShardServer for ShardDatabase {
         table: TableId,
         id: i64,
         most: usize,
-    ) -> Result<(Reached, Vec<Hold>), DatabaseError> {
+    ) -> Result<(ShardProgress, Vec<Hold>), DatabaseError> {
         let (columns, live) = (statements::RESERVED, statements::LIVE);
         let sql = format!(
             "SELECT {columns} FROM {table} WHERE result_id > {id} AND {live} ORDER BY result_id LIMIT {most}"
@@ -295,7 +295,7 @@ impl ShardServer for ShardDatabase {
         &self,
         table: TableId,
         ids: &[ResultId],
-    ) -> Result<(Reached, Vec<(ResultId, bool)>), DatabaseError> {
+    ) -> Result<(ShardProgress, Vec<(ResultId, bool)>), DatabaseError> {
         let listed: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let sql = format!(
             "SELECT result_id, {} FROM {table} WHERE result_id IN ({})",

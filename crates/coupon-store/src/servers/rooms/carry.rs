@@ -13,7 +13,7 @@ use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
 use super::{ENTRIES, RoomDatabases, forget, note, positions, put, reached, waiting};
-use crate::room_index::{Entry, Reached};
+use crate::room_index::{IndexEntry, WrittenEntries};
 
 /// A database that takes longer is as good as down.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ impl RoomDatabases {
     }
 
     /// The entries that a shard has written for a shard of the index.
-    async fn reached(&self, from: ShardId, to: ShardId) -> anyhow::Result<Reached> {
+    async fn reached(&self, from: ShardId, to: ShardId) -> anyhow::Result<WrittenEntries> {
         let database = self.databases.get(from.index()).context("there is no such shard")?;
         let mut conn = database.connect().await?;
         Ok(reached(&mut conn, to).await.map_err(|error| database.error(&error))?)
@@ -101,7 +101,7 @@ impl RoomDatabases {
 /// What a shard has for a shard of the index.
 struct Found {
     from: ShardId,
-    entries: Vec<Entry>,
+    entries: Vec<IndexEntry>,
     /// Every grab acknowledged before is among these entries, or those before.
     as_of: Timestamp,
 }

@@ -7,7 +7,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, TxOpts};
 
 use super::{RoomDatabases, drop_tables, make_tables, put};
-use crate::room_index::{self, MAKING, META, Making, RoomPlaces};
+use crate::room_index::{self, MAKING, META, MakingProgress, RoomPlaces};
 use crate::servers::cluster::Cluster;
 use crate::servers::copied::Resting;
 use crate::servers::mysql::Database;
@@ -79,12 +79,12 @@ pub async fn build_in(cluster: &Cluster, told: &mut dyn FnMut(u64, u64)) -> anyh
         (all, changes) = (all + results, changes + changed);
     }
     let noted = cluster.notes(META).await?;
-    let goes_on = Making::go_on(noted.get(MAKING).map(String::as_str), places, changes);
+    let goes_on = MakingProgress::go_on(noted.get(MAKING).map(String::as_str), places, changes);
     let mut making = match goes_on.filter(|_| !noted.contains_key(META)) {
         Some(making) => making,
         None => {
             begin(cluster).await?;
-            Making::begin(places, changes)
+            MakingProgress::begin(places, changes)
         }
     };
     for (shard, database) in cluster.numbered() {

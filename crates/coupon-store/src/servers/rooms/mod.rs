@@ -16,7 +16,7 @@ pub(super) use reads::ServersRooms;
 
 use super::mysql::Database;
 use super::sql;
-use crate::room_index::{self, Entry, Reached, RoomPlaces, TABLES};
+use crate::room_index::{self, IndexEntry, RoomPlaces, TABLES, WrittenEntries};
 
 /// The most rows of one statement.
 const ROWS: usize = 500;
@@ -70,7 +70,7 @@ async fn drop_tables(conn: &mut Conn) -> mysql_async::Result<()> {
 }
 
 /// The entries that a shard has for a shard of the index, from the earliest on, as far as they are read at a time.
-async fn waiting(conn: &mut Conn, to: ShardId) -> anyhow::Result<Vec<Entry>> {
+async fn waiting(conn: &mut Conn, to: ShardId) -> anyhow::Result<Vec<IndexEntry>> {
     let sql = format!(
         "SELECT entry_id, results FROM room_entries WHERE to_shard = {to} ORDER BY entry_id LIMIT {ENTRIES}"
     );
@@ -78,23 +78,23 @@ async fn waiting(conn: &mut Conn, to: ShardId) -> anyhow::Result<Vec<Entry>> {
     let entry = |(id, text): (i64, String)| {
         let rows = room_index::rows(&text)
             .map_err(|error| error.context(format!("entry {id} for the room index is damaged")))?;
-        anyhow::Ok(Entry { id, rows })
+        anyhow::Ok(IndexEntry { id, rows })
     };
     found.into_iter().map(entry).collect()
 }
 
 /// The entries that a shard has written for a shard of the index: none has a later number than its transactions so far.
-async fn reached(conn: &mut Conn, to: ShardId) -> mysql_async::Result<Reached> {
+async fn reached(conn: &mut Conn, to: ShardId) -> mysql_async::Result<WrittenEntries> {
     let sql = format!(
         "SELECT COALESCE((SELECT entry_id FROM room_forgotten WHERE to_shard = {to}), 0), commits FROM shard_state"
     );
     let reached: Option<(i64, i64)> = conn.query_first(sql).await?;
     let (forgotten, last) = reached.unwrap_or_default();
-    Ok(Reached { forgotten, last })
+    Ok(WrittenEntries { forgotten, last })
 }
 
 /// Takes entries away that a shard of the index has.
-async fn forget(conn: &mut Conn, to: ShardId, entries: &[Entry]) -> mysql_async::Result<()> {
+async fn forget(conn: &mut Conn, to: ShardId, entries: &[IndexEntry]) -> mysql_async::Result<()> {
     let Some(last) = entries.last() else { return Ok(()) };
     // One by one: a range would lock the place of the next one, too.
     let ids: Vec<String> = entries.iter().map(|entry| entry.id.to_string()).collect();

@@ -151,7 +151,7 @@ impl Versions {
 
 /// A coupon's holders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Holders {
+pub struct CouponHolders {
     /// Users who hold it, and those whose requests are remembered.
     pub users: Vec<UserId>,
     /// The number of holds.
@@ -205,7 +205,7 @@ pub trait GateServer: Send + Sync {
     async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<GateStock>, GateError>;
 
     /// Reads a coupon's holders, one part after the other.
-    async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<Holders, GateError>;
+    async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<CouponHolders, GateError>;
 
     /// Says whether it has its memory of the epoch.
     async fn remembers(&self, epoch: &Epoch) -> Result<Remembers, GateError>;

@@ -5,7 +5,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use async_trait::async_trait;
 use coupon_core::{Timestamp, VersionNumber};
 
-use super::{DatabaseError, Turn};
+use super::{DatabaseError, MainLock};
 use crate::{Moving, VersionRecord};
 
 /// A version of the layout that a gate knows of.
@@ -92,7 +92,7 @@ pub enum MoveOrder {
 
 /// The lock of the process that moves rows. Should the process be frozen, or be silent for long, main lets go of it soon.
 #[async_trait]
-pub trait MoverLock: Turn + Sync {
+pub trait MoverLock: MainLock + Sync {
     /// Writes how far the movement has come that goes on; returns it as it is then, with its orders. An error says that the
     /// lock may be another's by now.
     async fn note(&mut self, moving: &Moving) -> Result<Option<Moving>, DatabaseError>;

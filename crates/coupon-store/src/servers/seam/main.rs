@@ -117,7 +117,7 @@ pub trait MainServer: CatalogueServer + LayoutServer {
     async fn lock_gate_for_a_batch(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError>;
 
     /// Takes the reconciler's lock; none while another process has it.
-    async fn lock_reconciler(&self) -> Result<Option<Box<dyn Turn>>, DatabaseError>;
+    async fn lock_reconciler(&self) -> Result<Option<Box<dyn MainLock>>, DatabaseError>;
 
     /// A transaction on the books.
     async fn books(&self) -> anyhow::Result<Box<dyn Books>>;
@@ -134,14 +134,14 @@ pub trait MainServer: CatalogueServer + LayoutServer {
 
 /// A lock of main's, which lasts until it is given up, or its process is gone.
 #[async_trait]
-pub trait Turn: Send {
+pub trait MainLock: Send {
     /// Gives it up.
     async fn end(self: Box<Self>);
 }
 
 /// The lock of the process that fills the gate, and what only that process changes.
 #[async_trait]
-pub trait GateLock: Turn + Sync {
+pub trait GateLock: MainLock + Sync {
     /// Main's record of the gate.
     async fn state(&mut self) -> anyhow::Result<GateState>;
 
@@ -179,7 +179,7 @@ pub trait Books: Send {
 
     /// Writes postings: stocks, lines of the log from after `last` on, and what is parked of coupons of which that
     /// changes.
-    async fn write(&mut self, postings: &[Written], last: i64, now: Timestamp) -> anyhow::Result<()>;
+    async fn write(&mut self, postings: &[WrittenPosting], last: i64, now: Timestamp) -> anyhow::Result<()>;
 
     /// Records how far a shard's outbox has been applied.
     async fn reach(&mut self, shard: ShardId, position: i64) -> anyhow::Result<()>;
@@ -193,7 +193,7 @@ pub trait Books: Send {
 
 /// A posting, and whether it changes what is parked of its coupon.
 #[derive(Debug, Clone)]
-pub struct Written {
+pub struct WrittenPosting {
     /// The coupon.
     pub coupon: CouponId,
     /// What is posted.

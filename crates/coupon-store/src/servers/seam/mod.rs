@@ -10,11 +10,13 @@ mod queue;
 mod shard;
 
 pub use catalogue::{CatalogueServer, Edit, LIVES_MS, Living, Made, News, Offering};
-pub use gate::{GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions};
+pub use gate::{
+    CouponHolders, GateError, GateServer, Held, Hold, Mark, Release, Remembers, Unchecked, Versions,
+};
 pub use layouts::{ChangingLayout, Fence, LayoutServer, LayoutState, MoveOrder, MoverLock};
 pub use main::{
-    Books, GateLock, GatePlace, GateState, MainServer, NUMBERS, Opening, Parked, Renewed, TERM_MS, Term,
-    Turn, Written,
+    Books, GateLock, GatePlace, GateState, MainLock, MainServer, NUMBERS, Opening, Parked, Renewed, TERM_MS,
+    Term, WrittenPosting,
 };
 pub use moving::{Batch, Departure, Key, MoveNote, MovingRows, MovingServer, ShardMoves, Slice};
 pub use queue::{
@@ -22,14 +24,14 @@ pub use queue::{
     Until,
 };
 pub use shard::{
-    Alike, Begun, DatabaseError, Expired, Inserted, Look, Marker, Note, OutboxEntry, Reached, ReadsHolds,
-    ShardServer, ShardState, Stepped, Stepping, StepsNote, Storing, StoringError, Waiting,
+    Alike, Begun, DatabaseError, Expired, Inserted, Look, Marker, Note, OutboxEntry, ReadsHolds,
+    ShardProgress, ShardServer, ShardState, Stepped, Stepping, StepsNote, Storing, StoringError, Waiting,
 };
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::catalogue::Offered;
+use super::catalogue::OfferedCatalogue;
 use super::rooms::RoomDatabases;
 use crate::Known;
 pub use crate::servers::gate::Epoch;
@@ -43,7 +45,7 @@ pub type ConnectGate = Box<dyn Fn(Duration) -> Box<dyn GateServer> + Send + Sync
 pub struct Servers {
     /// The id of the data set that they hold.
     pub dataset: String,
-    pub(super) offered: Arc<Offered>,
+    pub(super) offered: Arc<OfferedCatalogue>,
     /// The way to the gate's server.
     pub gate: ConnectGate,
     /// The queues' server.
@@ -67,7 +69,7 @@ impl Servers {
         shards: Vec<Box<dyn ShardServer>>,
         main: Arc<dyn MainServer>,
     ) -> Self {
-        let offered = Arc::new(Offered::new(known, 0));
+        let offered = Arc::new(OfferedCatalogue::new(known, 0));
         Self { dataset: dataset.to_owned(), offered, gate, queues, shards, main, rooms: None }
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use coupon_core::{CouponResult, ResultId, ShardId, TableId};
 
-use super::{Alike, Begun, DatabaseError, Inserted, Reached, StoringError};
+use super::{Alike, Begun, DatabaseError, Inserted, ShardProgress, StoringError};
 pub use crate::moving::{Batch, Departure, Key, ShardMoves, Slice};
 use crate::{PlacedResult, Totals};
 
@@ -40,7 +40,7 @@ pub trait MovingServer: Send + Sync {
         &self,
         table: TableId,
         ids: &[ResultId],
-    ) -> Result<(Reached, Vec<CouponResult>), DatabaseError>;
+    ) -> Result<(ShardProgress, Vec<CouponResult>), DatabaseError>;
 }
 
 /// Transactions in which rows move, one after the other. One that is dropped before it commits has changed nothing; after an error it

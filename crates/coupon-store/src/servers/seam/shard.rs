@@ -52,7 +52,7 @@ impl ShardState {
 /// A shard's progress, as a connection that reads rows finds it before: the shard was put back to an earlier state if that
 /// is less than was seen of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reached {
+pub struct ShardProgress {
     /// The last entry of its outbox.
     pub outbox_id: i64,
     /// The transactions so far.
@@ -224,7 +224,7 @@ pub trait ShardServer: MovingServer {
         coupons: RangeInclusive<CouponId>,
         since: Timestamp,
         reader: &mut dyn ReadsHolds,
-    ) -> anyhow::Result<Reached>;
+    ) -> anyhow::Result<ShardProgress>;
 
     /// The results that are parked.
     async fn parked(&self) -> Result<Vec<Hold>, DatabaseError>;
@@ -235,14 +235,14 @@ pub trait ShardServer: MovingServer {
         table: TableId,
         id: i64,
         most: usize,
-    ) -> Result<(Reached, Vec<Hold>), DatabaseError>;
+    ) -> Result<(ShardProgress, Vec<Hold>), DatabaseError>;
 
     /// Those of these results that are in a table, and whether they take stock; and how far the shard was.
     async fn take_stock(
         &self,
         table: TableId,
         ids: &[ResultId],
-    ) -> Result<(Reached, Vec<(ResultId, bool)>), DatabaseError>;
+    ) -> Result<(ShardProgress, Vec<(ResultId, bool)>), DatabaseError>;
 
     /// A transaction in which results take a step.
     async fn stepping(&self) -> Result<Box<dyn Stepping>, StoringError>;

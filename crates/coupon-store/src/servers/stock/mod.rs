@@ -25,11 +25,11 @@ pub use retired::take_off;
 pub(super) use retired::untold;
 pub(super) use transactions::{take_back, take_untold};
 
-use super::catalogue::Offered;
+use super::catalogue::OfferedCatalogue;
 use super::gate::Epoch;
 use super::mysql::{Database, DatabaseError};
 use super::seam::{
-    Fence, GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions,
+    CouponHolders, Fence, GateError, GateServer, Held, Hold, Mark, Release, Remembers, Unchecked, Versions,
 };
 use crate::stock::TABLE;
 use crate::terms::Terms;
@@ -47,7 +47,7 @@ const EPOCH: &str = "stock";
 pub(super) struct StockGate {
     database: Database,
     dataset: String,
-    offered: Arc<Offered>,
+    offered: Arc<OfferedCatalogue>,
     patience: Duration,
 }
 
@@ -64,7 +64,12 @@ pub(super) async fn prepare(database: &Database) -> Result<(), DatabaseError> {
 }
 
 impl StockGate {
-    pub(super) fn new(database: &Database, dataset: &str, offered: Arc<Offered>, patience: Duration) -> Self {
+    pub(super) fn new(
+        database: &Database,
+        dataset: &str,
+        offered: Arc<OfferedCatalogue>,
+        patience: Duration,
+    ) -> Self {
         Self { database: database.with_own_pool(), dataset: dataset.to_owned(), offered, patience }
     }
 
@@ -142,8 +147,8 @@ impl GateServer for StockGate {
         Ok(row.filter(|row| row.epoch == epoch.number).map(|row| row.counts()))
     }
 
-    async fn holders(&self, _: &Epoch, _: CouponId) -> Result<Holders, GateError> {
-        Ok(Holders::default())
+    async fn holders(&self, _: &Epoch, _: CouponId) -> Result<CouponHolders, GateError> {
+        Ok(CouponHolders::default())
     }
 
     async fn remembers(&self, epoch: &Epoch) -> Result<Remembers, GateError> {

@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Background;
-use super::gather::Batch;
+use super::gather::GatheredBatch;
 use super::settle::settle;
-use super::store::{Done, Of, StoreError, Work, store};
+use super::store::{Done, Of, StoreError, TakenMessages, store};
 use crate::failpoints::{self, Mechanism, Point};
 use crate::outage::TaskOutage;
 use crate::servers::seam::{Delivery, QueueConsumer, Storing, StoringError};
@@ -35,7 +35,7 @@ const IDLE: Duration = Duration::from_millis(200);
 const STUCK: Duration = Duration::from_secs(5);
 
 /// A place where a process can be stopped with results: what only moves the queue is nothing to be lost.
-fn passes(work: &Work) {
+fn passes(work: &TakenMessages) {
     if !work.results.is_empty() {
         failpoints::hit(Point::Committed);
     }
@@ -83,7 +83,7 @@ impl Consumer {
         }
         if self.background.shard(self.shard).is_ok_and(|server| server.keeps_stock()) {
             // No grab comes any more: an outbox entry counts the last ones.
-            let told = self.try_to_store(&Work::default()).await;
+            let told = self.try_to_store(&TakenMessages::default()).await;
             self.storing.tried(&told);
         }
         if let Some(connection) = self.connection.take() {
@@ -94,7 +94,7 @@ impl Consumer {
     async fn consume(&mut self, consuming: &mut dyn QueueConsumer) {
         self.make_tables_ahead().await;
         let mut settling = JoinSet::new();
-        let mut gathered = Batch::default();
+        let mut gathered = GatheredBatch::default();
         let mut began = None;
         let mut still = Still::new();
         while !self.background.signals.stopping() {
@@ -141,7 +141,7 @@ impl Consumer {
     /// connection is gone, or what must be parked cannot be.
     async fn gather(
         &self,
-        batch: &mut Batch,
+        batch: &mut GatheredBatch,
         earliest: Option<Instant>,
         consuming: &mut dyn QueueConsumer,
     ) -> bool {
@@ -175,7 +175,12 @@ impl Consumer {
         true
     }
 
-    async fn take(&self, batch: &mut Batch, delivery: Delivery, consuming: &dyn QueueConsumer) -> bool {
+    async fn take(
+        &self,
+        batch: &mut GatheredBatch,
+        delivery: Delivery,
+        consuming: &dyn QueueConsumer,
+    ) -> bool {
         let taken = batch.take(&self.background, self.shard, delivery).await;
         self.at_work_on(batch, consuming);
         if let Err(error) = &taken {
@@ -184,7 +189,7 @@ impl Consumer {
         taken.is_ok()
     }
 
-    fn at_work_on(&self, batch: &Batch, consuming: &dyn QueueConsumer) {
+    fn at_work_on(&self, batch: &GatheredBatch, consuming: &dyn QueueConsumer) {
         self.background.queues.works_on(self.shard, batch.work.results.len(), consuming.buffered());
     }
 
@@ -192,8 +197,8 @@ impl Consumer {
     /// and there may be no more to gather.
     async fn store_and_gather(
         &mut self,
-        work: &Work,
-        next: &mut Batch,
+        work: &TakenMessages,
+        next: &mut GatheredBatch,
         consuming: &mut dyn QueueConsumer,
     ) -> (Option<Done>, bool) {
         let (background, shard) = (Arc::clone(&self.background), self.shard);
@@ -226,7 +231,7 @@ impl Consumer {
 
     /// Until it is stored, nothing else can be: the queue keeps what it has no word to forget. `None` when the
     /// process stops first.
-    async fn store_at_last(&mut self, work: &Work) -> Option<Done> {
+    async fn store_at_last(&mut self, work: &TakenMessages) -> Option<Done> {
         loop {
             match self.try_to_store(work).await {
                 Ok(done) => {
@@ -243,7 +248,7 @@ impl Consumer {
     }
 
     /// Settles results at the gate while the next transaction is under way.
-    async fn settle(&self, settling: &mut JoinSet<()>, work: Work, done: Done) {
+    async fn settle(&self, settling: &mut JoinSet<()>, work: TakenMessages, done: Done) {
         while settling.join_next().await.is_some() {}
         let background = Arc::clone(&self.background);
         let outage = Arc::clone(&self.settling);
@@ -252,7 +257,7 @@ impl Consumer {
         });
     }
 
-    async fn try_to_store(&mut self, work: &Work) -> anyhow::Result<Done> {
+    async fn try_to_store(&mut self, work: &TakenMessages) -> anyhow::Result<Done> {
         let began = Instant::now();
         let stored = timeout(PATIENCE, self.store(work)).await;
         let stored = stored.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")));
@@ -267,7 +272,7 @@ impl Consumer {
         stored
     }
 
-    async fn store(&mut self, work: &Work) -> anyhow::Result<Done> {
+    async fn store(&mut self, work: &TakenMessages) -> anyhow::Result<Done> {
         let wanted: BTreeSet<TableId> =
             work.results.iter().map(|arrived| arrived.row.placement.table).collect();
         self.make_tables(wanted).await?;

@@ -10,7 +10,7 @@ use super::{
     keep_comparing, watch,
 };
 use crate::ids::IdSource;
-use crate::pace::Pace;
+use crate::pace::Spacing;
 use crate::servers::process::ProcessPart;
 
 /// The longest that the tasks may take to end.
@@ -67,7 +67,7 @@ impl Crew {
     }
 
     fn start_to_consume(&mut self, part: ProcessPart) {
-        let pace = Arc::new(Pace::new(expire::PACE));
+        let pace = Arc::new(Spacing::new(expire::PACE));
         for shard in self.background.shards() {
             let task = lasting(Arc::clone(&self.background), "consumer", move |background| {
                 Consumer::new(background, shard).run()

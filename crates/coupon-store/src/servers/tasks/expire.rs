@@ -12,7 +12,7 @@ use super::Background;
 use super::steps::{At, expire};
 use super::store::Of;
 use crate::outage::TaskOutage;
-use crate::pace::Pace;
+use crate::pace::Spacing;
 use crate::servers::seam::DatabaseError;
 
 /// The most results that expire in one transaction: consumers of the shard wait for it.
@@ -30,13 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The task of one shard.
 pub(super) struct Sweeper {
     background: Arc<Background>,
-    pace: Arc<Pace>,
+    pace: Arc<Spacing>,
     shard: ShardId,
     outage: TaskOutage,
 }
 
 impl Sweeper {
-    pub(super) fn new(background: Arc<Background>, pace: Arc<Pace>, shard: ShardId) -> Self {
+    pub(super) fn new(background: Arc<Background>, pace: Arc<Spacing>, shard: ShardId) -> Self {
         let outage = TaskOutage::of_shard(
             shard,
             "results that are not confirmed in time expire later",
@@ -88,7 +88,8 @@ impl Sweeper {
     async fn mains_word(&self) -> Result<Timestamp, DatabaseError> {
         let clock_offset = &self.background.time.clock_offset;
         let told = self.background.main.time().await;
-        told.inspect(|told| clock_offset.heard(*told)).or_else(|away| clock_offset.mains_at_least().ok_or(away))
+        told.inspect(|told| clock_offset.heard(*told))
+            .or_else(|away| clock_offset.mains_at_least().ok_or(away))
     }
 }
 

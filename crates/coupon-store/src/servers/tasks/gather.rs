@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coupon_core::ShardId;
 
 use super::Background;
-use super::store::{Arrived, Work};
+use super::store::{Arrived, TakenMessages};
 use crate::failpoints::{self, Mechanism};
 use crate::servers::broker::Message;
 use crate::servers::seam::{Delivery, PublishError};
@@ -15,13 +15,13 @@ const TRANSACTION_MAX: usize = 8_192;
 
 /// Messages that were taken together, and what is in them.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) work: Work,
+pub(super) struct GatheredBatch {
+    pub(super) work: TakenMessages,
     /// The last of the messages, for the acknowledgement of them all.
     pub(super) last: u64,
 }
 
-impl Batch {
+impl GatheredBatch {
     pub(super) const fn is_empty(&self) -> bool {
         self.work.messages == 0
     }

@@ -3,7 +3,7 @@
 use coupon_core::{CouponResult, Placement, ShardId};
 
 use super::Background;
-use super::moving::Shards;
+use super::moving::ShardConnections;
 use super::turns::Turn;
 use crate::moving::{MoveError, MovingShards as _, deliver, not_there};
 use crate::servers::seam::Hold;
@@ -13,7 +13,7 @@ impl Background {
     /// its tables. The caller has main's lock of the gate, and is about to read all holders of coupons: each row is in a table,
     /// and stays there, or is among those that are returned.
     pub(super) async fn deliver_what_leaves(&self) -> anyhow::Result<Vec<(Placement, Vec<Hold>)>> {
-        let (shards, turn) = (Shards::new(self), Turn::OfTheGatekeeper);
+        let (shards, turn) = (ShardConnections::new(self), Turn::OfTheGatekeeper);
         for shard in self.shards() {
             shards.wait_for(shard).await?;
         }
@@ -31,7 +31,7 @@ impl Background {
     }
 }
 
-impl Shards<'_> {
+impl ShardConnections<'_> {
     /// The rows that are leaving a shard and have not arrived, with one of the tables that they go to. Those that have are in their
     /// table, and may have taken steps there.
     async fn still_leaving(&self, shard: ShardId) -> Result<Option<(Placement, Vec<Hold>)>, MoveError> {

@@ -39,7 +39,7 @@ use std::time::Duration;
 use coupon_core::{Placement, ShardId};
 
 use super::broker::{Message, PublishError};
-use super::catalogue::Offered;
+use super::catalogue::OfferedCatalogue;
 use super::counts::Counts;
 use super::markers::Markers;
 use super::rooms::RoomDatabases;
@@ -57,13 +57,13 @@ use gatekeeper::Gatekeeper;
 pub(super) use handles::{Floors, GateHandle, QueuesHandle, Signals, Time};
 pub(super) use lease::{Leases, RENEW};
 use let_go::LetGo;
-pub(super) use movement::Movement;
+pub(super) use movement::MovementRate;
 use movement::RowMover;
 pub(super) use publish::Watched;
 use reconcile::Reconciler;
-use reconcile_rows::Rows;
+use reconcile_rows::ShardPasses;
 pub(super) use store::Floor;
-use store::{Done, Work};
+use store::{Done, TakenMessages};
 pub(super) use watch::look;
 use watch::watch;
 
@@ -73,7 +73,7 @@ pub(super) struct Background {
     pub(super) layouts: Arc<Layouts>,
     /// The time from which a version of the layout is announced to that from which it is in force.
     pub(super) lead: Duration,
-    pub(super) offered: Arc<Offered>,
+    pub(super) offered: Arc<OfferedCatalogue>,
     pub(super) status: Vec<Arc<ShardStatus>>,
     pub(super) gate: GateHandle,
     pub(super) queues: QueuesHandle,
@@ -87,7 +87,7 @@ pub(super) struct Background {
     /// This process, as main lists it.
     pub(super) living: Living,
     pub(super) following: Following,
-    pub(super) movement: Movement,
+    pub(super) movement: MovementRate,
     /// The counts of this process.
     pub(super) counts: Counts,
 }
@@ -108,7 +108,7 @@ impl Background {
     }
 
     /// Takes note of what a consumer of this process has stored.
-    fn stored(&self, shard: ShardId, work: &Work, done: &Done) {
+    fn stored(&self, shard: ShardId, work: &TakenMessages, done: &Done) {
         let lag = self.time.mains().millis() - work.sent;
         if let (Some(status), Ok(lag), false) =
             (self.status.get(shard.index()), u64::try_from(lag), work.results.is_empty())

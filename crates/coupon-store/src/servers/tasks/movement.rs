@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Background;
 use super::layout::MENDED;
-use super::moving::Shards;
+use super::moving::ShardConnections;
 use crate::measure::Rate;
 use crate::moving::{Ended, Mover, MovingShards as _, Pace, Progress, deliver};
 use crate::outage::TaskOutage;
@@ -37,9 +37,9 @@ const TURN: Duration = Duration::from_secs(2);
 const TROUBLE: usize = 1_000;
 
 /// How fast rows are looked at, by what this process has read in main.
-pub(in crate::servers) struct Movement(Rate);
+pub(in crate::servers) struct MovementRate(Rate);
 
-impl Default for Movement {
+impl Default for MovementRate {
     fn default() -> Self {
         Self(Rate::new())
     }
@@ -145,7 +145,7 @@ impl RowMover {
 
     /// True if rows have left a shard that answers, and have not arrived.
     async fn any_leaves(&self) -> bool {
-        let shards = Shards::new(&self.background);
+        let shards = ShardConnections::new(&self.background);
         for shard in self.background.shards() {
             if matches!(shards.leaving(shard).await, Ok(Some(_))) {
                 return true;
@@ -155,7 +155,7 @@ impl RowMover {
     }
 
     async fn deliver(&self) -> anyhow::Result<()> {
-        let shards = Shards::new(&self.background);
+        let shards = ShardConnections::new(&self.background);
         for shard in self.background.shards() {
             // The lock that archives and books wait for is had meanwhile: it is tried again once the gate is open.
             let turn = timeout(TURN, shards.turn())
@@ -197,7 +197,7 @@ impl RowMover {
         };
         lock.note(&running.now()).await?;
         let Running { pace, progress, .. } = &running;
-        let shards = Shards::new(background);
+        let shards = ShardConnections::new(background);
         let mover = Mover { shards: &shards, versions, pace, progress };
         let ended = {
             let over = Notify::new();

@@ -26,7 +26,7 @@ const IDLE: Duration = Duration::from_secs(10);
 const ROWS: usize = 1_024;
 
 /// The shards, and the connections that steps are taken over.
-pub(super) struct Shards<'a> {
+pub(super) struct ShardConnections<'a> {
     background: &'a Background,
     turns: Turns<&'a dyn MainServer>,
     kept: Kept,
@@ -144,7 +144,7 @@ async fn put(moving: &mut dyn MovingRows, table: TableId, rows: &[&CouponResult]
     Ok((more, all))
 }
 
-impl<'a> Shards<'a> {
+impl<'a> ShardConnections<'a> {
     pub(super) fn new(background: &'a Background) -> Self {
         Self { background, turns: Turns::new(&*background.main), kept: Kept::default() }
     }
@@ -295,7 +295,7 @@ impl<'a> Shards<'a> {
     }
 }
 
-impl MovingShards for Shards<'_> {
+impl MovingShards for ShardConnections<'_> {
     type Turn = Turn;
 
     const BATCH: u32 = 2_048;

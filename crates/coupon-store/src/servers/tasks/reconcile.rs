@@ -2,7 +2,7 @@
 //!
 //! A reservation that is still pending after a marker, sent later, has come through its shard's queue was never handed over, or
 //! is stored and still marked as pending at the gate. Handing it over again is right either way: what is stored already is found
-//! to be. What is stored and not held is found by [`Rows`].
+//! to be. What is stored and not held is found by [`ShardPasses`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use coupon_core::{CouponId, ShardId, ShardingStrategy as _, UserId};
 
-use super::{Background, Rows};
+use super::{Background, ShardPasses};
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
 use crate::servers::broker::Message;
@@ -25,7 +25,7 @@ const MESSAGE: usize = 1_000;
 /// The task that looks for them.
 pub(super) struct Reconciler {
     background: Arc<Background>,
-    rows: Rows,
+    rows: ShardPasses,
     every: Duration,
     /// Reservations that are younger may be on their way.
     grace: Duration,
@@ -33,7 +33,7 @@ pub(super) struct Reconciler {
 
 impl Reconciler {
     pub(super) fn new(background: Arc<Background>, every: Duration, grace: Duration) -> Self {
-        Self { rows: Rows::new(Arc::clone(&background)), background, every, grace }
+        Self { rows: ShardPasses::new(Arc::clone(&background)), background, every, grace }
     }
 
     pub(super) async fn run(mut self) {

@@ -25,7 +25,7 @@ const SLICE: usize = 2_000;
 const REST: Duration = Duration::from_secs(600);
 
 /// The progress of a pass in each shard.
-pub(super) struct Rows {
+pub(super) struct ShardPasses {
     background: Arc<Background>,
     places: BTreeMap<ShardId, Place>,
 }
@@ -53,7 +53,7 @@ pub(super) fn to_be_checked(shard: ShardId, table: TableId, rows: &[Hold]) -> Ve
     rows.iter().filter_map(row).collect()
 }
 
-impl Rows {
+impl ShardPasses {
     pub(super) fn new(background: Arc<Background>) -> Self {
         Self { background, places: BTreeMap::new() }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Background;
-use super::store::{Arrived, Done, Work};
+use super::store::{Arrived, Done, TakenMessages};
 use crate::servers::seam::{GateError, Mark, Release};
 
 /// Marks these as stored at the gate: a user who asks again is answered at once. If the gate cannot be reached, they
@@ -11,7 +11,11 @@ use crate::servers::seam::{GateError, Mark, Release};
 ///
 /// Parked results take stock, of whatever epoch they are, and their users do not get "duplicate". Of a repeat whose stock
 /// was given back since, the gate lets go: a question to it that arrived late may have reserved it a second time.
-pub(super) async fn settle(background: &Arc<Background>, work: &Work, done: &Done) -> Result<(), GateError> {
+pub(super) async fn settle(
+    background: &Arc<Background>,
+    work: &TakenMessages,
+    done: &Done,
+) -> Result<(), GateError> {
     let Some(epoch) = background.gate.epoch.open() else { return Ok(()) };
     let (mut stored, mut parked, mut gone) = (Vec::with_capacity(work.results.len()), Vec::new(), Vec::new());
     for Arrived { row, epoch: of } in &work.results {

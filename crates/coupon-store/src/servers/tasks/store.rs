@@ -32,7 +32,7 @@ pub(super) struct Arrived {
 
 /// The messages that came through the queue together.
 #[derive(Debug, Default)]
-pub(super) struct Work {
+pub(super) struct TakenMessages {
     pub(super) results: Vec<Arrived>,
     pub(super) markers: Vec<Marker>,
     pub(super) messages: u64,
@@ -128,7 +128,7 @@ pub(super) async fn store(
     storing: &mut dyn Storing,
     background: &Background,
     of: Of<'_>,
-    work: &Work,
+    work: &TakenMessages,
     now: Timestamp,
 ) -> Result<Done, StoreError> {
     let begun = of.check(storing.begin().await?)?;
@@ -274,7 +274,7 @@ impl Store<'_> {
     }
 
     /// Writes the markers, the outbox entry and the shard's sums, and commits.
-    async fn note_and_commit(&mut self, work: &Work) -> Result<(), StoringError> {
+    async fn note_and_commit(&mut self, work: &TakenMessages) -> Result<(), StoringError> {
         let entries = outbox::entries(&self.moves, self.outbox_id);
         let note = Note {
             now: self.now,

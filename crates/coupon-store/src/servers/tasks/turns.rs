@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl seam::Turn for Had {
+    impl seam::MainLock for Had {
         async fn end(self: Box<Self>) {}
     }
 

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use coupon_core::books::Stock;
 use coupon_core::{CouponId, ShardId, Timestamp};
-use coupon_store::servers::seam::{Books, Parked, Written};
+use coupon_store::servers::seam::{Books, Parked, WrittenPosting};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{LogLine, Main, MainMemory};
 
 /// A change of the books that is not committed.
 enum Change {
-    Posted(Box<Written>, i64),
+    Posted(Box<WrittenPosting>, i64),
     Reached(ShardId, i64),
 }
 
@@ -68,7 +68,7 @@ impl Books for Transaction {
         .await
     }
 
-    async fn write(&mut self, postings: &[Written], last: i64, _: Timestamp) -> anyhow::Result<()> {
+    async fn write(&mut self, postings: &[WrittenPosting], last: i64, _: Timestamp) -> anyhow::Result<()> {
         self.ask(|_| ()).await?;
         let mut last = last;
         for written in postings {
@@ -111,7 +111,7 @@ impl Change {
                 memory.positions.insert(shard, position);
             }
             Self::Posted(written, last) => {
-                let Written { coupon, posting, parks } = *written;
+                let WrittenPosting { coupon, posting, parks } = *written;
                 if !posting.lines.is_empty() {
                     memory.stocks.insert(coupon, posting.after);
                 }

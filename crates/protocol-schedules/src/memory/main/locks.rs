@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use coupon_store::servers::seam::{DatabaseError, GateLock, GatePlace, GateState, Opening, Turn};
+use coupon_store::servers::seam::{DatabaseError, GateLock, GatePlace, GateState, MainLock, Opening};
 
 use super::{Main, MainMemory};
 use crate::check::half_full;
@@ -69,7 +69,7 @@ impl Drop for Locked {
 }
 
 #[async_trait]
-impl Turn for Locked {
+impl MainLock for Locked {
     async fn end(self: Box<Self>) {}
 }
 

@@ -11,8 +11,8 @@ use coupon_core::books::Stock;
 use coupon_core::{CouponId, ShardId, Timestamp};
 use coupon_store::Moving;
 use coupon_store::servers::seam::{
-    Books, DatabaseError, GateLock, GateState, MainServer, NUMBERS, Parked, Renewed, TERM_MS, Term, Terms,
-    Turn,
+    Books, DatabaseError, GateLock, GateState, MainLock, MainServer, NUMBERS, Parked, Renewed, TERM_MS, Term,
+    Terms,
 };
 use tokio::sync::Mutex;
 
@@ -162,8 +162,8 @@ impl MainServer for Main {
         self.lock_gate().await
     }
 
-    async fn lock_reconciler(&self) -> Result<Option<Box<dyn Turn>>, DatabaseError> {
-        Ok(self.lock(Lock::Reconciler).await?.map(|locked| Box::new(locked) as Box<dyn Turn>))
+    async fn lock_reconciler(&self) -> Result<Option<Box<dyn MainLock>>, DatabaseError> {
+        Ok(self.lock(Lock::Reconciler).await?.map(|locked| Box::new(locked) as Box<dyn MainLock>))
     }
 
     async fn books(&self) -> anyhow::Result<Box<dyn Books>> {

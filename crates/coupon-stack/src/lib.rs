@@ -27,7 +27,7 @@
 mod addresses;
 mod cgroup;
 pub mod cli;
-mod extra;
+mod fault_tools;
 mod files;
 mod guardian;
 mod home;
@@ -46,7 +46,7 @@ mod stack;
 mod tls;
 
 pub use addresses::Addresses;
-pub use extra::SpareRedis;
+pub use fault_tools::SpareRedis;
 pub use guardian::Guardian;
 pub use process::Usage;
 pub use server::{Server, UnknownServer};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::extra::{self, SpareRedis};
+use crate::fault_tools::{self, SpareRedis};
 use crate::files::write_private;
 use crate::guardian::Guardian;
 use crate::home::{Home, check, lock};
@@ -343,7 +343,7 @@ impl Stack {
     /// # Errors
     /// When it cannot be run, or fails; the error says what it printed.
     pub fn rabbitmqctl(&self, arguments: &[&str]) -> Result<String> {
-        extra::rabbitmqctl(self.world(), self.node(Server::RabbitMq)?, arguments)
+        fault_tools::rabbitmqctl(self.world(), self.node(Server::RabbitMq)?, arguments)
     }
 
     /// Reads a server's use of the machine since it was last started.

@@ -4,7 +4,7 @@ use coupon_measure::format::{number, plain, times};
 use coupon_measure::stats::RELEVANT_DIFFERENCE;
 
 use super::model::{AllowedGrowth, Curve, RoundSpread, Series};
-use super::shown::with_unit;
+use super::text::with_unit;
 
 /// The change of a series from the first to the last value of x, and the judgement on its worst pair of points.
 #[derive(Debug, Clone, PartialEq)]

@@ -20,9 +20,9 @@ pub mod record;
 mod run;
 mod scale;
 pub mod section;
-mod shown;
 pub mod storage;
 pub mod table;
+mod text;
 
 use std::sync::Arc;
 

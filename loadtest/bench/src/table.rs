@@ -7,7 +7,7 @@ use coupon_measure::Table;
 use super::growth::statement;
 use super::model::{Row, Standing};
 use super::record::Bench;
-use super::shown;
+use super::text;
 
 /// The whole summary.
 #[must_use]
@@ -43,12 +43,12 @@ fn write_all(text: &mut String, bench: &Bench) -> fmt::Result {
 
 fn cells(row: &Row) -> [String; 4] {
     let claim = &row.claim;
-    let figure = row.spread.as_ref().map_or("—".to_owned(), |spread| shown::spread(spread, &claim.unit));
-    let standing = shown::standing(&row.standing);
+    let figure = row.spread.as_ref().map_or("—".to_owned(), |spread| text::spread(spread, &claim.unit));
+    let standing = text::standing(&row.standing);
     let standing = match &row.standing {
         Standing::NotRun(why) => format!("{standing}: {why}"),
         Standing::NotValid => format!("{standing}: {}", row.problems.join("; ")),
         Standing::Reached | Standing::Missed | Standing::NoTarget => standing.to_owned(),
     };
-    [claim.id.to_string(), figure, shown::target(claim), standing]
+    [claim.id.to_string(), figure, text::target(claim), standing]
 }

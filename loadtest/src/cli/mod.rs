@@ -10,8 +10,8 @@ use coupon_cli::Pages;
 use coupon_cli::terminal;
 
 use crate::cmd::{
-    advise, audit, compare, diff, explain, figures, history, passed, replay, run, schema, serve, simulate,
-    vertical,
+    advise, audit, compare, diff, explain, figures, history, replay, run, schema, serve, simulate,
+    subprograms, vertical,
 };
 
 /// Load-tests the coupon services and compares their sharding strategies.
@@ -63,10 +63,10 @@ enum Command {
     Explain(explain::Args),
     /// Break servers and services under load, one fault after the other, and audit what is left.
     #[command(disable_help_flag = true)]
-    Faults(passed::Args),
+    Faults(subprograms::Args),
     /// Measure how fast everything is, each figure beside what this machine allows.
     #[command(disable_help_flag = true)]
-    Bench(passed::Args),
+    Bench(subprograms::Args),
     #[command(flatten)]
     Pages(Pages),
 }
@@ -88,8 +88,8 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(args),
         Command::Vertical(args) => vertical::run(args),
         Command::Explain(args) => explain::run(args),
-        Command::Faults(args) => passed::run("loadtest-faults", &args),
-        Command::Bench(args) => passed::run("loadtest-bench", &args),
+        Command::Faults(args) => subprograms::run("loadtest-faults", &args),
+        Command::Bench(args) => subprograms::run("loadtest-bench", &args),
         Command::Pages(pages) => {
             pages.show(Cli::command()).map(|()| ExitCode::SUCCESS).context("cannot write the page")
         }

@@ -13,7 +13,7 @@ use coupon_report::html::render_advice;
 use coupon_strategies::Spec;
 
 use super::compare::exit_code;
-use super::own::{Kept, OwnArgs, Wanted};
+use super::own_data::{Kept, OwnArgs, Wanted};
 use super::recorded::{BUILT_IN, NONE, ROOM_WIDTH, SendArgs, mix};
 use super::trace::TraceArgs;
 use crate::advise::keys::{self, KeyFindings, SHARD_WRITES};

@@ -2,7 +2,7 @@
 
 mod arguments;
 mod growth;
-mod own;
+mod own_data;
 mod recorded;
 mod servers;
 mod trace;
@@ -14,12 +14,12 @@ pub mod diff;
 pub mod explain;
 pub mod figures;
 pub mod history;
-pub mod passed;
 pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod serve;
 pub mod simulate;
+pub mod subprograms;
 pub mod vertical;
 
 use std::path::{Path, PathBuf};

@@ -3,8 +3,8 @@
 //! All contestants are up all the time; they take turns within a round, in an order in which each has every place as often as
 //! any other, so that a machine that slows down or speeds up does so for all of them alike. The round is the unit of statistics.
 
-mod flow;
 mod growth;
+mod lag;
 mod live;
 mod loads;
 pub(crate) mod machine;
@@ -36,9 +36,9 @@ use coupon_service::api::AdminStats;
 use coupon_strategies::Spec;
 pub use observer::Observer;
 
-pub use flow::latest_lag_ms;
 use growth::Planned;
 pub use growth::PlannedGrowth;
+pub use lag::latest_lag_ms;
 use observer::Watcher;
 
 use round::Entrant;

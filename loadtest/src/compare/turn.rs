@@ -10,8 +10,8 @@ use coupon_loadgen::load::{LoadSpec, Outcome, run_load_with};
 use coupon_report::model::{Figure, Flow, GrowthRound, Reading, ShardLook, ShardRound};
 use coupon_service::api::ShardsStatus;
 
-use super::flow::{self, RoundTotals, ShardTotals};
 use super::growth::Planned;
+use super::lag::{self, RoundTotals, ShardTotals};
 use super::observer::Watcher;
 use super::sampler::{Sample, Sampler, looks};
 use super::work;
@@ -75,7 +75,7 @@ pub(super) fn take(
     }
     Ok(Turn {
         shards,
-        flow: on_servers.then(|| flow::of_round(&seen.totals)),
+        flow: on_servers.then(|| lag::of_round(&seen.totals)),
         looks: looks(&seen.samples),
         growth: grown.map(|grown| grown.round),
         outcome,
@@ -146,10 +146,10 @@ fn shards(seen: &Watched, on_servers: bool, quota: Option<f64>) -> Vec<ShardRoun
     }
     let RoundTotals { before, drained, .. } = &seen.totals;
     for (at, shard) in shards.iter_mut().enumerate() {
-        shard.rows_written = flow::rows_between(before, drained, at);
-        shard.cpu_seconds = flow::cpu_between(before, drained, at);
-        shard.bytes_written = flow::bytes_between(before, drained, at);
-        shard.flow = Some(flow::of_shard(at, &seen.samples, &seen.totals, quota));
+        shard.rows_written = lag::rows_between(before, drained, at);
+        shard.cpu_seconds = lag::cpu_between(before, drained, at);
+        shard.bytes_written = lag::bytes_between(before, drained, at);
+        shard.flow = Some(lag::of_shard(at, &seen.samples, &seen.totals, quota));
     }
     shards
 }

@@ -9,17 +9,17 @@ mod description;
 mod ids;
 mod key_columns;
 mod keys;
-mod known;
 mod left_out;
 mod lines;
 mod maps;
 mod mix;
+mod outliers;
+mod public_data_sets;
 mod ranges;
 mod reader;
 mod recording;
 mod sampling;
 mod select;
-mod strays;
 mod times;
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use coupon_strategies::REGISTER;
 use self::archiving::Retirement;
 use self::books::Bookkeeping;
 use self::copying::Copying;
-use self::layout::{LayoutCommand, Rebalance};
+use self::layout::{LayoutCommand, RebalanceArgs};
 use self::room_index::RoomIndexCommand;
 use self::sizes::Sizes;
 use self::storage::Storage;
@@ -290,7 +290,7 @@ enum Command {
     /// Move earlier results to where the latest version of the layout puts them, and say how far it is.
     ///
     /// At a running service (--target), which goes on also when this command is ended, or in a folder that none is using (--data).
-    Rebalance(Rebalance),
+    Rebalance(RebalanceArgs),
     #[command(flatten)]
     Pages(Pages),
 }
@@ -338,7 +338,7 @@ enum OneCommand {
     /// Move earlier results to where the latest version of the layout puts them, and say how far it is.
     ///
     /// At a running service (--target), which goes on also when this command is ended, or in a folder that none is using (--data).
-    Rebalance(Rebalance),
+    Rebalance(RebalanceArgs),
     #[command(flatten)]
     Pages(Pages),
 }

@@ -3,7 +3,7 @@
 use coupon_measure::stats::{estimate, judge_by, ratios};
 
 use super::judged::{change, pairs, values};
-use super::nothing::between_rounds;
+use super::without_ratio::between_rounds;
 use super::{ChangeVerdict, DiffRow, Sides};
 use crate::model::{Contestant, Metric};
 

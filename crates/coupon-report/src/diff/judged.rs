@@ -5,7 +5,7 @@ use coupon_measure::stats::{
     Comparison, ERROR, Judged, Judgement, Least, estimate, holm, judge_by, judge_family, ratios, student,
 };
 
-use super::nothing::{between_rounds, between_runs};
+use super::without_ratio::{between_rounds, between_runs};
 use super::{ChangeVerdict, DiffOptions, DiffRow, Sides, Unit, counted, failures};
 use crate::model::{Contestant, Metric};
 

@@ -11,8 +11,8 @@ mod comparable;
 mod counted;
 mod failures;
 mod judged;
-mod nothing;
 mod text;
+mod without_ratio;
 
 use std::collections::BTreeSet;
 

@@ -5,6 +5,8 @@ mod answer;
 mod audit;
 mod counts;
 mod cures;
+mod effective_shards;
+mod fan_out;
 mod forest;
 mod growth;
 mod heat;
@@ -15,12 +17,10 @@ mod method;
 mod outlook;
 mod picture;
 mod required;
-mod scatter;
 mod shapes;
-mod spread;
 mod svg;
 mod table;
-mod wide;
+mod vertical;
 mod work_map;
 mod writes;
 
@@ -47,13 +47,13 @@ pub fn render(report: &Report) -> String {
             (writes::section(report))
             (growth::section(report))
             (heat::section(report))
-            (spread::section(report))
-            (scatter::section(report))
+            (effective_shards::section(report))
+            (fan_out::section(report))
             (outlook::section(report))
             (answer::good_for(report))
             (cures::section(report))
             (forest::section(report))
-            (wide::section(report))
+            (vertical::section(report))
             (audit::section(report))
             (method::section(report))
         }

@@ -15,6 +15,7 @@ mod client;
 mod holds;
 #[path = "../observability/lines.rs"]
 mod lines;
+mod outage_log;
 mod policies;
 mod proxy;
 mod read_only;
@@ -24,7 +25,6 @@ mod running;
 #[path = "../backends/served.rs"]
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod served;
-mod told;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -7,7 +7,7 @@ use coupon_store::{Backend, Decision};
 
 use crate::alone;
 use crate::bench::{Bench, PLENTY, grab, held_by, open_process, options, remaining, run, stack};
-use crate::told::{listen, saying, since_then};
+use crate::outage_log::{listen, saying, since_then};
 
 fn open(bench: &Bench, role: Role) -> Backend {
     let settings =

@@ -9,7 +9,7 @@ use coupon_measure::format::number;
 
 use super::figure;
 use crate::model::{NamedFigure, Row};
-use crate::shown::with_unit;
+use crate::text::with_unit;
 
 /// The names of the figures beside the rows, if none of them belongs to a kind of load.
 pub(super) fn beside(rows: &[&Row]) -> Vec<String> {

@@ -107,7 +107,7 @@ fn one_line(text: &str) -> String {
 /// A figure with its spread, or the reason for none.
 fn figure(spread: &Reading<RoundSpread>, unit: &str) -> String {
     match spread {
-        Reading::Known(spread) => super::shown::spread(spread, unit),
+        Reading::Known(spread) => super::text::spread(spread, unit),
         Reading::Unknown(why) => format!("n/a: {why}"),
     }
 }

@@ -6,7 +6,7 @@ use coupon_measure::Table;
 
 use super::{Notes, figures, link};
 use crate::model::{Row, Standing};
-use crate::shown;
+use crate::text;
 
 /// Writes them. Figures that are of the rows alone are columns of the same table, others a table that follows.
 pub(super) fn write(text: &mut String, rows: &[&Row], notes: &Notes) -> fmt::Result {
@@ -42,13 +42,13 @@ pub(super) fn write(text: &mut String, rows: &[&Row], notes: &Notes) -> fmt::Res
 fn cells(row: &Row, notes: &Notes) -> Vec<String> {
     let claim = &row.claim;
     let unit = if claim.unit == "×" { "" } else { &claim.unit };
-    let measured = row.spread.as_ref().map_or("—".to_owned(), |spread| shown::spread(spread, unit));
-    vec![claim.id.to_string(), claim.what.to_string(), shown::target(claim), measured, verdict(row, notes)]
+    let measured = row.spread.as_ref().map_or("—".to_owned(), |spread| text::spread(spread, unit));
+    vec![claim.id.to_string(), claim.what.to_string(), text::target(claim), measured, verdict(row, notes)]
 }
 
 /// The verdict, linked to its cause; one that has none and wants one says so.
 fn verdict(row: &Row, notes: &Notes) -> String {
-    let (id, standing) = (&row.claim.id, shown::standing(&row.standing));
+    let (id, standing) = (&row.claim.id, text::standing(&row.standing));
     match &row.standing {
         Standing::Reached | Standing::NoTarget => link(notes, id, standing),
         Standing::Missed if notes.anchor(id).is_none() => format!("**{standing}**, no cause named yet"),

@@ -6,7 +6,7 @@ use coupon_loadgen::workload::CatalogueSpec;
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
 use super::sample::Sample;
-use super::top::warm_up;
+use super::top_rate::warm_up;
 use super::turns::{Rounds, take_turns};
 use crate::context::{Context, Store};
 use crate::model::{AllowedGrowth, Curve, Findings, Series, Text};

@@ -5,7 +5,7 @@ use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
-use super::top::{ratio, warm_up};
+use super::top_rate::{ratio, warm_up};
 use super::turns::take_turns;
 use crate::context::{Context, Store};
 use crate::model::{Bound, Claim, Findings};

@@ -4,8 +4,8 @@ mod batching;
 mod curves;
 mod disk;
 mod embedded;
+mod from_memory;
 mod generator;
-mod known;
 mod load_kind;
 mod measured;
 mod overload;
@@ -15,7 +15,7 @@ mod routing;
 mod sale;
 mod sample;
 mod start;
-mod top;
+mod top_rate;
 mod turns;
 
 use super::section::Section;
@@ -28,8 +28,8 @@ pub(super) fn sections() -> Vec<Section> {
         routing::SECTION,
         generator::SECTION,
         embedded::SECTION,
-        top::SECTION,
-        known::SECTION,
+        top_rate::SECTION,
+        from_memory::SECTION,
         batching::SECTION,
         overload::SECTION,
         reconciler::SECTION,

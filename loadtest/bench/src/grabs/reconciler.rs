@@ -5,7 +5,7 @@ use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
-use super::top::{problems, warm_up};
+use super::top_rate::{problems, warm_up};
 use super::turns::take_turns_each;
 use crate::context::{Context, Store};
 use crate::model::{Bound, Claim, Findings, Measurement, NamedFigure};

@@ -4,14 +4,14 @@
 //! million rows are there in a minute. All services of a curve are up at once and have a turn in each round, so that
 //! a machine that drifts does so for all points alike.
 //!
-//! - `service` starts one for a point of a curve, `asking` asks it, `gathered` collects what the rounds came to.
+//! - `service` starts one for a point of a curve, `single_user` asks it, `curve_points` collects what the rounds came to.
 //! - `shards`, `tables` and `rows` are sections of the benchmark.
 
-mod asking;
-mod gathered;
+mod curve_points;
 mod rows;
 mod service;
 mod shards;
+mod single_user;
 mod tables;
 
 use super::section::Section;

@@ -8,9 +8,9 @@ use coupon_lab::Deployment;
 use coupon_loadgen::workload::CatalogueSpec;
 use coupon_measure::format::count;
 
-use super::asking::{Ask, Asker};
-use super::gathered::{Gathered, Line, each_round};
+use super::curve_points::{Gathered, Line, each_round};
 use super::service::Point;
+use super::single_user::{Ask, Asker};
 use crate::context::{Context, SHARDS};
 use crate::disk;
 use crate::model::{AllowedGrowth, Findings};

@@ -5,9 +5,9 @@ use std::num::NonZeroU16;
 use anyhow::Result;
 use coupon_measure::format::count;
 
-use super::asking::{Ask, Asker};
-use super::gathered::{Gathered, Line, grab_in_turns};
+use super::curve_points::{Gathered, Line, grab_in_turns};
 use super::service::{GRABS, Point};
+use super::single_user::{Ask, Asker};
 use crate::context::Context;
 use crate::grabs::Measured;
 use crate::model::{AllowedGrowth, Findings};

@@ -1,17 +1,17 @@
 //! The costs of storing and querying, each held against the same work over bare connections in the same run.
 //!
 //! - `raw` are the bare connections, `questions` what is asked of them and of the API.
-//! - `queries`, `many`, `gains`, `sums`, `consumer`, `seeding` and `files` are sections of the benchmark.
+//! - `queries`, `tenfold`, `scatter_gains`, `sums`, `consumer`, `seeding` and `files` are sections of the benchmark.
 
 mod consumer;
 mod files;
-mod gains;
-mod many;
 mod queries;
 mod questions;
 mod raw;
+mod scatter_gains;
 mod seeding;
 mod sums;
+mod tenfold;
 
 use super::section::Section;
 
@@ -20,11 +20,11 @@ use super::section::Section;
 pub fn sections() -> Vec<Section> {
     vec![
         queries::SECTION,
-        gains::SECTION,
+        scatter_gains::SECTION,
         sums::SECTION,
         consumer::SECTION,
         seeding::SECTION,
         files::SECTION,
-        many::SECTION,
+        tenfold::SECTION,
     ]
 }

@@ -3,8 +3,8 @@
 use coupon_core::Timestamp;
 use serde::Serialize;
 
+use super::display::shortened;
 use super::order::Ordered;
-use super::shown::shortened;
 use crate::replay::PART;
 
 /// The most ranges of values.

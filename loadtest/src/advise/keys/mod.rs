@@ -4,6 +4,7 @@
 //! [`Study`] takes the rows of a table in bounded memory, and a [`Recording`](crate::replay::Recording) has those of a trace. What
 //! either knows of a key is its evidence; [`KeyFindings`] is what follows from it, by the same rules, and [`text`] shows it.
 
+mod display;
 mod evidence;
 mod heat;
 mod margin;
@@ -12,7 +13,6 @@ mod order;
 mod page;
 mod prefix;
 mod render;
-mod shown;
 mod spread;
 mod study;
 mod trace;

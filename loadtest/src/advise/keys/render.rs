@@ -6,7 +6,7 @@ use coupon_measure::Table;
 use coupon_measure::format::{count, counted, number, percent, plain as short};
 
 use super::super::layout::{laid_out, table};
-use super::shown::shortened;
+use super::display::shortened;
 use super::{CommonFindings, FEW, JudgedKey, KeyFindings, KeySpread, ShardsNeeded};
 use crate::replay::LONGEST;
 

@@ -11,7 +11,7 @@ use coupon_measure::random::Random;
 use super::super::LeftOut;
 use super::super::keys::KeyReader;
 use super::super::lines::{Line, Lines};
-use super::super::strays;
+use super::super::outliers;
 use super::super::times::Precision;
 use super::{RecordedRooms, RecordedRow, Recording};
 
@@ -133,7 +133,7 @@ fn spread(lines: &mut [Line], are_days: bool, seed: u64) {
 
 fn leave_out_strays(lines: &mut Vec<Line>, left_out: &mut LeftOut) {
     let times: Vec<i64> = lines.iter().map(|line| line.millis).collect();
-    let kept = strays::together(&times);
+    let kept = outliers::together(&times);
     for (at, line) in lines.iter().enumerate() {
         if !kept.contains(&at) {
             let day = Timestamp::from_millis(line.millis).day();

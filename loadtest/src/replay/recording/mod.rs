@@ -179,7 +179,7 @@ impl Recording {
             times.extend(self.asked.iter().map(|(_, row)| row.time.millis()));
             times.sort_unstable();
         }
-        let (at, _) = super::strays::widest(&times)?;
+        let (at, _) = super::outliers::widest(&times)?;
         let time = |at: usize| times.get(at).copied().map(Timestamp::from_millis);
         Some(TimeRange::new(time(at)?, time(at + 1)?))
     }

@@ -1,7 +1,7 @@
 //! The commands that change a layout, and move rows to where it says.
 
 mod place;
-mod told;
+mod text;
 
 use std::num::{NonZeroU16, NonZeroU32};
 use std::thread::sleep;
@@ -17,7 +17,7 @@ use coupon_service::api::LayoutView;
 use coupon_service::growth::{ROWS_PER_S, RequestedChange};
 
 use self::place::Place;
-use self::told::{AllInPlace, Change, Progress, Versions};
+use self::text::{AllInPlace, ChangeText, ProgressText, VersionsText};
 use crate::say;
 use crate::storage::Storage;
 
@@ -99,7 +99,7 @@ pub(super) struct At {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Rebalance {
+pub(super) struct RebalanceArgs {
     /// The most rows to move in a second.
     #[arg(long, value_name = "ROWS", default_value_t = ROWS_PER_S, value_parser = nonzero::<NonZeroU32>)]
     rate: NonZeroU32,
@@ -126,7 +126,7 @@ pub(super) fn operator(text: &str) -> Result<Operator, String> {
 impl LayoutCommand {
     pub(super) fn run(self, of_layout: &OfLayout<'_>) -> Result<()> {
         let (wanted, change) = match self {
-            Self::Show(at) => return say(&Versions(at.look(of_layout)?)),
+            Self::Show(at) => return say(&VersionsText(at.look(of_layout)?)),
             Self::Shards { count, change } => (RequestedChange::Change(LayoutChange::Shards(count)), change),
             Self::Split { rooms, change } => (RequestedChange::Change(LayoutChange::Split(rooms)), change),
             Self::Spread { k, change, ranges: _ } => {
@@ -142,20 +142,20 @@ impl LayoutCommand {
         };
         let place = at.place(Some(&by.operator), of_layout, shards)?;
         let changed = if dry_run { place.dry_run(&wanted, rate) } else { place.change(&wanted, by.operator) };
-        say(&Change(changed?))
+        say(&ChangeText(changed?))
     }
 }
 
-impl Rebalance {
+impl RebalanceArgs {
     /// Begins, and prints how far it is until it ends. At a service it goes on when this command is ended.
     pub(super) fn run(self, of_layout: &OfLayout<'_>) -> Result<()> {
         if self.show {
-            return say(&Progress::once(self.at.look(of_layout)?.rebalance));
+            return say(&ProgressText::once(self.at.look(of_layout)?.rebalance));
         }
         let place = self.at.place(Some(&self.by.operator), of_layout, 0)?;
         if self.stop {
             place.stop_moving()?;
-            return say(&Progress::once(place.moving()?));
+            return say(&ProgressText::once(place.moving()?));
         }
         let layout = in_force(&place)?;
         if open_before_latest(&layout).is_empty() {
@@ -172,7 +172,7 @@ impl Rebalance {
                     / (now.0 - at).as_secs_f64()
             });
             before = Some(now);
-            say(&Progress { moving: Some(moving), arrived_per_s })?;
+            say(&ProgressText { moving: Some(moving), arrived_per_s })?;
             match trouble {
                 Some(why) if !runs => bail!("rows are not moved any more: {why}"),
                 _ if !runs => return all_is_where_it_is_to_be(&place.show()?),

@@ -1,6 +1,6 @@
 //! Questions about rows that are moved from one shard to another while they are asked.
 
-mod two;
+mod two_shards;
 
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ use coupon_store::embedded::{self, Options};
 use coupon_store::settings::UnknownUsers;
 use coupon_store::{Change, Layouts, PageRequest, RoomIndex};
 
-use self::two::{Event, Index, Two, moved, two};
+use self::two_shards::{Event, Index, Two, moved, two};
 
 use super::*;
 

@@ -10,9 +10,9 @@ use coupon_service::api::{LayoutChanged, LayoutForecast, LayoutVersionView, Layo
 const COLUMNS: usize = 80;
 
 /// The versions of a layout.
-pub(super) struct Versions(pub(super) LayoutView);
+pub(super) struct VersionsText(pub(super) LayoutView);
 
-impl fmt::Display for Versions {
+impl fmt::Display for VersionsText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(LayoutView { shards, shards_prepared, versions, rebalance }) = self;
         for version in versions {
@@ -52,9 +52,9 @@ impl fmt::Display for Line<'_> {
 }
 
 /// A change of a layout, made or not.
-pub(super) struct Change(pub(super) LayoutChanged);
+pub(super) struct ChangeText(pub(super) LayoutChanged);
 
-impl fmt::Display for Change {
+impl fmt::Display for ChangeText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let LayoutChanged { layout, what, version, gate, unconfirmed, refused, forecast, .. } = &self.0;
         match version {
@@ -130,19 +130,19 @@ fn megabytes(bytes: u64) -> f64 {
 }
 
 /// How far a movement of rows is, if there ever was one, and how many rows a second have arrived since that was last printed.
-pub(super) struct Progress {
+pub(super) struct ProgressText {
     pub(super) moving: Option<RebalanceView>,
     pub(super) arrived_per_s: Option<f64>,
 }
 
-impl Progress {
+impl ProgressText {
     /// How far it is now, which is printed once.
     pub(super) const fn once(moving: Option<RebalanceView>) -> Self {
         Self { moving, arrived_per_s: None }
     }
 }
 
-impl fmt::Display for Progress {
+impl fmt::Display for ProgressText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.moving {
             Some(moving) => write!(f, "{}", Moved(moving, self.arrived_per_s)),
@@ -217,13 +217,15 @@ mod tests {
             forecast: Some(forecast.clone()),
             waited_ms: 1,
         };
-        let few =
-            Change(changed(Some("8 are needed"), &LayoutForecast { rows_counted: 5, ..forecast.clone() }));
+        let few = ChangeText(changed(
+            Some("8 are needed"),
+            &LayoutForecast { rows_counted: 5, ..forecast.clone() },
+        ));
         let told = few.to_string();
         assert!(told.contains("\nit would be refused now: 8 are needed\n"), "{told}");
         assert!(told.contains("not known, by 5 rows of the last 10 minutes (it takes 200"), "{told}");
         assert_eq!(
-            Change(changed(None, &forecast)).to_string(),
+            ChangeText(changed(None, &forecast)).to_string(),
             "not done, only looked at: spread each range over 2 shards\nlayout: a layout\n\
              effective shards, by 900 rows of the last 10 minutes: 1.00 now (100% 0%), 2.00\n  then (50% 50%)\n\
              a rebalance would move about 500 of 1000 rows, 400 of them to another shard: 0.1\n  MB, 5 s at 100 rows a second"
@@ -245,7 +247,7 @@ mod tests {
             what: "more".to_owned(),
         };
         let layout = LayoutView { shards: 1, shards_prepared: 1, versions: vec![version], rebalance: None };
-        let told = Versions(layout).to_string();
+        let told = VersionsText(layout).to_string();
         assert!(
             told.starts_with("version 1 from 2026-11-22T12:00:00.000Z, not in force yet: range"),
             "{told}"
@@ -270,7 +272,7 @@ mod tests {
             trouble: None,
         };
         let told = |moving: &RebalanceView| {
-            Progress { moving: Some(moving.clone()), arrived_per_s: Some(3.0) }.to_string()
+            ProgressText { moving: Some(moving.clone()), arrived_per_s: Some(3.0) }.to_string()
         };
         assert_eq!(
             told(&moving),

@@ -5,7 +5,7 @@ use coupon_loadgen::workload::CatalogueSpec;
 
 use super::load_kind::LoadKind;
 use super::measured::{Measured, Plan, What};
-use super::top::ratio;
+use super::top_rate::ratio;
 use super::turns::take_turns;
 use crate::context::{Context, Store};
 use crate::model::{Bound, Claim, Findings};

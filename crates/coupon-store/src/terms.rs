@@ -11,7 +11,7 @@ use super::set_aside::SetAsideCoupons;
 pub(super) const ASKED_ABOUT_MS: i64 = 86_400_000;
 
 /// The numbers of a coupon's row, in the order of [`columns`].
-pub(super) type Row = [i64; 13];
+pub(super) type TermNumbers = [i64; 13];
 
 /// The columns that [`Terms`] are read from, of coupons `c` and the rooms `r` that their results go to. The word for
 /// whole numbers is the database's: `SIGNED` or `INTEGER`.
@@ -108,7 +108,7 @@ pub(super) struct AllTerms {
 
 impl AllTerms {
     /// Reads every row, by itself: what is wrong with one concerns no other.
-    pub(super) fn read(rows: impl IntoIterator<Item = Row>, rooms: Option<&HashSet<RoomId>>) -> Self {
+    pub(super) fn read(rows: impl IntoIterator<Item = TermNumbers>, rooms: Option<&HashSet<RoomId>>) -> Self {
         let mut all = Self::default();
         for row in rows {
             let (terms, wrong) = read(row, rooms);
@@ -122,7 +122,7 @@ impl AllTerms {
     }
 }
 
-fn read(row: Row, rooms: Option<&HashSet<RoomId>>) -> (Option<Terms>, Vec<String>) {
+fn read(row: TermNumbers, rooms: Option<&HashSet<RoomId>>) -> (Option<Terms>, Vec<String>) {
     let [
         coupon,
         room,
@@ -185,9 +185,9 @@ fn grab_terms(hold_s: i64, user_limit: i64, returnable: i64, wrong: &mut Vec<Str
 mod tests {
     use super::*;
 
-    const SOUND: Row = [5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0, 0];
+    const SOUND: TermNumbers = [5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0, 0];
 
-    fn one(row: Row) -> (Option<Terms>, String) {
+    fn one(row: TermNumbers) -> (Option<Terms>, String) {
         let rooms = HashSet::from([RoomId::new(1).unwrap()]);
         let all = AllTerms::read([row], Some(&rooms));
         (all.terms.first().copied(), all.found.into_values().collect())

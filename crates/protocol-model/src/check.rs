@@ -15,14 +15,14 @@ use crate::words::Taken;
 
 /// The requests and faults of one exhaustive search, and its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scope {
+pub struct SearchScope {
     /// Its name in reports.
     pub name: &'static str,
     /// The requests and faults that a history may hold.
     pub left: Left,
 }
 
-impl Scope {
+impl SearchScope {
     /// Scopes that take seconds, for every run of the tests; the smallest first.
     pub const QUICK: [Self; 8] = [
         Self {
@@ -173,7 +173,7 @@ impl Model for WorkerNumbers {
 }
 
 /// Searches the leases of worker numbers, then all the given scopes, until a promise is broken.
-pub fn search_all(scopes: &[Scope], without: Option<Mechanism>) -> impl Iterator<Item = Searched> {
+pub fn search_all(scopes: &[SearchScope], without: Option<Mechanism>) -> impl Iterator<Item = Searched> {
     let grabs = scopes.iter().map(move |scope| search(*scope, without));
     let mut going_on = true;
     std::iter::once_with(move || search_leases(without))
@@ -183,7 +183,7 @@ pub fn search_all(scopes: &[Scope], without: Option<Mechanism>) -> impl Iterator
 
 /// Searches the grab's protocol, without a mechanism if one is named.
 #[must_use]
-pub fn search(scope: Scope, without: Option<Mechanism>) -> Searched {
+pub fn search(scope: SearchScope, without: Option<Mechanism>) -> Searched {
     let rules = Rules { without };
     let words = move |before: &State, step: &Step| Taken { rules, before, step: *step }.to_string();
     exhaust(scope.name, Protocol { rules, left: scope.left }, words)

@@ -20,6 +20,6 @@ mod state;
 mod step;
 mod words;
 
-pub use check::{Broken, Scope, Searched, search, search_all, search_leases};
+pub use check::{Broken, SearchScope, Searched, search, search_all, search_leases};
 pub use mechanism::Mechanism;
 pub use state::Left;

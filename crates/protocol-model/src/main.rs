@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser;
-use protocol_model::{Mechanism, Scope, Searched, search_all};
+use protocol_model::{Mechanism, SearchScope, Searched, search_all};
 
 /// Tries every order of the protocol's steps, crashes and losses within small scopes.
 ///
@@ -37,9 +37,9 @@ impl std::str::FromStr for Without {
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
-    let mut scopes = Scope::QUICK.to_vec();
+    let mut scopes = SearchScope::QUICK.to_vec();
     if args.deep {
-        scopes.extend(Scope::DEEP);
+        scopes.extend(SearchScope::DEEP);
     }
     let fine = match args.without {
         None => !breaks(&scopes, None)?,
@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// Searches, prints what comes of it, and says whether a promise broke.
-fn breaks(scopes: &[Scope], without: Option<Mechanism>) -> anyhow::Result<bool> {
+fn breaks(scopes: &[SearchScope], without: Option<Mechanism>) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
     if let Some(mechanism) = without {
         writeln!(out, "\nwithout {mechanism}")?;

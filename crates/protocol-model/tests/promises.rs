@@ -1,14 +1,14 @@
 //! The promises hold in every state of the quick scopes, and each mechanism is needed for one of them.
 
-use protocol_model::{Broken, Mechanism, Scope, search, search_all, search_leases};
+use protocol_model::{Broken, Mechanism, SearchScope, search, search_all, search_leases};
 
 fn broken_without(mechanism: Mechanism) -> Option<Broken> {
-    search_all(&Scope::QUICK, Some(mechanism)).find_map(|searched| searched.broken)
+    search_all(&SearchScope::QUICK, Some(mechanism)).find_map(|searched| searched.broken)
 }
 
 #[test]
 fn every_promise_holds_in_every_state() {
-    for searched in search_all(&Scope::QUICK, None) {
+    for searched in search_all(&SearchScope::QUICK, None) {
         assert_eq!(searched.broken, None, "{}", searched.scope);
         assert!(searched.states > 100, "{} visits next to nothing: {}", searched.scope, searched.states);
     }
@@ -41,7 +41,7 @@ fn each_mechanism_left_out_breaks_the_promise_that_it_is_for() {
 
 #[test]
 fn an_epoch_given_out_twice_needs_main_to_be_put_back() {
-    let [_, _, _, lost_twice, .., put_back] = Scope::QUICK;
+    let [_, _, _, lost_twice, .., put_back] = SearchScope::QUICK;
     assert_eq!(search(lost_twice, Some(Mechanism::RecordedEpochs)).broken, None);
     let broken = search(put_back, Some(Mechanism::RecordedEpochs)).broken;
     let history = broken.map(|broken| broken.history).unwrap_or_default();

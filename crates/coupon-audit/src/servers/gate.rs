@@ -26,7 +26,7 @@ const KEEPER: Keeper = Keeper { name: "the gate", takes_over: "when it is filled
 
 /// Data set and epoch of the gate, which are part of the keys to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Gate {
+pub(super) struct GateKeys {
     namespace: Namespace,
     dataset: String,
     epoch: u64,
@@ -35,7 +35,7 @@ pub(super) struct Gate {
     pub(super) by_database: bool,
 }
 
-impl Gate {
+impl GateKeys {
     /// Reads main's record of it.
     pub(super) async fn read(main: &mut Conn, namespace: &Namespace, dataset: &str) -> Result<Self> {
         let sql = "SELECT epoch, open_epoch FROM gate_state";
@@ -91,7 +91,7 @@ impl Gate {
 /// The gate of a data set that is held still.
 pub(super) struct HeldGate<'a> {
     pub(super) servers: &'a Servers,
-    pub(super) gate: Gate,
+    pub(super) gate: GateKeys,
 }
 
 impl source::Gate for HeldGate<'_> {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use coupon_core::Timestamp;
 use redis::Connection;
 
-use super::gate::Gate;
+use super::gate::GateKeys;
 use crate::scan::Holders;
 use crate::source::{Parked, Snapshot};
 
@@ -62,7 +62,7 @@ impl Hold {
 
 impl Kept {
     /// `None` when the gate does not have the coupon.
-    pub(super) fn read(redis: &mut Connection, gate: &Gate, coupon: i64) -> Result<Option<Self>> {
+    pub(super) fn read(redis: &mut Connection, gate: &GateKeys, coupon: i64) -> Result<Option<Self>> {
         let key = gate.holders(coupon);
         let fields: HashMap<String, String> = redis::cmd("HGETALL").arg(&key).query(redis)?;
         if fields.is_empty() {

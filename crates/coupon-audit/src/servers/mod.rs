@@ -23,7 +23,7 @@ use super::history::{History, Moved, Movement};
 use super::source::{self, Catalogue, Place, Shard, Snapshot};
 pub use connect::Addresses;
 use connect::Database;
-use gate::Gate;
+use gate::GateKeys;
 use names::Namespace;
 use rows::Databases;
 pub use verify::Differences;
@@ -74,11 +74,11 @@ impl Servers {
     }
 
     /// Main's present record of the gate, and its coupons.
-    fn gate_and_catalogue(&self) -> Result<(Gate, Catalogue)> {
+    fn gate_and_catalogue(&self) -> Result<(GateKeys, Catalogue)> {
         runtime()?.block_on(async {
             let mut main = self.main.connect().await?;
             let dataset = read::label(&mut main).await.with_context(|| self.main.to_string())?.dataset;
-            let gate = Gate::read(&mut main, &self.namespace, &dataset).await?;
+            let gate = GateKeys::read(&mut main, &self.namespace, &dataset).await?;
             Ok((gate, read::catalogue(&mut main).await?))
         })
     }
@@ -88,7 +88,7 @@ impl Servers {
     /// They lie on several servers, so their transactions cannot start at the same instant. What ties them together are
     /// the outbox positions in main: if they are the same before and after the shards were held, no entry moved from a
     /// shard to main in between, and all show the same moment.
-    fn hold(&self, together: bool) -> Result<(Snapshot, Gate)> {
+    fn hold(&self, together: bool) -> Result<(Snapshot, GateKeys)> {
         let runtime = Rc::new(runtime()?);
         for _ in 0..ATTEMPTS {
             if let Some(held) = runtime.block_on(self.try_to_hold(together, &runtime))? {
@@ -100,7 +100,11 @@ impl Servers {
     }
 
     /// Nothing, when something moved meanwhile.
-    async fn try_to_hold(&self, together: bool, runtime: &Rc<Runtime>) -> Result<Option<(Snapshot, Gate)>> {
+    async fn try_to_hold(
+        &self,
+        together: bool,
+        runtime: &Rc<Runtime>,
+    ) -> Result<Option<(Snapshot, GateKeys)>> {
         let mut main = self.main.connect().await?;
         hold_one(&mut main).await.with_context(|| self.main.to_string())?;
         let label = read::label(&mut main).await.with_context(|| self.main.to_string())?;
@@ -129,7 +133,7 @@ impl Servers {
         if moved != moved_now || (together && movement != movement_now) {
             return Ok(None);
         }
-        let gate = Gate::read(&mut main, &self.namespace, &label.dataset).await?;
+        let gate = GateKeys::read(&mut main, &self.namespace, &label.dataset).await?;
         let catalogue = read::catalogue(&mut main).await?;
         let earlier = source::earlier(&catalogue, read::changed(&mut main).await?);
         let snapshot = Snapshot {
@@ -168,7 +172,7 @@ impl Servers {
     }
 
     /// Main's record of the gate now, after whatever was held still.
-    fn gate_now(&self, gate: &Gate) -> Result<Gate> {
+    fn gate_now(&self, gate: &GateKeys) -> Result<GateKeys> {
         runtime()?.block_on(async {
             let mut main = self.main.connect().await?;
             gate.again(&mut main).await

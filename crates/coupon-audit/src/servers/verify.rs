@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use coupon_core::{ResultId, Timestamp};
 use redis::Connection;
 
-use super::gate::Gate;
+use super::gate::GateKeys;
 use super::holds::{Differing, Hold, Kept, Slot, accounted, differing};
 use super::{Servers, connect};
 use crate::kept;
@@ -177,7 +177,7 @@ impl Servers {
 
 /// The names of all reservations that are not known to be stored, at one moment: `user:coupon:result`, and in a further slot
 /// `user:coupon:result:slot`.
-fn pending(redis: &mut Connection, gate: &Gate) -> Result<HashSet<String>> {
+fn pending(redis: &mut Connection, gate: &GateKeys) -> Result<HashSet<String>> {
     Ok(redis::cmd("ZRANGE").arg(gate.pending()).arg(0).arg(-1).query(redis)?)
 }
 
@@ -211,7 +211,7 @@ fn stored(snapshot: &mut Snapshot, coupons: &BTreeMap<i64, Option<Kept>>) -> Res
 /// read, and what was given back since is let go of.
 fn still_differing(
     redis: &mut Connection,
-    gate: &Gate,
+    gate: &GateKeys,
     coupon: i64,
     differing: &mut Differing,
 ) -> Result<()> {

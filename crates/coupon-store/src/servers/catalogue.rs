@@ -239,8 +239,8 @@ async fn read_terms(
     rooms: Option<&HashSet<RoomId>>,
 ) -> mysql_async::Result<AllTerms> {
     let rows: Vec<Row> = conn.query(format!("SELECT {}{condition}", terms::columns("SIGNED"))).await?;
-    let read = |row: &Row| -> mysql_async::Result<terms::Row> {
-        let mut numbers = terms::Row::default();
+    let read = |row: &Row| -> mysql_async::Result<terms::TermNumbers> {
+        let mut numbers = terms::TermNumbers::default();
         for (column, number) in numbers.iter_mut().enumerate() {
             *number = values::get(row, column)?;
         }

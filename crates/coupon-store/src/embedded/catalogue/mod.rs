@@ -75,10 +75,10 @@ fn terms_where(
     let mut statement = db.prepare(&format!("SELECT {} {condition}", terms::columns("INTEGER")))?;
     // SQLite holds in a column whatever was put there: what is no number counts as none.
     let number = |row: &Row<'_>, column| row.get::<_, i64>(column).unwrap_or(-1);
-    let row = |row: &Row<'_>| -> rusqlite::Result<terms::Row> {
+    let row = |row: &Row<'_>| -> rusqlite::Result<terms::TermNumbers> {
         Ok(std::array::from_fn(|column| number(row, column)))
     };
-    let rows = statement.query_map(values, row)?.collect::<rusqlite::Result<Vec<terms::Row>>>()?;
+    let rows = statement.query_map(values, row)?.collect::<rusqlite::Result<Vec<terms::TermNumbers>>>()?;
     Ok(AllTerms::read(rows, Some(&rooms(db)?)))
 }
 

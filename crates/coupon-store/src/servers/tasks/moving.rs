@@ -10,7 +10,7 @@ use tokio::time::{Instant, error::Elapsed, timeout};
 use super::Background;
 use super::steps::Tries;
 use super::store::{Of, StoreError};
-use super::stored::{Known, Stored};
+use super::stored::{KnownRow, Stored};
 use super::turns::{Turn, Turns};
 use crate::moving::{Batch, Departure, Key, MoveError, MovingShards, ShardMoves, Slice};
 use crate::servers::seam::{
@@ -139,7 +139,7 @@ async fn put(moving: &mut dyn MovingRows, table: TableId, rows: &[&CouponResult]
             continue;
         }
         let alike = Stored::of(&moving.alike(table, &[*row]).await?).about(row);
-        all &= matches!(alike, Known::Stored | Known::Gone);
+        all &= matches!(alike, KnownRow::Stored | KnownRow::Gone);
     }
     Ok((more, all))
 }

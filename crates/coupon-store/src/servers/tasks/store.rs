@@ -11,7 +11,7 @@ use coupon_core::books::{Behind, Movement};
 use coupon_core::{CouponResult, ResultId, ShardId, TableId, Timestamp};
 
 use super::late::{LateError, Sorted};
-use super::stored::{Known, Stored};
+use super::stored::{KnownRow, Stored};
 use super::{Background, Floors};
 use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};
@@ -218,11 +218,11 @@ impl Store<'_> {
         let (mut fresh, mut contradicted) = (Vec::new(), Vec::new());
         for result in results {
             match stored.about(result) {
-                Known::Fresh => fresh.push(*result),
-                Known::Stored if failpoints::is_off(Mechanism::Repeats) => self.count(&[result]),
-                Known::Stored => {}
-                Known::Gone => self.is_gone(result),
-                Known::Contradicted(reason) => contradicted.push((*result, reason)),
+                KnownRow::Fresh => fresh.push(*result),
+                KnownRow::Stored if failpoints::is_off(Mechanism::Repeats) => self.count(&[result]),
+                KnownRow::Stored => {}
+                KnownRow::Gone => self.is_gone(result),
+                KnownRow::Contradicted(reason) => contradicted.push((*result, reason)),
             }
         }
         let inserted = if fresh.is_empty() { Inserted::All } else { self.insert_all(table, &fresh).await? };
@@ -245,12 +245,12 @@ impl Store<'_> {
         let (table, result) = (row.placement.table, &row.result);
         let stored = Stored::read(self.storing, table, &[result]).await?;
         match stored.about(result) {
-            Known::Stored => Ok(()),
-            Known::Gone => {
+            KnownRow::Stored => Ok(()),
+            KnownRow::Gone => {
                 self.is_gone(result);
                 Ok(())
             }
-            Known::Fresh | Known::Contradicted(_) => self.park(table, result, reason).await,
+            KnownRow::Fresh | KnownRow::Contradicted(_) => self.park(table, result, reason).await,
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) struct Stored {
     by_holder: HashMap<(u64, u64, u8), i64>,
 }
 
-pub(super) enum Known {
+pub(super) enum KnownRow {
     Fresh,
     Stored,
     /// Stored, and its stock given back since.
@@ -40,20 +40,20 @@ impl Stored {
         }
     }
 
-    pub(super) fn about(&self, result: &CouponResult) -> Known {
+    pub(super) fn about(&self, result: &CouponResult) -> KnownRow {
         let (user, coupon, room) = (result.user_id.get(), result.coupon_id.get(), result.room_id.get());
         let (id, slot) = (result.result_id.number(), result.slot.unwrap_or(0));
         match (self.by_id.get(&id), self.by_holder.get(&(user, coupon, slot))) {
             (Some(stored), _) if *stored == (user, coupon, room) => {
                 if self.gone.contains(&id) {
-                    Known::Gone
+                    KnownRow::Gone
                 } else {
-                    Known::Stored
+                    KnownRow::Stored
                 }
             }
-            (_, Some(id)) => Known::Contradicted(format!("the user holds this coupon as result {id}")),
-            (Some(_), None) => Known::Contradicted("another result is stored under this id".to_owned()),
-            (None, None) => Known::Fresh,
+            (_, Some(id)) => KnownRow::Contradicted(format!("the user holds this coupon as result {id}")),
+            (Some(_), None) => KnownRow::Contradicted("another result is stored under this id".to_owned()),
+            (None, None) => KnownRow::Fresh,
         }
     }
 }

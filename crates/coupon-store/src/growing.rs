@@ -41,6 +41,20 @@ pub struct NextLayout {
 }
 
 impl NextLayout {
+    /// The version that it becomes when it is announced now, in force from some time on.
+    pub(crate) fn version(&self, now: Timestamp, from: Timestamp, operator: &Operator) -> VersionRecord {
+        VersionRecord {
+            number: self.after + 1,
+            from,
+            layout: self.strategy.layout(),
+            receives: false,
+            closed: false,
+            announced: now,
+            operator: operator.as_str().to_owned(),
+            what: self.what.clone(),
+        }
+    }
+
     /// The reason why it cannot follow the latest version, or none: of any backend, which may have reasons of its own.
     pub(crate) fn in_the_way(
         &self,

@@ -114,8 +114,8 @@ pub struct Moving {
 }
 
 impl Moving {
-    /// A movement that begins now, to the latest of so many versions that are open, in a data set of so many rows. Where it goes on
-    /// from the last one, which was stopped, the rows that have arrived are those of both.
+    /// A movement that begins now, to the latest of so many versions that are open, in a data set of so many rows.
+    /// Where it goes on from the last one, which was stopped, the rows that have arrived are those of both.
     ///
     /// # Errors
     /// [`GrowthError::Refused`] where every row is in its place already, or the latest version is not yet in force.

@@ -166,8 +166,8 @@ impl AuditReport {
         self.findings.values().map(|finding| finding.count).sum()
     }
 
-    /// The violations that may be none, where data was changed while it was looked at. A parked result is one in any case: it stays
-    /// where it is until an operator resolves it.
+    /// The violations that may be none, where data was changed while it was looked at. A parked result is one in any
+    /// case: it stays where it is until an operator resolves it.
     #[must_use]
     pub fn doubtful(&self) -> u64 {
         self.violations() - self.count(Kind::Parked)

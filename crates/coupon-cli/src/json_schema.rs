@@ -95,7 +95,8 @@ fn object(of: &Value) -> String {
     fields.collect::<Vec<_>>().join(", ")
 }
 
-/// The words that a text may be, its length, or the bounds of a number, but for those that say nothing: zero of a count, and what follows from how many bits it has.
+/// The words that a text may be, its length, or the bounds of a number, but for those that say nothing: zero of a
+/// count, and what follows from how many bits it has.
 fn bounds(of: &Value) -> String {
     if of.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
         return String::new();

@@ -1,5 +1,5 @@
-//! Counts by range of a key and by time, in bounded room: when a key or a moment comes that has no place yet, neighbours are joined
-//! until it has.
+//! Counts by range of a key and by time, in bounded room: when a key or a moment comes that has no place yet,
+//! neighbours are joined until it has.
 
 use std::time::Duration;
 

@@ -125,8 +125,8 @@ impl Top {
         self.error
     }
 
-    /// So many values that are certainly more frequent than any that is not counted any more, the most frequent first. Whatever has
-    /// more than twice the error is among them, if there is room.
+    /// So many values that are certainly more frequent than any that is not counted any more, the most frequent first.
+    /// Whatever has more than twice the error is among them, if there is room.
     #[must_use]
     pub fn most(&self, values: usize) -> Vec<Often<u64>> {
         let certain = self.least.iter().filter(|(_, least)| **least > self.error);

@@ -1,4 +1,5 @@
-//! The words and the table about a contestant whose layout was changed in the middle of its turns; terminal and page show the same.
+//! The words and the table about a contestant whose layout was changed in the middle of its turns; terminal and page
+//! show the same.
 
 use coupon_measure::format::{self, count, number, plain};
 use coupon_measure::stats::{Estimate, estimate};
@@ -55,7 +56,8 @@ pub(super) fn told(contestant: &Contestant) -> Option<GrowthSummary> {
     Some(GrowthSummary { facts, wrong, rows: rows(contestant) })
 }
 
-/// A text of the changes; where it is not the same in all rounds, as when other rooms were hot, each with the rounds that it is of.
+/// A text of the changes; where it is not the same in all rounds, as when other rooms were hot, each with the rounds
+/// that it is of.
 fn of_rounds(contestant: &Contestant, text: fn(&GrowthRound) -> &str) -> String {
     let mut texts: Vec<(&str, Vec<String>)> = Vec::new();
     for (round, growth) in (1..).zip(contestant.rounds.iter().map(|round| round.growth.as_ref())) {

@@ -31,8 +31,8 @@ impl Deref for ArchiveReport {
     }
 }
 
-/// Retires the results of all days before `before` from a folder that no service has. `of_layout` makes the strategy of its layout
-/// line: the folder is opened as a service would open it, which goes on with what was cut short.
+/// Retires the results of all days before `before` from a folder that no service has. `of_layout` makes the strategy of
+/// its layout line: the folder is opened as a service would open it, which goes on with what was cut short.
 ///
 /// `clock` decides which coupons are over for a day: until then a user who asks again is answered by their results, which are not
 /// to be retired.

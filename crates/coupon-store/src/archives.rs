@@ -21,7 +21,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use coupon_core::books::{ARCHIVE, REBUILD};
 use coupon_core::catalogue_change::Operator;
-use coupon_core::{CouponId, Day, RESULT_ID_EPOCH, ResultId, Timestamp};
+use coupon_core::{CouponId, Day, RESULT_ID_EPOCH, ResultId, ShardId, Timestamp};
 
 use super::terms::ASKED_ABOUT_MS;
 use super::{Backend, ChangeError, LocalFuture};
@@ -146,6 +146,21 @@ impl NotOver {
     pub fn refuse(before: Day, now: Timestamp) -> Result<(), Self> {
         let latest = Self::latest(now);
         if before > latest { Err(Self { before, latest }) } else { Ok(()) }
+    }
+}
+
+/// A shard with parked results, which would be missed in what an archive counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("shard {0} has parked results, which hold their stock: resolve them first")]
+pub struct HasParked(ShardId);
+
+impl HasParked {
+    /// Makes sure that a shard has parked no result.
+    ///
+    /// # Errors
+    /// When it has parked some.
+    pub const fn refuse(shard: ShardId, parked: i64) -> Result<(), Self> {
+        if parked > 0 { Err(Self(shard)) } else { Ok(()) }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! They are carried as they are, and not as the types of the catalogue: people edit main, and a row that makes no sense
 //! there makes none in the copy either. What is left out belongs to the data set itself: positions in its outboxes, its
-//! gate's epochs, the versions of its layout, its leases, its processes, and of a line of the stock log the shard and the entry that it came from.
+//! gate's epochs, the versions of its layout, its leases, its processes, and of a line of the stock log the shard and
+//! the entry that it came from.
 
 use std::fmt;
 

@@ -41,6 +41,20 @@ pub struct NextLayout {
 }
 
 impl NextLayout {
+    /// The version that it becomes when it is announced now, in force from some time on.
+    pub(crate) fn version(&self, now: Timestamp, from: Timestamp, operator: &Operator) -> VersionRecord {
+        VersionRecord {
+            number: self.after + 1,
+            from,
+            layout: self.strategy.layout(),
+            receives: false,
+            closed: false,
+            announced: now,
+            operator: operator.as_str().to_owned(),
+            what: self.what.clone(),
+        }
+    }
+
     /// The reason why it cannot follow the latest version, or none: of any backend, which may have reasons of its own.
     pub(crate) fn in_the_way(
         &self,
@@ -100,8 +114,8 @@ pub struct Moving {
 }
 
 impl Moving {
-    /// A movement that begins now, to the latest of so many versions that are open, in a data set of so many rows. Where it goes on
-    /// from the last one, which was stopped, the rows that have arrived are those of both.
+    /// A movement that begins now, to the latest of so many versions that are open, in a data set of so many rows.
+    /// Where it goes on from the last one, which was stopped, the rows that have arrived are those of both.
     ///
     /// # Errors
     /// [`GrowthError::Refused`] where every row is in its place already, or the latest version is not yet in force.

@@ -13,8 +13,8 @@ pub struct PlacedResult {
     pub result: CouponResult,
 }
 
-/// The hand-over of what was stored when it was granted: there is nothing left to do. It takes grabs while the way that it stands for
-/// does.
+/// The hand-over of what was stored when it was granted: there is nothing left to do. It takes grabs while the way that
+/// it stands for does.
 pub(crate) struct StoredAtGrant(pub(crate) Box<dyn HandOver>);
 
 impl HandOver for StoredAtGrant {

@@ -62,7 +62,8 @@ use std::sync::Arc;
 use coupon_core::{CouponId, Timestamp};
 
 pub use archives::{
-    Archive, ArchivePace, Archiving, NotOver, NotYet, Retired, archive_alone, first_id, may_not_go_yet,
+    Archive, ArchivePace, Archiving, HasParked, NotOver, NotYet, Retired, archive_alone, first_id,
+    may_not_go_yet,
 };
 pub use catalogue::{Applied, Catalogue, ChangeError, CouponAndDetails, Offer, Offered};
 pub use gate::{Attempt, Decided, Decision, Gate, GateStock, Grant, Reservation};

@@ -107,9 +107,9 @@ fn sums(dialect: Dialect) -> String {
 /// The condition on a row that takes stock.
 pub const LIVE: &str = "slot IS NOT NULL";
 
-/// The condition on a row that an archive may let go which began at that moment: it is not held, and it answers no request any more,
-/// as one that gave its stock back does for a while. Where there is a room index, which lets go of it later, it has not changed since
-/// either: of both the same rows go.
+/// The condition on a row that an archive may let go which began at that moment: it is not held, and it answers no
+/// request any more, as one that gave its stock back does for a while. Where there is a room index, which lets go of it
+/// later, it has not changed since either: of both the same rows go.
 #[must_use]
 pub fn settled(began: Timestamp, indexed: bool) -> String {
     let (held, since) = (ResultState::Held.code(), began.millis() - REMEMBERED_MS);

@@ -1,8 +1,8 @@
 //! Grabs that a database decides: what is asked of it is the same in SQLite and MySQL.
 //!
-//! A user's rows of the coupon say whether they have a slot left, and a conditional UPDATE of the coupon's row of stock whether there
-//! is one left for them; the result is stored in the same transaction. All rows are in one table of one shard, whose unique index
-//! of user, coupon and slot has the last word.
+//! A user's rows of the coupon say whether they have a slot left, and a conditional UPDATE of the coupon's row of stock
+//! whether there is one left for them; the result is stored in the same transaction. All rows are in one table of one
+//! shard, whose unique index of user, coupon and slot has the last word.
 
 use anyhow::ensure;
 use coupon_core::{Placement, ShardId, ShardingStrategy, TableId, TimeRange, Timestamp};

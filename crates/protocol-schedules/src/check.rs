@@ -165,8 +165,8 @@ impl Check<'_> {
         }
     }
 
-    /// Every row is where the version of the layout says that was in force at its time, or a later one to which rows have moved; and
-    /// at one place.
+    /// Every row is where the version of the layout says that was in force at its time, or a later one to which rows
+    /// have moved; and at one place.
     fn places(&self, broken: &mut Vec<String>) {
         let versions = &self.state.main.catalogue.layouts;
         let mut ids: Vec<ResultId> = self.rows.iter().map(|row| row.result_id).collect();

@@ -17,7 +17,7 @@ mod user;
 pub mod world;
 
 pub use plan::{Altered, Fault, FaultKind, SeededSchedule, Wish};
-pub use process::ByUser;
+pub use process::{ByUser, PROCESS_PART};
 pub use schedule::{Played, play};
 pub use search::{BrokenSeed, Searched, search};
 pub use shrink::shrink;

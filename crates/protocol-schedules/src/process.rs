@@ -32,7 +32,7 @@ use crate::world::{ProcessId, World};
 /// The wait before a process that did not start is started again.
 const AGAIN: Duration = Duration::from_millis(300);
 /// The part that every process takes.
-const PART: ProcessPart = ProcessPart {
+pub const PROCESS_PART: ProcessPart = ProcessPart {
     role: Role::All,
     workers: 1,
     shard_backlog: 1_000,
@@ -224,7 +224,7 @@ async fn live(
             sleep(AGAIN).await;
         }
         let servers = reach(&world, id, known(&terms), SHARDS);
-        match Process::start(servers, PART, layouts(), &clock).await {
+        match Process::start(servers, PROCESS_PART, layouts(), &clock).await {
             Ok(process) => break process,
             Err(_) => sleep(AGAIN).await,
         }

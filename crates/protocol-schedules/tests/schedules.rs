@@ -107,8 +107,8 @@ fn turning(seed: u64) -> SeededSchedule {
     plan
 }
 
-/// Rows that move from each shard to the other in the middle of everything else, while a process is killed or frozen, the gate loses
-/// its memory, or main loses what it is asked.
+/// Rows that move from each shard to the other in the middle of everything else, while a process is killed or frozen,
+/// the gate loses its memory, or main loses what it is asked.
 fn moving(seed: u64) -> SeededSchedule {
     let mut plan = SeededSchedule::of(seed);
     let (at, process) = (900 + 10 * (seed % 40), ProcessId(usize::from(seed.is_multiple_of(2))));

@@ -2,8 +2,8 @@
 //!
 //! Each case of [`CASES`] gets every service, with its first strategy, side by side on the same private servers, each
 //! with its own data and processes. `run_case` runs it: `start` the `deployment` that is its `plan`, put it under
-//! `load`, `inject` the fault, ask again for every grab (`ask_again`) and every step (`steps`) that ended without a clear answer, wait until
-//! everything is settled, audit. `report` shows the results.
+//! `load`, `inject` the fault, ask again for every grab (`ask_again`) and every step (`steps`) that ended without a
+//! clear answer, wait until everything is settled, audit. `report` shows the results.
 
 mod ablation;
 mod ask_again;

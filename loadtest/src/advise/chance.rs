@@ -24,8 +24,9 @@ pub fn too_few(findings: &[RatedAlternative], shards: NonZeroU16) -> bool {
 /// The rows of the busiest time that it would take to see a difference between the best and the best of another kind, where
 /// chance alone makes differences such as theirs; none where they differ by more, or where chance makes none that matters.
 ///
-/// The rows that the hottest shard happens to get vary as a multinomial's: the logarithm of their number by √((1 − share) ÷ (rows ×
-/// share)). Two alternatives differ by more than chance if they differ by twice what both vary together, or more.
+/// The rows that the hottest shard happens to get vary as a multinomial's: the logarithm of their number by √((1 −
+/// share) ÷ (rows × share)). Two alternatives differ by more than chance if they differ by twice what both vary
+/// together, or more.
 #[must_use]
 pub fn rows_to_tell(findings: &[RatedAlternative]) -> Option<u64> {
     let best = best_two(findings);

@@ -6,7 +6,8 @@ use coupon_measure::Table;
 /// The characters of a line.
 pub(super) const WIDTH: usize = 80;
 
-/// The text with its sentences in lines that fit; columns are parted by more than a space. Lines that are indented by four are commands, to be copied as they are.
+/// The text with its sentences in lines that fit; columns are parted by more than a space. Lines that are indented by
+/// four are commands, to be copied as they are.
 pub(super) fn laid_out(text: &str) -> String {
     let line = |line: &str| match line {
         command if command.starts_with("    ") => command.to_owned(),

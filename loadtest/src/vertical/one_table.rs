@@ -1,7 +1,8 @@
 //! One wide table, really made: a data folder's `coupons` takes the wide columns in, and `coupon_details` becomes a view of it.
 //!
-//! The service above it is the same, and so are its statements: a read of the narrow columns passes over the wide ones of each row,
-//! and a read of all of them finds them where the row is. The wide columns come last, as in any table that was made with care.
+//! The service above it is the same, and so are its statements: a read of the narrow columns passes over the wide ones
+//! of each row, and a read of all of them finds them where the row is. The wide columns come last, as in any table that
+//! was made with care.
 
 use std::path::Path;
 use std::time::Duration;

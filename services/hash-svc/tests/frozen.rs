@@ -73,7 +73,8 @@ impl Place {
         Ok(Self { settings: settings.servers, strategy, backend })
     }
 
-    /// Makes a change, and asks for it again until the gate has it, and `wanted` accepts the processes that have not confirmed it.
+    /// Makes a change, and asks for it again until the gate has it, and `wanted` accepts the processes that have not
+    /// confirmed it.
     pub(crate) fn change(&self, coupon: u64, patch: &CouponPatch, wanted: impl Fn(&[String]) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         loop {

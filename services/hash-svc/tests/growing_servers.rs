@@ -310,7 +310,8 @@ fn a_gate_that_is_filled_takes_a_row_that_has_arrived_as_it_is_there_by_now() {
     let shard = stored[0].1;
     let mut there = stored.iter().filter(|(_, at, _)| *at == shard).map(|(user, ..)| user.get());
     let (gave_back, other, stuck) = (there.next().unwrap(), there.next().unwrap(), FIRST_USER + USERS - 1);
-    // Of a batch that cannot arrive as a whole, since one row's id is another's by now, one has arrived, and was given back there.
+    // Of a batch that cannot arrive as a whole, since one row's id is another's by now, one has arrived, and was given
+    // back there.
     let columns = "result_id, user_id, coupon_id, room_id, grab_status, grab_time, state, slot";
     let (table, returned) = ("coupon_results", ResultState::Returned.code());
     let done = place.in_shard(

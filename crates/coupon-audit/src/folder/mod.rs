@@ -126,9 +126,8 @@ fn moved(folder: &Path, main: &Connection) -> Result<(Option<Movement>, Vec<Move
     for number in 0..if movement.is_some() { read::shard_count(main)? } else { 0 } {
         let file = open(&folder.join(format!("shard-{number}.sqlite")))?;
         let (left, leaving) = file.query_row(Moved::LEFT, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let mut statement = file.prepare(Moved::ARRIVED)?;
-        let arrived = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        moved.push(Moved { left, leaving, arrived: arrived.collect::<rusqlite::Result<_>>()? });
+        let arrived = read::all(&file, Moved::ARRIVED, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        moved.push(Moved { left, leaving, arrived });
     }
     Ok((movement, moved))
 }

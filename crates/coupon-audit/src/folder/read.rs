@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use coupon_core::TableId;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 
 use super::inbox;
 use super::rows::{CENTS, grab, stored};
@@ -16,6 +16,18 @@ use crate::source::{
     self, COPYING, Catalogue, ChangedFrom, Coupon, Entry, Parked, Shard, Stored, missing_keys,
     tables_of_results,
 };
+
+/// All rows of a question.
+pub(super) fn all<T, Rows: FromIterator<T>>(
+    file: &Connection,
+    sql: &str,
+    values: impl Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Rows> {
+    let mut statement = file.prepare(sql)?;
+    let rows = statement.query_map(values, read)?;
+    Ok(rows.collect::<rusqlite::Result<Rows>>()?)
+}
 
 /// The format of data that is complete.
 pub(super) fn complete(main: &Connection) -> Result<String> {
@@ -35,15 +47,13 @@ pub(super) fn meta(connection: &Connection, table: &str, name: &str) -> Result<O
 }
 
 pub(super) fn positions(main: &Connection) -> Result<BTreeMap<u16, i64>> {
-    let mut statement = main.prepare("SELECT shard, outbox_id FROM outbox_positions")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let sql = "SELECT shard, outbox_id FROM outbox_positions";
+    all(main, sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 pub(super) fn catalogue(main: &Connection) -> Result<Catalogue> {
     let rooms = main.table_exists(None, Coupon::ROOMS)?;
-    let mut statement = main.prepare(&Coupon::select(rooms))?;
-    let coupons = statement.query_map([], |row| {
+    all(main, &Coupon::select(rooms), [], |row| {
         let coupon = Coupon {
             room: row.get(1)?,
             total: row.get(2)?,
@@ -55,14 +65,12 @@ pub(super) fn catalogue(main: &Connection) -> Result<Catalogue> {
             taken_back: row.get(8)?,
         };
         Ok((row.get(0)?, coupon))
-    })?;
-    Ok(coupons.collect::<rusqlite::Result<_>>()?)
+    })
 }
 
 /// What coupons were before operators changed them.
 pub(super) fn changed(main: &Connection) -> Result<Vec<ChangedFrom>> {
-    let mut statement = main.prepare(ChangedFrom::SELECT)?;
-    let changed = statement.query_map([], |row| {
+    all(main, ChangedFrom::SELECT, [], |row| {
         Ok(ChangedFrom {
             coupon: row.get(0)?,
             total: row.get(1)?,
@@ -71,16 +79,14 @@ pub(super) fn changed(main: &Connection) -> Result<Vec<ChangedFrom>> {
             active: row.get(4)?,
             user_limit: row.get(5)?,
         })
-    })?;
-    Ok(changed.collect::<rusqlite::Result<_>>()?)
+    })
 }
 
 /// The archives that the record of changes names.
 pub(super) fn archived(main: &Connection) -> Result<Vec<Archived>> {
-    let mut statement = main.prepare(Archives::SELECT)?;
-    let lines = statement
-        .query_map([], |row| Ok(Archived { coupon: row.get(0)?, time: row.get(1)?, what: row.get(2)? }))?;
-    Ok(lines.collect::<rusqlite::Result<_>>()?)
+    all(main, Archives::SELECT, [], |row| {
+        Ok(Archived { coupon: row.get(0)?, time: row.get(1)?, what: row.get(2)? })
+    })
 }
 
 pub(super) fn users(main: &Connection) -> Result<Ids> {
@@ -97,11 +103,9 @@ pub(super) fn versions(main: &Connection) -> Result<Vec<Version>> {
     if !main.table_exists(None, Version::TABLE)? {
         return Ok(Vec::new());
     }
-    let mut statement = main.prepare(Version::SELECT)?;
-    let versions = statement.query_map([], |row| {
+    all(main, Version::SELECT, [], |row| {
         Ok(Version { from: row.get(0)?, layout: row.get(1)?, receives: row.get(2)?, closed: row.get(3)? })
-    })?;
-    Ok(versions.collect::<rusqlite::Result<_>>()?)
+    })
 }
 
 pub(super) fn movement(main: &Connection) -> Result<Option<Movement>> {
@@ -147,12 +151,12 @@ fn stock(file: &Connection) -> Result<Option<Vec<KeptStock>>> {
     if !file.table_exists(None, KeptStock::TABLE)? {
         return Ok(None);
     }
-    let mut statement = file.prepare(&format!("SELECT {} FROM {}", KeptStock::COLUMNS, KeptStock::TABLE))?;
-    let rows = statement.query_map([], |row| {
+    let sql = format!("SELECT {} FROM {}", KeptStock::COLUMNS, KeptStock::TABLE);
+    let stock = all(file, &sql, [], |row| {
         let columns = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
         Ok(KeptStock::of(columns))
-    })?;
-    Ok(Some(rows.collect::<rusqlite::Result<_>>()?))
+    });
+    stock.map(Some)
 }
 
 /// The rows that have left their table.
@@ -189,33 +193,26 @@ fn unique_keys(file: &Connection, table: TableId) -> Result<Vec<Vec<String>>> {
 
 /// The entries of an outbox that lie beyond a position.
 fn outbox(file: &Connection, position: i64) -> Result<Vec<Entry>> {
-    let mut statement = file.prepare("SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?1")?;
-    let entries =
-        statement.query_map([position], |row| Ok(Entry { id: row.get(0)?, deltas: row.get(1)? }))?;
-    Ok(entries.collect::<rusqlite::Result<_>>()?)
+    let sql = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?1";
+    all(file, sql, [position], |row| Ok(Entry { id: row.get(0)?, deltas: row.get(1)? }))
 }
 
 fn holds(file: &Connection) -> Result<Vec<(i64, i64)>> {
-    let mut statement = file.prepare("SELECT hold_until, result_id FROM holds")?;
-    let holds = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(holds.collect::<rusqlite::Result<_>>()?)
+    let sql = "SELECT hold_until, result_id FROM holds";
+    all(file, sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 fn parked(file: &Connection) -> Result<Vec<Parked>> {
     let sql =
         "SELECT result_id, user_id, coupon_id, table_name, reason FROM parked_results ORDER BY result_id";
-    let mut statement = file.prepare(sql)?;
-    let parked = statement
-        // There is no gate beside a folder that could hold it.
-        .query_map([], |row| {
-            Ok(Parked { grab: grab(row)?, slot: 0, table: row.get(3)?, reason: row.get(4)? })
-        })?;
-    Ok(parked.collect::<rusqlite::Result<_>>()?)
+    // There is no gate beside a folder that could hold it.
+    all(file, sql, [], |row| {
+        Ok(Parked { grab: grab(row)?, slot: 0, table: row.get(3)?, reason: row.get(4)? })
+    })
 }
 
 fn tables(connection: &Connection) -> Result<Vec<TableId>> {
-    let mut statement =
-        connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")?;
-    let names = statement.query_map([], |row| row.get::<_, String>(0))?;
-    tables_of_results(names.collect::<rusqlite::Result<Vec<_>>>()?)
+    let sql = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name";
+    let names: Vec<String> = all(connection, sql, [], |row| row.get::<_, String>(0))?;
+    tables_of_results(names)
 }

@@ -47,7 +47,8 @@ pub(super) type Holders = HashMap<i64, Vec<Holding>>;
 /// Rows that take stock, by shard and coupon.
 pub(super) type Sold = HashMap<(u16, i64), i64>;
 
-/// The part that is kept of every row: 32 bytes each, and 48 more of one that names its request, so that ten million fit anywhere.
+/// The part that is kept of every row: 32 bytes each, and 48 more of one that names its request, so that ten million
+/// fit anywhere.
 #[derive(Default)]
 pub(super) struct Seen {
     ids: Vec<i64>,

@@ -61,6 +61,9 @@ impl Delta {
     }
 }
 
+/// Deltas by coupon, in their order.
+pub type DeltasByCoupon = BTreeMap<CouponId, Vec<Delta>>;
+
 /// The source of main's word on rows; the log names it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Word {
@@ -218,7 +221,7 @@ pub struct Changes {
     /// On whose word.
     pub word: Word,
     /// The changes of each coupon, in order.
-    pub coupons: BTreeMap<CouponId, Vec<Delta>>,
+    pub coupons: DeltasByCoupon,
     /// The last entry of each shard that has been taken in.
     pub positions: BTreeMap<ShardId, i64>,
 }

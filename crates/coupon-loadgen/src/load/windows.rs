@@ -17,8 +17,8 @@ pub struct Window {
 }
 
 impl Outcome {
-    /// The requests that were due in a part of the load, if each was kept ([`super::LoadSpec::keep_each`]). Those that failed have no
-    /// latency.
+    /// The requests that were due in a part of the load, if each was kept ([`super::LoadSpec::keep_each`]). Those that
+    /// failed have no latency.
     #[must_use]
     pub fn window(&self, from: Duration, until: Duration) -> Window {
         let mut window = Window { grabs: Tally::new(), reads: Tally::new(), planned: (0, 0, 0) };
@@ -38,8 +38,9 @@ impl Outcome {
         window
     }
 
-    /// The longest time without a grab that was decided, granted or refused by the gate, of those that touch a part of the load. The load's
-    /// start and `end`, its own or that of what is looked at, bound such times as well. None if no grab was decided.
+    /// The longest time without a grab that was decided, granted or refused by the gate, of those that touch a part of
+    /// the load. The load's start and `end`, its own or that of what is looked at, bound such times as well. None if no
+    /// grab was decided.
     #[must_use]
     pub fn longest_pause(&self, from: Duration, until: Duration, end: Duration) -> Option<Duration> {
         let decided: Vec<Duration> =

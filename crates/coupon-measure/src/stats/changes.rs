@@ -6,13 +6,13 @@
 //! and short ones by the normal deviate that is as seldom (D. L. Wallace, *Bounds on Normal Approximations to Student's and the
 //! Chi-Square Distributions*, 1959). A series' clearest place parts it, and its two parts are searched again.
 //!
-//! No formula says how clear a place is by chance, with so many of them, in series that have much in common. So a series' clearest is
-//! held against the clearest of all that are searched in the same columns when these are put into other orders, the same for all
-//! series: where nothing changed, any order was as likely, whatever the figures' distribution is and whatever the series have in
-//! common (P. H. Westfall and S. S. Young, *Resampling-Based Multiple Testing*, 1993: the clearest of all is what corrects for their
-//! number). It takes columns to be independent of each other. In a table in which nothing changed it finds a change with a
-//! probability of [`ERROR`] at most. Parts share that by their lengths (N. Meinshausen, *Hierarchical Testing of Variable
-//! Importance*, Biometrika 2008).
+//! No formula says how clear a place is by chance, with so many of them, in series that have much in common. So a
+//! series' clearest is held against the clearest of all that are searched in the same columns when these are put into
+//! other orders, the same for all series: where nothing changed, any order was as likely, whatever the figures'
+//! distribution is and whatever the series have in common (P. H. Westfall and S. S. Young, *Resampling-Based Multiple
+//! Testing*, 1993: the clearest of all is what corrects for their number). It takes columns to be independent of each
+//! other. In a table in which nothing changed it finds a change with a probability of [`ERROR`] at most. Parts share
+//! that by their lengths (N. Meinshausen, *Hierarchical Testing of Variable Importance*, Biometrika 2008).
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -41,8 +41,8 @@ pub struct ChangePoint {
     pub p: f64,
 }
 
-/// The places at which each series of a table changes, from the first. Columns may lack figures. Figures of a series never differ by
-/// less than `least`, however close a few of them happen to lie.
+/// The places at which each series of a table changes, from the first. Columns may lack figures. Figures of a series
+/// never differ by less than `least`, however close a few of them happen to lie.
 #[must_use]
 pub fn places(series: &[Vec<Option<f64>>], least: f64, seed: u64) -> Vec<Vec<ChangePoint>> {
     let columns = series.iter().map(Vec::len).max().unwrap_or(0);

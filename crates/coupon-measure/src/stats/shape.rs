@@ -1,13 +1,14 @@
 //! Two distributions of times, compared as a whole.
 //!
-//! Two services with the same median may still answer otherwise: the one always in about that time, the other in half of it
-//! or in twice as long. The greatest distance between the two cumulative distributions says by how much (Kolmogorov and
-//! Smirnov). Its usual tables take every request for an independent observation, which requests of one round are not; so the
-//! distance is held against those that arise when the two are swapped within rounds, in every possible way or in many. Equal
-//! contestants could have been swapped, whatever a round did to its requests: that is exact (a permutation test; P. Good,
-//! *Permutation, Parametric and Bootstrap Tests of Hypotheses*, 2005). Of many ways some are drawn, and no more of them once so
-//! many have been as far apart that chance plainly makes such a distance: that is no less exact, and contestants that are alike take
-//! little time (J. Besag and P. Clifford, *Sequential Monte Carlo p-values*, Biometrika 1991).
+//! Two services with the same median may still answer otherwise: the one always in about that time, the other in half
+//! of it or in twice as long. The greatest distance between the two cumulative distributions says by how much
+//! (Kolmogorov and Smirnov). Its usual tables take every request for an independent observation, which requests of one
+//! round are not; so the distance is held against those that arise when the two are swapped within rounds, in every
+//! possible way or in many. Equal contestants could have been swapped, whatever a round did to its requests: that is
+//! exact (a permutation test; P. Good, *Permutation, Parametric and Bootstrap Tests of Hypotheses*, 2005). Of many ways
+//! some are drawn, and no more of them once so many have been as far apart that chance plainly makes such a distance:
+//! that is no less exact, and contestants that are alike take little time (J. Besag and P. Clifford, *Sequential Monte
+//! Carlo p-values*, Biometrika 1991).
 
 use crate::random::Random;
 

@@ -30,8 +30,8 @@ pub fn of_mean(values: &[f64]) -> f64 {
     two_sided(mean / error, n - 1.0)
 }
 
-/// The same for the difference of the means of two lots of values, which vary alike: by `least` at any rate, however close a few of
-/// them happen to lie.
+/// The same for the difference of the means of two lots of values, which vary alike: by `least` at any rate, however
+/// close a few of them happen to lie.
 #[must_use]
 pub fn of_two(one: &[f64], other: &[f64], least: f64) -> f64 {
     let degrees = (one.len() + other.len()) as f64 - 2.0;

@@ -75,8 +75,8 @@ const fn is_failures(metric: &Metric) -> bool {
     matches!(metric, Metric::Errors | Metric::ErrorsOf { .. })
 }
 
-/// The logarithms of the medians, in which equal ratios are equal steps. A difference too small to notice is added to each, so that close
-/// to nothing it makes no great step; and nothing at all is as far as any ratio goes.
+/// The logarithms of the medians, in which equal ratios are equal steps. A difference too small to notice is added to
+/// each, so that close to nothing it makes no great step; and nothing at all is as far as any ratio goes.
 fn levels(metric: &Metric, points: &[Option<Estimate>]) -> Vec<Option<f64>> {
     let unnoticed = if is_failures(metric) { FAILED } else { metric.least_apart() };
     let most = points.iter().flatten().map(|point| point.median).fold(0.0, f64::max);

@@ -6,8 +6,8 @@ use coupon_measure::stats::estimate;
 
 use crate::model::{Contestant, Metric, PositionEffect, Report, Round};
 
-/// Every place that was taken. Each round's figures are divided by the contestant's own median and by what the round did to all, so
-/// that what is left is the place.
+/// Every place that was taken. Each round's figures are divided by the contestant's own median and by what the round
+/// did to all, so that what is left is the place.
 pub(super) fn all(report: &Report) -> Vec<PositionEffect> {
     let mut by_place: BTreeMap<u32, (Vec<f64>, Vec<u32>)> = BTreeMap::new();
     let medians: Vec<Option<f64>> = report.contestants.iter().map(usual).collect();

@@ -145,9 +145,9 @@ pub(super) struct Chosen<'s, 'a> {
 }
 
 impl<'s, 'a> Chosen<'s, 'a> {
-    /// Those that hold their own by each metric that tells candidates apart, and lead by one of them, the first before the others. A
-    /// metric by which none is left that held its own by those before it is passed over, and then they do not agree. None where no
-    /// metric tells candidates apart.
+    /// Those that hold their own by each metric that tells candidates apart, and lead by one of them, the first before
+    /// the others. A metric by which none is left that held its own by those before it is passed over, and then they do
+    /// not agree. None where no metric tells candidates apart.
     pub(super) fn of(standings: &[&'s Standing<'a>]) -> Option<Self> {
         let decisive: Vec<&Standing<'_>> = standings.iter().copied().filter(|of| of.differs()).collect();
         let (first, others) = decisive.split_first()?;

@@ -26,8 +26,8 @@ impl Screen {
         Self { columns: columns.clamp(NARROWEST, WIDEST), colour }
     }
 
-    /// The screen behind an output: as wide as the terminal, if it is one, or as COLUMNS says. Colours are wanted only by people at a terminal that
-    /// can show them and who did not ask for none (<https://no-color.org>).
+    /// The screen behind an output: as wide as the terminal, if it is one, or as COLUMNS says. Colours are wanted only
+    /// by people at a terminal that can show them and who did not ask for none (<https://no-color.org>).
     pub fn of(out: &(impl io::IsTerminal + std::os::fd::AsFd)) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let columns = coupon_cli::screen::columns(out).unwrap_or(USUAL);

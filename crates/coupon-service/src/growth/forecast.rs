@@ -18,8 +18,8 @@ const DAYS: i64 = 32;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 /// The rows of a span that are looked at, at most.
 const LOOKED_AT: usize = 1_000;
-/// The fewest rows for each shard by which shares say more than chance: the hottest of eight evenly loaded shards has a fifth more
-/// than its part of so many by chance alone.
+/// The fewest rows for each shard by which shares say more than chance: the hottest of eight evenly loaded shards has a
+/// fifth more than its part of so many by chance alone.
 const FEWEST_A_SHARD: u64 = 100;
 /// About what a row takes, with its entries of indexes.
 const ROW_BYTES: u64 = 150;

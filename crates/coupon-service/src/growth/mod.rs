@@ -16,8 +16,9 @@ use crate::api::{
 use crate::queries::Queries;
 use forecast::Stratum;
 
-/// The rows that are moved in a second, at most, where nothing else is asked for. On files grabs and reads are as quick beside it as
-/// without, on servers that share two cores they are not; docs/GROWING.md has the figures. A million takes a quarter of an hour.
+/// The rows that are moved in a second, at most, where nothing else is asked for. On files grabs and reads are as quick
+/// beside it as without, on servers that share two cores they are not; docs/GROWING.md has the figures. A million takes
+/// a quarter of an hour.
 pub const ROWS_PER_S: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 
 /// A change of the layout that is asked for.

@@ -148,6 +148,27 @@ pub(crate) async fn a_result_that_contradicts_what_is_stored_is_parked_and_keeps
     backend.lifecycle.close();
 }
 
+/// The data opened again with what was granted to user 1 parked: another user's result came first with its id, which only a mistake
+/// can bring about.
+async fn opened_again_with_a_parked_result(
+    bench: &Bench,
+    backend: Backend,
+    epoch: u64,
+    granted: PlacedResult,
+) -> Backend {
+    let mistaken = placed(3, PLENTY, 1, granted.result.result_id);
+    for row in [mistaken, granted] {
+        let _ = backend.hand_over.hand_over(shard_of(1), epoch, vec![row]).await;
+    }
+    backend.lifecycle.drain().await.unwrap();
+    assert_eq!(backend.shards.report(shard_of(1)).await.unwrap().parked, 1);
+    backend.lifecycle.close();
+    drop(backend);
+    let backend = bench.open();
+    until("the gate decides", async || backend.gate.ready().is_ok()).await;
+    backend
+}
+
 pub(crate) async fn a_parked_result_keeps_its_stock_in_the_slot_that_it_was_granted_also_after_a_start(
     bench: &Bench,
 ) {
@@ -157,17 +178,8 @@ pub(crate) async fn a_parked_result_keeps_its_stock_in_the_slot_that_it_was_gran
     let second = wish(&backend, 2);
     let decided = backend.gate.reserve(1, &[second]).await.unwrap();
     assert_eq!(decided.decisions, [Decision::Granted(1)]);
-    // Another user's result has its id, which only a mistake can bring about.
-    let mistaken = placed(3, PLENTY, 1, second.id);
     let row = row(&second, second.reservation(1));
-    let _ = backend.hand_over.hand_over(shard_of(1), decided.epoch, vec![mistaken]).await;
-    let _ = backend.hand_over.hand_over(shard_of(1), decided.epoch, vec![row]).await;
-    backend.lifecycle.drain().await.unwrap();
-    assert_eq!(backend.shards.report(shard_of(1)).await.unwrap().parked, 1);
-    backend.lifecycle.close();
-    drop(backend);
-    let backend = bench.open();
-    until("the gate decides", async || backend.gate.ready().is_ok()).await;
+    let backend = opened_again_with_a_parked_result(bench, backend, decided.epoch, row).await;
     let stock = backend.gate.stock(coupon_id(PLENTY)).await.unwrap().unwrap();
     assert_eq!(stock.sold, 3, "two are stored, and one is parked");
     let asked = [wish(&backend, 2), wish(&backend, 3)];
@@ -180,17 +192,8 @@ pub(crate) async fn a_request_whose_result_is_parked_is_granted_once_also_after_
     let wish = Attempt { limit: 3, ..holding(&backend, bench, 1, PLENTY, "a") };
     let decided = backend.gate.reserve(1, &[wish]).await.unwrap();
     assert_eq!(decided.decisions, [Decision::Granted(0)]);
-    let mistaken = placed(3, PLENTY, 1, wish.id);
     let row = row(&wish, wish.reservation(0));
-    for row in [mistaken, row] {
-        let _ = backend.hand_over.hand_over(shard_of(1), decided.epoch, vec![row]).await;
-    }
-    backend.lifecycle.drain().await.unwrap();
-    assert_eq!(backend.shards.report(shard_of(1)).await.unwrap().parked, 1);
-    backend.lifecycle.close();
-    drop(backend);
-    let backend = bench.open();
-    until("the gate decides", async || backend.gate.ready().is_ok()).await;
+    let backend = opened_again_with_a_parked_result(bench, backend, decided.epoch, row).await;
     let again = Attempt { id: attempt(&backend, bench, 1, PLENTY).id, ..wish };
     // Files hand it over once more, as it was granted.
     let told = decide(&backend, &[again]).await;

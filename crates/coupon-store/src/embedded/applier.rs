@@ -36,7 +36,8 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(super) struct OutboxEntry {
     pub(super) shard: ShardId,
     pub(super) id: i64,
-    /// Rows that took stock or let go of it, also those retired by a `seeder archive` that ended before main had applied its entry.
+    /// Rows that took stock or let go of it, also those retired by a `seeder archive` that ended before main had
+    /// applied its entry.
     pub(super) deltas: Vec<Moved>,
 }
 
@@ -72,8 +73,8 @@ pub(super) enum LayoutStep {
 
 /// A step of an archive.
 pub(super) enum ArchiveStep {
-    /// So many results of these coupons, of the days before one, are about to go, since this operator asked for it. Lines among the
-    /// changes say so, and from now on no coupon that is over comes to be on offer again.
+    /// So many results of these coupons, of the days before one, are about to go, since this operator asked for it.
+    /// Lines among the changes say so, and from now on no coupon that is over comes to be on offer again.
     Begin(BTreeMap<CouponId, i64>, Day, Operator),
     /// It has ended.
     End,
@@ -135,7 +136,8 @@ impl ToMain {
         Ok(answer)
     }
 
-    /// Has main go by a step of an archive, on a thread that may be blocked. Where a coupon's results may not go yet, nothing is done.
+    /// Has main go by a step of an archive, on a thread that may be blocked. Where a coupon's results may not go yet,
+    /// nothing is done.
     pub(super) fn archive_blocking(&self, step: ArchiveStep) -> Result<Option<NotYet>, Unavailable> {
         let (reply, answer) = oneshot::channel();
         self.send(ApplierNote::Archive(Box::new((step, reply))))?;

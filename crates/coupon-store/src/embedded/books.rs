@@ -1,9 +1,7 @@
 //! Main's books in its file: the entries of the shards' outboxes, applied by the law of [`coupon_core::books`].
 
-use std::collections::BTreeMap;
-
 use coupon_core::books::{
-    Behind, Changes, Delta, Moved, Movement, Posting, Stock, StockLogLine, TotalLine, post,
+    Behind, Changes, Delta, DeltasByCoupon, Moved, Movement, Posting, Stock, StockLogLine, TotalLine, post,
 };
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponId, ShardId, StockOperation, Timestamp};
@@ -11,9 +9,6 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::sql::parsed;
 use crate::set_aside::{self, SetAsideCoupons};
-
-/// Deltas that are parked, by coupon.
-type Parked = BTreeMap<CouponId, Vec<Delta>>;
 
 /// The last entry of a shard's outbox that has been applied.
 ///
@@ -93,11 +88,11 @@ pub fn apply(db: &Connection, mut changes: Changes, now: Timestamp) -> anyhow::R
     Ok(found)
 }
 
-fn read_parked(db: &Connection) -> rusqlite::Result<Parked> {
+fn read_parked(db: &Connection) -> rusqlite::Result<DeltasByCoupon> {
     let sql = "SELECT coupon_id, shard, outbox_id, retired, delta FROM parked_deltas ORDER BY coupon_id, shard, retired";
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
-    let mut parked = Parked::new();
+    let mut parked = DeltasByCoupon::new();
     while let Some(row) = rows.next()? {
         let delta = Delta {
             shard: ShardId::new(row.get(1)?),

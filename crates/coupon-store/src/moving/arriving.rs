@@ -6,9 +6,10 @@ use super::ShardMoves;
 
 /// What becomes of a row that comes to a shard to be stored.
 ///
-/// It may come late: its grab was placed by a version that rows are being moved away from, or have been, and it may be a repeat of
-/// one that was stored, and moved since. So it is looked for at every later place before it counts as new. That is safe, since a
-/// row is at its next place before it is gone from this shard, and this shard stores one transaction after the other.
+/// It may come late: its grab was placed by a version that rows are being moved away from, or have been, and it may be
+/// a repeat of one that was stored, and moved since. So it is looked for at every later place before it counts as new.
+/// That is safe, since a row is at its next place before it is gone from this shard, and this shard stores one
+/// transaction after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Arriving {
     /// It is stored here.

@@ -7,10 +7,11 @@
 //! 3. once they were read back there, they go out of `leaving`: with the next batch, in the transaction in which that leaves, or, where
 //!    that is not to leave at once, in one of their own.
 //!
-//! So a row is always in a table or in `leaving`, and for a moment in both, at the places of ever later versions: a reader who visits
-//! the rounds of [`coupon_core::Versioned::rounds`] one after the other finds it. Batches are numbered by the shard that they leave, and
-//! each shard knows the last number that arrived from each other. A mover that was killed is followed by one that takes up what it left
-//! in `leaving`; one that was only frozen finds, at its next step, that its number is taken.
+//! So a row is always in a table or in `leaving`, and for a moment in both, at the places of ever later versions: a
+//! reader who visits the rounds of [`coupon_core::Versioned::rounds`] one after the other finds it. Batches are
+//! numbered by the shard that they leave, and each shard knows the last number that arrived from each other. A mover
+//! that was killed is followed by one that takes up what it left in `leaving`; one that was only frozen finds, at its
+//! next step, that its number is taken.
 //!
 //! Grabs of earlier versions may still come to be stored while rows move: [`Arriving`] says what becomes of them.
 

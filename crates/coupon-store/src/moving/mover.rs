@@ -19,7 +19,8 @@ use crate::outage::TaskOutage;
 const SLICE: usize = 4;
 /// The shards that are emptied at once, however many there are: each has a batch in memory.
 const AT_ONCE: usize = 8;
-/// The longest that a batch which has arrived waits for the next to leave before it is forgotten: its rows are found twice until then.
+/// The longest that a batch which has arrived waits for the next to leave before it is forgotten: its rows are found
+/// twice until then.
 const LINGERS: Duration = Duration::from_millis(250);
 /// The longest that a mover which was stopped waits for a turn, for what is on its way: there is none while the gate is shut.
 const STOPS: Duration = Duration::from_secs(2);

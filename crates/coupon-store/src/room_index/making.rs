@@ -1,5 +1,5 @@
-//! How far an index has come that is being made. Main has it until the index is there: where the making was cut short, it goes on from
-//! there.
+//! How far an index has come that is being made. Main has it until the index is there: where the making was cut short,
+//! it goes on from there.
 
 use std::fmt;
 use std::str::FromStr;

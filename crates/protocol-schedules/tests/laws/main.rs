@@ -97,9 +97,10 @@ macro_rules! over_a_database_that_decides {
     };
 }
 
-// Of the gate's laws those about marks, holders, fences and what is let go of do not apply: a grab is stored when it is granted, so
-// nothing is pending, holders are the rows, and whatever version of the layout places a row, it is in the one table. Nor do
-// the queues' about what is routed, returned or redelivered: no result passes through one. Main's are held to above.
+// Of the gate's laws those about marks, holders, fences and what is let go of do not apply: a grab is stored when it is
+// granted, so nothing is pending, holders are the rows, and whatever version of the layout places a row, it is in the
+// one table. Nor do the queues' about what is routed, returned or redelivered: no result passes through one. Main's are
+// held to above.
 over_a_database_that_decides! {
     stock::a_coupon_is_granted_once_a_user_until_none_is_left,
     stock::terms_change_unless_those_of_a_later_version_are_there_and_what_is_sold_is_counted,

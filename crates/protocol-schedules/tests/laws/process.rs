@@ -8,11 +8,10 @@ use coupon_store::clock::Clock;
 use coupon_store::servers::seam::{
     Epoch, GateServer, GateState, Mark, Process, ProcessPart, Release, Servers, Unchecked,
 };
-use coupon_store::settings::Role;
 use coupon_store::{Known, Layouts, PlacedResult, VersionRecord};
-use protocol_schedules::ByUser;
 use protocol_schedules::memory::{DATASET, State, reach};
 use protocol_schedules::world::{Condition, ProcessId, Server, World};
+use protocol_schedules::{ByUser, PROCESS_PART};
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::sleep;
@@ -25,15 +24,8 @@ use crate::shard::TABLE;
 const SHARDS: u16 = 2;
 const FIRST: ShardId = ShardId::new(0);
 const SECOND: ShardId = ShardId::new(1);
-const PART: ProcessPart = ProcessPart {
-    role: Role::All,
-    workers: 1,
-    shard_backlog: 1_000,
-    gate_patience: Duration::from_secs(1),
-    publish_patience: Duration::from_secs(2),
-    reconcile_every: Duration::from_secs(1),
-    layout_lead: Duration::from_secs(10),
-};
+/// The part of a process in a schedule, but for the lead of a change of the layout, which is a service's own.
+const PART: ProcessPart = ProcessPart { layout_lead: Duration::from_secs(10), ..PROCESS_PART };
 
 /// Servers in memory with a gate that is open, and a test's own way to the gate.
 struct Scene {

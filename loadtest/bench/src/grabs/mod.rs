@@ -1,4 +1,5 @@
-//! The sections about grabs: rates, latency, holds and what becomes of them, memory, routing, the start of a service, the generator's own cost.
+//! The sections about grabs: rates, latency, holds and what becomes of them, memory, routing, the start of a service,
+//! the generator's own cost.
 
 mod batching;
 mod curves;

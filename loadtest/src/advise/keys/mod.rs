@@ -1,8 +1,9 @@
 //! Candidate keys, judged by rows: how many values, how frequent the most frequent, how far they ascend with time, and what
 //! shards would get of them, hashed and in ranges.
 //!
-//! [`Study`] takes the rows of a table in bounded memory, and a [`Recording`](crate::replay::Recording) has those of a trace. What
-//! either knows of a key is its evidence; [`KeyFindings`] is what follows from it, by the same rules, and [`text`] shows it.
+//! [`Study`] takes the rows of a table in bounded memory, and a [`Recording`](crate::replay::Recording) has those of a
+//! trace. What either knows of a key is its evidence; [`KeyFindings`] is what follows from it, by the same rules, and
+//! [`text`] shows it.
 
 mod display;
 mod evidence;
@@ -86,8 +87,8 @@ pub struct JudgedKey {
     pub values_between: (f64, f64),
     /// The most frequent values.
     pub top: Vec<Share>,
-    /// How far the shares of these in a sample may be from those in the table, in 95 of 100 cases: the widest. None of a trace, or where
-    /// all rows were read.
+    /// How far the shares of these in a sample may be from those in the table, in 95 of 100 cases: the widest. None of
+    /// a trace, or where all rows were read.
     pub margin: Option<f64>,
     /// The correlation of values with time, -1 to 1; none without times.
     pub ascent: Option<f64>,

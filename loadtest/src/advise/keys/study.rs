@@ -160,8 +160,8 @@ impl Study {
         }
     }
 
-    /// The busiest second; none where rows have no times or days alone, are a sample, or came in no order, so that seconds cannot be
-    /// told apart in bounded memory.
+    /// The busiest second; none where rows have no times or days alone, are a sample, or came in no order, so that
+    /// seconds cannot be told apart in bounded memory.
     fn busiest(&self) -> Option<Busiest> {
         self.busiest_moment().filter(|_| !self.are_days())
     }

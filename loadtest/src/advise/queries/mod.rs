@@ -1,8 +1,9 @@
 //! A program's own queries, held against candidate keys: which of them a key lets go to one shard, and which it turns
 //! into scatters.
 //!
-//! A file streams through `log`, `lexer`, `writer` and `shape`, and leaves [`StatementTally`]: its shapes, and how often each occurs.
-//! `statement` and `conditions` read a shape once, and `judge` holds it against a key. What cannot be judged is listed.
+//! A file streams through `log`, `lexer`, `writer` and `shape`, and leaves [`StatementTally`]: its shapes, and how
+//! often each occurs. `statement` and `conditions` read a shape once, and `judge` holds it against a key. What cannot
+//! be judged is listed.
 
 mod conditions;
 mod judge;

@@ -91,8 +91,8 @@ pub struct Loss {
     pub heirs: Vec<usize>,
     /// The evenness of those that are left, afterwards.
     pub left: Evenness,
-    /// The part of stored rows that reads miss when the shards that are left are numbered anew and nothing is moved; none where the
-    /// strategy knows no such way.
+    /// The part of stored rows that reads miss when the shards that are left are numbered anew and nothing is moved;
+    /// none where the strategy knows no such way.
     pub not_found_renumbered: Option<f64>,
     /// The part of each kind of query that misses rows when routing is switched and nothing is moved.
     pub switched: Vec<Switched>,

@@ -10,7 +10,7 @@ mod shard;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponId, Day, Timestamp};
 use coupon_store::servers::cluster::Cluster;
@@ -20,7 +20,7 @@ use coupon_store::servers::mysql::{self, DatabaseError};
 use coupon_store::servers::rooms;
 use coupon_store::settings::ServersSettings;
 use coupon_store::statements::settled;
-use coupon_store::{NotOver, Retired, first_id, may_not_go_yet};
+use coupon_store::{HasParked, NotOver, Retired, first_id, may_not_go_yet};
 
 use self::books::Books;
 use self::shard::Shard;
@@ -172,10 +172,7 @@ async fn open_shards(cluster: &Cluster, settled: &str) -> Result<Vec<Shard>> {
     let mut shards = Vec::with_capacity(cluster.shards.len());
     for (number, database) in cluster.numbered() {
         let shard = Shard::new(number, database, settled);
-        ensure!(
-            shard.parked().await? == 0,
-            "shard {number} has parked results, which hold their stock: resolve them first"
-        );
+        HasParked::refuse(number, shard.parked().await?)?;
         shards.push(shard);
     }
     Ok(shards)

@@ -222,8 +222,8 @@ impl Shard {
         Ok(conn.query_drop(format!("DROP TABLE {retired}")).await?)
     }
 
-    /// Deletes the next rows of a table behind an id, at most a batch of them; returns how many, and the id of the last, if there are
-    /// any. What stays before that is not read again.
+    /// Deletes the next rows of a table behind an id, at most a batch of them; returns how many, and the id of the
+    /// last, if there are any. What stays before that is not read again.
     pub(super) async fn delete_batch(
         &self,
         table: TableId,

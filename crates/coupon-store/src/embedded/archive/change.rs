@@ -11,9 +11,9 @@ use crate::archives::{NAMED_FROM, not_yet};
 use crate::embedded::catalogue::{note, note_archive};
 use crate::embedded::sql::parsed;
 
-/// Takes coupons out of sale for good, of which so many results of before a day are about to be archived: their ends cannot be
-/// moved any more, and the operator is on record. Returns the change's version; where results of a coupon may not go yet, nothing is
-/// changed, and that one is returned.
+/// Takes coupons out of sale for good, of which so many results of before a day are about to be archived: their ends
+/// cannot be moved any more, and the operator is on record. Returns the change's version; where results of a coupon may
+/// not go yet, nothing is changed, and that one is returned.
 pub(in crate::embedded) fn end_for_good(
     db: &Connection,
     going: &BTreeMap<CouponId, i64>,

@@ -91,8 +91,8 @@ impl Going {
         Ok(rows <= most && self.held(db, table)? == 0)
     }
 
-    /// The last of the next rows of a table behind an id that go, as many as one transaction takes. Result ids are in the order of
-    /// time, and so is the table: they lie side by side.
+    /// The last of the next rows of a table behind an id that go, as many as one transaction takes. Result ids are in
+    /// the order of time, and so is the table: they lie side by side.
     fn last_of_batch(&self, db: &Connection, table: TableId, after: i64) -> rusqlite::Result<Option<i64>> {
         let Self { settled, batch, first_kept, .. } = self;
         let next = format!(

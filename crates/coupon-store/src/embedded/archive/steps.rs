@@ -11,7 +11,7 @@ use crate::embedded::rooms::{self, RoomKey};
 use crate::embedded::transaction::Store;
 use crate::embedded::writer::Writer;
 use crate::statements::latest_first;
-use crate::{ChangeError, Unavailable};
+use crate::{ChangeError, HasParked, Unavailable};
 
 /// What has gone by one step.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,11 +32,7 @@ impl Writer {
             .db
             .query_row("SELECT COUNT(*) FROM parked_results", [], |row| row.get(0))
             .map_err(|error| self.does_not_archive(&error))?;
-        if parked > 0 {
-            return refused(format!(
-                "shard {shard} has parked results, which hold their stock: resolve them first"
-            ));
-        }
+        HasParked::refuse(shard, parked).or_else(|why| refused(why.to_string()))?;
         if !moves::none_leaves(&self.db).map_err(|error| self.does_not_archive(&error))? {
             return refused(format!(
                 "shard {shard} has results on their way to another place, which could not arrive: a rebalance brings them there, \

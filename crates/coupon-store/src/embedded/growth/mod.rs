@@ -93,7 +93,7 @@ impl Growing for FileGrowth {
     }
 
     fn announce(&self, next: NextLayout, operator: Operator) -> LocalFuture<'_, Grown<Announced>> {
-        self.finish("announce-layout", move |shared| shared.announce(next, &operator))
+        self.finish("announce-layout", move |shared| shared.announce(&next, &operator))
     }
 
     fn refuses(&self, next: NextLayout) -> LocalFuture<'_, Grown<Option<String>>> {
@@ -122,9 +122,9 @@ impl Growing for FileGrowth {
 }
 
 impl Shared {
-    fn announce(&self, next: NextLayout, operator: &Operator) -> Grown<Announced> {
+    fn announce(&self, next: &NextLayout, operator: &Operator) -> Grown<Announced> {
         let now = self.clock.now();
-        let number = self.next_number(&next, now)?;
+        let number = self.next_number(next, now)?;
         if !self.main_lacks(number)? {
             return Err(GrowthError::Refused(format!(
                 "main has version {number} of the layout already, and this process does not go by it: start the service again"
@@ -133,17 +133,7 @@ impl Shared {
         self.make_tables(&*next.strategy);
         let latest = self.set_fence(None)?;
         let from = now.max(latest).plus_millis(LEAD_MS);
-        let version = VersionRecord {
-            number,
-            from,
-            layout: next.strategy.layout(),
-            receives: false,
-            closed: false,
-            announced: now,
-            operator: operator.as_str().to_owned(),
-            what: next.what,
-        };
-        let announced = self.announce_behind_a_fence(version);
+        let announced = self.announce_behind_a_fence(next.version(now, from, operator));
         if let Err(error) = &announced {
             if self.main_lacks(number).unwrap_or(false) {
                 // What waits is stored as before.

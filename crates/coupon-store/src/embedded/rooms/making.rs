@@ -52,7 +52,8 @@ pub fn build(folder: Folder, told: &mut dyn FnMut(u64, u64)) -> anyhow::Result<F
     Ok(folder.with_room_index(Some(places))?)
 }
 
-/// Every row of a shard that is left, some thousands at a time, with the place that they are at; those that are leaving it come last.
+/// Every row of a shard that is left, some thousands at a time, with the place that they are at; those that are leaving
+/// it come last.
 fn read_all(
     db: &Connection,
     shard: ShardId,

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use coupon_core::books::{Delta, Movement, Posting, Stock, TotalLine};
+use coupon_core::books::{Delta, DeltasByCoupon, Movement, Posting, Stock, TotalLine};
 use coupon_core::{CouponId, ShardId, StockOperation, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Transaction, TxOpts};
 
 use super::{Database, DatabaseError};
-use crate::servers::seam::{Books, Parked, WrittenPosting};
+use crate::servers::seam::{Books, WrittenPosting};
 
 /// Takes off a shard's outbox what main has applied.
 pub(in crate::servers) const FORGET: &str = "DELETE FROM outbox WHERE outbox_id <= ?";
@@ -93,10 +93,10 @@ impl Books for Transaction<'_> {
         Ok(lock_logs(self).await?)
     }
 
-    async fn parked(&mut self) -> anyhow::Result<Parked> {
+    async fn parked(&mut self) -> anyhow::Result<DeltasByCoupon> {
         let sql = "SELECT coupon_id, shard, outbox_id, retired, delta FROM parked_deltas ORDER BY coupon_id, shard, retired";
         let rows: Vec<(u64, u16, i64, i64, i64)> = self.query(sql).await?;
-        let mut parked = Parked::new();
+        let mut parked = DeltasByCoupon::new();
         for (coupon, shard, entry, movement, live) in rows {
             let movement = Movement::from_code(movement)?;
             let delta = Delta { shard: ShardId::new(shard), entry, movement, rows: live.abs() };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use coupon_core::books::{Delta, Posting, Stock};
+use coupon_core::books::{DeltasByCoupon, Posting, Stock};
 use coupon_core::{CouponId, ShardId, Timestamp};
 
 use super::{CatalogueServer, DatabaseError, LayoutServer};
@@ -159,9 +159,6 @@ pub trait GateLock: MainLock + Sync {
     async fn open(&mut self, epoch: u64, version: u64) -> anyhow::Result<Opening>;
 }
 
-/// Deltas that are parked, by coupon.
-pub type Parked = BTreeMap<CouponId, Vec<Delta>>;
-
 /// A transaction on main's books; dropped before it commits, it has changed nothing.
 #[async_trait]
 pub trait Books: Send {
@@ -171,8 +168,8 @@ pub trait Books: Send {
     /// Takes the books, and returns the number of the last line of the stock log.
     async fn lock_logs(&mut self) -> anyhow::Result<i64>;
 
-    /// Everything that is parked.
-    async fn parked(&mut self) -> anyhow::Result<Parked>;
+    /// The deltas that are parked.
+    async fn parked(&mut self) -> anyhow::Result<DeltasByCoupon>;
 
     /// Stocks of these coupons, which are held until the end of the transaction.
     async fn stocks(&mut self, coupons: &[CouponId]) -> anyhow::Result<BTreeMap<CouponId, Stock>>;

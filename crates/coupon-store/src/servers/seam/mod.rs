@@ -15,8 +15,8 @@ pub use gate::{
 };
 pub use layouts::{ChangingLayout, Fence, LayoutServer, LayoutState, MoveOrder, MoverLock};
 pub use main::{
-    Books, GateLock, GatePlace, GateState, MainLock, MainServer, NUMBERS, Opening, Parked, Renewed, TERM_MS,
-    Term, WrittenPosting,
+    Books, GateLock, GatePlace, GateState, MainLock, MainServer, NUMBERS, Opening, Renewed, TERM_MS, Term,
+    WrittenPosting,
 };
 pub use moving::{Batch, Departure, Key, MoveNote, MovingRows, MovingServer, ShardMoves, Slice};
 pub use queue::{

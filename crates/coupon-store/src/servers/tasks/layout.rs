@@ -116,16 +116,7 @@ impl Background {
         }
         let at_once = failpoints::is_off(Mechanism::LayoutLead);
         let lead = if at_once { 0 } else { i64::try_from(self.lead.as_millis()).unwrap_or(i64::MAX) };
-        let version = VersionRecord {
-            number: next.after + 1,
-            from: state.now.plus_millis(lead),
-            layout: next.strategy.layout(),
-            receives: false,
-            closed: false,
-            announced: state.now,
-            operator: operator.as_str().to_owned(),
-            what: next.what.clone(),
-        };
+        let version = next.version(state.now, state.now.plus_millis(lead), operator);
         failpoints::hit(Point::Announcing);
         let (catalogue, open) = (state.catalogue + 1, state.open_epoch);
         if let Some(number) = open {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use coupon_core::books::Stock;
+use coupon_core::books::{DeltasByCoupon, Stock};
 use coupon_core::{CouponId, ShardId, Timestamp};
-use coupon_store::servers::seam::{Books, Parked, WrittenPosting};
+use coupon_store::servers::seam::{Books, WrittenPosting};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{LogLine, Main, MainMemory};
@@ -56,7 +56,7 @@ impl Books for Transaction {
         self.ask(|memory| memory.log.last().map_or(0, |line| line.id)).await
     }
 
-    async fn parked(&mut self) -> anyhow::Result<Parked> {
+    async fn parked(&mut self) -> anyhow::Result<DeltasByCoupon> {
         self.ask(|memory| memory.parked.clone()).await
     }
 

@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use coupon_core::books::Stock;
+use coupon_core::books::{DeltasByCoupon, Stock};
 use coupon_core::{CouponId, ShardId, Timestamp};
 use coupon_store::Moving;
 use coupon_store::servers::seam::{
-    Books, DatabaseError, GateLock, GateState, MainLock, MainServer, NUMBERS, Parked, Renewed, TERM_MS, Term,
-    Terms,
+    Books, DatabaseError, GateLock, GateState, MainLock, MainServer, NUMBERS, Renewed, TERM_MS, Term, Terms,
 };
 use tokio::sync::Mutex;
 
@@ -35,7 +34,7 @@ pub struct MainMemory {
     /// The stock log.
     pub log: Vec<LogLine>,
     /// Deltas that no row has room for.
-    pub parked: Parked,
+    pub parked: DeltasByCoupon,
     /// Its catalogue.
     pub catalogue: CatalogueMemory,
     /// The last movement of rows.

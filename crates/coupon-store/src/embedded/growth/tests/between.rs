@@ -38,8 +38,7 @@ async fn what_is_between_two_files_at_a_start_arrives_once() {
             .unwrap();
         }
         let again = folder.open();
-        again.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
-        finished(&again).await;
+        move_all(&again).await;
         assert_all_at_home(&folder, &again, &rows).await;
         again.lifecycle.close();
     }
@@ -81,8 +80,7 @@ async fn a_row_that_contradicts_what_is_where_it_goes_stays_on_its_way_whole() {
     drop(backend);
     folder.db(1).execute_batch("DELETE FROM coupon_results_p0 WHERE user_id = 999").unwrap();
     let backend = folder.open();
-    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
-    finished(&backend).await;
+    move_all(&backend).await;
     assert_all_at_home(&folder, &backend, &rows).await;
     backend.lifecycle.close();
 }

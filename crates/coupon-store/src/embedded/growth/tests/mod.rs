@@ -183,6 +183,12 @@ async fn finished(backend: &Backend) -> Moving {
     }
 }
 
+/// Moves every row to where the latest version says.
+async fn move_all(backend: &Backend) {
+    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
+    finished(backend).await;
+}
+
 /// What is in the way of a movement that goes on.
 async fn trouble(backend: &Backend) -> String {
     let deadline = Instant::now() + Duration::from_secs(60);

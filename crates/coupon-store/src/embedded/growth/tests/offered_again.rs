@@ -38,8 +38,7 @@ async fn a_coupon_that_is_offered_again_has_its_holders_while_rows_move() {
     change(&folder, &backend, 5, 1).await;
     backend.growth.start_moving(CRAWLING, operator()).await.unwrap();
     assert_eq!(offer_again(&backend, id).await, Some(GateStock { total: 5_000, sold: 1_999 }));
-    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
-    finished(&backend).await;
+    move_all(&backend).await;
     assert_all_at_home(&folder, &backend, &rows).await;
     backend.lifecycle.close();
 }

@@ -85,8 +85,7 @@ async fn what_comes_late_is_stored_once_wherever_its_row_is_by_then() {
     for row in &late[..60] {
         old_way(row).await;
     }
-    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
-    finished(&backend).await;
+    move_all(&backend).await;
     for row in &late {
         old_way(row).await;
     }
@@ -115,8 +114,7 @@ async fn a_service_that_stops_while_rows_move_goes_on_at_its_next_start() {
     let again = folder.open();
     let moving = again.growth.moving().await.unwrap().unwrap();
     assert!(moving.runs && moving.looked_at < moving.rows, "{moving:?}");
-    again.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
-    finished(&again).await;
+    move_all(&again).await;
     assert_all_at_home(&folder, &again, &rows).await;
     again.lifecycle.close();
 }
@@ -135,8 +133,7 @@ async fn an_operator_who_stops_a_movement_has_it_stand_still_until_it_is_asked_f
     drop(backend);
     let again = folder.open();
     assert!(!again.growth.moving().await.unwrap().unwrap().runs);
-    again.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
-    finished(&again).await;
+    move_all(&again).await;
     assert_all_at_home(&folder, &again, &rows).await;
     again.lifecycle.close();
 }
@@ -167,8 +164,7 @@ async fn drained_is_not_said_while_it_is_not_known_whether_a_late_row_is_stored(
         assert!(Instant::now() < deadline, "it is never stored");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
-    finished(&backend).await;
+    move_all(&backend).await;
     assert_all_at_home(&folder, &backend, &[rows, vec![late]].concat()).await;
     backend.lifecycle.close();
 }
@@ -200,8 +196,7 @@ async fn a_main_of_before_a_version_was_announced_or_rows_moved_is_refused() {
     assert!(refused.contains("told of version 2") && refused.contains("Put back"), "{refused}");
     std::fs::copy(folder.dir.path().with_extension("announced"), &main).unwrap();
     let backend = folder.open();
-    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
-    finished(&backend).await;
+    move_all(&backend).await;
     close(backend);
     keep("latest");
     for name in ["of_one_version", "announced"] {

@@ -228,8 +228,8 @@ impl World {
         self.confirming.replace(at.map(|at| (row, at)));
     }
 
-    /// A row that is stored, and the places where queries look for it: where each version says, one after the other, also where a later one
-    /// leads back.
+    /// A row that is stored, and the places where queries look for it: where each version says, one after the other,
+    /// also where a later one leads back.
     fn some_row(&self) -> Option<(CouponResult, Vec<Placement>)> {
         let stored: Vec<ResultId> = self.stored.borrow().iter().copied().collect();
         let id = *stored.get(self.below(stored.len().max(1) as u64))?;
@@ -262,8 +262,8 @@ impl World {
         }
     }
 
-    /// Counts a step of the mover; at the last it is killed, before or after the step takes effect. Steps of batches that are under
-    /// way at once come in any order.
+    /// Counts a step of the mover; at the last it is killed, before or after the step takes effect. Steps of batches
+    /// that are under way at once come in any order.
     async fn step<T>(
         &self,
         take: impl FnOnce(&mut Vec<Shard>) -> Result<T, MoveError>,

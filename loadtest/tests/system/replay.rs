@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use coupon_lab::built;
-use loadtest::replay::{Reading, read};
+use loadtest::replay::{ReadOptions, read};
 
 use crate::receipts::{Size, csv};
 use crate::went_well;
@@ -37,7 +37,7 @@ fn folder_with(size: Size) -> tempfile::TempDir {
 #[test]
 fn a_file_as_large_and_skewed_as_a_real_one_is_read_whole() {
     let folder = folder_with(Size::REAL);
-    let reading = Reading { columns: Some(MAP.parse().unwrap()), ..Reading::default() };
+    let reading = ReadOptions { columns: Some(MAP.parse().unwrap()), ..ReadOptions::default() };
     let recording = read(&folder.path().join("receipts.csv"), &reading).unwrap();
     assert_eq!((recording.rows().len(), recording.users()), (113_640, 76_309));
     let busiest = recording.rooms.grabs.iter().max().unwrap();
@@ -49,7 +49,7 @@ fn a_file_as_large_and_skewed_as_a_real_one_is_read_whole() {
 #[test]
 fn a_replay_sends_every_receipt_once_to_everybody_and_the_audit_finds_each() {
     let folder = folder_with(SMALL);
-    let reading = Reading { columns: Some(MAP.parse().unwrap()), ..Reading::default() };
+    let reading = ReadOptions { columns: Some(MAP.parse().unwrap()), ..ReadOptions::default() };
     let recording = read(&folder.path().join("receipts.csv"), &reading).unwrap();
     let output =
         loadtest(folder.path(), &["replay", "--seconds", "6", "--rounds", "3", "--mix", "flash-sale"]);

@@ -290,7 +290,7 @@ mod tests {
         let layout = |closed| LayoutView {
             shards: 8,
             shards_prepared: 8,
-            removable: Vec::new(),
+            unused: Vec::new(),
             versions: vec![version(1, closed), version(2, false)],
             rebalance: None,
         };

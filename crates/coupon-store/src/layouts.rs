@@ -20,8 +20,8 @@ pub struct Layouts {
     versions: Swapped<List>,
     /// The shards that are open, whether or not a version uses them yet.
     prepared: NonZeroU16,
-    /// For how long it is relied on that main has no other list, once it had none; for ever where none but this process changes
-    /// it.
+    /// For how long it is relied on that there is no other list, once main or the gate had none; for ever where no process but this
+    /// one changes it.
     good_for: Option<Duration>,
     /// When that was last so, in milliseconds after `began`.
     heard_ms: AtomicU64,
@@ -84,7 +84,7 @@ impl Layouts {
         self.began.elapsed().saturating_sub(Duration::from_millis(self.heard_ms.load(Ordering::Relaxed)))
     }
 
-    /// False once nothing was heard of the list for so long that main may have another one, which is in force.
+    /// False once nothing was heard of the list for so long that there may be another one, which is in force.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.good_for.is_none_or(|good| self.unheard() < good)

@@ -82,7 +82,12 @@ pub(crate) fn has_an_id(dialect: Dialect, column: &str) -> String {
 /// The question for the ids of a table's rows that are left out.
 pub(crate) fn left_out(dialect: Dialect, (table, column): (&str, &str)) -> String {
     let has = has_an_id(dialect, column);
-    format!("SELECT CAST({column} AS CHAR) FROM {table} WHERE NOT {has} LIMIT {LISTED}")
+    let shown = match dialect {
+        // Whatever was put there, in characters.
+        Dialect::Sqlite => format!("quote({column})"),
+        Dialect::MySql => format!("CAST({column} AS CHAR)"),
+    };
+    format!("SELECT {shown} FROM {table} WHERE NOT {has} LIMIT {LISTED}")
 }
 
 /// Names the rows of a table that are left out, in one warning.

@@ -263,7 +263,7 @@ mod tests {
             version(3, "2026-11-22T00:00:00Z", 8, true, false),
         ];
         let layout =
-            LayoutView { shards: 8, shards_prepared: 8, removable: Vec::new(), versions, rebalance: None };
+            LayoutView { shards: 8, shards_prepared: 8, unused: Vec::new(), versions, rebalance: None };
         let (user, room) = (UserId::new(6).unwrap(), RoomId::new(1).unwrap());
         let row = |time: &str| RowKey { user, room, time: time.parse().unwrap() };
         let (moving, earlier) = (row("2026-11-21T12:00:00Z"), row("2026-10-31T12:00:00Z"));

@@ -10,8 +10,9 @@ pub struct LayoutView {
     pub shards: u16,
     /// Number of shards that this process has opened: so many may be used without a restart.
     pub shards_prepared: u16,
-    /// Shards that an earlier version used and none does that may still have rows: they are empty, and could be removed.
-    pub removable: Vec<u16>,
+    /// Shards that an earlier version used, and none does any more: no version has rows there. Services still open them, so their
+    /// databases must stay.
+    pub unused: Vec<u16>,
     /// The versions, from the first on.
     pub versions: Vec<LayoutVersionView>,
     /// The last movement of rows; null before the first.

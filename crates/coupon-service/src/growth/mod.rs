@@ -75,7 +75,7 @@ pub fn view(
     LayoutView {
         shards: shards.get(),
         shards_prepared: prepared.get(),
-        removable: removable(&versions, prepared).collect(),
+        unused: unused(&versions, prepared).collect(),
         versions: versions.into_iter().map(|record| version(record, now)).collect(),
         rebalance,
     }
@@ -83,7 +83,7 @@ pub fn view(
 
 /// The shards, of those that there are, that closed versions have used, and no other does. None where a line does not say how many
 /// shards it is of.
-fn removable(versions: &[VersionRecord], prepared: NonZeroU16) -> impl Iterator<Item = u16> + use<> {
+fn unused(versions: &[VersionRecord], prepared: NonZeroU16) -> impl Iterator<Item = u16> + use<> {
     let most = |closed: bool| {
         let some = versions.iter().filter(|version| version.closed == closed);
         let shards: Option<Vec<NonZeroU16>> = some.map(|version| shards_in(&version.layout)).collect();
@@ -271,7 +271,7 @@ mod tests {
             what: String::new(),
         };
         let of = |versions: &[VersionRecord], prepared: u16| {
-            removable(versions, NonZeroU16::new(prepared).unwrap()).collect::<Vec<_>>()
+            unused(versions, NonZeroU16::new(prepared).unwrap()).collect::<Vec<_>>()
         };
         assert!(of(&[version(1, 4, false)], 8).is_empty(), "those that were prepared were never used");
         assert!(of(&[version(1, 6, false), version(2, 4, false)], 6).is_empty(), "rows may be there");

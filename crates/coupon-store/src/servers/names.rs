@@ -123,7 +123,10 @@ impl Names {
         format!("{}.{epoch}.{coupon}.answered.{user}.{}", self.prefix, request.number())
     }
 
-    /// The key of the users who have such answers about a coupon.
+    /// The beginning of the keys of the users who have such answers about a coupon: one for each [`REMEMBERED_MS`] of Redis' own
+    /// time, which is counted behind a dot.
+    ///
+    /// [`REMEMBERED_MS`]: crate::gate::REMEMBERED_MS
     #[must_use]
     pub fn answered(&self, epoch: u64, coupon: CouponId) -> String {
         format!("{}.{epoch}.{coupon}.answered", self.prefix)

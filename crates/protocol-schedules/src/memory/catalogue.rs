@@ -225,7 +225,7 @@ impl CatalogueServer for Main {
             let now = world.clock.now();
             let known = memory.catalogue.version == version;
             if known {
-                for Edit { before, what } in edits {
+                for Edit { before, what, .. } in edits {
                     memory.catalogue.record(before.coupon, "by hand", what, now);
                 }
             }

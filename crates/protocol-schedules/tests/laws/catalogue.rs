@@ -125,7 +125,7 @@ pub(crate) async fn a_process_is_behind_until_it_says_that_it_is_not_or_ends(ser
 
 pub(crate) async fn edits_by_hand_become_changes_if_nothing_has_changed_meanwhile(servers: &Servers) {
     let (main, before) = (&servers.main, terms_of(servers, coupon(1)).await);
-    let edits = [Edit { before, what: "total_stock 1 → 2".to_owned() }];
+    let edits = [Edit { before, total: 2, what: "total_stock 1 → 2".to_owned() }];
     assert!(main.record_edits(0, &edits).await.unwrap());
     assert!(!main.record_edits(0, &edits).await.unwrap(), "it is another version by now");
     assert_eq!(main.version().await.unwrap(), 1);

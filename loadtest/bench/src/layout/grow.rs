@@ -118,7 +118,7 @@ struct Found {
     pause_s: f64,
     pause_before_s: f64,
     failed: f64,
-    /// Users' lists that were held against what they had before, while rows moved too.
+    /// Users' lists that were held against what they had before, while rows moved.
     lists: f64,
     /// p99 in milliseconds, before and while rows move.
     grabs: (f64, f64),
@@ -256,27 +256,22 @@ fn found(
     };
     let short: u64 = outcome.endpoints.values().filter_map(|of| of.errors.get("partial answer")).sum();
     let took = changed.even.saturating_duration_since(unthrottled.began).as_secs_f64();
+    let lists = looked.between(changed.moving, changed.even);
+    let audit = (violations > 0).then(|| format!("the audit found {violations} violations"));
+    let problems: Vec<String> = audit.into_iter().chain(looked.problem(lists)).collect();
     Ok(Found {
         violations: (violations + short + looked.faults) as f64,
-        problem: problem(violations, looked),
+        problem: (!problems.is_empty()).then(|| problems.join("; ")),
         pause_s: pause(asked, end, end)?,
         pause_before_s: pause(SETTLES, asked, asked)?,
         failed: outcome.errors() as f64,
-        lists: looked.lists as f64,
+        lists: lists as f64,
         grabs: (p99(&before.grabs), p99(&during.grabs)),
         reads: (p99(&before.reads), p99(&during.reads)),
         rows_per_s: changed.moved.saturating_sub(unthrottled.moved) as f64 / took,
         memory_mb: unthrottled.memory_mb,
         rows: changed.moved as f64,
     })
-}
-
-fn problem(violations: u64, looked: &Looked) -> Option<String> {
-    let audit = (violations > 0).then(|| format!("the audit found {violations} violations"));
-    let lists =
-        looked.first.as_ref().map(|first| format!("{} faults in lists, such as: {first}", looked.faults));
-    let all: Vec<String> = audit.into_iter().chain(lists).collect();
-    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// A p99 in milliseconds, in which what failed is slower than everything.

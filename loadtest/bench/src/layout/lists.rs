@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use coupon_loadgen::http::Target;
@@ -21,6 +21,24 @@ const LIMIT: usize = 4;
 /// The time between two lists: they are to find what is short, and no load beside the other one.
 const PAUSE: Duration = Duration::from_millis(50);
 
+impl Looked {
+    /// The number of lists that were answered between two moments.
+    pub(super) fn between(&self, from: Instant, until: Instant) -> usize {
+        self.answered.iter().filter(|at| (from..=until).contains(*at)).count()
+    }
+
+    /// The reason why they do not show that nothing was missed while rows moved, if there is one.
+    pub(super) fn problem(&self, moving: usize) -> Option<String> {
+        let faults =
+            self.first.as_ref().map(|first| format!("{} faults in lists, such as: {first}", self.faults));
+        let failed = (self.failed > 0).then(|| format!("{} lists were not answered", self.failed));
+        let few = (moving < USERS)
+            .then(|| format!("{moving} lists alone were answered while rows moved, of {USERS} users"));
+        let all: Vec<String> = [faults, failed, few].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
 /// Users, and the results that each of them is known to have.
 pub(super) struct Lists {
     target: Target,
@@ -30,8 +48,10 @@ pub(super) struct Lists {
 /// The findings in lists.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
-    /// The number of lists that were answered.
-    pub(super) lists: u64,
+    /// The moments at which lists were answered.
+    pub(super) answered: Vec<Instant>,
+    /// The number of those that were not.
+    pub(super) failed: u64,
     /// Results that were missing from one or came twice, and lists that said themselves that they are short.
     pub(super) faults: u64,
     /// The first of them.
@@ -74,8 +94,10 @@ impl Lists {
             }
             match list(&mut client, *user) {
                 Ok(listed) => self.judge(*user, listed, &mut looked),
-                // A request that fails is no list. Of those the load counts its own.
-                Err(_) => client = Client::connect(&self.target)?,
+                Err(_) => {
+                    looked.failed += 1;
+                    client = Client::connect(&self.target)?;
+                }
             }
         }
         for user in users {
@@ -86,7 +108,7 @@ impl Lists {
     }
 
     fn judge(&mut self, user: u64, Listed { ids, short }: Listed, looked: &mut Looked) {
-        looked.lists += 1;
+        looked.answered.push(Instant::now());
         let known = self.known.entry(user).or_default();
         let faults = if short { 1 } else { faults(known, &ids) };
         if faults > 0 {

@@ -275,7 +275,7 @@ mod tests {
             what: String::new(),
         };
         let versions = (1..).zip(closed).map(version).collect();
-        LayoutView { shards: 1, shards_prepared: 1, removable: Vec::new(), versions, rebalance: None }
+        LayoutView { shards: 1, shards_prepared: 1, unused: Vec::new(), versions, rebalance: None }
     }
 
     #[test]

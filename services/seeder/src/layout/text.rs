@@ -14,14 +14,14 @@ pub(super) struct VersionsText(pub(super) LayoutView);
 
 impl fmt::Display for VersionsText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(LayoutView { shards, shards_prepared, removable, versions, rebalance }) = self;
+        let Self(LayoutView { shards, shards_prepared, unused, versions, rebalance }) = self;
         for version in versions {
             writeln!(f, "{}", prose(&Line(version).to_string(), COLUMNS))?;
         }
         write!(f, "{shards} shards are used, {shards_prepared} are prepared")?;
-        if !removable.is_empty() {
-            let names: Vec<String> = removable.iter().map(ToString::to_string).collect();
-            let told = format!("removable, since no version has rows there any more: {}", names.join(", "));
+        if !unused.is_empty() {
+            let names: Vec<String> = unused.iter().map(ToString::to_string).collect();
+            let told = format!("unused, since no version has rows there any more: {}", names.join(", "));
             write!(f, "\n{}", prose(&told, COLUMNS))?;
         }
         if let Some(moving) = rebalance {
@@ -254,7 +254,7 @@ mod tests {
         let layout = LayoutView {
             shards: 1,
             shards_prepared: 3,
-            removable: vec![1, 2],
+            unused: vec![1, 2],
             versions: vec![version],
             rebalance: None,
         };
@@ -264,7 +264,7 @@ mod tests {
             "{told}"
         );
         assert!(told.lines().all(|line| line.chars().count() <= COLUMNS), "{told}");
-        assert!(told.ends_with("removable, since no version has rows there any more: 1, 2"), "{told}");
+        assert!(told.ends_with("unused, since no version has rows there any more: 1, 2"), "{told}");
     }
 
     #[test]

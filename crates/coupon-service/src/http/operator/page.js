@@ -182,11 +182,11 @@ function showShards({ shards }) {
 
 const stateOf = (version) => (version.closed ? "closed: no row is left there" : version.receives ? "receives rows" : "has rows");
 
-function showLayout({ shards, shards_prepared: prepared, removable, versions, rebalance }, stats) {
+function showLayout({ shards, shards_prepared: prepared, unused, versions, rebalance }, stats) {
   by("layout").hidden = false;
   const latest = versions.at(-1);
   const more = prepared > shards ? `; ${count.format(prepared)} are prepared` : "";
-  const empty = removable.length > 0 ? `; removable: ${removable.join(", ")}` : "";
+  const empty = unused.length > 0 ? `; unused: ${unused.join(", ")}` : "";
   write(by("layout-now"), `${stats ? `${stats.strategy}, ` : ""}version ${latest.version} of the layout, over ${count.format(shards)} shards${more}${empty}: ${latest.layout}`);
   by("moving").hidden = rebalance === null;
   if (rebalance) showMoving(rebalance);

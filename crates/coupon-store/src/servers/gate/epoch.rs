@@ -133,4 +133,17 @@ mod tests {
             .map(|(script, look)| script.matches(look).count());
         assert_eq!(counts, [1, 1]);
     }
+
+    /// Two processes of one format that have other scripts would each take the other's gate for one that has lost its memory.
+    #[test]
+    fn other_scripts_are_another_format() {
+        let known =
+            ("7", ["4f52c36992b0c08edbe4ab7e85f6dc70d7dd3578", "33b8eae3884904abace473ec05979e9137f670ec"]);
+        let texts = [GRABS, RELEASES].map(|text| Script::new(text).get_hash().to_owned());
+        assert_eq!(
+            (FORMAT, texts.each_ref().map(String::as_str)),
+            known,
+            "a script has changed, and the format has not"
+        );
+    }
 }

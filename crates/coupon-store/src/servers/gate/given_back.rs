@@ -27,14 +27,25 @@ redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 return 1";
 
 impl GateLink {
+    /// The ends of the keys of the users whose requests are remembered: of those that are written now, and those of before.
+    async fn endings(&self) -> Result<[u64; 2], GateError> {
+        let mut ask = Pipeline::with_capacity(1);
+        ask.cmd("TIME");
+        let ((seconds, _),): ((u64, u64),) = self.ask(&ask).await?;
+        let now = seconds * 1_000 / millis(REMEMBERED);
+        Ok([now, now.saturating_sub(1)])
+    }
+
     /// The users whose requests about a coupon are remembered, and maybe some whose are not any more.
     pub(super) async fn users_with_answers(
         &self,
         epoch: &Epoch,
         coupon: CouponId,
     ) -> Result<Vec<UserId>, GateError> {
+        let key = self.names.answered(epoch.number, coupon);
+        let keys = self.endings().await?.map(|ending| format!("{key}.{ending}"));
         let mut ask = Pipeline::with_capacity(1);
-        ask.cmd("SMEMBERS").arg(self.names.answered(epoch.number, coupon));
+        ask.cmd("SUNION").arg(&keys[..]);
         let (users,): (Vec<u64>,) = self.ask(&ask).await?;
         Ok(users.into_iter().filter_map(|user| UserId::new(user).ok()).collect())
     }
@@ -44,6 +55,7 @@ impl GateLink {
         epoch: &Epoch,
         answered: &[(Hold, Duration)],
     ) -> Result<(), GateError> {
+        let [now, _] = self.endings().await?;
         for some in answered.chunks(CHUNK) {
             let mut pipeline = Pipeline::with_capacity(3 * some.len());
             for (hold, left) in some {
@@ -55,7 +67,7 @@ impl GateLink {
                 let (answer, value) =
                     (self.names.answer(epoch.number, coupon, user, request), text::value_of(hold));
                 pipeline.cmd("SET").arg(answer).arg(value).arg("PX").arg(left.max(1)).ignore();
-                let users = self.names.answered(epoch.number, coupon);
+                let users = format!("{}.{now}", self.names.answered(epoch.number, coupon));
                 pipeline.cmd("SADD").arg(&users).arg(hold.user).ignore();
                 pipeline.cmd("PEXPIRE").arg(users).arg(2 * millis(REMEMBERED)).ignore();
             }

@@ -3,13 +3,15 @@
 --
 -- KEYS: the pending reservations, then for each result the holders of its coupon.
 -- ARGV: for how many ms a request is remembered, then for each result: the user, its field among the holders, its mark among
--- the pending reservations, the id, and the keys of its request's answer and of those who have any ("" for a result of no
--- named request).
+-- the pending reservations, the id, the key of its request's answer, and the beginning of the keys of the users who have any (""
+-- for a result of no named request).
 -- Answer: 1, or 0 where the gate has lost its memory.
 if not redis.call('ZSCORE', KEYS[1], '@') then
   return 0
 end
 local kept = ARGV[1]
+-- Users who have answers are listed by the time of those: a list is read for one such time more, and goes whole.
+local now = '.' .. math.floor(redis.call('TIME')[1] * 1000 / kept)
 -- What is taken away or added at one key goes there at once, since grabs wait meanwhile.
 local marks, fields, users = {}, {}, {}
 
@@ -31,7 +33,7 @@ for k = 2, #KEYS do
     -- The answer first: a request without one would be granted again.
     if answer ~= '' then
       redis.call('SET', answer, held, 'PX', kept)
-      local who = of(users, ARGV[at + 5])
+      local who = of(users, ARGV[at + 5] .. now)
       who[#who + 1] = ARGV[at]
     end
     marks[#marks + 1] = ARGV[at + 2]
@@ -43,8 +45,7 @@ for k = 2, #KEYS do
 end
 for who, answered in pairs(users) do
   redis.call('SADD', who, unpack(answered))
-  -- Longer than any answer, and seldom: it is one more line in Redis' file each time.
-  if redis.call('PTTL', who) < tonumber(kept) then
+  if redis.call('PTTL', who) < 0 then
     redis.call('PEXPIRE', who, 2 * kept)
   end
 end

@@ -61,21 +61,27 @@ pub(super) async fn log_moved(
     let stock: Option<(i64, i64)> = transaction.exec_first(sql, (coupon.get(),)).await?;
     let Some((total, remaining)) = stock else { return Ok(()) };
     let more = total - total_before;
-    let sql = "SELECT CAST(SUM(stock_after - stock_before) AS SIGNED) FROM stock_logs WHERE coupon_id = ?";
-    let logged: Option<Option<i64>> = transaction.exec_first(sql, (coupon.get(),)).await?;
-    if more == 0 || logged.flatten().is_none_or(|logged| logged + more != remaining) {
-        return Ok(());
-    }
-    // Lines that were written since begin where that person left the stock: then it belongs between two of them.
-    let sql = "SELECT ended FROM (SELECT log_id, stock_before, LAG(stock_after) OVER (ORDER BY log_id) AS ended \
-               FROM stock_logs WHERE coupon_id = ?) AS line WHERE stock_before - ended = ? AND NOT EXISTS \
-               (SELECT 1 FROM stock_logs told WHERE told.coupon_id = ? AND told.stock_before = ended \
-               AND told.stock_after = line.stock_before) ORDER BY log_id LIMIT 1";
-    let gap: Option<i64> = transaction.exec_first(sql, (coupon.get(), more, coupon.get())).await?;
-    let before = gap.unwrap_or(remaining - more);
+    // From 0 to what remains the lines lead without a gap but for that one: of all that ends somewhere and begins nowhere, or the
+    // other way round, only its two ends are left.
+    let sql = "SELECT stock, CAST(SUM(ends) AS SIGNED) FROM (SELECT stock_after AS stock, 1 AS ends FROM stock_logs \
+               WHERE coupon_id = ? UNION ALL SELECT stock_before, -1 FROM stock_logs WHERE coupon_id = ?) AS line GROUP BY stock";
+    let open: Vec<(i64, i64)> = transaction.exec(sql, (coupon.get(), coupon.get())).await?;
+    let Some(before) = moved_from(open, remaining, more) else { return Ok(()) };
     let operation = if more > 0 { StockOperation::Initialise } else { StockOperation::RollBack };
     let line = TotalLine { operation, before, after: before + more };
     log_total(transaction, coupon, line, told, last).await
+}
+
+/// The stock from which so many were moved by a person, by the ends of all other lines: how many more end at a stock than begin
+/// there. None where not just this one is missing between 0 and what remains.
+fn moved_from(open: Vec<(i64, i64)>, remaining: i64, more: i64) -> Option<i64> {
+    let mut ends: BTreeMap<i64, i64> = BTreeMap::new();
+    for (stock, more) in open.into_iter().chain([(0, 1), (remaining, -1)]) {
+        *ends.entry(stock).or_default() += more;
+    }
+    ends.retain(|_, more| *more != 0);
+    let before = ends.iter().find(|(_, more)| **more == 1).map(|(stock, _)| *stock)?;
+    (ends == BTreeMap::from([(before, 1), (before + more, -1)])).then_some(before)
 }
 
 #[async_trait]
@@ -226,5 +232,28 @@ impl Statements {
             transaction.exec_batch(sql, &self.parked).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines from one stock to another, as the statement sums their ends.
+    fn ends(lines: &[(i64, i64)]) -> Vec<(i64, i64)> {
+        lines.iter().flat_map(|(before, after)| [(*after, 1), (*before, -1)]).collect()
+    }
+
+    #[test]
+    fn what_a_person_moved_is_where_the_lines_lack_it() {
+        let sold = [(0, 100), (100, 90)];
+        assert_eq!(moved_from(ends(&sold), 140, 50), Some(90), "nothing was sold since");
+        let since = [(0, 100), (100, 90), (140, 130), (130, 110)];
+        assert_eq!(moved_from(ends(&since), 110, 50), Some(90));
+        let with_a_line_behind = [(0, 100), (100, 90), (140, 110), (90, 140), (110, 105)];
+        assert_eq!(moved_from(ends(&with_a_line_behind), 75, -30), Some(105));
+        assert_eq!(moved_from(ends(&[(0, 100), (150, 140), (110, 100)]), 100, 50), None, "two are missing");
+        assert_eq!(moved_from(ends(&sold), 90, 0), None, "nothing was moved");
+        assert_eq!(moved_from(ends(&sold), 95, 50), None, "another number was");
     }
 }

@@ -81,7 +81,7 @@ pub(super) async fn record_edit(
     now: &str,
     edit: &Edit,
 ) -> mysql_async::Result<()> {
-    let Edit { before, what } = edit;
+    let Edit { before, total, what } = edit;
     let status = if before.active { CouponStatus::Active } else { CouponStatus::Inactive };
     let entry = Entry {
         what: what.clone(),
@@ -97,6 +97,9 @@ pub(super) async fn record_edit(
         }),
     };
     record(transaction, version, now, BY_HAND, &entry).await?;
+    if *total == before.total {
+        return Ok(());
+    }
     let total_before = i64::from(before.total);
     books::log_moved(transaction, (before.coupon, total_before), (BY_HAND, now)).await
 }

@@ -71,6 +71,8 @@ pub struct Made {
 pub struct Edit {
     /// Its terms before.
     pub before: Terms,
+    /// Its total now.
+    pub total: u32,
     /// What was changed, in words.
     pub what: String,
 }

@@ -249,7 +249,8 @@ impl Background {
             // That rows begin to be moved to a version is for main alone to say.
             if self.layouts.unheard() > 2 * HEARS && self.layouts.changes_by_announcement_alone() {
                 let heard = timeout(PATIENCE, self.hear_of_no_later()).await;
-                if let Ok(Err(error)) = heard {
+                if let Err(error) = heard.unwrap_or_else(|_| Err(anyhow!("the gate did not answer in time")))
+                {
                     tracing::debug!(
                         error = format!("{error:#}"),
                         "neither main nor the gate says which layout there is"
@@ -263,8 +264,11 @@ impl Background {
         let asked = Instant::now();
         let epoch = self.gate.epoch.open().context("the gate is shut")?;
         let knows = self.knows_the_latest(&epoch).await?;
-        // Asked after it: what a gate says that has lost its memory, or is of an epoch that is over, is no word.
-        if knows && is_intact(self.gate.server.remembers(&epoch).await?) {
+        // Asked after it: what a gate says that has lost its memory is no word. Nor is that of an epoch that is over, of a gate that
+        // was left behind: a version that its successor was told of is known to every shard that answers.
+        let knows = knows && is_intact(self.gate.server.remembers(&epoch).await?);
+        if knows && self.latest_layout_at_shards().await? <= self.layouts.look(|known| known.latest().number)
+        {
             self.layouts.no_later_at_the_gate(asked.into_std());
         }
         Ok(())

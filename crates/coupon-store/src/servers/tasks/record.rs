@@ -10,7 +10,7 @@
 //! theirs: main has the address of the gate, and when a process last found it there.
 
 use anyhow::{Context as _, ensure};
-use coupon_core::ShardId;
+use coupon_core::{ShardId, VersionNumber};
 use tokio::time::timeout;
 
 use super::Background;
@@ -37,6 +37,15 @@ impl Background {
         let states: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
         self.hold_main_against(&states).await?;
         Ok(last_epoch(&states))
+    }
+
+    /// The latest version of the layout that any shard has heard of, of those that answer at once; an error where none does.
+    pub(super) async fn latest_layout_at_shards(&self) -> anyhow::Result<VersionNumber> {
+        let asked = self
+            .shards()
+            .map(|shard| async move { timeout(PATIENCE, self.state_of(shard)).await.ok()?.ok() });
+        let states = futures_util::future::join_all(asked).await.into_iter().flatten();
+        states.map(|state| state.layout).max().context("no shard answers")
     }
 
     /// Takes note in main that it was put back, where a shard has let go of entries as applied that main has not applied.

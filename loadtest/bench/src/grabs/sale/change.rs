@@ -57,6 +57,7 @@ pub(super) fn measure(context: &Context) -> Result<[Measurement; 2]> {
     let mut service = Measured::start_processes(context, &plan, PROCESSES)?;
     service.round(&BESIDE.load(context.round()))?;
     let target = service.running.target.clone();
+    ensure!(each(&target).count() == PROCESSES.get(), "there are {} processes", each(&target).count());
     let rounds = if context.quick { 1 } else { 3 };
     let (mut p99, mut p50, mut shown, mut problems) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {

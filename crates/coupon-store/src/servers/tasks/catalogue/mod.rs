@@ -140,7 +140,8 @@ impl Followed {
         let still = self.goes_by(known);
         let mut version = main.version().await?;
         if version < known {
-            // Main was put back. What the gate has by later versions is not to be relied on.
+            // Main was put back. What the gate has by later versions is not to be relied on, and neither is what this process knows.
+            background.layouts.was_asked(asked.into_std(), false);
             main.note_put_back().await?;
             background.gate.epoch.suspect();
         }
@@ -256,7 +257,7 @@ impl Followed {
             let before = before(after)?;
             let concerns = before.over_from() > now || after.over_from() > now;
             let what = before.differences(after)?;
-            concerns.then_some(Edit { before, what })
+            concerns.then_some(Edit { before, total: after.total, what })
         };
         let edits: Vec<Edit> = self.changed(&news).iter().filter_map(edited).take(EDITS).collect();
         if edits.is_empty() {
@@ -266,7 +267,7 @@ impl Followed {
             // There may be more of them: the next look reads everything again.
             self.read = None;
         }
-        for Edit { before, what } in &edits {
+        for Edit { before, what, .. } in &edits {
             tracing::info!(coupon = %before.coupon, what, "a person changed this coupon in the main database");
         }
         background.main.record_edits(known, &edits).await?;

@@ -99,7 +99,9 @@ mod tests {
         let [shape] = &*shapes(sql) else { panic!("{sql}") };
         let key: Vec<String> = key.split(',').map(str::to_owned).collect();
         let sharded = ORDERS.into_iter().map(str::to_owned).collect();
-        visits(&read(shape).unwrap(), &key, &sharded)
+        let mut statement = read(shape).unwrap();
+        statement.unqualify(&BTreeSet::new());
+        visits(&statement, &key, &sharded)
     }
 
     fn all(expected: Visits, key: &str, statements: &[&str]) {

@@ -172,10 +172,9 @@ fn sharded(
     } else {
         tables.iter().flat_map(|table| asked(table, named)).collect()
     };
-    let may_be: Vec<&str> = found.iter().map(|table| unqualified(table)).collect();
-    let may_be: Vec<String> =
-        may_be.into_iter().filter(|table| named.contains(table)).map(str::to_owned).collect();
-    found.extend(may_be);
+    let alone = found.iter().map(|table| unqualified(table)).filter(|table| named.contains(table));
+    let alone: Vec<String> = alone.map(str::to_owned).collect();
+    found.extend(alone);
     found
 }
 

@@ -130,7 +130,8 @@ fn an_emptied_gate_is_filled_although_rows_make_no_sense_and_agrees_with_the_sha
         let backend = bench.open();
         assert_eq!(grab(&backend, bench, 4, PLENTY).await, Decision::Granted(0));
         backend.lifecycle.drain().await.unwrap();
-        assert_eq!(verified(bench).count(), 0);
+        let differences = verified(bench);
+        assert_eq!(differences.count(), 0, "{differences}");
         backend.lifecycle.close();
     });
 }

@@ -93,7 +93,11 @@ pub(super) fn now() -> Timestamp {
     Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
-/// The coupons that the gate, or the database that decides grabs, must have: on offer, and not ended yet.
+/// The coupons that the gate, or the database that decides grabs, must have: on offer, and not ended yet. A row whose ids are none is
+/// no coupon.
 pub(super) fn on_offer(catalogue: &Catalogue, now: i64) -> impl Iterator<Item = i64> {
-    catalogue.iter().filter(move |(_, coupon)| coupon.active && coupon.end > now).map(|(id, _)| *id)
+    let is_on_offer = move |(id, coupon): &(&i64, &Coupon)| {
+        **id > 0 && coupon.room > 0 && coupon.active && coupon.end > now
+    };
+    catalogue.iter().filter(is_on_offer).map(|(id, _)| *id)
 }

@@ -58,7 +58,7 @@ pub struct RecordedRooms {
     pub grabs: Vec<u64>,
     /// Rows that would be stored, which are a shard's work.
     pub stored: Vec<u64>,
-    /// The ids and names of rooms that no row of the sample is in.
+    /// The ids and names of rooms without a row that is kept.
     pub others: Vec<(u64, String)>,
 }
 

@@ -63,8 +63,9 @@ It ends with the report's summary; the report itself is DIR/report.html.
 
 Exits with 0 when every promise and every --require was kept, 2 when a promise
 was broken, 3 when a --require was not kept, 4 when only the load generator or
-its connections were the limit, so that there are no verdicts on rates and
-times, 1 on other failures.";
+its connections were the limit (or the service was too slow for so many
+connections), so that there are no verdicts on rates and times, 1 on other
+failures.";
 
 pub(super) const AUDIT: &str = "\
 Examples:

@@ -19,7 +19,7 @@ pub(super) const BEYOND_LIMIT: u8 = 3;
 /// The exit code of a comparison whose limit was the load and no contestant.
 pub(super) const LOAD_LIMITED: u8 = 4;
 
-/// The exit code of a history that is too short for a verdict.
+/// The exit code of reports that allow no verdict: too few for a history, or the load was the limit.
 pub(super) const CANNOT_SAY: u8 = 4;
 
 /// The names of all strategies over shards, as a command line has them.

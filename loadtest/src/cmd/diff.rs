@@ -12,17 +12,20 @@ use coupon_report::model::Report;
 use coupon_report::read;
 use coupon_report::terminal::Screen;
 
-use super::arguments::{self, BEYOND_LIMIT};
+use super::arguments::{self, BEYOND_LIMIT, CANNOT_SAY};
 
-const EXIT_CODES: &str = "Exits with 0 when nothing became worse (undecided figures included), 3 when something did, 1 when \
-the two could not be compared. If nothing changed, any rate or time is called worse in 5 % of comparisons at most, over all of them \
-together and with what the machine did between runs. They take five runs in all for that (--also-before, --also-after), since what a \
-machine does between two runs is in no interval: of two single runs they look worse at most, and only what is counted is judged. \
-Rates and times of a run in which the load was the limit are left out. Worse is also an audit that passed before and fails after, and \
-0.1 % more requests that fail, whatever --least says, where chance alone would seldom make as many more (three standard deviations of \
-requests that fail independently: for each contestant in 3 of 1,000 comparisons). The 5 % do not cover that, nor failures that come in a burst, as \
-when the machine stood still in one of two runs: those are called worse. Of several runs after, one that visits more or spreads less \
-is enough, and failures are those of all. A contestant that is in one report alone is told and not judged.";
+const EXIT_CODES: &str = "Exits with 0 when nothing became worse (undecided figures included), 3 when something did, 4 when \
+nothing is known to be worse and runs were left out without which rates and times cannot be judged, since the load was the limit \
+there or the service was too slow for so many connections, 1 when the two could not be compared. If runs are alike but for \
+chance, any rate or time is called worse in 5 % of comparisons at most, over all of them together; take runs before and after in \
+turn, since a machine that warms up is called a change. They take five runs in all for that (--also-before, --also-after), since \
+what a machine does between two runs is in no interval: of two single runs they look worse at most, and only what is counted is \
+judged. Rates and times of a run in which the load was the limit are left out. Worse is also an audit that passed before and \
+fails after, and 0.1 % more requests that fail, whatever --least says, where chance alone would seldom make as many more (three \
+standard deviations of requests that fail independently: for each contestant in 3 of 1,000 comparisons). The 5 % do not cover \
+that, nor failures that come in a burst, as when the machine stood still in one of two runs: those are called worse. Of several \
+runs after, one that visits more or spreads less is enough, and failures are those of all. A contestant that is in one report \
+alone is told and not judged.";
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -92,7 +95,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         note("WORSE: the audit passed before and fails after");
     }
     let worse = broken || found.count(ChangeVerdict::Worse) > 0;
-    Ok(if worse { ExitCode::from(BEYOND_LIMIT) } else { ExitCode::SUCCESS })
+    Ok(match (worse, found.load_limited) {
+        (true, _) => ExitCode::from(BEYOND_LIMIT),
+        (false, true) => ExitCode::from(CANNOT_SAY),
+        (false, false) => ExitCode::SUCCESS,
+    })
 }
 
 /// The obstacles between the first run and any other.

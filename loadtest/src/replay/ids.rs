@@ -100,8 +100,8 @@ impl RoomNumbers {
     /// The most rooms that are kept whether or not they have a row that is, and the most bytes of their names.
     const MOST: (usize, usize) = (1_000_000, 32 << 20);
 
-    /// Notes a room that may have no row that is kept. False if there are too many of these: they are to be forgotten, and no others
-    /// are noted.
+    /// Notes a room that may have no row that is kept. False if there are too many of these: they are to be forgotten, and no
+    /// others are noted.
     pub(super) fn note(&mut self, canonical: &str) -> bool {
         if self.are_some {
             return true;
@@ -144,12 +144,12 @@ impl RoomNumbers {
         self.bytes = self.numbers.keys().map(|room| room.len()).sum();
     }
 
-    /// Puts those that are there in order, and the others as well if these are to have an id. All of them keep their own ids if a
-    /// service takes them all; otherwise they are numbered from 1, so that neighbours stay neighbours.
-    pub(super) fn sorted(self, is_there: impl Fn(u32) -> bool, with_others: bool) -> SortedRooms {
+    /// Puts them in order, those that have a row that is kept and the others, so that ids are the same whichever rows are kept.
+    /// All of them keep their own ids if a service takes them all; otherwise they are numbered from 1, so that neighbours stay
+    /// neighbours.
+    pub(super) fn sorted(self, is_there: impl Fn(u32) -> bool) -> SortedRooms {
         let seen = self.numbers.len();
-        let mut rooms: Vec<(Box<str>, u32)> =
-            self.numbers.into_iter().filter(|(_, number)| with_others || is_there(*number)).collect();
+        let mut rooms: Vec<(Box<str>, u32)> = self.numbers.into_iter().collect();
         rooms.sort_unstable_by(|(a, _), (b, _)| in_order(a, b));
         let are_numbered = rooms.iter().any(|(room, _)| own_id(room).is_none());
         let mut sorted = SortedRooms { are_numbered, ranks: vec![None; seen], ..SortedRooms::default() };
@@ -200,7 +200,7 @@ mod tests {
         for id in ids {
             seen.number(&canonical(id));
         }
-        let sorted = seen.sorted(|_| true, false);
+        let sorted = seen.sorted(|_| true);
         (sorted.labels, sorted.ids)
     }
 

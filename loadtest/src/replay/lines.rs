@@ -124,8 +124,8 @@ impl Lines {
         }
     }
 
-    /// Adds a line, if it is in the sample. Where there are more than fit, half of them go. The room has an id whether or not the line
-    /// stays, so that ids are those of the whole file.
+    /// Adds a line, if it is in the sample. Where there are more than fit, half of them go. The room has an id whether or not the
+    /// line stays, so that ids are those of the whole file.
     pub(super) fn add(&mut self, fields: &Fields<&str>, moment: Moment) -> Result<()> {
         self.order.see(moment.time.millis(), fields.line);
         self.spellings.see(fields);
@@ -203,8 +203,8 @@ impl Lines {
         Ok(())
     }
 
-    /// Coupons, users and key values are those of the lines that are kept, and no others; so are rooms, if there are too many to keep
-    /// all of them.
+    /// Coupons, users and key values are those of the lines that are kept, and no others; so are rooms, if there are too many to
+    /// keep all of them.
     fn forget_those_that_went(&mut self) {
         let mut rooms = (!self.rooms.are_all()).then(|| Renumbered::new(self.rooms.len()));
         let mut coupons = Renumbered::new(self.coupons.len());
@@ -238,8 +238,8 @@ impl Lines {
         let mut notes = self.spellings.notes();
         notes.extend(self.order.note().filter(|_| is_local));
         notes.extend((!self.rooms.are_all()).then(|| {
-            "there are too many rooms to keep all their names: ids are those of the rooms that are kept, and another part of the file has \
-             others"
+            "there are too many rooms to keep all their names: ids are those of the rooms that are kept, and another part of \
+             the file has others"
                 .to_owned()
         }));
         notes

@@ -6,8 +6,8 @@ use csv::Writer;
 
 use super::Recording;
 
-/// Writes all rooms: the id that a service sees, the name in the file, and their grabs; of rooms without a row in the sample, no number
-/// of these is known.
+/// Writes all rooms: the id that a service sees, the name in the file, and their grabs; of rooms without a row that is kept, no
+/// number of these is known.
 ///
 /// # Errors
 /// When it cannot be written.

@@ -37,5 +37,6 @@ pub use ranges::{equal_work, split};
 pub use reader::{ReadOptions, read};
 pub use recording::{RecordedRooms, RecordedRow, Recording, SpreadGrabs};
 pub use sampling::RowShare;
+pub use seconds::CountedSecond;
 pub use select::{ColumnCondition, QueryRows};
 pub use times::{TimeFormat, time_zone};

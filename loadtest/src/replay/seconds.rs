@@ -6,8 +6,9 @@ use std::ops::RangeInclusive;
 /// So many seconds are counted at a time.
 const MOST: usize = 500_000;
 
-/// Counts by second of all grabs of a file, whether or not they are kept: of a part of them the busiest second is known all the same.
-/// Of more seconds than fit each loses a grab, until some have none (J. Misra and D. Gries, *Finding Repeated Elements*, 1982).
+/// Counts by second of all grabs of a file, whether or not they are kept: of a part of them the busiest second is known all the
+/// same. Of more seconds than fit each loses a grab, until some have none (J. Misra and D. Gries, *Finding Repeated Elements*,
+/// 1982).
 #[derive(Debug)]
 pub(super) struct Seconds {
     counts: HashMap<i64, u32>,
@@ -34,13 +35,38 @@ impl Seconds {
         }
     }
 
-    /// The busiest second that begins within these milliseconds or just before them, and its grabs: so many at most, and fewer by what it
-    /// may have lost at least. None if all of these lost whatever they had.
-    pub(super) fn busiest(&self, millis: &RangeInclusive<i64>) -> Option<(i64, u64)> {
+    /// The busiest second that begins within these milliseconds or just before them. None if all of these lost whatever they had.
+    pub(super) fn busiest(&self, millis: &RangeInclusive<i64>) -> Option<CountedSecond> {
         let within = millis.start().div_euclid(1_000)..=millis.end().div_euclid(1_000);
         let those = self.counts.iter().filter(|(second, _)| within.contains(*second));
         let (second, count) = those.max_by_key(|(second, count)| (**count, std::cmp::Reverse(**second)))?;
-        Some((*second, u64::from(*count) + u64::from(self.lost)))
+        let least = u64::from(*count);
+        Some(CountedSecond { second: *second, least, most: least + u64::from(self.lost) })
+    }
+}
+
+/// A second with its grabs, which are known exactly as long as there are no more seconds than fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountedSecond {
+    /// The second, since 1970.
+    pub second: i64,
+    /// The grabs that it has at least.
+    pub least: u64,
+    /// Those that it has at most; no other second has more.
+    pub most: u64,
+}
+
+impl CountedSecond {
+    /// True if the grabs are known exactly.
+    #[must_use]
+    pub const fn is_exact(&self) -> bool {
+        self.least == self.most
+    }
+
+    /// True if the most is a tenth too many at most.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        10 * (self.most - self.least) <= self.most
     }
 }
 
@@ -58,11 +84,19 @@ mod tests {
                 seconds.see(0);
             }
         }
-        let (second, grabs) = seconds.busiest(&(1_000_000..=11_000_000)).unwrap();
+        let found = seconds.busiest(&(1_000_000..=11_000_000)).unwrap();
         // 1,000 of its own, and one as any.
-        assert!(second == 7_000 && (1_001..=1_001 + u64::from(seconds.lost)).contains(&grabs), "{grabs}");
+        assert!(found.second == 7_000 && (found.least..=found.most).contains(&1_001), "{found:?}");
+        assert!(!found.is_exact() && found.most - found.least == u64::from(seconds.lost), "{found:?}");
         assert!(seconds.counts.len() <= 100 && seconds.lost <= 12_000 / 100, "{}", seconds.lost);
-        assert_eq!(seconds.busiest(&(0..=999)).map(|(second, _)| second), Some(0));
+        assert_eq!(seconds.busiest(&(0..=999)).map(|found| found.second), Some(0));
         assert_eq!(seconds.busiest(&(-9_000..=-5_000)), None);
+    }
+
+    #[test]
+    fn a_count_is_known_that_is_a_tenth_too_high_at_most() {
+        let of = |least, most| CountedSecond { second: 0, least, most };
+        assert!(of(1_000, 1_000).is_exact() && of(1_000, 1_000).is_known());
+        assert!(of(900, 1_000).is_known() && !of(899, 1_000).is_known());
     }
 }

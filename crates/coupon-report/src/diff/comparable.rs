@@ -151,7 +151,7 @@ pub(super) fn left_out((when, runs): (&str, &[&Report])) -> Option<String> {
     let doubts: Vec<&Doubt> = runs.iter().filter_map(|report| report.doubt_of_load()).collect();
     let first = doubts.first()?;
     Some(format!(
-        "No rates and times of {} {when}: the load was the limit there, and no contestant. {}",
+        "No rates and times of {} {when}: the load was the limit there. {}",
         counted(doubts.len() as u64, "run"),
         first.text
     ))

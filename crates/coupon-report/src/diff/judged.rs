@@ -12,6 +12,9 @@ use crate::model::{Contestant, Metric};
 /// Runs never differ by less than this, as a part: a few that happen to agree are not sure of anything.
 pub(crate) const LEAST_SPREAD: f64 = 0.01;
 
+/// The reason of a figure that only the load has a part in.
+pub(super) const OF_THE_LOAD: &str = "the load was the limit";
+
 /// A figure that is timed, before it is judged.
 struct Timed<'a> {
     name: &'a str,
@@ -64,7 +67,7 @@ fn of_the_load(name: &str, metric: &Metric) -> DiffRow {
         ratio: None,
         p: None,
         change: ChangeVerdict::Undecided,
-        reason: Some("the load was the limit".to_owned()),
+        reason: Some(OF_THE_LOAD.to_owned()),
     }
 }
 

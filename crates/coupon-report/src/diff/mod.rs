@@ -116,6 +116,9 @@ impl Default for DiffOptions<'_> {
 pub struct Diff {
     /// The unit that rates and times were judged by.
     pub unit: Unit,
+    /// True when rates and times were not judged, or not by runs, since the load was the limit of some runs. A service that got slower
+    /// may be why: it holds each connection for longer.
+    pub load_limited: bool,
     /// Reservations about the comparison.
     pub notes: Vec<String>,
     /// Every figure that both have.
@@ -135,13 +138,15 @@ impl Diff {
         let [fair_before, fair_after] = [before, after].map(|runs| -> Vec<&Report> {
             runs.iter().copied().filter(|report| !report.was_the_load_the_limit()).collect()
         });
-        let unit = match fair_before.len() + fair_after.len() {
+        let unit_of = |runs: usize| match runs {
             _ if how.rounds_alone => Unit::Round,
-            runs if runs >= MIN_RUNS => Unit::Run,
+            MIN_RUNS.. => Unit::Run,
             _ => Unit::None,
         };
+        let unit = unit_of(fair_before.len() + fair_after.len());
+        let has_too_few = unit != unit_of(before.len() + after.len());
         let (Some(one), Some(two)) = (before.first(), after.first()) else {
-            return Self { unit, notes: Vec::new(), rows: Vec::new() };
+            return Self { unit, load_limited: false, notes: Vec::new(), rows: Vec::new() };
         };
         let names = one.contestants.iter().map(|contestant| contestant.name.as_str());
         let subjects: Vec<Subject<'_>> = names
@@ -155,7 +160,12 @@ impl Diff {
         let mut notes = notes(one, two);
         notes.extend([("before", before), ("after", after)].into_iter().filter_map(comparable::left_out));
         notes.extend(comparable::between(unit));
-        Self { unit, notes, rows: judged::rows(&subjects, how, unit) }
+        let rows = judged::rows(&subjects, how, unit);
+        let is_limited = |row: &DiffRow| {
+            row.reason.as_deref() == Some(judged::OF_THE_LOAD) || has_too_few && row.p.is_some()
+        };
+        let load_limited = rows.iter().any(is_limited);
+        Self { unit, load_limited, notes, rows }
     }
 
     /// Counts the figures with that change.

@@ -27,8 +27,8 @@ pub fn print(diff: &Diff, least: f64, out: &mut impl Write, screen: Screen) -> i
     }
     let count = |change| diff.count(change);
     let line = format!(
-        "{} worse, {} better, {} the same, {} undecided. Worse or better: chance would seldom make it, and it is at least {} away; the \
-         same: the whole interval is less than that away.",
+        "{} worse, {} better, {} the same, {} undecided. Worse or better: chance would seldom make it, and it is at least {} \
+         away; the same: the whole interval is less than that away.",
         count(ChangeVerdict::Worse),
         count(ChangeVerdict::Better),
         count(ChangeVerdict::Same),
@@ -61,12 +61,12 @@ fn by_chance(diff: &Diff) -> String {
     let (figures, error) = (format::counted(judged as u64, "figure"), format::percent(ERROR));
     match diff.unit {
         Unit::Run => format!(
-            "If nothing changed, any of these {figures} is called worse or better in {error} of comparisons at most, what the machine does \
-             between runs included."
+            "If runs are alike but for chance, any of these {figures} is called worse or better in {error} of comparisons at \
+             most. Take those before and after in turn: a machine that warms up is called a change."
         ),
         Unit::Round => format!(
-            "If nothing changed and nothing happened in between, any of these {figures} is called worse or better in {error} of \
-             comparisons at most."
+            "If rounds of both runs are alike but for chance, any of these {figures} is called worse or better in {error} of \
+             comparisons at most. What the machine did in between is called a change."
         ),
         Unit::None => {
             "Only what is counted is judged: places visited, effective shards, failures.".to_owned()

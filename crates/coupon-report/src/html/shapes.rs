@@ -15,13 +15,13 @@ const HEIGHT: f64 = 120.0;
 pub(super) fn section(report: &Report) -> Markup {
     let told: Vec<&Shape> = report.shapes.iter().filter(|shape| shape.same_median).collect();
     let few = || report.shapes.iter().filter(|shape| shape.has_too_few_rounds());
-    let needed = few().map(|shape| shape.rounds_needed).max();
+    let most = Shape::takes_most(few());
     html! {
-        @if let Some(needed) = needed {
+        @if let Some(most) = most {
             p.key {
                 "Too few rounds to tell whole distributions of "
                 @if few().count() == report.shapes.len() { "any two" } @else { "some" }
-                " apart: it takes " (needed) "."
+                " apart: " (most.takes()) "."
             }
         }
         @if !told.is_empty() {

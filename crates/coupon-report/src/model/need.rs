@@ -161,9 +161,9 @@ pub struct Shape {
     pub p: f64,
     /// The number of rounds.
     pub rounds: usize,
-    /// The fewest rounds in which as many pairs can be told apart, since those of one question are corrected together.
-    #[serde(default)]
-    pub rounds_needed: usize,
+    /// The fewest rounds in which as many pairs can be told apart, since those of one question are corrected together; `null` if no number is enough.
+    #[serde(default = "not_known")]
+    pub rounds_needed: Option<usize>,
     /// True when the shape differs: `p` is 5 % at most and `distance` at least 10 % of requests.
     pub differs: bool,
     /// True when it does although no difference was shown between the medians.
@@ -172,11 +172,27 @@ pub struct Shape {
     pub text: String,
 }
 
+/// What earlier reports needed, which do not say it.
+const fn not_known() -> Option<usize> {
+    Some(0)
+}
+
 impl Shape {
     /// True when no shapes, however far apart, could have been told apart.
     #[must_use]
-    pub const fn has_too_few_rounds(&self) -> bool {
-        self.rounds < self.rounds_needed
+    pub fn has_too_few_rounds(&self) -> bool {
+        self.rounds_needed.is_none_or(|needed| self.rounds < needed)
+    }
+
+    /// What it takes to tell them apart, in words.
+    pub(crate) fn takes(&self) -> String {
+        let needed = self.rounds_needed.map(|needed| format!("it takes {needed}"));
+        needed.unwrap_or_else(|| "no number of rounds is enough".to_owned())
+    }
+
+    /// Of shapes that had too few rounds, the one that takes most.
+    pub(crate) fn takes_most<'a>(few: impl Iterator<Item = &'a Self>) -> Option<&'a Self> {
+        few.max_by_key(|shape| shape.rounds_needed.unwrap_or(usize::MAX))
     }
 }
 

@@ -3,7 +3,7 @@
 use coupon_measure::format::{self, count, number, percent, plain};
 use coupon_measure::stats::{ERROR, MIN_ROUNDS, RELEVANT_DIFFERENCE, estimate};
 
-use crate::model::{Contestant, Figure, NeedResult, Report};
+use crate::model::{Contestant, Figure, NeedResult, Report, Shape};
 
 /// The lateness of the generator, in milliseconds, that makes a latency no longer the service's own.
 const LATE_MS: f64 = 1.0;
@@ -69,10 +69,10 @@ fn rounds(report: &Report) -> Vec<String> {
 /// Whole distributions, which take more rounds than medians do.
 fn shapes(report: &Report) -> Option<String> {
     let few = || report.shapes.iter().filter(|shape| shape.has_too_few_rounds());
-    let needed = few().map(|shape| shape.rounds_needed).max()?;
+    let takes = Shape::takes_most(few())?.takes();
     let rounds = few().map(|shape| shape.rounds).min()?;
     Some(format!(
-        "Too few rounds to tell whole distributions of times apart ({rounds}; it takes {needed} for so many contestants): a difference \
+        "Too few rounds to tell whole distributions of times apart ({rounds}; {takes} for so many contestants): a difference \
          that medians and 99th percentiles do not show may be there."
     ))
 }

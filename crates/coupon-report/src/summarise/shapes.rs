@@ -42,10 +42,10 @@ fn of_question(report: &Report, couples: &[Couple<'_>], question: &str, key: &st
     found
 }
 
-/// The fewest rounds in which any of so many pairs can be told apart.
-fn fewest_rounds(pairs: usize) -> usize {
-    let enough = |rounds: &usize| shape::least_p(*rounds) * pairs as f64 <= ERROR;
-    (MIN_ROUNDS..).take(64).find(enough).unwrap_or(usize::MAX)
+/// The fewest rounds in which any of so many pairs can be told apart; none if there are more pairs than the swaps that are drawn
+/// can tell.
+fn fewest_rounds(pairs: usize) -> Option<usize> {
+    (MIN_ROUNDS..MIN_ROUNDS + 64).find(|rounds| shape::least_p(*rounds) * pairs as f64 <= ERROR)
 }
 
 fn pair(report: &Report, a: &Contestant, b: &Contestant, key: &str) -> Option<Shape> {
@@ -67,7 +67,7 @@ fn pair(report: &Report, a: &Contestant, b: &Contestant, key: &str) -> Option<Sh
         b_within: found.second,
         p: found.p,
         rounds: found.rounds,
-        rounds_needed: 0,
+        rounds_needed: None,
         differs: false,
         same_median: false,
         text: String::new(),
@@ -81,15 +81,23 @@ fn text(shape: &Shape) -> String {
     let (of_a, of_b) = (format::percent(*a_within), format::percent(*b_within));
     match (shape.differs, shape.same_median) {
         (false, _) if shape.has_too_few_rounds() => {
-            format!(
-                "{name}: too few rounds to tell shapes of {a} and {b} apart: it takes {}.",
-                shape.rounds_needed
-            )
+            format!("{name}: too few rounds to tell shapes of {a} and {b} apart: {}.", shape.takes())
         }
         (true, true) => {
             format!("{name}: same median, other shape: within {at} ms {a} answers {of_a}, {b} {of_b}.")
         }
         (true, false) => format!("{name}: within {at} ms {a} answers {of_a}, {b} {of_b}."),
         (false, _) => format!("{name}: no other shape was shown between {a} and {b}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_pairs_take_more_rounds_until_no_number_is_enough() {
+        assert_eq!([1, 3, 6, 28].map(fewest_rounds), [Some(6), Some(7), Some(8), Some(11)]);
+        assert_eq!([409, 410].map(fewest_rounds), [Some(12), None]);
     }
 }

@@ -362,6 +362,7 @@ fn rates_and_times_of_a_run_whose_limit_was_the_load_are_left_out_and_what_is_co
         );
         let row = diff.rows.iter().find(|row| row.metric == p50).unwrap();
         assert_eq!((row.reason.as_deref(), &row.after), (Some("the load was the limit"), &None));
+        assert!(diff.load_limited && !Diff::of(&equal, &equal, &how).load_limited);
         let notes = diff.notes.join(" ");
         assert!(notes.contains("No rates and times of 1 run after: the load was the limit"), "{notes}");
     }
@@ -374,9 +375,10 @@ fn of_several_runs_those_whose_limit_was_the_load_decide_no_time_and_do_not_coun
     let (busy, slow, slower) = (limited(3.0), run(3.0), run(3.1));
     let p50 = |after: &[&Report]| {
         let diff = of_runs(&before, after);
-        (diff.unit, change(&diff, "hash", "latency.p50.room_orders"))
+        (diff.unit, diff.load_limited, change(&diff, "hash", "latency.p50.room_orders"))
     };
-    assert_eq!(p50(&[&busy, &slow, &slower]), (Unit::Run, ChangeVerdict::Worse));
-    assert_eq!(p50(&[&busy, &slow]), (Unit::None, ChangeVerdict::LooksWorse));
-    assert_eq!(p50(&[&busy, &busy]), (Unit::None, ChangeVerdict::Undecided));
+    assert_eq!(p50(&[&busy, &slow, &slower]), (Unit::Run, false, ChangeVerdict::Worse));
+    // Of five runs too few are left, and that is said.
+    assert_eq!(p50(&[&busy, &slow]), (Unit::None, true, ChangeVerdict::LooksWorse));
+    assert_eq!(p50(&[&busy, &busy]), (Unit::None, true, ChangeVerdict::Undecided));
 }

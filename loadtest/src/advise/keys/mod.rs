@@ -129,6 +129,9 @@ pub struct CommonFindings {
     pub busiest_day: Option<(String, u64)>,
     /// True if the rows are a sample of many: there are more values than these have.
     pub sampled: bool,
+    /// True if the rows of the busiest second are so many at most, since there are more seconds than can be counted. There is no
+    /// such second where that may be more than a tenth too many.
+    pub at_most: bool,
 }
 
 /// Everything that was found.

@@ -133,16 +133,23 @@ pub(super) fn busiest(findings: &KeyFindings) -> Option<(String, Vec<[String; 3]
         return unsaid(&findings.of).map(|why| (why, Vec::new()));
     };
     let second = Timestamp::from_millis(needs.second.saturating_mul(1_000));
-    let (of_sample, about) = if findings.of.sampled {
-        (
-            "The rows are a sample: there are more values than it has. All were counted by the second, and spread as the sample's. ",
+    let (of_sample, about, it) = match (findings.of.sampled, findings.of.at_most) {
+        (false, _) => ("", "", "it needs"),
+        (true, false) => (
+            "The rows are a sample: there are more values than it has. All were counted by the second, and spread as the \
+             sample's. ",
             "about ",
-        )
-    } else {
-        ("", "")
+            "it needs",
+        ),
+        (true, true) => (
+            "The rows are a sample: there are more values than it has. All were counted by the second, though there are too many \
+             seconds to count each exactly, and spread as the sample's. ",
+            "at most about ",
+            "so many need",
+        ),
     };
     let told = format!(
-        "{of_sample}The busiest second ({second}) had {about}{}. At {} writes a second for a shard it needs",
+        "{of_sample}The busiest second ({second}) had {about}{}. At {} writes a second for a shard {it}",
         counted(needs.rows, "row"),
         number(findings.of.shard_writes)
     );
@@ -156,8 +163,12 @@ pub(super) fn busiest(findings: &KeyFindings) -> Option<(String, Vec<[String; 3]
 /// The reason why nothing is said of a busiest second.
 fn unsaid(of: &CommonFindings) -> Option<String> {
     const NOTHING: &str = "nothing is said of a busiest second";
-    let CommonFindings { timed, mixed, known, busiest_day, sampled, .. } = of;
+    let CommonFindings { timed, mixed, known, busiest_day, sampled, at_most, .. } = of;
     Some(match (known, busiest_day) {
+        _ if *at_most => format!(
+            "The rows are a sample, and there are too many seconds to count each: how many rows the busiest had is not known to \
+             a tenth, so {NOTHING}."
+        ),
         _ if *sampled => format!("The rows are a sample: there are more values than it has, and {NOTHING}."),
         _ if *timed == 0 => format!("Rows have no times here, so {NOTHING}."),
         (_, Some((day, rows))) => format!(

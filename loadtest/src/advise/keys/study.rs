@@ -238,6 +238,7 @@ impl KeyFindings {
             known: study.are_days().then_some("day"),
             busiest_day: study.busiest_day(),
             sampled: study.is_sample,
+            at_most: false,
         };
         Self::judged(conditions, &evidence)
     }

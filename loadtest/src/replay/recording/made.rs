@@ -48,9 +48,7 @@ impl Recording {
         let mut used = vec![false; rooms.len()];
         kept.iter().for_each(|line| set(&mut used, line.room));
         let is_used = |room: u32| index(room).and_then(|at| used.get(at)).copied().unwrap_or(false);
-        // Of a part of the rows, rooms have the ids that they have in the whole.
-        let with_others = sampled.is_some() && rooms.are_all();
-        let sorted = rooms.sorted(is_used, with_others);
+        let sorted = rooms.sorted(is_used);
         let rank = |room: u32| sorted.rank(room).unwrap_or_default();
         let offers = Offers::of(&kept, &of_coupons, rank);
 

@@ -11,6 +11,7 @@ use coupon_seeding::{GivenIds, SeedOptions};
 use super::LeftOut;
 use super::keys::KeyValues;
 use super::sampling::RowShare;
+use super::seconds::CountedSecond;
 pub(super) use made::Origin;
 
 /// The most ranges whose tables are made ahead.
@@ -57,7 +58,7 @@ pub struct RecordedRooms {
     pub grabs: Vec<u64>,
     /// Rows that would be stored, which are a shard's work.
     pub stored: Vec<u64>,
-    /// The ids and names of rooms that no row of the sample is in.
+    /// The ids and names of rooms without a row that is kept.
     pub others: Vec<(u64, String)>,
 }
 
@@ -83,9 +84,8 @@ pub struct Recording {
     pub sampled: Option<RowShare>,
     /// The number of lines whose time is before that of the line before them.
     pub out_of_order: u64,
-    /// The second with the most grabs, since 1970, and their number, of all that were read and not of the part that is kept; none where
-    /// all of them are.
-    pub busiest_second: Option<(i64, u64)>,
+    /// The second with the most grabs, of all that were read and not of the part that is kept; none where all of them are.
+    pub busiest_second: Option<CountedSecond>,
     /// The rooms.
     pub rooms: RecordedRooms,
     /// The number of coupons that had the same name in several rooms: each room's is a coupon by itself.

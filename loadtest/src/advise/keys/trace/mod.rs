@@ -28,7 +28,10 @@ impl KeyFindings {
         let known = (days + hours > 0).then_some(if days > 0 { "day" } else { "hour" });
         let second = match recording.busiest_second {
             _ if known.is_some() => None,
-            Some((second, grabs)) => Some((of_length(second, SECOND_MS), Some(stored_of(recording, grabs)))),
+            Some(counted) if counted.is_known() => {
+                Some((of_length(counted.second, SECOND_MS), Some(stored_of(recording, counted.most))))
+            }
+            Some(_) => None,
             None if recording.sampled.is_some() => None,
             None => Some((busiest(recording, SECOND_MS), None)),
         };
@@ -53,6 +56,10 @@ impl KeyFindings {
                 (stretch.start.day().to_string(), recording.stored().filter(within).count() as u64)
             }),
             sampled: recording.sampled.is_some(),
+            // Without one, every second of it lost all that it had.
+            at_most: recording.sampled.is_some()
+                && known.is_none()
+                && recording.busiest_second.is_none_or(|counted| !counted.is_exact()),
         };
         Self::judged(conditions, &evidence)
     }

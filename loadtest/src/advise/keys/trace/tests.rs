@@ -5,12 +5,12 @@ use coupon_loadgen::workload::Workload;
 
 use super::super::{JudgedKey, ShardsNeeded, text};
 use super::*;
-use crate::replay::{ReadOptions, read};
+use crate::replay::{CountedSecond, ReadOptions, read};
 
 const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
 
 /// 4,000 grabs over ten hours: users come once, half of everything is in room 3, orders ascend, and shops are text.
-fn findings(asked: &[&str], most: usize, shard_writes: f64) -> KeyFindings {
+fn recording(asked: &[&str], most: usize) -> Recording {
     let file = tempfile::NamedTempFile::new().unwrap();
     let line = |n: u64| {
         let room = if n.is_multiple_of(2) { 3 } else { n / 2 % 16 + 10 };
@@ -20,8 +20,15 @@ fn findings(asked: &[&str], most: usize, shard_writes: f64) -> KeyFindings {
     let lines: String = (0..4_000).map(line).collect();
     std::fs::write(file.path(), format!("user_id,room_id,coupon_id,grab_time,order,shop\n{lines}")).unwrap();
     let keys = asked.iter().map(|key| key.parse().unwrap()).collect();
-    let recording = read(file.path(), &ReadOptions { keys, most, ..ReadOptions::default() }).unwrap();
-    KeyFindings::of_trace(&recording, &QueryMix::of(&Workload::default()).unwrap(), FOUR, shard_writes)
+    read(file.path(), &ReadOptions { keys, most, ..ReadOptions::default() }).unwrap()
+}
+
+fn judged(recording: &Recording, shard_writes: f64) -> KeyFindings {
+    KeyFindings::of_trace(recording, &QueryMix::of(&Workload::default()).unwrap(), FOUR, shard_writes)
+}
+
+fn findings(asked: &[&str], most: usize, shard_writes: f64) -> KeyFindings {
+    judged(&recording(asked, most), shard_writes)
 }
 
 fn keys(asked: &[&str]) -> Vec<JudgedKey> {
@@ -113,6 +120,27 @@ fn a_part_of_a_trace_keeps_the_values_of_its_own_rows_and_has_the_busiest_second
     // Half of all is in room 3: of a second with three rows, 1.5.
     let [hot] = findings(&["room"], 1_500, 0.5).keys.try_into().unwrap();
     assert!(matches!(hot.needs.unwrap().hashed, ShardsNeeded::OneValue(1..=2)), "{:?}", hot.needs);
+}
+
+#[test]
+fn a_busiest_second_that_was_not_counted_exactly_is_said_to_have_so_many_at_most_or_nothing_is() {
+    let mut recording = recording(&["room"], 1_500);
+    let counted = recording.busiest_second.unwrap();
+    assert!(counted.is_exact() && counted.most == 3, "{counted:?}");
+    let told = |recording: &Recording| {
+        let found = judged(recording, 1_000.0);
+        let told = text(&found).split_whitespace().collect::<Vec<_>>().join(" ");
+        (found.keys[0].needs.map(|needs| needs.rows), told)
+    };
+    recording.busiest_second = Some(CountedSecond { least: 1_900, most: 2_000, ..counted });
+    let (rows, said) = told(&recording);
+    assert!(rows == Some(2_000) && said.contains("had at most about 2,000 rows."), "{rows:?} {said}");
+    assert!(said.contains("a shard so many need"), "{said}");
+    for lost in [Some(CountedSecond { least: 1_700, most: 2_000, ..counted }), None] {
+        recording.busiest_second = lost;
+        let (rows, said) = told(&recording);
+        assert!(rows.is_none() && said.contains("not known to a tenth, so nothing is said of"), "{said}");
+    }
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! A user who asks one question after the other, over one connection.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use coupon_loadgen::http::Target;
+use coupon_loadgen::http::{Target, read_some};
 
 /// The time that an answer may take.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ impl Client {
         self.answer.clear();
         let mut chunk = vec![0; CHUNK];
         loop {
-            let count = self.stream.read(&mut chunk)?;
+            let count = read_some(&mut self.stream, &mut chunk)?;
             ensure!(count > 0, "GET {path}: the connection was closed");
             self.answer.extend_from_slice(chunk.get(..count).unwrap_or_default());
             if let Some(body) = body(&self.answer).with_context(|| format!("GET {path}"))? {

@@ -9,7 +9,7 @@ use coupon_lab::settle::{self, Patience};
 use coupon_lab::{Prepared, ServiceCommand, ServiceProcess, acks, built, seed_for};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
-use coupon_loadgen::workload::{CatalogueSpec, Checkout, Requests, Workload};
+use coupon_loadgen::workload::{CatalogueSpec, Checkout, Endpoint, Requests, Workload};
 use coupon_strategies::Spec;
 
 const CATALOGUE: CatalogueSpec =
@@ -53,7 +53,8 @@ impl SeededFolder {
     fn with_checkout(strategy: &str, checkout: Option<Checkout>) -> Self {
         let mut workload = Workload { catalogue: CATALOGUE, ..Workload::default() };
         let Requests::Scenarios(scenarios) = &mut workload.requests else { panic!("it has scenarios") };
-        scenarios.iter_mut().for_each(|scenario| scenario.checkout = checkout);
+        let grabbing = scenarios.iter_mut().filter(|scenario| scenario.asks(Endpoint::Grab));
+        grabbing.for_each(|scenario| scenario.checkout = checkout);
         let dir = tempfile::tempdir().unwrap();
         let spec = Spec::parse(strategy, NonZeroU16::new(4).unwrap(), &CATALOGUE).unwrap();
         let prepared = Prepared::in_folder(&spec, &seed_for(&workload), dir.path().join("data")).unwrap();

@@ -1,6 +1,6 @@
 //! Single, blocking requests, for the admin API and for set-up.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ fn exchange<'a>(
     let request = [head.as_bytes(), b"\r\n", body].concat();
     stream.write_all(&request).context("cannot send the request")?;
     loop {
-        let count = stream.read(reader.space()).context("no answer")?;
+        let count = read_some(&mut stream, reader.space()).context("no answer")?;
         reader.fill(count);
         if reader.complete()?.is_some() {
             break;
@@ -133,4 +133,18 @@ fn exchange<'a>(
     // Asked once more, since the loop cannot hand out what it borrows.
     let response = reader.complete()?.context("no answer")?;
     Ok((response.status, response.body))
+}
+
+/// Reads what there is of an answer. A program that was stopped and goes on (Ctrl-Z, `fg`) reads on: a read with a time limit is
+/// interrupted by that.
+///
+/// # Errors
+/// Those of the stream, an interruption excepted.
+pub fn read_some(stream: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
 }

@@ -6,7 +6,7 @@ mod request;
 mod response;
 mod target;
 
-pub use admin::{ask, get_json, get_ok, get_status, post_json};
+pub use admin::{ask, get_json, get_ok, get_status, post_json, read_some};
 pub(crate) use answer::{GrabAnswer, is_partial, plan_of};
 pub(crate) use request::RequestWriter;
 pub(crate) use response::ResponseReader;

@@ -53,10 +53,10 @@ impl<'a> Lists<'a> {
                     lists.users.entry(i64::try_from(user).unwrap_or(-1)).or_default().push(at);
                 }
                 ReadQuestion::Room(room) | ReadQuestion::RoomStats(room) => {
-                    lists.rooms.entry(room).or_default().push(at)
+                    lists.rooms.entry(room).or_default().push(at);
                 }
                 ReadQuestion::Result(_) | ReadQuestion::Recent(_) | ReadQuestion::Global => {
-                    lists.others.push(at)
+                    lists.others.push(at);
                 }
             }
             lists.answers.push(Answered::of(read));

@@ -59,7 +59,7 @@ fn many_rooms() -> String {
 #[test]
 fn of_a_part_of_the_rows_rooms_have_the_ids_that_they_have_in_the_whole_and_the_map_has_them_all() {
     let part = |reading: ReadOptions| {
-        let recording = read_as(&many_rooms(), &reading).unwrap();
+        let recording = read_as(many_rooms(), &reading).unwrap();
         let mut map = Vec::new();
         write_rooms(&recording, &mut map).unwrap();
         let named = |line: &str| line.rsplitn(3, ',').last().unwrap().to_owned();

@@ -455,7 +455,9 @@ fn the_same_median_with_another_shape_is_said_with_both_curves() {
     assert!(text.contains("same median, other shape: within "), "{text}");
     let page = html::render(&report);
     assert!(page.contains("Same median, other shape") && page.contains("<polyline"));
-    assert!(!page.contains("Too few rounds to tell") && !report.cautions.iter().any(|caution| of_shapes(caution)));
+    assert!(
+        !page.contains("Too few rounds to tell") && !report.cautions.iter().any(|caution| of_shapes(caution))
+    );
 }
 
 fn of_shapes(caution: &str) -> bool {

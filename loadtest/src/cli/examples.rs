@@ -38,8 +38,11 @@ Latency counts from the moment a request was due, so a stall is not hidden. The
 target must have the users, rooms and coupons that the workload asks for: the
 seeder's defaults are the built-in workload's.
 
-Exits with 0 when every --require was kept, 3 when one was not, 130 when it was
-interrupted (what was measured until then is kept), 1 on other failures.";
+Exits with 0 when every --require was kept, 3 when one was not, 4 when only the
+load generator or its connections were the limit (or the service was too slow
+for so many connections), so that rates and times say nothing of the service,
+130 when it was interrupted (what was measured until then is kept), 1 on other
+failures.";
 
 pub(super) const COMPARE: &str = "\
 Examples:

@@ -2,7 +2,7 @@
 //!
 //! Two users ask for a coupon of which there is one. Between them and the shard are the gate with its epochs, the
 //! queue with its routing keys, main, consumer, reconciler and gatekeeper. Every order of their steps is tried, and
-//! every crash and loss that a [scope](Scope) allows, until no new state is found: what docs/RELIABILITY.md promises
+//! every crash and loss that a [scope](SearchScope) allows, until no new state is found: what docs/RELIABILITY.md promises
 //! must hold in all of them. Each [mechanism](Mechanism) can be left out, and then the shortest history is shown that
 //! breaks a promise: a mechanism that could be left out with nothing broken would be one too many.
 //!

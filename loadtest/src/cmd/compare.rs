@@ -22,14 +22,8 @@ use super::audit::VIOLATED;
 use super::servers::BackendArgs;
 use crate::compare::{CompareOptions, Ending, GrowthArgs, PlannedGrowth, compare};
 
-/// The exit codes of a comparison.
-pub(super) const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when \
-a --require was not kept, 4 when only the load generator or its connections were the limit (or the service was too slow for so many \
-connections), so that rates and times say nothing of any contestant, 1 on other failures.";
-
 /// Its command line.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
 pub struct Args {
     // Its help is made of the register's rows.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', help = contestants_help())]

@@ -13,11 +13,15 @@ use coupon_report::require::LimitSubject;
 use coupon_strategies::Spec;
 
 use super::arguments;
-use super::compare::{EXIT_CODES, exit_code};
+use super::compare::exit_code;
 use super::recorded::{SendArgs, mix, paced, spec};
 use super::trace::TraceArgs;
 use crate::compare::{CompareOptions, compare};
 use crate::replay::{QueryMix, Recording, split};
+
+const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when \
+a --require was not kept, 4 when only the load generator or its connections were the limit (or the service was too slow for so many \
+connections), so that rates and times say nothing of any contestant, 1 on other failures.";
 
 /// Its command line.
 #[derive(Debug, clap::Args)]

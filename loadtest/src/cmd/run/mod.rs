@@ -27,14 +27,8 @@ use super::servers::ServersArgs;
 /// The default length of a run.
 const DURATION: Duration = Duration::from_secs(10);
 
-const EXIT_CODES: &str = "Without --rate or --closed, 1,000 requests a second arrive. Exits with 0 when every --require was kept, 3 \
-when one was not, 4 when only the load generator or its connections were the limit (or the service was too slow for so many \
-connections), so that rates and times say nothing of the service, 1 on other failures. An interrupt ends it early, keeps what was \
-measured, and exits with 130.";
-
 /// Its command line.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// The running service, as it prints it when it is ready
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8001")]

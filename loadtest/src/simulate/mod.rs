@@ -54,6 +54,13 @@ pub struct SimulateOptions {
     pub seed: u64,
 }
 
+impl SimulateOptions {
+    /// The users and rooms that rows are drawn from.
+    fn keys(&self) -> KeyDistribution {
+        KeyDistribution::new(self.users, self.zipf, self.rooms, self.hot_rooms, self.hot_share)
+    }
+}
+
 /// Everything a simulation found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Simulation {
@@ -141,13 +148,7 @@ pub struct Reshard {
 /// # Errors
 /// When the options contradict each other.
 pub fn run(options: SimulateOptions, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Simulation> {
-    let keys = KeyDistribution::new(
-        options.users,
-        options.zipf,
-        options.rooms,
-        options.hot_rooms,
-        options.hot_share,
-    );
+    let keys = options.keys();
     let rooms = RoomCounts { all: options.rooms, hot: options.hot_rooms };
     let mut cases = Vec::new();
     for &shards in &options.shards {

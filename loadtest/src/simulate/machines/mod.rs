@@ -12,7 +12,6 @@ use anyhow::ensure;
 use coupon_core::{RoomCounts, ShardId, ShardingStrategy};
 use serde::Serialize;
 
-use super::keys::KeyDistribution;
 use super::measure::Question;
 use super::variants::{self, Variant};
 use super::{SimulateOptions, measure, windows};
@@ -121,13 +120,7 @@ pub fn run(
         "--machines must be 2 or more: of one machine, nothing is left when it is lost"
     );
     ensure!(weights.iter().all(|weight| *weight > 0), "--weights must be 1 or more each");
-    let keys = KeyDistribution::new(
-        options.users,
-        options.zipf,
-        options.rooms,
-        options.hot_rooms,
-        options.hot_share,
-    );
+    let keys = options.keys();
     let rooms = RoomCounts { all: options.rooms, hot: options.hot_rooms };
     let rows = options.rows.min(MOST_ROWS);
     let drawn = Drawn { keys: &keys, windows: windows(options.days), rows, seed: options.seed };

@@ -1,7 +1,6 @@
 //! A stack's folder.
 
 use std::fs::{File, TryLockError};
-use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
+use crate::StackOptions;
 use crate::files::make_dir;
 use crate::guardian::Guardian;
 use crate::process::POLL;
@@ -72,13 +72,18 @@ pub(crate) fn lock(dir: &Path, patience: Duration) -> Result<File> {
 }
 
 /// Checks that a stack can be started again in the folder of an earlier one.
-pub(crate) fn check(record: &Record, dir: &Path, shards: NonZeroU16, mysql: &MySql) -> Result<()> {
+pub(crate) fn check(record: &Record, dir: &Path, options: &StackOptions, mysql: &MySql) -> Result<()> {
     let dir = dir.display();
     ensure!(!record.is_up(), "a stack is up in {dir} already");
-    let (made, wanted) = (record.shards, shards.get());
+    let (made, wanted) = (record.shards, options.shards.get());
     ensure!(
         made == wanted,
         "{dir} holds a stack of {made} shards, not {wanted}: take another folder, or remove it"
+    );
+    ensure!(
+        record.replicas == options.replicas,
+        "{dir} holds a stack {} replicas: take another folder, or remove it",
+        with_or_without(record.replicas)
     );
     let (made, found) = (record.programs.mysql.flavour(), mysql.flavour());
     ensure!(
@@ -86,6 +91,11 @@ pub(crate) fn check(record: &Record, dir: &Path, shards: NonZeroU16, mysql: &MyS
         "{dir} was made by {made}, which {found} cannot read: take another folder, or remove it"
     );
     Ok(())
+}
+
+/// A word for a stack that has something or not.
+pub(crate) const fn with_or_without(has: bool) -> &'static str {
+    if has { "with" } else { "without" }
 }
 
 #[cfg(test)]

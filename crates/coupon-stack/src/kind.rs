@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::process::Launch;
 use crate::programs::Programs;
+use crate::record::Part;
 use crate::tls::Tls;
 use crate::{mysql, rabbitmq, redis};
 
@@ -21,6 +22,8 @@ pub(crate) struct Place<'a> {
     pub(crate) ports: &'a [u16],
     /// The port of Erlang's port mapper.
     pub(crate) epmd: u16,
+    /// The part of a database server in a pair; none where databases have no replicas.
+    pub(crate) part: Option<Part>,
     pub(crate) tls: Option<&'a Tls>,
     pub(crate) log: &'a Path,
 }
@@ -49,7 +52,7 @@ impl ServerKind {
         let mut ports = place.ports.iter().copied();
         let mut port = || ports.next().context("it has no port");
         match self {
-            Self::MySql => mysql::launch(&programs.mysql, dir, port()?, tls, password, log),
+            Self::MySql => mysql::launch(&programs.mysql, place, port()?, password),
             Self::Redis => redis::launch(&programs.redis, dir, port()?, tls, password, log),
             Self::RabbitMq => {
                 let ports = rabbitmq::Ports { amqp: port()?, distribution: port()?, epmd };

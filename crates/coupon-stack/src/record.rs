@@ -22,6 +22,9 @@ pub(crate) struct Record {
     /// The programs it was started with: its servers can be restarted by no other.
     pub(crate) programs: Programs,
     pub(crate) shards: u16,
+    /// True if main and each shard have a replica.
+    #[serde(default)]
+    pub(crate) replicas: bool,
     /// The start of the machine that the processes belong to.
     boot: String,
     pub(crate) servers: BTreeMap<String, ServerRecord>,
@@ -35,11 +38,32 @@ pub(crate) struct ServerRecord {
     pub(crate) process: Option<Identity>,
     /// The control group that limits its CPU.
     pub(crate) group: Option<PathBuf>,
+    /// Its part in a pair.
+    #[serde(default)]
+    pub(crate) part: Part,
+}
+
+/// The part of a database server in a pair of them. Any other server is the only one of its kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Part {
+    /// It takes writes.
+    #[default]
+    Primary,
+    /// It is read-only, and has what the primary has.
+    Replica,
+    /// It is read-only, and was the primary once: it may have what the primary has not.
+    Demoted,
 }
 
 impl Record {
-    pub(crate) fn new(programs: Programs, shards: u16, servers: BTreeMap<String, ServerRecord>) -> Self {
-        Self { version: VERSION, programs, shards, boot: boot(), servers }
+    pub(crate) fn new(
+        programs: Programs,
+        shards: u16,
+        replicas: bool,
+        servers: BTreeMap<String, ServerRecord>,
+    ) -> Self {
+        Self { version: VERSION, programs, shards, replicas, boot: boot(), servers }
     }
 
     /// Reads a folder's, if it has one.
@@ -84,7 +108,7 @@ mod tests {
         let mysql = MySql { server: "mysqld".into(), root: None, install: None };
         let programs =
             Programs { mysql, redis: "redis".into(), rabbitmq: "rabbitmq".into(), epmd: "epmd".into() };
-        Record::new(programs, 2, [("main".to_owned(), server)].into())
+        Record::new(programs, 2, false, [("main".to_owned(), server)].into())
     }
 
     #[test]

@@ -10,6 +10,10 @@ pub enum Server {
     Main,
     /// The database of one shard, counted from 0.
     Shard(u16),
+    /// The replica of the main database, or what was one.
+    MainReplica,
+    /// The replica of a shard's database, or what was one.
+    ShardReplica(u16),
     /// Redis: the gate.
     Redis,
     /// RabbitMQ: the hand-over.
@@ -17,10 +21,24 @@ pub enum Server {
 }
 
 impl Server {
-    /// All servers of a stack with so many shards, in the order in which they are shown.
-    pub(crate) fn all(shards: u16) -> impl Iterator<Item = Self> {
-        let shards = (0..shards).map(Self::Shard);
-        [Self::Main].into_iter().chain(shards).chain([Self::Redis, Self::RabbitMq])
+    /// All servers of a stack with so many shards, and replicas or none, in the order in which they are shown.
+    pub(crate) fn all(shards: u16, replicas: bool) -> impl Iterator<Item = Self> {
+        let databases = [Self::Main].into_iter().chain((0..shards).map(Self::Shard));
+        let databases = databases.flat_map(move |server| {
+            [Some(server), server.other().filter(|_| replicas)].into_iter().flatten()
+        });
+        databases.chain([Self::Redis, Self::RabbitMq])
+    }
+
+    /// The other server of a pair: a database's replica, or the database whose replica it is.
+    pub(crate) fn other(self) -> Option<Self> {
+        match self {
+            Self::Main => Some(Self::MainReplica),
+            Self::MainReplica => Some(Self::Main),
+            Self::Shard(shard) => Some(Self::ShardReplica(shard)),
+            Self::ShardReplica(shard) => Some(Self::Shard(shard)),
+            Self::Redis | Self::RabbitMq => None,
+        }
     }
 }
 
@@ -29,6 +47,8 @@ impl fmt::Display for Server {
         let name = match self {
             Self::Main => "main".to_owned(),
             Self::Shard(shard) => format!("shard-{shard}"),
+            Self::MainReplica => "main-replica".to_owned(),
+            Self::ShardReplica(shard) => format!("shard-{shard}-replica"),
             Self::Redis => "redis".to_owned(),
             Self::RabbitMq => "rabbitmq".to_owned(),
         };
@@ -42,7 +62,11 @@ pub struct UnknownServer(String);
 
 impl fmt::Display for UnknownServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no server: main, shard-0, shard-1 and so on, redis, rabbitmq", self.0)
+        write!(
+            f,
+            "{:?} is no server: main, shard-0, shard-1 and so on, with -replica behind it, redis, rabbitmq",
+            self.0
+        )
     }
 }
 
@@ -52,7 +76,12 @@ impl FromStr for Server {
     type Err = UnknownServer;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let shard = || name.strip_prefix("shard-")?.parse().ok().map(Self::Shard);
+        let (of, is_replica) = name.strip_suffix("-replica").map_or((name, false), |of| (of, true));
+        let shard = || of.strip_prefix("shard-")?.parse().ok().map(Self::Shard);
+        if is_replica {
+            let of = if of == "main" { Some(Self::Main) } else { shard() };
+            return of.and_then(Self::other).ok_or_else(|| UnknownServer(name.to_owned()));
+        }
         match name {
             "main" => Some(Self::Main),
             "redis" => Some(Self::Redis),
@@ -69,15 +98,17 @@ mod tests {
 
     #[test]
     fn a_name_read_back_is_the_same_server() {
-        for server in Server::all(3) {
+        for server in Server::all(3, true) {
             assert_eq!(server.to_string().parse(), Ok(server));
         }
-        assert_eq!(Server::all(3).count(), 6);
+        assert_eq!(Server::all(3, false).count(), 6);
+        assert_eq!(Server::all(3, true).count(), 10);
     }
 
     #[test]
     fn another_name_is_refused_with_those_there_are() {
-        for name in ["", "shard", "shard--1", "shard-x", "shard-70000", "mysql"] {
+        for name in ["", "shard", "shard--1", "shard-x", "shard-70000", "redis-replica", "-replica", "mysql"]
+        {
             let error = name.parse::<Server>().unwrap_err().to_string();
             assert!(error.contains("shard-0") && error.contains("rabbitmq"), "{error}");
         }

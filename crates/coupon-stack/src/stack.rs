@@ -8,19 +8,19 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::fault_tools::{self, SpareRedis};
 use crate::files::write_private;
 use crate::guardian::Guardian;
-use crate::home::{Home, check, lock};
+use crate::home::{Home, check, lock, with_or_without};
 use crate::kind::ServerKind;
 use crate::node::{Node, World};
 use crate::process::Usage;
 use crate::programs::Programs;
-use crate::record::{self, Record};
-use crate::{Addresses, Certificates, Server, install, mysql, tls};
+use crate::record::{self, Part, Record};
+use crate::{Addresses, Certificates, Server, install, mysql, pair, tls};
 
 /// The time that another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct StackOptions {
     /// The number of shards, each a database server. 4 by default.
     pub shards: NonZeroU16,
+    /// True if main and each shard have a replica, which [`Stack::promote`] has take writes. False by default.
+    pub replicas: bool,
     /// The folder of its files. Without it they are temporary, and go with the stack.
     pub dir: Option<PathBuf>,
 }
@@ -37,7 +39,7 @@ pub struct StackOptions {
 impl Default for StackOptions {
     fn default() -> Self {
         const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
-        Self { shards: SHARDS, dir: None }
+        Self { shards: SHARDS, replicas: false, dir: None }
     }
 }
 
@@ -60,6 +62,7 @@ pub struct Stack {
     dir: PathBuf,
     programs: Programs,
     addresses: Addresses,
+    replicas: bool,
     nodes: Vec<Node>,
     /// Erlang's port mapper.
     epmd: Node,
@@ -80,7 +83,8 @@ impl Stack {
     ///
     /// # Errors
     /// When a server is not installed or does not start: then the error names it and quotes the end of its log. When a
-    /// stack is up in this folder, or it was made with another number of shards or by another database server.
+    /// stack is up in this folder, or it was made with another number of shards, with replicas where there are to be none or
+    /// without, or by another database server.
     pub fn start(options: &StackOptions) -> Result<Self> {
         Self::start_with(options, None)
     }
@@ -88,29 +92,34 @@ impl Stack {
     /// Starts servers that accept encrypted connections alone, and show this certificate.
     ///
     /// # Errors
-    /// As for [`Self::start`].
+    /// As for [`Self::start`], and when there are to be replicas.
     pub fn start_encrypted(options: &StackOptions, certificates: &Certificates) -> Result<Self> {
         Self::start_with(options, Some(certificates))
     }
 
     fn start_with(options: &StackOptions, certificates: Option<&Certificates>) -> Result<Self> {
+        ensure!(
+            certificates.is_none() || !options.replicas,
+            "servers that encrypt their connections have no replicas here"
+        );
         let programs = install::programs()?;
         // From here on everything ends with this value, and with this process.
         let guardian = Guardian::start()?;
         let Home { dir, temporary, lock } = Home::open(options.dir.as_deref(), &programs.mysql, &guardian)?;
         let record = Record::load(&dir)?;
         if let Some(record) = &record {
-            check(record, &dir, options.shards, &programs.mysql)?;
+            check(record, &dir, options, &programs.mysql)?;
         }
         if let Some(certificates) = certificates {
             tls::keep(&dir, certificates)?;
         }
-        let (nodes, epmd) = nodes(&dir, options.shards.get(), record)?;
+        let (nodes, epmd) = nodes(&dir, (options.shards.get(), options.replicas), record)?;
         let addresses = where_they_answer(&nodes);
         let mut stack = Self {
             dir,
             programs,
             addresses,
+            replicas: options.replicas,
             nodes,
             epmd,
             owned: true,
@@ -139,13 +148,15 @@ impl Stack {
         let lock = lock(&dir, PATIENCE)?;
         let record = Record::load(&dir)?.with_context(none)?;
         let programs = record.programs.clone();
-        let (nodes, epmd) = nodes(&dir, record.shards, Some(record))?;
+        let replicas = record.replicas;
+        let (nodes, epmd) = nodes(&dir, (record.shards, replicas), Some(record))?;
         let addresses = where_they_answer(&nodes);
         let saving = Mutex::default();
         Ok(Self {
             dir,
             programs,
             addresses,
+            replicas,
             nodes,
             epmd,
             owned: false,
@@ -191,11 +202,17 @@ impl Stack {
         if template.exists() {
             fs::remove_dir_all(&template).with_context(|| format!("cannot remove {}", template.display()))?;
         }
+        for server in self.servers() {
+            if self.node(server)?.part() == Part::Replica {
+                pair::attach(&self.programs.mysql, self.other(server)?, self.node(server)?)?;
+            }
+        }
         Ok(())
     }
 
     fn world(&self) -> World<'_> {
-        World { programs: &self.programs, guardian: self.guardian.as_ref(), epmd: self.epmd.port() }
+        let Self { programs, guardian, epmd, replicas, .. } = self;
+        World { programs, guardian: guardian.as_ref(), epmd: epmd.port(), replicas: *replicas }
     }
 
     /// Records the stack for programs that attach to it, or start one here again. None does in a temporary folder.
@@ -206,7 +223,7 @@ impl Stack {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.nodes.iter().chain([&self.epmd]);
         let servers = all.map(|node| (node.name().to_owned(), node.record())).collect();
-        Record::new(self.programs.clone(), self.shards(), servers).save(&self.dir)
+        Record::new(self.programs.clone(), self.shards(), self.replicas, servers).save(&self.dir)
     }
 
     fn shards(&self) -> u16 {
@@ -218,7 +235,16 @@ impl Stack {
     fn node(&self, server: Server) -> Result<&Node> {
         let name = server.to_string();
         let found = self.nodes.iter().find(|node| node.name() == name);
-        found.with_context(|| format!("{server}: this stack has {} shards, counted from 0", self.shards()))
+        found.with_context(|| {
+            let replicas = with_or_without(self.replicas);
+            format!("{server}: this stack has {} shards, counted from 0, {replicas} replicas", self.shards())
+        })
+    }
+
+    /// The other server of a pair.
+    fn other(&self, server: Server) -> Result<&Node> {
+        ensure!(self.replicas, "this stack has no replicas");
+        self.node(server.other().with_context(|| format!("{server} is no database"))?)
     }
 
     /// The addresses of the servers.
@@ -227,9 +253,78 @@ impl Stack {
         &self.addresses
     }
 
-    /// All servers: main, the shards, Redis, RabbitMQ.
+    /// All servers: main, the shards, each with its replica if there are any, Redis, RabbitMQ.
     pub fn servers(&self) -> impl Iterator<Item = Server> + use<> {
-        Server::all(self.shards())
+        Server::all(self.shards(), self.replicas)
+    }
+
+    /// A server's own address.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn url(&self, server: Server) -> Result<String> {
+        Ok(self.node(server)?.url())
+    }
+
+    /// True if a server is a database's and takes no writes: a replica, or one whose place another has taken.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn is_read_only(&self, server: Server) -> Result<bool> {
+        Ok(self.node(server)?.part() != Part::Primary)
+    }
+
+    /// Has a replica take writes: it applies what it has received, and takes the place of the primary. That is stopped if it
+    /// runs, and is read-only when it comes back.
+    ///
+    /// # Errors
+    /// When it is no replica, does not run, or cannot apply what it has received.
+    pub fn promote(&self, server: Server) -> Result<()> {
+        let (node, primary) = (self.node(server)?, self.other(server)?);
+        match node.part() {
+            Part::Replica => {}
+            Part::Primary => bail!("{server} takes writes already"),
+            Part::Demoted => bail!("{server} may lack what {} has: rejoin it first", primary.name()),
+        }
+        ensure!(node.identity().is_some(), "{server} does not run");
+        // Before another takes writes: it must not come back as one that does.
+        primary.takes_part(Part::Demoted);
+        self.save()?;
+        primary.end_if_up()?;
+        pair::promote(&self.programs.mysql, node)?;
+        node.takes_part(Part::Primary);
+        self.save()
+    }
+
+    /// Makes a server whose place another has taken that one's replica, by a copy of its files: both are stopped for a moment.
+    ///
+    /// # Errors
+    /// When no other has taken its place, or one of the two does not start.
+    pub fn rejoin(&self, server: Server) -> Result<()> {
+        let (node, primary) = (self.node(server)?, self.other(server)?);
+        let is_replaced = (node.part(), primary.part()) == (Part::Demoted, Part::Primary);
+        ensure!(is_replaced, "no other server has taken the place of {server}");
+        node.end_if_up()?;
+        primary.end_if_up()?;
+        if node.data().exists() {
+            fs::remove_dir_all(node.data()).with_context(|| format!("the data of {server}"))?;
+        }
+        mysql::copy_data(primary.data(), node.data())?;
+        primary.restart(self.world())?;
+        node.restart(self.world())?;
+        pair::is_copied(&self.programs.mysql, node)?;
+        pair::attach(&self.programs.mysql, primary, node)?;
+        node.takes_part(Part::Replica);
+        self.save()
+    }
+
+    /// Runs statements on a database server with replicas, as the user who may write to one that is read-only.
+    ///
+    /// # Errors
+    /// When it does not run, or refuses one of them.
+    pub fn run_sql(&self, server: Server, sql: &str) -> Result<()> {
+        self.other(server)?;
+        self.node(server)?.run(&self.programs.mysql, sql).map(drop)
     }
 
     /// The stack's folder.
@@ -402,28 +497,39 @@ pub fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn nodes(dir: &Path, shards: u16, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
+fn nodes(dir: &Path, (shards, replicas): (u16, bool), record: Option<Record>) -> Result<(Vec<Node>, Node)> {
     let mut known = record.map_or_else(BTreeMap::new, |record| record.servers);
-    let mut node = |kind, name: String| match known.remove(&name) {
-        Some(record) => Node::recorded(kind, name, dir, record),
-        None => Node::new(kind, name, dir),
+    let mut node = |kind, name: String, of: Option<&Node>| match (known.remove(&name), of) {
+        (Some(record), _) => Node::recorded(kind, name, dir, record),
+        (None, Some(primary)) => Node::replica_of(primary, name, dir),
+        (None, None) => Node::new(kind, name, dir),
     };
-    let nodes = Server::all(shards).map(|server| {
-        let kind = match server {
-            Server::Main | Server::Shard(_) => ServerKind::MySql,
-            Server::Redis => ServerKind::Redis,
-            Server::RabbitMq => ServerKind::RabbitMq,
+    let mut nodes = Vec::new();
+    for server in Server::all(shards, replicas) {
+        let (kind, of) = match server {
+            Server::Main | Server::Shard(_) => (ServerKind::MySql, None),
+            // It comes behind its primary, whose users it has.
+            Server::MainReplica | Server::ShardReplica(_) => (ServerKind::MySql, nodes.last()),
+            Server::Redis => (ServerKind::Redis, None),
+            Server::RabbitMq => (ServerKind::RabbitMq, None),
         };
-        node(kind, server.to_string())
-    });
-    let nodes = nodes.collect::<Result<_>>()?;
-    Ok((nodes, node(ServerKind::Epmd, "epmd".to_owned())?))
+        let made = node(kind, server.to_string(), of)?;
+        nodes.push(made);
+    }
+    Ok((nodes, node(ServerKind::Epmd, "epmd".to_owned(), None)?))
 }
 
 fn where_they_answer(nodes: &[Node]) -> Addresses {
-    let url = |server: Server| {
+    let node = |server: Server| {
         let name = server.to_string();
-        nodes.iter().find(|node| node.name() == name).map(Node::url).unwrap_or_default()
+        nodes.iter().find(|node| node.name() == name)
+    };
+    let url = |server: Server| {
+        let url = node(server).map(Node::url).unwrap_or_default();
+        match server.other().and_then(node) {
+            Some(replica) => format!("{url},127.0.0.1:{}", replica.port()),
+            None => url,
+        }
     };
     let shards = (0..u16::MAX).map(Server::Shard).map(url).take_while(|url| !url.is_empty()).collect();
     Addresses { main: url(Server::Main), shards, redis: url(Server::Redis), rabbitmq: url(Server::RabbitMq) }

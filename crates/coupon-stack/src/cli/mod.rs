@@ -14,6 +14,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use coupon_cli::numbers::nonzero;
 use coupon_cli::{Pages, heard, plain};
 
+use crate::home::with_or_without;
 use crate::record::Record;
 use crate::{Server, Stack, StackOptions, Status};
 
@@ -49,6 +50,9 @@ enum Command {
         /// Number of shards [default: 4, or as many as the folder holds]
         #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
         shards: Option<NonZeroU16>,
+        /// Give main and each shard a replica, as the folder's have if it holds a stack
+        #[arg(long)]
+        replicas: bool,
     },
     /// Stop it. Its data stays.
     Down {
@@ -70,6 +74,10 @@ enum Command {
     Resume(One),
     /// Start a server again, on the same port and data.
     Restart(One),
+    /// Have a replica take writes, in the place of its primary, which is stopped if it runs.
+    Promote(One),
+    /// Make a server whose place another has taken that one's replica. Both are stopped for a moment.
+    Rejoin(One),
     /// Give a server so many cores and no more.
     Limit {
         #[command(flatten)]
@@ -83,6 +91,9 @@ enum Command {
         /// Number of shards
         #[arg(long, value_name = "N", default_value = "4", value_parser = nonzero::<NonZeroU16>)]
         shards: NonZeroU16,
+        /// Give main and each shard a replica
+        #[arg(long)]
+        replicas: bool,
         /// The command and its arguments
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -100,7 +111,7 @@ struct Folder {
 
 #[derive(Debug, Args)]
 struct One {
-    /// main, shard-0, shard-1 and so on, redis, rabbitmq
+    /// main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, rabbitmq
     #[arg(value_name = "NAME")]
     server: Server,
     #[command(flatten)]
@@ -123,7 +134,7 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Up { folder, shards } => up(&folder.dir, shards)?,
+            Self::Up { folder, shards, replicas } => up(&folder.dir, shards, replicas)?,
             Self::Down { folder } => down(&folder.dir)?,
             Self::Status { folder } => show(&Stack::attach(&folder.dir)?)?,
             Self::Kill(one) => one.stack()?.kill(one.server)?,
@@ -131,9 +142,13 @@ impl Command {
             Self::Pause(one) => one.stack()?.pause(one.server)?,
             Self::Resume(one) => one.stack()?.resume(one.server)?,
             Self::Restart(one) => one.stack()?.restart(one.server)?,
+            Self::Promote(one) => one.stack()?.promote(one.server)?,
+            Self::Rejoin(one) => one.stack()?.rejoin(one.server)?,
             Self::Limit { one, cores } => one.stack()?.limit_cpu(one.server, cores).map_err(Error::msg)?,
             Self::Pages(pages) => pages.show(Cli::command())?,
-            Self::Run { shards, command } => return run::run(shards, &command),
+            Self::Run { shards, replicas, command } => {
+                return run::run(&StackOptions { shards, replicas, dir: None }, &command);
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -146,27 +161,31 @@ impl One {
 }
 
 /// Accepts a stack that is already up, if it is the one that was asked for.
-fn already_up(dir: &Path, has: u16, wanted: NonZeroU16) -> Result<()> {
-    let shown = dir.display();
+fn already_up(dir: &Path, record: &Record, wanted: &StackOptions) -> Result<()> {
+    let (shown, has, wants) = (dir.display(), record.shards, wanted.shards);
+    ensure!(has == wants.get(), "a stack of {has} shards, not {wants}, is up in {shown}: take it down first");
     ensure!(
-        has == wanted.get(),
-        "a stack of {has} shards, not {wanted}, is up in {shown}: take it down first"
+        record.replicas == wanted.replicas,
+        "a stack {} replicas is up in {shown}: take it down first",
+        with_or_without(record.replicas)
     );
     heard(writeln!(io::stdout(), "already up in {shown}:"))?;
     show(&Stack::attach(dir)?)?;
     Ok(heard(usage(dir))?)
 }
 
-fn up(dir: &Path, shards: Option<NonZeroU16>) -> Result<()> {
-    let held = || Ok::<_, Error>(Record::load(dir)?.and_then(|record| NonZeroU16::new(record.shards)));
-    let shards = match shards {
-        Some(shards) => shards,
-        None => held()?.unwrap_or(StackOptions::default().shards),
+fn up(dir: &Path, shards: Option<NonZeroU16>, replicas: bool) -> Result<()> {
+    let record = Record::load(dir)?;
+    let held = record.as_ref().and_then(|record| NonZeroU16::new(record.shards));
+    let options = StackOptions {
+        shards: shards.or(held).unwrap_or(StackOptions::default().shards),
+        replicas: replicas || record.as_ref().is_some_and(|record| record.replicas),
+        dir: Some(dir.to_owned()),
     };
-    if let Some(record) = Record::load(dir)?.filter(Record::is_up) {
-        return already_up(dir, record.shards, shards);
+    if let Some(record) = record.filter(Record::is_up) {
+        return already_up(dir, &record, &options);
     }
-    let stack = Stack::start(&StackOptions { shards, dir: Some(dir.to_owned()) })?;
+    let stack = Stack::start(&options)?;
     // A reader that closes the output early (`up | head`) is no reason to stop it.
     let shown = show(&stack).and_then(|()| Ok(heard(usage(dir))?));
     stack.leave_running()?;
@@ -189,18 +208,18 @@ fn usage(dir: &Path) -> io::Result<()> {
 
 /// One line a server: its name, what it does, and where.
 fn show(stack: &Stack) -> Result<()> {
-    let addresses = stack.addresses();
-    let urls = [&addresses.main].into_iter().chain(&addresses.shards);
-    let urls = urls.chain([&addresses.redis, &addresses.rabbitmq]);
     let mut lines = String::new();
-    for (server, url) in stack.servers().zip(urls) {
+    let width = stack.servers().map(|server| server.to_string().len()).max().unwrap_or_default();
+    for server in stack.servers() {
         let status = match stack.status(server)? {
             Status::Up => "up",
             Status::Paused => "paused",
             Status::Down => "down",
         };
         let pid = stack.pid(server).map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        writeln!(lines, "{server:<9} {status:<6} {pid:>8}  {url}")?;
+        let (url, takes_none) =
+            (stack.url(server)?, if stack.is_read_only(server)? { "  read-only" } else { "" });
+        writeln!(lines, "{server:<width$} {status:<6} {pid:>8}  {url}{takes_none}")?;
     }
     Ok(heard(io::stdout().lock().write_all(lines.as_bytes()))?)
 }

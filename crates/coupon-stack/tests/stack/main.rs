@@ -6,6 +6,7 @@ mod cli;
 mod clients;
 mod faults;
 mod owner;
+mod replicas;
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 

@@ -28,6 +28,8 @@ Examples:
       what do the services do now? `resume` lets it go on
   coupon-stack limit shard-0 0.2
       a shard that saturates early
+  coupon-stack promote shard-0-replica
+      of a stack that is `up --replicas`: the services go on with it
   coupon-stack down
       the data stays, for the next `up`
   coupon-stack run -- hash-svc --set backend=servers

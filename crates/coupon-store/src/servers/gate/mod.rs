@@ -7,9 +7,11 @@
 mod epoch;
 mod fences;
 mod given_back;
+mod link;
 mod offers;
 mod question;
 mod redis;
+mod replication;
 mod server;
 mod text;
 
@@ -21,7 +23,8 @@ use coupon_core::{CouponId, ResultId, UserId, VersionNumber};
 pub use epoch::Epoch;
 pub(super) use epoch::EpochCell;
 pub(super) use given_back::REMEMBERED;
-pub(super) use redis::{Link, RESPONSE};
+pub(super) use link::Link;
+pub(super) use redis::RESPONSE;
 pub use redis::{RedisError, RedisServer};
 pub(super) use server::{GateLink, remove_keys};
 

@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use deadpool_redis::redis::aio::MultiplexedConnection;
-use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError as DriverError,
-    ServerErrorKind, TlsCertificates,
-};
+use deadpool_redis::redis::{self, AsyncConnectionConfig, Client, ErrorKind, TlsCertificates};
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
-use tokio::sync::Mutex;
 
+use super::replication::told;
 use crate::servers::tls;
 use crate::settings::ServerUrl;
 
@@ -42,6 +38,13 @@ impl std::fmt::Debug for RedisServer {
 pub struct RedisError {
     host: String,
     why: String,
+}
+
+impl RedisError {
+    /// The reason, without the setting and the host.
+    pub(super) fn why(&self) -> &str {
+        &self.why
+    }
 }
 
 impl RedisServer {
@@ -148,7 +151,7 @@ impl RedisServer {
 
 /// Says why a Redis with these properties cannot be a gate, if it cannot.
 fn unfit(info: &str) -> Option<String> {
-    let told = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let told = |name| told(info, name);
     let version = told("redis_version").unwrap_or("unknown");
     let major: Option<u32> = version.split('.').next().and_then(|major| major.parse().ok());
     if major.is_none_or(|major| major < OLDEST) {
@@ -162,69 +165,6 @@ fn unfit(info: &str) -> Option<String> {
     // Its own word for a replica.
     (told("role") == Some("slave"))
         .then(|| "it is a replica, which takes no reservations: give the address of its primary".to_owned())
-}
-
-/// One thread's connection, shared by whatever is under way on it, and replaced once it has failed.
-pub(in crate::servers) struct Link {
-    server: RedisServer,
-    patience: Duration,
-    /// Kept out of the pool for good: taking it anew would cost a round trip each time.
-    kept: Mutex<Option<Connection>>,
-}
-
-impl Link {
-    pub(in crate::servers) fn new(server: RedisServer, patience: Duration) -> Self {
-        Self { server, patience, kept: Mutex::new(None) }
-    }
-
-    /// The address it leads to, without the password.
-    pub(in crate::servers) fn host(&self) -> &str {
-        self.server.host()
-    }
-
-    async fn connection(&self) -> Result<MultiplexedConnection, DriverError> {
-        let mut kept = self.kept.lock().await;
-        if let Some(connection) = kept.as_ref() {
-            let shared: &MultiplexedConnection = connection;
-            return Ok(shared.clone());
-        }
-        let connection = self
-            .server
-            .pool
-            .get()
-            .await
-            .map_err(|error| DriverError::from((ErrorKind::Io, "cannot connect", error.to_string())))?;
-        let shared: &MultiplexedConnection = &connection;
-        let shared = shared.clone();
-        *kept = Some(connection);
-        Ok(shared)
-    }
-
-    /// Sends all commands at once, and waits for all answers. Any error stands for all.
-    pub(in crate::servers) async fn ask<T: FromRedisValue>(
-        &self,
-        pipeline: &Pipeline,
-    ) -> Result<T, DriverError> {
-        let asked = async {
-            let mut connection = self.connection().await?;
-            pipeline.query_async(&mut connection).await
-        };
-        let answer = tokio::time::timeout(self.patience, asked)
-            .await
-            .unwrap_or_else(|_| Err(DriverError::from((ErrorKind::Io, "it did not answer in time"))));
-        // A connection that does not answer may never do so again, and that would show nowhere else for a long time.
-        if let Err(error) = &answer
-            && (error.is_unrecoverable_error() || error.is_io_error() || error.is_timeout())
-        {
-            *self.kept.lock().await = None;
-        }
-        answer
-    }
-}
-
-/// True if Redis lacks the script: it has lost its memory.
-pub(in crate::servers) fn is_no_script(error: &DriverError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
 #[cfg(test)]

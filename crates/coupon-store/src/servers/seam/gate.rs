@@ -123,7 +123,7 @@ pub enum Held {
 /// The gate's answer to whether it has its memory of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remembers {
-    /// It has the epoch's script, which is loaded before anything is filled.
+    /// It has the epoch's script, which is loaded before anything is filled, and has taken over no other memory since.
     pub script: bool,
     /// It has the sentinel among the pending marks.
     pub sentinel: bool,

@@ -11,7 +11,8 @@ use deadpool_redis::redis::{
 };
 use tokio::sync::Mutex;
 
-use super::RedisServer;
+use super::redis::Primary;
+use super::{RedisError, RedisServer};
 
 /// A thread's way to Redis.
 pub(in crate::servers) struct Link {
@@ -24,6 +25,7 @@ pub(in crate::servers) struct Link {
 /// A connection, and the gate that was found at its other end.
 pub(super) struct Line {
     connection: Connection,
+    to: Arc<Primary>,
     /// The number of the last epoch for which that Redis was filled; 0 before it was asked.
     epoch: AtomicU64,
 }
@@ -50,22 +52,24 @@ impl Link {
         Self { server, patience, kept: Mutex::new(None) }
     }
 
-    /// The address it leads to, without the password.
-    pub(in crate::servers) fn host(&self) -> &str {
-        self.server.host()
+    /// The place that it leads to, without the password.
+    pub(in crate::servers) fn place(&self) -> String {
+        self.server.place()
     }
 
-    /// The connection that is kept, made anew where there is none.
+    /// Finds out where Redis is now: connections that lead elsewhere are replaced when they are next used.
+    pub(super) async fn find(&self) -> Result<(), DriverError> {
+        self.server.find().await.map(drop).map_err(away)
+    }
+
+    /// The connection that is kept, made anew where there is none, or Redis is elsewhere by now.
     pub(super) async fn line(&self) -> Result<Arc<Line>, DriverError> {
         let mut kept = self.kept.lock().await;
-        if let Some(line) = kept.as_ref() {
+        if let Some(line) = kept.as_ref().filter(|line| self.server.is_at(&line.to)) {
             return Ok(Arc::clone(line));
         }
-        let connection =
-            self.server.connect().await.map_err(|error| {
-                DriverError::from((ErrorKind::Io, "cannot connect", error.why().to_owned()))
-            })?;
-        let line = Arc::new(Line { connection, epoch: AtomicU64::new(0) });
+        let (to, connection) = self.server.line().await.map_err(away)?;
+        let line = Arc::new(Line { connection, to, epoch: AtomicU64::new(0) });
         *kept = Some(Arc::clone(&line));
         Ok(line)
     }
@@ -98,6 +102,10 @@ impl Link {
         }
         answer
     }
+}
+
+fn away(error: RedisError) -> DriverError {
+    DriverError::from((ErrorKind::Io, "cannot connect", error.why))
 }
 
 /// True if Redis lacks the script: it has lost its memory.

@@ -12,6 +12,7 @@ mod offers;
 mod question;
 mod redis;
 mod replication;
+mod sentinel;
 mod server;
 mod text;
 

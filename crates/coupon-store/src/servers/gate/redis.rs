@@ -1,11 +1,14 @@
-//! Redis, as this process reaches it.
+//! Redis, as this process reaches it: at one address, or where Sentinels say that it is.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use deadpool_redis::redis::{self, AsyncConnectionConfig, Client, ErrorKind, TlsCertificates};
+use deadpool_redis::redis::{self, AsyncConnectionConfig, Client, ErrorKind, RedisResult, TlsCertificates};
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
 
 use super::replication::told;
+use super::sentinel::{SentinelUrl, Sentinels};
+use crate::servers::seam::elected;
 use crate::servers::tls;
 use crate::settings::ServerUrl;
 
@@ -18,17 +21,30 @@ const CONNECTIONS: usize = 1_100;
 /// that nothing was lost.
 const OLDEST: u32 = 7;
 
-/// The address of Redis.
+/// The address of Redis, or of the Sentinels that know it.
 #[derive(Clone)]
-pub struct RedisServer {
-    pool: Pool,
-    host: String,
+pub struct RedisServer(Arc<Inner>);
+
+struct Inner {
+    /// The hosts that the setting names.
+    hosts: String,
+    trust: Trust,
+    sentinels: Option<Sentinels>,
+    /// The Redis that takes reservations, once it is known.
+    primary: RwLock<Option<Arc<Primary>>>,
 }
 
-/// Shows no more than the host: the driver's own text may hold the password.
+/// A Redis that takes reservations.
+pub(super) struct Primary {
+    pool: Pool,
+    /// Its place, as main has it: its host or, where it was elected, also by which fail-over.
+    place: String,
+}
+
+/// Shows no more than the hosts: the driver's own text may hold the password.
 impl std::fmt::Debug for RedisServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RedisServer({})", self.host)
+        write!(f, "RedisServer({})", self.0.hosts)
     }
 }
 
@@ -37,13 +53,31 @@ impl std::fmt::Debug for RedisServer {
 #[error("setting `servers.redis`: Redis at {host}: {why}")]
 pub struct RedisError {
     host: String,
-    why: String,
+    /// The reason, without the setting and the host.
+    pub(super) why: String,
 }
 
-impl RedisError {
-    /// The reason, without the setting and the host.
-    pub(super) fn why(&self) -> &str {
-        &self.why
+/// The authority that signed the servers' certificates, as PEM; without one, those that browsers trust.
+pub(super) struct Trust(pub(super) Option<Vec<u8>>);
+
+impl Trust {
+    pub(super) fn client(&self, url: &str) -> RedisResult<Client> {
+        match &self.0 {
+            Some(pem) => {
+                let trusted = TlsCertificates { client_tls: None, root_cert: Some(pem.clone()) };
+                Client::build_with_tls(url, trusted)
+            }
+            None => Client::open(url),
+        }
+    }
+
+    fn pool(&self, url: &str) -> anyhow::Result<Pool> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(Some(RESPONSE));
+        let server = self.client(url)?.get_connection_info().clone();
+        let manager = Manager::new_with_config(server, config)?;
+        Ok(Pool::builder(manager).max_size(CONNECTIONS).runtime(Runtime::Tokio1).build()?)
     }
 }
 
@@ -53,30 +87,27 @@ impl RedisServer {
     /// # Errors
     /// When it is no address of one.
     pub fn new(url: &ServerUrl) -> anyhow::Result<Self> {
-        const EXAMPLE: &str = "an address is redis://:password@host:6379";
+        const EXAMPLE: &str = "an address is redis://:password@host:6379 or, of Sentinels, \
+                               redis+sentinel://:password@host:26379,host2:26379/service";
         anyhow::ensure!(!url.is_empty(), "setting `servers.redis` is missing; {EXAMPLE}");
         let wrong =
             |error: &dyn std::fmt::Display| anyhow::anyhow!("setting `servers.redis`: {error}; {EXAMPLE}");
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(RESPONSE));
-        let encrypted = url.expose().starts_with("rediss://");
-        tls::check("servers.redis", url, encrypted, "rediss:// at its beginning")?;
-        let client = match tls::authority(url)? {
-            Some(pem) => {
-                let trusted = TlsCertificates { client_tls: None, root_cert: Some(pem) };
-                Client::build_with_tls(url.expose(), trusted)
-            }
-            None => Client::open(url.expose()),
+        let sentinels = SentinelUrl::read(url.expose()).map_err(|error| wrong(&error))?;
+        let (encrypted, how) = match &sentinels {
+            Some(sentinels) => (sentinels.encrypted, "rediss+sentinel:// at its beginning"),
+            None => (url.expose().starts_with("rediss://"), "rediss:// at its beginning"),
         };
-        let server = client.map_err(|error| wrong(&error))?.get_connection_info().clone();
-        let manager = Manager::new_with_config(server, config).map_err(|error| wrong(&error))?;
-        let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| wrong(&error))?;
-        Ok(Self { pool, host: url.host().to_owned() })
+        tls::check("servers.redis", url, encrypted, how)?;
+        let trust = Trust(tls::authority(url)?);
+        let (sentinels, primary) = match sentinels {
+            Some(of) => (Some(Sentinels::new(&of, &trust).map_err(|error| wrong(&error))?), None),
+            None => {
+                let pool = trust.pool(url.expose()).map_err(|error| wrong(&error))?;
+                (None, Some(Arc::new(Primary { pool, place: url.host().to_owned() })))
+            }
+        };
+        let hosts = url.host().to_owned();
+        Ok(Self(Arc::new(Inner { hosts, trust, sentinels, primary: RwLock::new(primary) })))
     }
 
     /// A connection.
@@ -84,13 +115,57 @@ impl RedisServer {
     /// # Errors
     /// [`RedisError`] when there is none to be had.
     pub async fn connect(&self) -> Result<Connection, RedisError> {
-        self.pool.get().await.map_err(|error| self.error(&error))
+        Ok(self.line().await?.1)
     }
 
-    /// Its address, without the password.
+    /// The Redis that takes reservations now, and a connection to it.
+    pub(super) async fn line(&self) -> Result<(Arc<Primary>, Connection), RedisError> {
+        let primary = self.find().await?;
+        let connection = primary.pool.get().await.map_err(|error| self.error(&error))?;
+        Ok((primary, connection))
+    }
+
+    /// Asks where it is, of those who know. Where none of them answers, it is where it was last.
+    pub(super) async fn find(&self) -> Result<Arc<Primary>, RedisError> {
+        let known = self.known();
+        let Some(sentinels) = &self.0.sentinels else { return known.ok_or_else(|| self.error(&"unknown")) };
+        let told = match (sentinels.ask().await, known) {
+            (Ok(told), _) => told,
+            (Err(_), Some(known)) => return Ok(known),
+            (Err(why), None) => return Err(self.error(&why)),
+        };
+        let place = elected(&told.host, sentinels.service(), told.failover);
+        let is_known = |primary: &Option<Arc<Primary>>| primary.clone().filter(|known| known.place == place);
+        if let Some(known) = is_known(&self.known()) {
+            return Ok(known);
+        }
+        let pool = self.0.trust.pool(&sentinels.url_of(&told.host)).map_err(|error| self.error(&error))?;
+        let mut primary = self.0.primary.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have been faster.
+        if let Some(known) = is_known(&primary) {
+            return Ok(known);
+        }
+        if let Some(before) = &*primary {
+            tracing::warn!(from = before.place, to = place, "Redis has failed over");
+        }
+        let found = Arc::new(Primary { pool, place });
+        *primary = Some(Arc::clone(&found));
+        Ok(found)
+    }
+
+    fn known(&self) -> Option<Arc<Primary>> {
+        self.0.primary.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says whether that one is where reservations are taken, as far as this process knows.
+    pub(super) fn is_at(&self, primary: &Arc<Primary>) -> bool {
+        self.known().is_some_and(|known| Arc::ptr_eq(&known, primary))
+    }
+
+    /// Its place, without the password: of one that Sentinels have not told of yet, theirs.
     #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
+    pub fn place(&self) -> String {
+        self.known().map_or_else(|| self.0.hosts.clone(), |primary| primary.place.clone())
     }
 
     /// Refuses a Redis that cannot be a gate: one of a cluster or a replica, and one that would forget reservations of
@@ -118,7 +193,7 @@ impl RedisServer {
         }
         if policy.is_none() || log.is_none() {
             tracing::warn!(
-                host = self.host,
+                host = self.place(),
                 "Redis does not say whether it evicts keys and writes a log: it must not, and must"
             );
         }
@@ -145,7 +220,7 @@ impl RedisServer {
             } else {
                 format!("{text}{}", tls::hint(&text))
             };
-        RedisError { host: self.host.clone(), why }
+        RedisError { host: self.place(), why }
     }
 }
 

@@ -148,8 +148,8 @@ fn read_marks(members: &[String]) -> Vec<Mark> {
 
 #[async_trait]
 impl GateServer for GateLink {
-    fn address(&self) -> &str {
-        self.link.host()
+    fn address(&self) -> String {
+        self.link.place()
     }
 
     async fn decide(
@@ -203,6 +203,7 @@ impl GateServer for GateLink {
     }
 
     async fn remembers(&self, epoch: &Epoch) -> Result<Remembers, GateError> {
+        self.link.find().await?;
         let answer: Whole = self.link.ask(&whole(&self.names, epoch)).await?;
         Ok(read_whole(answer))
     }
@@ -292,6 +293,7 @@ impl GateServer for GateLink {
     }
 
     async fn probe(&self) -> Result<(), GateError> {
+        self.link.find().await?;
         let mut probe = Pipeline::with_capacity(1);
         probe.cmd("SET").arg(self.names.probe()).arg(1).arg("PX").arg(PROBE_MS).ignore();
         Ok(self.link.ask(&probe).await?)

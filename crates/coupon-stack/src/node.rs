@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
-use crate::files::{length, make_dir, password, read_from, tail};
+use crate::files::{length, make_dir, read_from, tail};
 use crate::guardian::Guardian;
 use crate::kind::{Place, ServerKind, port_was_taken};
 use crate::process::{Identity, POLL, Process, Usage};
@@ -30,6 +30,8 @@ pub(crate) struct World<'a> {
     pub(crate) guardian: Option<&'a Guardian>,
     /// The port of Erlang's port mapper.
     pub(crate) epmd: u16,
+    /// The port of the Redis that is the primary at first.
+    pub(crate) redis: u16,
 }
 
 #[derive(Debug)]
@@ -61,12 +63,7 @@ impl State {
 }
 
 impl Node {
-    /// One whose folder is new.
-    pub(crate) fn new(kind: ServerKind, name: String, stack: &Path) -> Result<Self> {
-        Self::recorded(kind, name, stack, ServerRecord { password: password()?, ..ServerRecord::default() })
-    }
-
-    /// One that has been here before, and may be running.
+    /// One that is new, or has been here before and may be running.
     pub(crate) fn recorded(
         kind: ServerKind,
         name: String,
@@ -131,7 +128,7 @@ impl Node {
         }
         for _ in 0..MOVES {
             let log = length(&self.log());
-            match self.start_here(&mut state, world) {
+            match self.start_here(&mut state, world, true) {
                 Err(_) if port_was_taken(&read_from(&self.log(), log)) => {
                     state.ports = ports::free(self.kind.ports())?;
                 }
@@ -147,23 +144,24 @@ impl Node {
         if let Some(process) = state.running() {
             process.stop(STOP).with_context(|| self.name.clone())?;
         }
-        self.start_here(&mut state, world)
+        self.start_here(&mut state, world, false)
     }
 
     /// Starts it again if it does not run.
     pub(crate) fn ensure_running(&self, world: World<'_>) -> Result<()> {
         let mut state = self.state();
-        if state.running().is_some() { Ok(()) } else { self.start_here(&mut state, world) }
+        if state.running().is_some() { Ok(()) } else { self.start_here(&mut state, world, false) }
     }
 
-    fn start_here(&self, state: &mut State, world: World<'_>) -> Result<()> {
+    fn start_here(&self, state: &mut State, world: World<'_>, begins: bool) -> Result<()> {
         if self.kind != ServerKind::MySql {
             make_dir(&self.data)?;
         }
         let log = self.log();
         let before = length(&log);
-        let World { programs, guardian, epmd } = world;
-        let place = Place { dir: &self.dir, ports: &state.ports, epmd, tls: self.tls.as_ref(), log: &log };
+        let World { programs, guardian, epmd, redis } = world;
+        let (dir, ports, tls) = (&*self.dir, &*state.ports, self.tls.as_ref());
+        let place = Place { dir, ports, epmd, redis, tls, log: &log, begins };
         let launch = self.kind.launch(programs, place, &self.password)?;
         let group = state.group.clone();
         let process = Process::start(&launch, |identity| {
@@ -197,6 +195,16 @@ impl Node {
                 Err(_) => std::thread::sleep(POLL),
             }
         }
+    }
+
+    /// Waits until it has from the other servers what it needs.
+    pub(crate) fn wait_until_it_is_in_place(&self) -> Result<()> {
+        let end = Instant::now() + START;
+        while let Err(error) = self.kind.is_in_place(self.port(), &self.password) {
+            ensure!(Instant::now() < end, "{}: {error:#}, after {} s", self.name, START.as_secs());
+            std::thread::sleep(POLL);
+        }
+        Ok(())
     }
 
     /// Does something to its process.

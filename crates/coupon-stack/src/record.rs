@@ -22,6 +22,9 @@ pub(crate) struct Record {
     /// The programs it was started with: its servers can be restarted by no other.
     pub(crate) programs: Programs,
     pub(crate) shards: u16,
+    /// True where Redis has a replica and Sentinels.
+    #[serde(default)]
+    pub(crate) redis_sentinel: bool,
     /// The start of the machine that the processes belong to.
     boot: String,
     pub(crate) servers: BTreeMap<String, ServerRecord>,
@@ -38,8 +41,13 @@ pub(crate) struct ServerRecord {
 }
 
 impl Record {
-    pub(crate) fn new(programs: Programs, shards: u16, servers: BTreeMap<String, ServerRecord>) -> Self {
-        Self { version: VERSION, programs, shards, boot: boot(), servers }
+    pub(crate) fn new(
+        programs: Programs,
+        shards: u16,
+        redis_sentinel: bool,
+        servers: BTreeMap<String, ServerRecord>,
+    ) -> Self {
+        Self { version: VERSION, programs, shards, redis_sentinel, boot: boot(), servers }
     }
 
     /// Reads a folder's, if it has one.
@@ -84,7 +92,7 @@ mod tests {
         let mysql = MySql { server: "mysqld".into(), root: None, install: None };
         let programs =
             Programs { mysql, redis: "redis".into(), rabbitmq: "rabbitmq".into(), epmd: "epmd".into() };
-        Record::new(programs, 2, [("main".to_owned(), server)].into())
+        Record::new(programs, 2, false, [("main".to_owned(), server)].into())
     }
 
     #[test]

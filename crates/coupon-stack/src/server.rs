@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::redis::SENTINELS;
+
 /// A server of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Server {
@@ -12,15 +14,22 @@ pub enum Server {
     Shard(u16),
     /// Redis: the gate.
     Redis,
+    /// Its replica at first, where there are Sentinels.
+    RedisReplica,
+    /// One of the Sentinels, counted from 0, where there are any.
+    Sentinel(u8),
     /// RabbitMQ: the hand-over.
     RabbitMq,
 }
 
 impl Server {
-    /// All servers of a stack with so many shards, in the order in which they are shown.
-    pub(crate) fn all(shards: u16) -> impl Iterator<Item = Self> {
+    /// All servers of a stack with so many shards, with or without Sentinels, in the order in which they are shown.
+    pub(crate) fn all(shards: u16, sentinels: bool) -> impl Iterator<Item = Self> {
         let shards = (0..shards).map(Self::Shard);
-        [Self::Main].into_iter().chain(shards).chain([Self::Redis, Self::RabbitMq])
+        let replica = sentinels.then_some(Self::RedisReplica);
+        let sentinels = (0..if sentinels { SENTINELS } else { 0 }).map(Self::Sentinel);
+        let redis = [Self::Redis].into_iter().chain(replica).chain(sentinels);
+        [Self::Main].into_iter().chain(shards).chain(redis).chain([Self::RabbitMq])
     }
 }
 
@@ -30,6 +39,8 @@ impl fmt::Display for Server {
             Self::Main => "main".to_owned(),
             Self::Shard(shard) => format!("shard-{shard}"),
             Self::Redis => "redis".to_owned(),
+            Self::RedisReplica => "redis-replica".to_owned(),
+            Self::Sentinel(number) => format!("sentinel-{number}"),
             Self::RabbitMq => "rabbitmq".to_owned(),
         };
         f.pad(&name)
@@ -42,7 +53,11 @@ pub struct UnknownServer(String);
 
 impl fmt::Display for UnknownServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no server: main, shard-0, shard-1 and so on, redis, rabbitmq", self.0)
+        write!(
+            f,
+            "{:?} is no server: main, shard-0, shard-1 and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq",
+            self.0
+        )
     }
 }
 
@@ -53,11 +68,13 @@ impl FromStr for Server {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let shard = || name.strip_prefix("shard-")?.parse().ok().map(Self::Shard);
+        let sentinel = || name.strip_prefix("sentinel-")?.parse().ok().map(Self::Sentinel);
         match name {
             "main" => Some(Self::Main),
             "redis" => Some(Self::Redis),
+            "redis-replica" => Some(Self::RedisReplica),
             "rabbitmq" => Some(Self::RabbitMq),
-            _ => shard(),
+            _ => shard().or_else(sentinel),
         }
         .ok_or_else(|| UnknownServer(name.to_owned()))
     }
@@ -69,10 +86,10 @@ mod tests {
 
     #[test]
     fn a_name_read_back_is_the_same_server() {
-        for server in Server::all(3) {
+        for server in Server::all(3, true) {
             assert_eq!(server.to_string().parse(), Ok(server));
         }
-        assert_eq!(Server::all(3).count(), 6);
+        assert_eq!([false, true].map(|sentinels| Server::all(3, sentinels).count()), [6, 10]);
     }
 
     #[test]

@@ -12,15 +12,15 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::fault_tools::{self, SpareRedis};
-use crate::files::write_private;
+use crate::files::{password, write_private};
 use crate::guardian::Guardian;
 use crate::home::{Home, check, lock};
 use crate::kind::ServerKind;
 use crate::node::{Node, World};
 use crate::process::Usage;
 use crate::programs::Programs;
-use crate::record::{self, Record};
-use crate::{Addresses, Certificates, Server, install, mysql, tls};
+use crate::record::{self, Record, ServerRecord};
+use crate::{Addresses, Certificates, Server, install, mysql, redis, tls};
 
 /// The time that another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,12 +32,15 @@ pub struct StackOptions {
     pub shards: NonZeroU16,
     /// The folder of its files. Without it they are temporary, and go with the stack.
     pub dir: Option<PathBuf>,
+    /// Gives Redis a replica, and three Sentinels that elect it within seconds where Redis is gone. False by default; a folder
+    /// that holds such a stack stays one.
+    pub redis_sentinel: bool,
 }
 
 impl Default for StackOptions {
     fn default() -> Self {
         const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
-        Self { shards: SHARDS, dir: None }
+        Self { shards: SHARDS, dir: None, redis_sentinel: false }
     }
 }
 
@@ -63,6 +66,8 @@ pub struct Stack {
     nodes: Vec<Node>,
     /// Erlang's port mapper.
     epmd: Node,
+    /// True where Redis has a replica and Sentinels.
+    redis_sentinel: bool,
     /// True when this stack ends with this value.
     owned: bool,
     /// Held while the record is written.
@@ -105,7 +110,13 @@ impl Stack {
         if let Some(certificates) = certificates {
             tls::keep(&dir, certificates)?;
         }
-        let (nodes, epmd) = nodes(&dir, options.shards.get(), record)?;
+        let redis_sentinel =
+            options.redis_sentinel || record.as_ref().is_some_and(|record| record.redis_sentinel);
+        let (nodes, epmd) = nodes(&dir, options.shards.get(), redis_sentinel, record)?;
+        ensure!(
+            !redis_sentinel || tls::Tls::of(&dir).is_none(),
+            "a stack that encrypts connections has no Sentinels: whether they are ready cannot be asked"
+        );
         let addresses = where_they_answer(&nodes);
         let mut stack = Self {
             dir,
@@ -113,6 +124,7 @@ impl Stack {
             addresses,
             nodes,
             epmd,
+            redis_sentinel,
             owned: true,
             saving: Mutex::default(),
             temporary,
@@ -139,7 +151,8 @@ impl Stack {
         let lock = lock(&dir, PATIENCE)?;
         let record = Record::load(&dir)?.with_context(none)?;
         let programs = record.programs.clone();
-        let (nodes, epmd) = nodes(&dir, record.shards, Some(record))?;
+        let redis_sentinel = record.redis_sentinel;
+        let (nodes, epmd) = nodes(&dir, record.shards, redis_sentinel, Some(record))?;
         let addresses = where_they_answer(&nodes);
         let saving = Mutex::default();
         Ok(Self {
@@ -148,6 +161,7 @@ impl Stack {
             addresses,
             nodes,
             epmd,
+            redis_sentinel,
             owned: false,
             saving,
             temporary: None,
@@ -159,7 +173,10 @@ impl Stack {
     fn start_all(&self) -> Result<()> {
         thread::scope(|scope| {
             let databases = scope.spawn(|| self.start_databases());
-            let redis = scope.spawn(|| self.start_kind(ServerKind::Redis));
+            let redis = scope.spawn(|| {
+                let kinds = [ServerKind::Redis, ServerKind::RedisReplica, ServerKind::Sentinel];
+                kinds.into_iter().try_for_each(|kind| self.start_kind(kind))
+            });
             let rabbitmq = scope.spawn(|| {
                 self.epmd.start(self.world())?;
                 self.start_kind(ServerKind::RabbitMq)
@@ -169,7 +186,9 @@ impl Stack {
     }
 
     fn start_kind(&self, kind: ServerKind) -> Result<()> {
-        self.nodes.iter().filter(|node| node.kind() == kind).try_for_each(|node| node.start(self.world()))
+        let nodes = || self.nodes.iter().filter(|node| node.kind() == kind);
+        nodes().try_for_each(|node| node.start(self.world()))?;
+        nodes().try_for_each(Node::wait_until_it_is_in_place)
     }
 
     fn start_databases(&self) -> Result<()> {
@@ -195,7 +214,8 @@ impl Stack {
     }
 
     fn world(&self) -> World<'_> {
-        World { programs: &self.programs, guardian: self.guardian.as_ref(), epmd: self.epmd.port() }
+        let redis = self.nodes.iter().find(|node| node.kind() == ServerKind::Redis).map_or(0, Node::port);
+        World { programs: &self.programs, guardian: self.guardian.as_ref(), epmd: self.epmd.port(), redis }
     }
 
     /// Records the stack for programs that attach to it, or start one here again. None does in a temporary folder.
@@ -206,7 +226,7 @@ impl Stack {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.nodes.iter().chain([&self.epmd]);
         let servers = all.map(|node| (node.name().to_owned(), node.record())).collect();
-        Record::new(self.programs.clone(), self.shards(), servers).save(&self.dir)
+        Record::new(self.programs.clone(), self.shards(), self.redis_sentinel, servers).save(&self.dir)
     }
 
     fn shards(&self) -> u16 {
@@ -218,7 +238,10 @@ impl Stack {
     fn node(&self, server: Server) -> Result<&Node> {
         let name = server.to_string();
         let found = self.nodes.iter().find(|node| node.name() == name);
-        found.with_context(|| format!("{server}: this stack has {} shards, counted from 0", self.shards()))
+        found.with_context(|| {
+            let sentinels = if self.redis_sentinel { "" } else { ", and no Sentinels" };
+            format!("{server}: this stack has {} shards, counted from 0{sentinels}", self.shards())
+        })
     }
 
     /// The addresses of the servers.
@@ -227,9 +250,17 @@ impl Stack {
         &self.addresses
     }
 
-    /// All servers: main, the shards, Redis, RabbitMQ.
+    /// All servers: main, the shards, Redis, its replica and its Sentinels if there are any, RabbitMQ.
     pub fn servers(&self) -> impl Iterator<Item = Server> + use<> {
-        Server::all(self.shards())
+        Server::all(self.shards(), self.redis_sentinel)
+    }
+
+    /// The address of one server by itself.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn url(&self, server: Server) -> Result<String> {
+        Ok(self.node(server)?.url())
     }
 
     /// The stack's folder.
@@ -402,16 +433,26 @@ pub fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn nodes(dir: &Path, shards: u16, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
+fn nodes(dir: &Path, shards: u16, redis_sentinel: bool, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
     let mut known = record.map_or_else(BTreeMap::new, |record| record.servers);
-    let mut node = |kind, name: String| match known.remove(&name) {
-        Some(record) => Node::recorded(kind, name, dir, record),
-        None => Node::new(kind, name, dir),
+    let of_redis =
+        known.get("redis").map_or_else(password, |redis: &ServerRecord| Ok(redis.password.clone()))?;
+    let mut node = |kind: ServerKind, name: String| {
+        let record = match known.remove(&name) {
+            Some(record) => record,
+            None => {
+                let password = if kind.is_of_redis() { of_redis.clone() } else { password()? };
+                ServerRecord { password, ..ServerRecord::default() }
+            }
+        };
+        Node::recorded(kind, name, dir, record)
     };
-    let nodes = Server::all(shards).map(|server| {
+    let nodes = Server::all(shards, redis_sentinel).map(|server| {
         let kind = match server {
             Server::Main | Server::Shard(_) => ServerKind::MySql,
             Server::Redis => ServerKind::Redis,
+            Server::RedisReplica => ServerKind::RedisReplica,
+            Server::Sentinel(_) => ServerKind::Sentinel,
             Server::RabbitMq => ServerKind::RabbitMq,
         };
         node(kind, server.to_string())
@@ -426,5 +467,14 @@ fn where_they_answer(nodes: &[Node]) -> Addresses {
         nodes.iter().find(|node| node.name() == name).map(Node::url).unwrap_or_default()
     };
     let shards = (0..u16::MAX).map(Server::Shard).map(url).take_while(|url| !url.is_empty()).collect();
-    Addresses { main: url(Server::Main), shards, redis: url(Server::Redis), rabbitmq: url(Server::RabbitMq) }
+    let redis = redis_of_all(nodes).unwrap_or_else(|| url(Server::Redis));
+    Addresses { main: url(Server::Main), shards, redis, rabbitmq: url(Server::RabbitMq) }
+}
+
+/// The address of the Redis that Sentinels look after, if there are any.
+fn redis_of_all(nodes: &[Node]) -> Option<String> {
+    let sentinels: Vec<&Node> = nodes.iter().filter(|node| node.kind() == ServerKind::Sentinel).collect();
+    let hosts: Vec<String> = sentinels.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+    let password = sentinels.first()?.record().password;
+    Some(format!("redis+sentinel://:{password}@{}/{}", hosts.join(","), redis::SERVICE))
 }

@@ -25,6 +25,8 @@ Examples:
       what they do, and where they listen
   coupon-stack pause shard-0
       what do the services do now? `resume` lets it go on
+  coupon-stack up --redis-sentinel
+      Redis has a replica, which takes its place within seconds: try `kill redis`
   coupon-stack limit shard-0 0.2
       a shard that saturates early
   coupon-stack down
@@ -49,6 +51,9 @@ enum Command {
         /// Number of shards [default: 4, or as many as the folder holds]
         #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
         shards: Option<NonZeroU16>,
+        /// Give Redis a replica and three Sentinels, which elect it where Redis is gone
+        #[arg(long)]
+        redis_sentinel: bool,
     },
     /// Stop it. Its data stays.
     Down {
@@ -100,7 +105,7 @@ struct Folder {
 
 #[derive(Debug, Args)]
 struct One {
-    /// main, shard-0, shard-1 and so on, redis, rabbitmq
+    /// main, shard-0, shard-1 and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq
     #[arg(value_name = "NAME")]
     server: Server,
     #[command(flatten)]
@@ -123,7 +128,7 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Up { folder, shards } => up(&folder.dir, shards)?,
+            Self::Up { folder, shards, redis_sentinel } => up(&folder.dir, shards, redis_sentinel)?,
             Self::Down { folder } => down(&folder.dir)?,
             Self::Status { folder } => show(&Stack::attach(&folder.dir)?)?,
             Self::Kill(one) => one.stack()?.kill(one.server)?,
@@ -157,16 +162,21 @@ fn already_up(dir: &Path, has: u16, wanted: NonZeroU16) -> Result<()> {
     Ok(heard(usage(dir))?)
 }
 
-fn up(dir: &Path, shards: Option<NonZeroU16>) -> Result<()> {
+fn up(dir: &Path, shards: Option<NonZeroU16>, redis_sentinel: bool) -> Result<()> {
     let held = || Ok::<_, Error>(Record::load(dir)?.and_then(|record| NonZeroU16::new(record.shards)));
     let shards = match shards {
         Some(shards) => shards,
         None => held()?.unwrap_or(StackOptions::default().shards),
     };
     if let Some(record) = Record::load(dir)?.filter(Record::is_up) {
+        ensure!(
+            record.redis_sentinel || !redis_sentinel,
+            "a stack without Sentinels is up in {}: take it down first",
+            dir.display()
+        );
         return already_up(dir, record.shards, shards);
     }
-    let stack = Stack::start(&StackOptions { shards, dir: Some(dir.to_owned()) })?;
+    let stack = Stack::start(&StackOptions { shards, dir: Some(dir.to_owned()), redis_sentinel })?;
     // A reader that closes the output early (`up | head`) is no reason to stop it.
     let shown = show(&stack).and_then(|()| Ok(heard(usage(dir))?));
     stack.leave_running()?;
@@ -189,18 +199,16 @@ fn usage(dir: &Path) -> io::Result<()> {
 
 /// One line a server: its name, what it does, and where.
 fn show(stack: &Stack) -> Result<()> {
-    let addresses = stack.addresses();
-    let urls = [&addresses.main].into_iter().chain(&addresses.shards);
-    let urls = urls.chain([&addresses.redis, &addresses.rabbitmq]);
     let mut lines = String::new();
-    for (server, url) in stack.servers().zip(urls) {
+    for server in stack.servers() {
+        let url = stack.url(server)?;
         let status = match stack.status(server)? {
             Status::Up => "up",
             Status::Paused => "paused",
             Status::Down => "down",
         };
         let pid = stack.pid(server).map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        writeln!(lines, "{server:<9} {status:<6} {pid:>8}  {url}")?;
+        writeln!(lines, "{server:<13} {status:<6} {pid:>8}  {url}")?;
     }
     Ok(heard(io::stdout().lock().write_all(lines.as_bytes()))?)
 }

@@ -18,7 +18,7 @@ const BY_SIGNAL: i32 = 128;
 
 /// Runs a command with the addresses of a temporary stack, and ends with its code.
 pub(super) fn run(shards: NonZeroU16, command: &[OsString]) -> Result<ExitCode> {
-    let stack = Stack::start(&StackOptions { shards, dir: None })?;
+    let stack = Stack::start(&StackOptions { shards, ..StackOptions::default() })?;
     let (program, arguments) = command.split_first().context("no command")?;
     // Until the command has ended, a signal is for it.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;

@@ -6,6 +6,7 @@ mod cli;
 mod clients;
 mod faults;
 mod owner;
+mod sentinels;
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 

@@ -192,6 +192,21 @@ fn what_a_redis_decides_whose_place_was_taken_is_stored_nowhere() {
     });
 }
 
+/// The tests above, on a Valkey, where there is one in the PATH.
+#[test]
+fn a_valkey_fails_over_as_a_redis_does() {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut programs = std::env::split_paths(&path).map(|dir| dir.join("valkey-server"));
+    let Some(valkey) = programs.find(|program| program.is_file()) else {
+        println!("not run: there is no valkey-server in the PATH");
+        return;
+    };
+    let tests = ["failover::", "--skip", "a_valkey_fails_over_as_a_redis_does"];
+    let this = std::env::current_exe().unwrap();
+    let tested = std::process::Command::new(this).args(tests).env("COUPON_STACK_REDIS", valkey).status();
+    assert!(tested.unwrap().success());
+}
+
 /// Makes a Redis the replica of another, which has the same password, until it has what that one has; or a primary.
 async fn follow(of: &str, primary: Option<&str>) {
     let mut connection = connect(of).await;

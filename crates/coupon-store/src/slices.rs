@@ -8,7 +8,7 @@ pub(crate) const SLICE: u32 = 20_000;
 /// The time between two lines in the log.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How far a table has come, said every few seconds.
+/// The progress of a table, logged every few seconds.
 pub(crate) struct Progress<'a> {
     table: &'a str,
     rows: u64,

@@ -18,7 +18,7 @@ pub struct BrokenSeed {
     pub broken: Vec<String>,
 }
 
-/// What came of a search.
+/// The outcome of a search.
 #[derive(Debug, Clone)]
 pub struct Searched {
     /// The seeds that were played.

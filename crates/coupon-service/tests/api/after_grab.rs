@@ -1,4 +1,4 @@
-//! What becomes of a result after its grab: held, confirmed, released, returned, expired.
+//! A result after its grab: held, confirmed, released, returned, expired.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What the process goes by while it serves, brought up to date when the catalogue changes.
+//! The state that the process goes by while it serves, brought up to date when the catalogue changes.
 
 use std::path::PathBuf;
 use std::sync::Arc;

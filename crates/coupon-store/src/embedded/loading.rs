@@ -56,7 +56,7 @@ pub(super) struct LoadedShard {
     pub(super) index: Option<Telling>,
 }
 
-/// What every shard's threads work with.
+/// The parts of a process that every shard's threads work with.
 pub(super) struct Around<'a> {
     pub(super) gate: Arc<MemoryGate>,
     pub(super) clock: &'a Clock,

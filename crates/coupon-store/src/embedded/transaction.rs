@@ -26,11 +26,11 @@ pub(super) struct Done {
     pub(super) changed: Vec<Changed>,
     /// Results that took a step, as they are now.
     stepped: Vec<CouponResult>,
-    /// What was written for the room index about them, and about those that were added.
+    /// The writes for the room index about them, and about those that were added.
     pub(super) told: Option<IndexWrites>,
     /// Results that gave their stock back, as they are now.
     pub(super) given_back: Vec<CouponResult>,
-    /// How many rows of which coupon moved in which way.
+    /// The number of each coupon's rows that moved, by the way in which they did.
     moved: BTreeMap<(CouponId, Movement), i64>,
     /// The earliest moment until which any result that went in is held.
     pub(super) next_due: Option<Timestamp>,

@@ -91,7 +91,7 @@ pub(super) struct Writer {
     pub(super) layouts: Arc<Layouts>,
     /// All writers: rows are passed on to them that are to be stored elsewhere.
     pub(super) writers: Arc<[WriterHandle]>,
-    /// What has moved from here.
+    /// The counts of rows that have moved from here.
     pub(super) moves: ShardMoves,
     pub(super) fence: Fence,
     /// The writing of entries for the room index, where there is one.

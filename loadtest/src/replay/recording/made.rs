@@ -18,7 +18,7 @@ use super::{RecordedRooms, RecordedRow, Recording};
 /// Apart from the streams of requests and rounds.
 const IN_THE_DAY: u64 = 1 << 61;
 
-/// Where lines are from, and what is known of them as a whole.
+/// The place that lines are from, and what is known of them as a whole.
 #[derive(Debug)]
 pub(in crate::replay) struct Origin {
     pub(in crate::replay) file: String,

@@ -1,4 +1,4 @@
-//! What is made of an answer.
+//! Answers, as the recorder counts them.
 
 use super::*;
 use crate::workload::RequestName;

@@ -1,4 +1,4 @@
-//! What operators look at: the coupons as they sell, and what was changed.
+//! The lists that operators look at: the coupons as they sell, and the changes that were made.
 
 use std::collections::HashMap;
 
@@ -74,7 +74,7 @@ pub(in crate::http) async fn offers(
     })
 }
 
-/// What is held of each coupon, and the shards that did not say.
+/// The number of results held of each coupon, and the shards that did not say.
 async fn held(service: &Service) -> (HashMap<CouponId, u64>, Vec<ShardId>) {
     match service.queries.held(service.clock.now()).await {
         Ok((held, answered)) => (held, answered.missing),

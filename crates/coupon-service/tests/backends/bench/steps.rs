@@ -17,7 +17,7 @@ pub(crate) fn holding(backend: &Backend, bench: &Bench, user: u64, coupon: u64, 
     Attempt { hold_until, request: Some(RequestKey::of(request)), ..plain }
 }
 
-/// What the gate granted, as the pipeline hands it over: a coupon of room 1.
+/// The row of a granted attempt, as the pipeline hands it over: a coupon of room 1.
 pub(crate) fn row(attempt: &Attempt, reserved: Reservation) -> PlacedResult {
     let room = coupon_core::RoomId::new(1).unwrap();
     let result = reserved.result(attempt.user, attempt.coupon, room);

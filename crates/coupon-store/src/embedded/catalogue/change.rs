@@ -28,7 +28,7 @@ pub(in crate::embedded) struct Made {
     pub(in crate::embedded) effect: Effect,
 }
 
-/// What has to be known from then on.
+/// The effect of a change on what is known from then on.
 pub(in crate::embedded) enum Effect {
     Room(RoomId),
     /// A coupon's terms, what makes no sense about its row, and whether there may be results of it.
@@ -218,7 +218,7 @@ impl Changing<'_> {
         self.db.prepare(&sql)?.execute(rusqlite::params_from_iter(values)).map(drop)
     }
 
-    /// What belongs to a coupon beside its row.
+    /// Writes the parts of a coupon beside its row.
     fn write_rest(&self, write: &CouponWrite) -> rusqlite::Result<()> {
         if let Some(details) = &write.row.details {
             let sql = bindings::DETAILS.replacen("INSERT ", "INSERT OR REPLACE ", 1);

@@ -96,7 +96,7 @@ pub(super) struct World {
     messages: RefCell<Vec<CouponResult>>,
     stored: RefCell<BTreeSet<ResultId>>,
     confirmed: RefCell<BTreeSet<ResultId>>,
-    /// Where a row was found that is to be confirmed.
+    /// The row that is to be confirmed, and the place where it was found.
     confirming: RefCell<Option<(CouponResult, Placement)>>,
     readers: RefCell<Vec<Reader>>,
     /// Steps of the mover until it is killed.

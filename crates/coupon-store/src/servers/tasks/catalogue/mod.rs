@@ -45,7 +45,7 @@ const EDITS: usize = 500;
 /// The time between two looks while something is waited for.
 const LOOK: Duration = Duration::from_millis(25);
 
-/// What this process has followed so far.
+/// The changes that this process has followed so far.
 #[derive(Default)]
 pub(in crate::servers) struct Followed {
     /// Every coupon's terms, once they were read.
@@ -57,7 +57,7 @@ pub(in crate::servers) struct Followed {
     held_back: Option<u64>,
     /// Lists of versions that are not gone by any more, and do not lead to where rows begin to move.
     before: Vec<Previous>,
-    /// When all of them were read.
+    /// The moment when all of them were read.
     read: Option<Instant>,
     /// The epoch of the gate that was brought to a version, and that version.
     brought: Option<(u64, u64)>,

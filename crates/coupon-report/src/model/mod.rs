@@ -37,7 +37,7 @@ pub use round::{
     Round, ScenarioRound, ShardFlow, ShardLook, ShardRound,
 };
 pub use verdict::{Advice, Call, Summary, Topic, Verdict};
-pub use vertical::{Layouts, Pair, Read, Vertical};
+pub use vertical::{Pair, Read, Vertical, VerticalRead};
 
 /// The version of the layout of `report.json`. A field that changes its meaning or goes away raises it; new
 /// fields do not.

@@ -16,7 +16,7 @@ use crate::{PlacedResult, Unavailable};
 
 /// The rows that a writer refuses while a version of the layout is announced.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Fence {
+pub(super) struct WriterFence {
     /// Rows from that moment on are stored only by that version, or a later one.
     pub(super) version: Option<(VersionNumber, Timestamp)>,
     /// The latest time of any row that has come here.

@@ -8,7 +8,7 @@ use coupon_core::schema::{self, Dialect};
 use coupon_core::{CouponId, CouponResult, ResultId, ResultState, ShardId, TableId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::applier::OutboxEntry;
+use super::applier::ShardChanges;
 use super::archive::TablePart;
 use super::rooms::{IndexWrites, Telling};
 use super::{inbox, moves, sql};
@@ -34,7 +34,7 @@ pub(super) struct Done {
     moved: BTreeMap<(CouponId, Movement), i64>,
     /// The earliest moment until which any result that went in is held.
     pub(super) next_due: Option<Timestamp>,
-    pub(super) entry: Option<OutboxEntry>,
+    pub(super) entry: Option<ShardChanges>,
     pub(super) new_tables: Vec<TableId>,
 }
 
@@ -190,7 +190,7 @@ impl<'a> Store<'a> {
             rows: *rows,
         };
         let deltas = self.done.moved.iter().map(moved).collect();
-        let entry = OutboxEntry { shard, id, deltas };
+        let entry = ShardChanges { shard, id, deltas };
         let mut insert = self
             .db
             .prepare_cached("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES (?1, ?2, ?3)")?;

@@ -11,8 +11,8 @@ use hdrhistogram::Histogram;
 
 use self::answer::{Plan, ReadAnswer, read_answered, step};
 use super::outcome::{
-    End, Ended, EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency, GrabOutcome, GrabRecord, Outcome,
-    PhaseOutcome, Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
+    End, Ended, EndpointOutcome, GeneratorCost, GrabLatency, GrabOutcome, GrabRecord, GrabsByOutcome,
+    Outcome, PhaseOutcome, Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
 };
 use super::watch::Watch;
 use crate::workload::{CheckoutPart, Endpoint, Phase, Request};
@@ -60,7 +60,7 @@ pub(super) struct Recorder {
     /// By the scenario's number.
     scenarios: Vec<ScenarioOutcome>,
     grabs: Vec<GrabRecord>,
-    counts: GrabCounts,
+    counts: GrabsByOutcome,
     grab_latency: GrabLatency,
     steps: Vec<StepRecord>,
     lateness: Histogram<u64>,
@@ -92,7 +92,7 @@ impl Recorder {
             endpoints: Endpoint::ALL.iter().map(|_| EndpointOutcome::new()).collect(),
             scenarios: scenarios.collect(),
             grabs: Vec::new(),
-            counts: GrabCounts::default(),
+            counts: GrabsByOutcome::default(),
             grab_latency: GrabLatency::new(),
             steps: Vec::new(),
             lateness: EndpointOutcome::new().latency,

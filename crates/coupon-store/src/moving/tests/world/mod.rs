@@ -21,12 +21,12 @@ use crate::moving::{Arriving, Ended, MoveError, Mover, Pace, Progress, ShardMove
 
 /// Users by the remainder of their number, over shards and then over a shard's tables.
 #[derive(Debug)]
-struct Remainder {
+struct Scattered {
     shards: u16,
     tables: u32,
 }
 
-impl ShardingStrategy for Remainder {
+impl ShardingStrategy for Scattered {
     fn name(&self) -> &str {
         "remainder"
     }
@@ -52,7 +52,7 @@ pub(super) fn era(version: VersionNumber) -> Timestamp {
 }
 
 pub(super) fn version(number: VersionNumber, receives: bool, shards: u16, tables: u32) -> LayoutVersion {
-    LayoutVersion { number, from: era(number), receives, strategy: Arc::new(Remainder { shards, tables }) }
+    LayoutVersion { number, from: era(number), receives, strategy: Arc::new(Scattered { shards, tables }) }
 }
 
 pub(super) fn row(version: VersionNumber, sequence: u16) -> CouponResult {

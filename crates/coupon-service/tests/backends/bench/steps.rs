@@ -24,14 +24,19 @@ pub(crate) fn row(attempt: &Attempt, reserved: Reservation) -> PlacedResult {
     PlacedResult { placement: ParityAndDay.place(&result.key()).unwrap(), result }
 }
 
-/// A whole grab, stored in its table.
-pub(crate) async fn granted(backend: &Backend, attempt: &Attempt) -> PlacedResult {
+/// A whole grab that is handed over: acknowledged, and stored now or later.
+pub(crate) async fn handed_over(backend: &Backend, attempt: &Attempt) -> PlacedResult {
     let decided = backend.gate.reserve(1, &[*attempt]).await.unwrap();
     let Decision::Granted(slot) = only(&decided) else { panic!("{:?}", decided.decisions) };
     let row = row(attempt, attempt.reservation(slot));
     let row = PlacedResult { placement: place(backend, &row.result), ..row };
-    let shard = row.placement.shard;
-    backend.hand_over.hand_over(shard, decided.epoch, vec![row]).await.unwrap();
+    backend.hand_over.hand_over(row.placement.shard, decided.epoch, vec![row]).await.unwrap();
+    row
+}
+
+/// A whole grab, stored in its table.
+pub(crate) async fn granted(backend: &Backend, attempt: &Attempt) -> PlacedResult {
+    let row = handed_over(backend, attempt).await;
     backend.lifecycle.drain().await.unwrap();
     row
 }

@@ -1,4 +1,4 @@
-//! What stops the start of a process on servers, and what does not.
+//! Faults that stop the start of a process on servers, and those that do not.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a data set on servers still waits for, while no process is at work on it.
+//! The work that a data set on servers still waits for, while no process is at work on it.
 
 use std::time::Duration;
 

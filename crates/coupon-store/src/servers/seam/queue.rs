@@ -1,4 +1,4 @@
-//! What the protocol asks of the queues' server.
+//! Requests of the protocol to the queues' server.
 
 use std::time::Duration;
 

@@ -45,8 +45,16 @@ impl SharedServers {
     /// # Errors
     /// When they are not installed or do not start, or this program was built without servers.
     pub fn private(shards: NonZeroU16) -> Result<Self> {
+        Self::start(&StackOptions { shards, ..StackOptions::default() })
+    }
+
+    /// The same, with these options.
+    ///
+    /// # Errors
+    /// As for [`Self::private`].
+    pub fn start(options: &StackOptions) -> Result<Self> {
         drivers::ensure_built()?;
-        let stack = Stack::start(&StackOptions { shards, ..StackOptions::default() })?;
+        let stack = Stack::start(options)?;
         let sources = Sources { flags: stack.addresses().settings(), ..Sources::default() };
         let settings = sources.read_storage()?.servers;
         Ok(Self { settings, stack: Some(stack), processes: OnceLock::new() })

@@ -16,7 +16,7 @@ pub(crate) const USER: &str = "coupon";
 
 /// The name of a node among Erlang's. The same in every stack, since each has its own port mapper; RabbitMQ's data folder is
 /// bound to it.
-fn erlang_name(server: &str) -> String {
+pub(crate) fn erlang_name(server: &str) -> String {
     format!("{}@localhost", server.replacen("rabbitmq", USER, 1))
 }
 

@@ -20,7 +20,7 @@ use crate::node::{Node, World};
 use crate::process::Usage;
 use crate::programs::Programs;
 use crate::record::{self, Record};
-use crate::{Addresses, Certificates, Server, install, mysql, tls};
+use crate::{Addresses, Certificates, Server, install, mysql, rabbitmq, tls};
 
 /// The time that another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -383,6 +383,19 @@ impl Stack {
     /// As for [`Self::rabbitmqctl`], and when there is no such node.
     pub fn rabbitmqctl_on(&self, node: Server, arguments: &[&str]) -> Result<String> {
         fault_tools::rabbitmqctl(self.world(), self.node(node)?, arguments)
+    }
+
+    /// Asks the first node of RabbitMQ which node leads a quorum queue.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or no node of this stack does.
+    pub fn leader_of(&self, queue: &str) -> Result<Server> {
+        let queues = self.rabbitmqctl(&["--silent", "list_queues", "name", "leader"])?;
+        let leader = queues.lines().find_map(|line| line.split_once('\t').filter(|(name, _)| *name == queue));
+        let (_, leader) = leader.with_context(|| format!("there is no queue {queue}"))?;
+        let mut nodes = (0..self.cluster()).map(Server::RabbitMq);
+        let found = nodes.find(|node| rabbitmq::erlang_name(&node.to_string()) == leader);
+        found.with_context(|| format!("queue {queue} has the leader {leader:?}"))
     }
 
     /// Reads a server's use of the machine since it was last started.

@@ -1,8 +1,8 @@
 //! The cases, in the order of the table.
 
-use super::cases::{FaultCase, behind, case, from_within, holding_up};
+use super::cases::{FaultCase, behind, case, from_within, holding_up, of_a_cluster};
 use super::inject::{
-    broker, clocks, copies, databases, filling, frozen, gate, given_back, growth, leases, network,
+    broker, clocks, cluster, copies, databases, filling, frozen, gate, given_back, growth, leases, network,
     operations, services,
 };
 use super::plan::{DeploymentPlan, Proxied};
@@ -400,6 +400,30 @@ pub static CASES: &[FaultCase] = &[
             growth::announced_late,
         )
     }),
+    of_a_cluster(case(
+        "h1",
+        "one node of RabbitMQ of three killed, restarted",
+        "grabs go on",
+        cluster::one_killed,
+    )),
+    of_a_cluster(case(
+        "h2",
+        "the node of RabbitMQ that leads a queue killed, restarted",
+        "grabs go on",
+        cluster::leader_killed,
+    )),
+    of_a_cluster(case(
+        "h3",
+        "every node of RabbitMQ told to end (SIGTERM) and started again, one after the other",
+        "grabs go on",
+        cluster::restarted_in_turn,
+    )),
+    of_a_cluster(holding_up(case(
+        "h4",
+        "two nodes of RabbitMQ of three killed, restarted",
+        "503 until there is a majority",
+        cluster::majority_killed,
+    ))),
 ];
 
 /// Processes that have opened more shards than the layout uses, and results that have a place to go to.

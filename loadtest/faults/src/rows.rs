@@ -424,6 +424,12 @@ pub static CASES: &[FaultCase] = &[
         "503 until there is a majority",
         cluster::majority_killed,
     ))),
+    of_a_cluster(holding_up(case(
+        "h5",
+        "one node of RabbitMQ of three frozen for 16 s",
+        "503 from processes that are connected to it, until they notice its silence",
+        cluster::one_frozen,
+    ))),
 ];
 
 /// Processes that have opened more shards than the layout uses, and results that have a place to go to.

@@ -1,4 +1,4 @@
-//! Nodes of a RabbitMQ of three: killed, restarted in turn.
+//! Nodes of a RabbitMQ of three: killed, frozen, restarted in turn.
 
 use std::time::Duration;
 
@@ -6,12 +6,14 @@ use anyhow::{Context, Result};
 use coupon_stack::{Server, Status};
 
 use super::databases::todays_shard;
-use super::{killed, number};
+use super::{frozen, killed, number};
 use crate::deployment::CaseDeployment;
 use crate::proof::Proof;
 
 /// The time that a node stays away, beside the seconds that it takes to start.
 const AWAY: Duration = Duration::from_secs(8);
+/// The time that a node is frozen: longer than any of its clients may take to notice.
+const SILENT: Duration = Duration::from_secs(16);
 const NODES: [Server; 3] = [Server::RabbitMq(0), Server::RabbitMq(1), Server::RabbitMq(2)];
 /// Most of them.
 const MAJORITY: [Server; 2] = [Server::RabbitMq(1), Server::RabbitMq(2)];
@@ -19,6 +21,11 @@ const MAJORITY: [Server; 2] = [Server::RabbitMq(1), Server::RabbitMq(2)];
 /// One node is killed, and started again.
 pub(crate) fn one_killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     killed(deployment, Server::RabbitMq(1), AWAY)
+}
+
+/// One node is frozen, and woken.
+pub(crate) fn one_frozen(deployment: &CaseDeployment<'_>) -> Result<Proof> {
+    frozen(deployment, Server::RabbitMq(1), SILENT)
 }
 
 /// The node is killed to which everything of today goes first, and started again.

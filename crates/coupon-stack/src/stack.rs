@@ -398,6 +398,30 @@ impl Stack {
         found.with_context(|| format!("queue {queue} has the leader {leader:?}"))
     }
 
+    /// Cuts a node of RabbitMQ off from the others, both ways: it does not take their cookie any more. Clients still reach it.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn cut_off(&self, node: Server) -> Result<()> {
+        self.tell_of_others(node, "erlang:set_cookie(Node, cut_off), erlang:disconnect_node(Node)")
+    }
+
+    /// Lets a node of RabbitMQ find the others again.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn join_again(&self, node: Server) -> Result<()> {
+        self.tell_of_others(node, "erlang:set_cookie(Node, erlang:get_cookie())")
+    }
+
+    /// Has a node of RabbitMQ do something for each of the others, at once.
+    fn tell_of_others(&self, node: Server, does: &str) -> Result<()> {
+        let others = (0..self.cluster()).map(Server::RabbitMq).filter(|other| *other != node);
+        let names = others.map(|other| format!("'{}'", rabbitmq::erlang_name(&other.to_string())));
+        let each = format!("[begin {does} end || Node <- [{}]].", names.collect::<Vec<_>>().join(", "));
+        self.rabbitmqctl_on(node, &["eval", &each]).map(drop)
+    }
+
     /// Reads a server's use of the machine since it was last started.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   loadtest-faults --list
   loadtest-faults --only 1,15,23a --plain --rate 100
-  loadtest-faults --stack ha --only h1,h2,h3,h4,h5
+  loadtest-faults --stack ha --only h1,h2,h3,h4
   loadtest-faults --without epoch --out reports/without-epoch";
 /// The exit code of a broken promise.
 const BROKEN: u8 = 2;

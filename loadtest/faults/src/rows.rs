@@ -430,6 +430,12 @@ pub static CASES: &[FaultCase] = &[
         "503 from processes that are connected to it, until they notice its silence",
         cluster::one_frozen,
     ))),
+    of_a_cluster(case(
+        "h6",
+        "one node of RabbitMQ of three cut off from the others, both ways, for 10 s",
+        "grabs go on, by the others",
+        cluster::one_cut_off,
+    )),
 ];
 
 /// Processes that have opened more shards than the layout uses, and results that have a place to go to.

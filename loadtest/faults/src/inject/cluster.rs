@@ -1,4 +1,4 @@
-//! Nodes of a RabbitMQ of three: killed, frozen, restarted in turn.
+//! Nodes of a RabbitMQ of three: killed, frozen, cut off, restarted in turn.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use anyhow::{Context, Result};
 use coupon_stack::{Server, Status};
 
 use super::databases::todays_shard;
-use super::{frozen, killed, number};
+use super::{frozen, killed, meanwhile, number};
 use crate::deployment::CaseDeployment;
 use crate::proof::Proof;
 
-/// The time that a node stays away, beside the seconds that it takes to start.
+/// The time that a node stays away, beside the seconds that it takes to start or to find the others.
 const AWAY: Duration = Duration::from_secs(8);
 /// The time that a node is frozen: longer than any of its clients may take to notice.
 const SILENT: Duration = Duration::from_secs(16);
@@ -26,6 +26,23 @@ pub(crate) fn one_killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
 /// One node is frozen, and woken.
 pub(crate) fn one_frozen(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     frozen(deployment, Server::RabbitMq(1), SILENT)
+}
+
+/// One node and the others lose each other, while clients reach all of them.
+pub(crate) fn one_cut_off(deployment: &CaseDeployment<'_>) -> Result<Proof> {
+    const NODE: Server = Server::RabbitMq(1);
+    let stack = deployment.stack()?;
+    let sees = || stack.rabbitmqctl_on(NODE, &["eval", "nodes()."]);
+    let before = sees()?;
+    deployment.fault_begins();
+    let look = || {
+        std::thread::sleep(AWAY);
+        sees()
+    };
+    let saw = meanwhile(|| stack.cut_off(NODE), look, || stack.join_again(NODE))?;
+    stack.rabbitmqctl(&["--timeout", "60", "await_online_nodes", &NODES.len().to_string()])?;
+    deployment.fault_ends();
+    Proof::when(saw == "[]" && before != saw, format!("{NODE} saw {before}, and then {saw}"))
 }
 
 /// The node is killed to which everything of today goes first, and started again.

@@ -17,10 +17,13 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// A server's files, ports and certificates.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
+    pub(crate) name: &'a str,
     pub(crate) dir: &'a Path,
     pub(crate) ports: &'a [u16],
     /// The port of Erlang's port mapper.
     pub(crate) epmd: u16,
+    /// The nodes of RabbitMQ that are to be one cluster.
+    pub(crate) cluster: u16,
     pub(crate) tls: Option<&'a Tls>,
     pub(crate) log: &'a Path,
 }
@@ -53,7 +56,7 @@ impl ServerKind {
             Self::Redis => redis::launch(&programs.redis, dir, port()?, tls, password, log),
             Self::RabbitMq => {
                 let ports = rabbitmq::Ports { amqp: port()?, distribution: port()?, epmd };
-                rabbitmq::launch(programs, dir, ports, tls, password, log)
+                rabbitmq::launch(programs, place, ports, password)
             }
             Self::Epmd => Ok(rabbitmq::epmd(programs, port()?, log)),
         }

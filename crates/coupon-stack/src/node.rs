@@ -30,6 +30,8 @@ pub(crate) struct World<'a> {
     pub(crate) guardian: Option<&'a Guardian>,
     /// The port of Erlang's port mapper.
     pub(crate) epmd: u16,
+    /// The nodes of RabbitMQ that are to be one cluster.
+    pub(crate) cluster: u16,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,12 @@ impl Node {
     /// One whose folder is new.
     pub(crate) fn new(kind: ServerKind, name: String, stack: &Path) -> Result<Self> {
         Self::recorded(kind, name, stack, ServerRecord { password: password()?, ..ServerRecord::default() })
+    }
+
+    /// One whose folder is new, of the same kind as another and with the same password.
+    pub(crate) fn like(other: &Self, name: String, stack: &Path) -> Result<Self> {
+        let record = ServerRecord { password: other.password.clone(), ..ServerRecord::default() };
+        Self::recorded(other.kind, name, stack, record)
     }
 
     /// One that has been here before, and may be running.
@@ -162,8 +170,9 @@ impl Node {
         }
         let log = self.log();
         let before = length(&log);
-        let World { programs, guardian, epmd } = world;
-        let place = Place { dir: &self.dir, ports: &state.ports, epmd, tls: self.tls.as_ref(), log: &log };
+        let World { programs, guardian, epmd, cluster } = world;
+        let (name, dir, ports, tls) = (&*self.name, &*self.dir, &*state.ports, self.tls.as_ref());
+        let place = Place { name, dir, ports, epmd, cluster, tls, log: &log };
         let launch = self.kind.launch(programs, place, &self.password)?;
         let group = state.group.clone();
         let process = Process::start(&launch, |identity| {

@@ -22,6 +22,9 @@ pub(crate) struct Record {
     /// The programs it was started with: its servers can be restarted by no other.
     pub(crate) programs: Programs,
     pub(crate) shards: u16,
+    /// The nodes of RabbitMQ; one before there could be more.
+    #[serde(default = "one")]
+    pub(crate) rabbitmq: u16,
     /// The start of the machine that the processes belong to.
     boot: String,
     pub(crate) servers: BTreeMap<String, ServerRecord>,
@@ -38,8 +41,13 @@ pub(crate) struct ServerRecord {
 }
 
 impl Record {
-    pub(crate) fn new(programs: Programs, shards: u16, servers: BTreeMap<String, ServerRecord>) -> Self {
-        Self { version: VERSION, programs, shards, boot: boot(), servers }
+    pub(crate) fn new(
+        programs: Programs,
+        shards: u16,
+        rabbitmq: u16,
+        servers: BTreeMap<String, ServerRecord>,
+    ) -> Self {
+        Self { version: VERSION, programs, shards, rabbitmq, boot: boot(), servers }
     }
 
     /// Reads a folder's, if it has one.
@@ -69,6 +77,10 @@ impl Record {
     }
 }
 
+const fn one() -> u16 {
+    1
+}
+
 fn boot() -> String {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
@@ -84,7 +96,7 @@ mod tests {
         let mysql = MySql { server: "mysqld".into(), root: None, install: None };
         let programs =
             Programs { mysql, redis: "redis".into(), rabbitmq: "rabbitmq".into(), epmd: "epmd".into() };
-        Record::new(programs, 2, [("main".to_owned(), server)].into())
+        Record::new(programs, 2, 1, [("main".to_owned(), server)].into())
     }
 
     #[test]

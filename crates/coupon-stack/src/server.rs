@@ -12,15 +12,16 @@ pub enum Server {
     Shard(u16),
     /// Redis: the gate.
     Redis,
-    /// RabbitMQ: the hand-over.
-    RabbitMq,
+    /// A node of RabbitMQ, counted from 0: the hand-over.
+    RabbitMq(u16),
 }
 
 impl Server {
-    /// All servers of a stack with so many shards, in the order in which they are shown.
-    pub(crate) fn all(shards: u16) -> impl Iterator<Item = Self> {
+    /// All servers of a stack with so many shards and nodes of RabbitMQ, in the order in which they are shown.
+    pub(crate) fn all(shards: u16, rabbitmq: u16) -> impl Iterator<Item = Self> {
         let shards = (0..shards).map(Self::Shard);
-        [Self::Main].into_iter().chain(shards).chain([Self::Redis, Self::RabbitMq])
+        let rabbitmq = (0..rabbitmq).map(Self::RabbitMq);
+        [Self::Main].into_iter().chain(shards).chain([Self::Redis]).chain(rabbitmq)
     }
 }
 
@@ -30,7 +31,8 @@ impl fmt::Display for Server {
             Self::Main => "main".to_owned(),
             Self::Shard(shard) => format!("shard-{shard}"),
             Self::Redis => "redis".to_owned(),
-            Self::RabbitMq => "rabbitmq".to_owned(),
+            Self::RabbitMq(0) => "rabbitmq".to_owned(),
+            Self::RabbitMq(node) => format!("rabbitmq-{node}"),
         };
         f.pad(&name)
     }
@@ -42,7 +44,11 @@ pub struct UnknownServer(String);
 
 impl fmt::Display for UnknownServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no server: main, shard-0, shard-1 and so on, redis, rabbitmq", self.0)
+        write!(
+            f,
+            "{:?} is no server: main, shard-0, shard-1 and so on, redis, rabbitmq, rabbitmq-1 and so on",
+            self.0
+        )
     }
 }
 
@@ -52,12 +58,13 @@ impl FromStr for Server {
     type Err = UnknownServer;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let shard = || name.strip_prefix("shard-")?.parse().ok().map(Self::Shard);
+        let number = |kind: &str| name.strip_prefix(kind)?.parse::<u16>().ok();
+        let further = || number("rabbitmq-").filter(|node| *node > 0).map(Self::RabbitMq);
         match name {
             "main" => Some(Self::Main),
             "redis" => Some(Self::Redis),
-            "rabbitmq" => Some(Self::RabbitMq),
-            _ => shard(),
+            "rabbitmq" => Some(Self::RabbitMq(0)),
+            _ => number("shard-").map(Self::Shard).or_else(further),
         }
         .ok_or_else(|| UnknownServer(name.to_owned()))
     }
@@ -69,15 +76,15 @@ mod tests {
 
     #[test]
     fn a_name_read_back_is_the_same_server() {
-        for server in Server::all(3) {
+        for server in Server::all(3, 3) {
             assert_eq!(server.to_string().parse(), Ok(server));
         }
-        assert_eq!(Server::all(3).count(), 6);
+        assert_eq!(Server::all(3, 1).count(), 6);
     }
 
     #[test]
     fn another_name_is_refused_with_those_there_are() {
-        for name in ["", "shard", "shard--1", "shard-x", "shard-70000", "mysql"] {
+        for name in ["", "shard", "shard--1", "shard-x", "shard-70000", "rabbitmq-0", "mysql"] {
             let error = name.parse::<Server>().unwrap_err().to_string();
             assert!(error.contains("shard-0") && error.contains("rabbitmq"), "{error}");
         }

@@ -20,7 +20,7 @@ use crate::node::{Node, World};
 use crate::process::Usage;
 use crate::programs::Programs;
 use crate::record::{self, Record};
-use crate::{Addresses, Certificates, Server, install, mysql, tls};
+use crate::{Addresses, Certificates, Server, install, mysql, rabbitmq, tls};
 
 /// The time that another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct StackOptions {
     /// The number of shards, each a database server. 4 by default.
     pub shards: NonZeroU16,
+    /// The number of nodes of RabbitMQ, all of one cluster. 1 by default.
+    pub rabbitmq: NonZeroU16,
     /// The folder of its files. Without it they are temporary, and go with the stack.
     pub dir: Option<PathBuf>,
 }
@@ -37,7 +39,7 @@ pub struct StackOptions {
 impl Default for StackOptions {
     fn default() -> Self {
         const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
-        Self { shards: SHARDS, dir: None }
+        Self { shards: SHARDS, rabbitmq: NonZeroU16::MIN, dir: None }
     }
 }
 
@@ -80,7 +82,7 @@ impl Stack {
     ///
     /// # Errors
     /// When a server is not installed or does not start: then the error names it and quotes the end of its log. When a
-    /// stack is up in this folder, or it was made with another number of shards or by another database server.
+    /// stack is up in this folder, or it was made with another number of shards or nodes, or by another database server.
     pub fn start(options: &StackOptions) -> Result<Self> {
         Self::start_with(options, None)
     }
@@ -100,12 +102,12 @@ impl Stack {
         let Home { dir, temporary, lock } = Home::open(options.dir.as_deref(), &programs.mysql, &guardian)?;
         let record = Record::load(&dir)?;
         if let Some(record) = &record {
-            check(record, &dir, options.shards, &programs.mysql)?;
+            check(record, &dir, options, &programs.mysql)?;
         }
         if let Some(certificates) = certificates {
             tls::keep(&dir, certificates)?;
         }
-        let (nodes, epmd) = nodes(&dir, options.shards.get(), record)?;
+        let (nodes, epmd) = nodes(&dir, (options.shards.get(), options.rabbitmq.get()), record)?;
         let addresses = where_they_answer(&nodes);
         let mut stack = Self {
             dir,
@@ -139,7 +141,7 @@ impl Stack {
         let lock = lock(&dir, PATIENCE)?;
         let record = Record::load(&dir)?.with_context(none)?;
         let programs = record.programs.clone();
-        let (nodes, epmd) = nodes(&dir, record.shards, Some(record))?;
+        let (nodes, epmd) = nodes(&dir, (record.shards, record.rabbitmq), Some(record))?;
         let addresses = where_they_answer(&nodes);
         let saving = Mutex::default();
         Ok(Self {
@@ -159,22 +161,41 @@ impl Stack {
     fn start_all(&self) -> Result<()> {
         thread::scope(|scope| {
             let databases = scope.spawn(|| self.start_databases());
-            let redis = scope.spawn(|| self.start_kind(ServerKind::Redis));
-            let rabbitmq = scope.spawn(|| {
-                self.epmd.start(self.world())?;
-                self.start_kind(ServerKind::RabbitMq)
-            });
+            let redis =
+                scope.spawn(|| self.of_kind(ServerKind::Redis).try_for_each(|node| node.start(self.world())));
+            let rabbitmq = scope.spawn(|| self.start_rabbitmq());
             [databases, redis, rabbitmq].map(joined).into_iter().collect()
         })
     }
 
-    fn start_kind(&self, kind: ServerKind) -> Result<()> {
-        self.nodes.iter().filter(|node| node.kind() == kind).try_for_each(|node| node.start(self.world()))
+    fn of_kind(&self, kind: ServerKind) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.kind() == kind)
+    }
+
+    /// Starts the nodes of RabbitMQ, and waits until they are one cluster.
+    fn start_rabbitmq(&self) -> Result<()> {
+        self.epmd.start(self.world())?;
+        let mut nodes = self.of_kind(ServerKind::RabbitMq).peekable();
+        // Others join the first one of a new cluster. Those of an old one wait for each other, so they start at once.
+        if let Some(first) = nodes.next_if(|node| !node.data().exists()) {
+            first.start(self.world())?;
+        }
+        thread::scope(|scope| {
+            let starts: Vec<_> = nodes.map(|node| scope.spawn(move || node.start(self.world()))).collect();
+            starts.into_iter().try_for_each(joined)
+        })?;
+        match self.cluster() {
+            0 | 1 => Ok(()),
+            several => {
+                let wait = ["--timeout", "120", "await_online_nodes", &several.to_string()];
+                self.rabbitmqctl(&wait).context("the nodes of RabbitMQ are not one cluster").map(drop)
+            }
+        }
     }
 
     fn start_databases(&self) -> Result<()> {
         let template = self.dir.join("template");
-        let databases = || self.nodes.iter().filter(|node| node.kind() == ServerKind::MySql);
+        let databases = || self.of_kind(ServerKind::MySql);
         if databases().any(|node| !node.data().exists()) {
             mysql::make_template(&self.programs.mysql, &template, self.guardian.as_ref())?;
         }
@@ -195,7 +216,8 @@ impl Stack {
     }
 
     fn world(&self) -> World<'_> {
-        World { programs: &self.programs, guardian: self.guardian.as_ref(), epmd: self.epmd.port() }
+        let (guardian, epmd) = (self.guardian.as_ref(), self.epmd.port());
+        World { programs: &self.programs, guardian, epmd, cluster: self.cluster() }
     }
 
     /// Records the stack for programs that attach to it, or start one here again. None does in a temporary folder.
@@ -206,7 +228,13 @@ impl Stack {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.nodes.iter().chain([&self.epmd]);
         let servers = all.map(|node| (node.name().to_owned(), node.record())).collect();
-        Record::new(self.programs.clone(), self.shards(), servers).save(&self.dir)
+        Record::new(self.programs.clone(), self.shards(), self.cluster(), servers).save(&self.dir)
+    }
+
+    /// The number of nodes of RabbitMQ.
+    fn cluster(&self) -> u16 {
+        // As many as there were in a u16.
+        u16::try_from(self.of_kind(ServerKind::RabbitMq).count()).unwrap_or(u16::MAX)
     }
 
     fn shards(&self) -> u16 {
@@ -218,7 +246,10 @@ impl Stack {
     fn node(&self, server: Server) -> Result<&Node> {
         let name = server.to_string();
         let found = self.nodes.iter().find(|node| node.name() == name);
-        found.with_context(|| format!("{server}: this stack has {} shards, counted from 0", self.shards()))
+        found.with_context(|| {
+            let (shards, nodes) = (self.shards(), self.cluster());
+            format!("{server}: this stack has {shards} shards, counted from 0, and {nodes} of RabbitMQ")
+        })
     }
 
     /// The addresses of the servers.
@@ -229,7 +260,7 @@ impl Stack {
 
     /// All servers: main, the shards, Redis, RabbitMQ.
     pub fn servers(&self) -> impl Iterator<Item = Server> + use<> {
-        Server::all(self.shards())
+        Server::all(self.shards(), self.cluster())
     }
 
     /// The stack's folder.
@@ -338,12 +369,57 @@ impl Stack {
         SpareRedis::start(&self.dir, self.node(Server::Redis)?, self.world())
     }
 
-    /// Runs `rabbitmqctl` with these arguments, and returns what it prints.
+    /// Runs `rabbitmqctl` on the first node of RabbitMQ with these arguments, and returns what it prints.
     ///
     /// # Errors
     /// When it cannot be run, or fails; the error says what it printed.
     pub fn rabbitmqctl(&self, arguments: &[&str]) -> Result<String> {
-        fault_tools::rabbitmqctl(self.world(), self.node(Server::RabbitMq)?, arguments)
+        self.rabbitmqctl_on(Server::RabbitMq(0), arguments)
+    }
+
+    /// Runs it on a node.
+    ///
+    /// # Errors
+    /// As for [`Self::rabbitmqctl`], and when there is no such node.
+    pub fn rabbitmqctl_on(&self, node: Server, arguments: &[&str]) -> Result<String> {
+        fault_tools::rabbitmqctl(self.world(), self.node(node)?, arguments)
+    }
+
+    /// Asks the first node of RabbitMQ which node leads a quorum queue.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or no node of this stack does.
+    pub fn leader_of(&self, queue: &str) -> Result<Server> {
+        let queues = self.rabbitmqctl(&["--silent", "list_queues", "name", "leader"])?;
+        let leader = queues.lines().find_map(|line| line.split_once('\t').filter(|(name, _)| *name == queue));
+        let (_, leader) = leader.with_context(|| format!("there is no queue {queue}"))?;
+        let mut nodes = (0..self.cluster()).map(Server::RabbitMq);
+        let found = nodes.find(|node| rabbitmq::erlang_name(&node.to_string()) == leader);
+        found.with_context(|| format!("queue {queue} has the leader {leader:?}"))
+    }
+
+    /// Cuts a node of RabbitMQ off from the others, both ways: it does not take their cookie any more. Clients still reach it.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn cut_off(&self, node: Server) -> Result<()> {
+        self.tell_of_others(node, "erlang:set_cookie(Node, cut_off), erlang:disconnect_node(Node)")
+    }
+
+    /// Lets a node of RabbitMQ find the others again.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn join_again(&self, node: Server) -> Result<()> {
+        self.tell_of_others(node, "erlang:set_cookie(Node, erlang:get_cookie())")
+    }
+
+    /// Has a node of RabbitMQ do something for each of the others, at once.
+    fn tell_of_others(&self, node: Server, does: &str) -> Result<()> {
+        let others = (0..self.cluster()).map(Server::RabbitMq).filter(|other| *other != node);
+        let names = others.map(|other| format!("'{}'", rabbitmq::erlang_name(&other.to_string())));
+        let each = format!("[begin {does} end || Node <- [{}]].", names.collect::<Vec<_>>().join(", "));
+        self.rabbitmqctl_on(node, &["eval", &each]).map(drop)
     }
 
     /// Reads a server's use of the machine since it was last started.
@@ -402,22 +478,26 @@ pub fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn nodes(dir: &Path, shards: u16, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
+fn nodes(dir: &Path, (shards, rabbitmq): (u16, u16), record: Option<Record>) -> Result<(Vec<Node>, Node)> {
     let mut known = record.map_or_else(BTreeMap::new, |record| record.servers);
-    let mut node = |kind, name: String| match known.remove(&name) {
-        Some(record) => Node::recorded(kind, name, dir, record),
-        None => Node::new(kind, name, dir),
+    let mut node = |kind, name: String, like: Option<&Node>| match (known.remove(&name), like) {
+        (Some(record), _) => Node::recorded(kind, name, dir, record),
+        (None, Some(like)) => Node::like(like, name, dir),
+        (None, None) => Node::new(kind, name, dir),
     };
-    let nodes = Server::all(shards).map(|server| {
-        let kind = match server {
-            Server::Main | Server::Shard(_) => ServerKind::MySql,
-            Server::Redis => ServerKind::Redis,
-            Server::RabbitMq => ServerKind::RabbitMq,
+    let mut nodes = Vec::new();
+    for server in Server::all(shards, rabbitmq) {
+        let (kind, like) = match server {
+            Server::Main | Server::Shard(_) => (ServerKind::MySql, None),
+            Server::Redis => (ServerKind::Redis, None),
+            Server::RabbitMq(0) => (ServerKind::RabbitMq, None),
+            // The users of a cluster, and so their passwords, are those of all of its nodes.
+            Server::RabbitMq(_) => (ServerKind::RabbitMq, nodes.last()),
         };
-        node(kind, server.to_string())
-    });
-    let nodes = nodes.collect::<Result<_>>()?;
-    Ok((nodes, node(ServerKind::Epmd, "epmd".to_owned())?))
+        let made = node(kind, server.to_string(), like)?;
+        nodes.push(made);
+    }
+    Ok((nodes, node(ServerKind::Epmd, "epmd".to_owned(), None)?))
 }
 
 fn where_they_answer(nodes: &[Node]) -> Addresses {
@@ -425,6 +505,13 @@ fn where_they_answer(nodes: &[Node]) -> Addresses {
         let name = server.to_string();
         nodes.iter().find(|node| node.name() == name).map(Node::url).unwrap_or_default()
     };
-    let shards = (0..u16::MAX).map(Server::Shard).map(url).take_while(|url| !url.is_empty()).collect();
-    Addresses { main: url(Server::Main), shards, redis: url(Server::Redis), rabbitmq: url(Server::RabbitMq) }
+    let urls = |numbered: fn(u16) -> Server| -> Vec<String> {
+        (0..u16::MAX).map(numbered).map(url).take_while(|url| !url.is_empty()).collect()
+    };
+    Addresses {
+        main: url(Server::Main),
+        shards: urls(Server::Shard),
+        redis: url(Server::Redis),
+        rabbitmq: urls(Server::RabbitMq),
+    }
 }

@@ -276,7 +276,7 @@ fn a_message_of_an_earlier_version_that_waits_in_its_queue_is_stored() {
         // Granted and acknowledged by a process of before, which ended, as did all that store.
         let broker = Broker::new(&options.servers.rabbitmq).unwrap();
         let names = Namespace::new(namespace, "").unwrap().dataset(&dataset);
-        let admin = broker.admin().await.unwrap();
+        let mut admin = broker.admin().await.unwrap();
         admin.declare(&names, 2).await.unwrap();
         admin.close().await;
         let connection = broker.connection().await.unwrap();

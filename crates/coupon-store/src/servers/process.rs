@@ -215,7 +215,7 @@ impl Background {
     ) -> anyhow::Result<Self> {
         let Servers { dataset, offered, gate, queues, shards: databases, main, rooms } = servers;
         let clock_offset = agree_at_start(&*main, clock).await?;
-        let admin = queues.admin().await?;
+        let mut admin = queues.admin().await?;
         admin.declare().await?;
         admin.close().await;
         let (epoch, shards) = (Arc::new(EpochCell::default()), layouts.prepared().get());

@@ -181,7 +181,7 @@ impl QueueAdmin for Admin {
         self.queues.line.world.cuts(Server::Queues) == self.cuts
     }
 
-    async fn declare(&self) -> Result<(), BrokerError> {
+    async fn declare(&mut self) -> Result<(), BrokerError> {
         let shards = self.queues.line.world.state().shards.len();
         self.order(move |memory| {
             for number in (0..).take(shards) {

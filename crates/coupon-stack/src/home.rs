@@ -1,7 +1,6 @@
 //! A stack's folder.
 
 use std::fs::{File, TryLockError};
-use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
+use crate::StackOptions;
 use crate::files::make_dir;
 use crate::guardian::Guardian;
 use crate::process::POLL;
@@ -72,14 +72,17 @@ pub(crate) fn lock(dir: &Path, patience: Duration) -> Result<File> {
 }
 
 /// Checks that a stack can be started again in the folder of an earlier one.
-pub(crate) fn check(record: &Record, dir: &Path, shards: NonZeroU16, mysql: &MySql) -> Result<()> {
+pub(crate) fn check(record: &Record, dir: &Path, options: &StackOptions, mysql: &MySql) -> Result<()> {
     let dir = dir.display();
     ensure!(!record.is_up(), "a stack is up in {dir} already");
-    let (made, wanted) = (record.shards, shards.get());
-    ensure!(
-        made == wanted,
-        "{dir} holds a stack of {made} shards, not {wanted}: take another folder, or remove it"
-    );
+    for (made, wanted, what) in
+        [(record.shards, options.shards, "shards"), (record.rabbitmq, options.rabbitmq, "nodes of RabbitMQ")]
+    {
+        ensure!(
+            made == wanted.get(),
+            "{dir} holds a stack of {made} {what}, not {wanted}: take another folder, or remove it"
+        );
+    }
     let (made, found) = (record.programs.mysql.flavour(), mysql.flavour());
     ensure!(
         made == found,

@@ -17,10 +17,13 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// A server's files, ports and certificates.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
+    pub(crate) name: &'a str,
     pub(crate) dir: &'a Path,
     pub(crate) ports: &'a [u16],
     /// The port of Erlang's port mapper.
     pub(crate) epmd: u16,
+    /// The nodes of RabbitMQ that are to be one cluster.
+    pub(crate) cluster: u16,
     /// The port of the Redis that is the primary at first.
     pub(crate) redis: u16,
     pub(crate) tls: Option<&'a Tls>,
@@ -50,11 +53,6 @@ impl ServerKind {
         }
     }
 
-    /// True for those that take each other's place, and have one password.
-    pub(crate) fn is_of_redis(self) -> bool {
-        matches!(self, Self::Redis | Self::RedisReplica | Self::Sentinel)
-    }
-
     /// Writes its settings, and says how to start it.
     pub(crate) fn launch(self, programs: &Programs, place: Place<'_>, password: &str) -> Result<Launch> {
         let Place { dir, epmd, redis, tls, log, .. } = place;
@@ -67,7 +65,7 @@ impl ServerKind {
             Self::Sentinel => redis::sentinel(&programs.redis, &place, port()?, password, redis),
             Self::RabbitMq => {
                 let ports = rabbitmq::Ports { amqp: port()?, distribution: port()?, epmd };
-                rabbitmq::launch(programs, dir, ports, tls, password, log)
+                rabbitmq::launch(programs, place, ports, password)
             }
             Self::Epmd => Ok(rabbitmq::epmd(programs, port()?, log)),
         }
@@ -88,7 +86,7 @@ impl ServerKind {
         }
     }
 
-    /// Waits for what a server needs from others: asked once they have all been started.
+    /// Says whether a server has what it needs from others: asked once they have all been started.
     pub(crate) fn is_in_place(self, port: u16, password: &str) -> Result<()> {
         match self {
             Self::RedisReplica => redis::follows(&mut connected(port)?, password),

@@ -1,8 +1,10 @@
 //! Starts the servers of the `servers` backend as private child processes: one main database, the shards, Redis and
 //! RabbitMQ. For development, tests and faults; not for production.
 //!
-//! Everything is private to a [`Stack`]: its folder, its ports (loopback only), its passwords, its Erlang node and
-//! the port mapper of that. So any number of stacks runs on one machine. A stack never outlives its owner: it is
+//! RabbitMQ may be a cluster of several nodes ([`StackOptions::rabbitmq`]).
+//!
+//! Everything is private to a [`Stack`]: its folder, its ports (loopback only), its passwords, its Erlang nodes and
+//! the port mapper of those. So any number of stacks runs on one machine. A stack never outlives its owner: it is
 //! stopped when dropped, and by a guardian process when the owner is gone, however it went (`kill -9` included). Only
 //! [`Stack::leave_running`] lets it.
 //!

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
-use crate::files::{length, make_dir, read_from, tail};
+use crate::files::{length, make_dir, password, read_from, tail};
 use crate::guardian::Guardian;
 use crate::kind::{Place, ServerKind, port_was_taken};
 use crate::process::{Identity, POLL, Process, Usage};
@@ -30,6 +30,8 @@ pub(crate) struct World<'a> {
     pub(crate) guardian: Option<&'a Guardian>,
     /// The port of Erlang's port mapper.
     pub(crate) epmd: u16,
+    /// The nodes of RabbitMQ that are to be one cluster.
+    pub(crate) cluster: u16,
     /// The port of the Redis that is the primary at first.
     pub(crate) redis: u16,
 }
@@ -63,7 +65,18 @@ impl State {
 }
 
 impl Node {
-    /// One that is new, or has been here before and may be running.
+    /// One whose folder is new.
+    pub(crate) fn new(kind: ServerKind, name: String, stack: &Path) -> Result<Self> {
+        Self::recorded(kind, name, stack, ServerRecord { password: password()?, ..ServerRecord::default() })
+    }
+
+    /// One whose folder is new, with the same password as another.
+    pub(crate) fn like(other: &Self, kind: ServerKind, name: String, stack: &Path) -> Result<Self> {
+        let record = ServerRecord { password: other.password.clone(), ..ServerRecord::default() };
+        Self::recorded(kind, name, stack, record)
+    }
+
+    /// One that has been here before, and may be running.
     pub(crate) fn recorded(
         kind: ServerKind,
         name: String,
@@ -159,9 +172,9 @@ impl Node {
         }
         let log = self.log();
         let before = length(&log);
-        let World { programs, guardian, epmd, redis } = world;
-        let (dir, ports, tls) = (&*self.dir, &*state.ports, self.tls.as_ref());
-        let place = Place { dir, ports, epmd, redis, tls, log: &log, begins };
+        let World { programs, guardian, epmd, cluster, redis } = world;
+        let (name, dir, ports, tls) = (&*self.name, &*self.dir, &*state.ports, self.tls.as_ref());
+        let place = Place { name, dir, ports, epmd, cluster, redis, tls, log: &log, begins };
         let launch = self.kind.launch(programs, place, &self.password)?;
         let group = state.group.clone();
         let process = Process::start(&launch, |identity| {

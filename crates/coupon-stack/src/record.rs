@@ -22,6 +22,9 @@ pub(crate) struct Record {
     /// The programs it was started with: its servers can be restarted by no other.
     pub(crate) programs: Programs,
     pub(crate) shards: u16,
+    /// The nodes of RabbitMQ; one before there could be more.
+    #[serde(default = "one")]
+    pub(crate) rabbitmq: u16,
     /// True where Redis has a replica and Sentinels.
     #[serde(default)]
     pub(crate) redis_sentinel: bool,
@@ -43,11 +46,10 @@ pub(crate) struct ServerRecord {
 impl Record {
     pub(crate) fn new(
         programs: Programs,
-        shards: u16,
-        redis_sentinel: bool,
+        (shards, rabbitmq, redis_sentinel): (u16, u16, bool),
         servers: BTreeMap<String, ServerRecord>,
     ) -> Self {
-        Self { version: VERSION, programs, shards, redis_sentinel, boot: boot(), servers }
+        Self { version: VERSION, programs, shards, rabbitmq, redis_sentinel, boot: boot(), servers }
     }
 
     /// Reads a folder's, if it has one.
@@ -77,6 +79,10 @@ impl Record {
     }
 }
 
+const fn one() -> u16 {
+    1
+}
+
 fn boot() -> String {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
@@ -92,7 +98,7 @@ mod tests {
         let mysql = MySql { server: "mysqld".into(), root: None, install: None };
         let programs =
             Programs { mysql, redis: "redis".into(), rabbitmq: "rabbitmq".into(), epmd: "epmd".into() };
-        Record::new(programs, 2, false, [("main".to_owned(), server)].into())
+        Record::new(programs, (2, 1, false), [("main".to_owned(), server)].into())
     }
 
     #[test]

@@ -18,18 +18,20 @@ pub enum Server {
     RedisReplica,
     /// One of the Sentinels, counted from 0, where there are any.
     Sentinel(u8),
-    /// RabbitMQ: the hand-over.
-    RabbitMq,
+    /// A node of RabbitMQ, counted from 0: the hand-over.
+    RabbitMq(u16),
 }
 
 impl Server {
-    /// All servers of a stack with so many shards, with or without Sentinels, in the order in which they are shown.
-    pub(crate) fn all(shards: u16, sentinels: bool) -> impl Iterator<Item = Self> {
+    /// All servers of a stack with so many shards and nodes of RabbitMQ, with or without Sentinels, in the order in which they
+    /// are shown.
+    pub(crate) fn all(shards: u16, rabbitmq: u16, sentinels: bool) -> impl Iterator<Item = Self> {
         let shards = (0..shards).map(Self::Shard);
         let replica = sentinels.then_some(Self::RedisReplica);
         let sentinels = (0..if sentinels { SENTINELS } else { 0 }).map(Self::Sentinel);
         let redis = [Self::Redis].into_iter().chain(replica).chain(sentinels);
-        [Self::Main].into_iter().chain(shards).chain(redis).chain([Self::RabbitMq])
+        let rabbitmq = (0..rabbitmq).map(Self::RabbitMq);
+        [Self::Main].into_iter().chain(shards).chain(redis).chain(rabbitmq)
     }
 }
 
@@ -41,7 +43,8 @@ impl fmt::Display for Server {
             Self::Redis => "redis".to_owned(),
             Self::RedisReplica => "redis-replica".to_owned(),
             Self::Sentinel(number) => format!("sentinel-{number}"),
-            Self::RabbitMq => "rabbitmq".to_owned(),
+            Self::RabbitMq(0) => "rabbitmq".to_owned(),
+            Self::RabbitMq(node) => format!("rabbitmq-{node}"),
         };
         f.pad(&name)
     }
@@ -55,7 +58,8 @@ impl fmt::Display for UnknownServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no server: main, shard-0, shard-1 and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq",
+            "{:?} is no server: main, shard-0, shard-1 and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq, \
+             rabbitmq-1 and so on",
             self.0
         )
     }
@@ -67,14 +71,15 @@ impl FromStr for Server {
     type Err = UnknownServer;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let shard = || name.strip_prefix("shard-")?.parse().ok().map(Self::Shard);
-        let sentinel = || name.strip_prefix("sentinel-")?.parse().ok().map(Self::Sentinel);
+        let number = |kind: &str| name.strip_prefix(kind)?.parse::<u16>().ok();
+        let sentinel = || number("sentinel-").and_then(|number| number.try_into().ok()).map(Self::Sentinel);
+        let further = || number("rabbitmq-").filter(|node| *node > 0).map(Self::RabbitMq);
         match name {
             "main" => Some(Self::Main),
             "redis" => Some(Self::Redis),
             "redis-replica" => Some(Self::RedisReplica),
-            "rabbitmq" => Some(Self::RabbitMq),
-            _ => shard().or_else(sentinel),
+            "rabbitmq" => Some(Self::RabbitMq(0)),
+            _ => number("shard-").map(Self::Shard).or_else(sentinel).or_else(further),
         }
         .ok_or_else(|| UnknownServer(name.to_owned()))
     }
@@ -86,15 +91,15 @@ mod tests {
 
     #[test]
     fn a_name_read_back_is_the_same_server() {
-        for server in Server::all(3, true) {
+        for server in Server::all(3, 3, true) {
             assert_eq!(server.to_string().parse(), Ok(server));
         }
-        assert_eq!([false, true].map(|sentinels| Server::all(3, sentinels).count()), [6, 10]);
+        assert_eq!([false, true].map(|sentinels| Server::all(3, 1, sentinels).count()), [6, 10]);
     }
 
     #[test]
     fn another_name_is_refused_with_those_there_are() {
-        for name in ["", "shard", "shard--1", "shard-x", "shard-70000", "mysql"] {
+        for name in ["", "shard", "shard--1", "shard-x", "shard-70000", "rabbitmq-0", "mysql"] {
             let error = name.parse::<Server>().unwrap_err().to_string();
             assert!(error.contains("shard-0") && error.contains("rabbitmq"), "{error}");
         }

@@ -12,15 +12,15 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::fault_tools::{self, SpareRedis};
-use crate::files::{password, write_private};
+use crate::files::write_private;
 use crate::guardian::Guardian;
 use crate::home::{Home, check, lock};
 use crate::kind::ServerKind;
 use crate::node::{Node, World};
 use crate::process::Usage;
 use crate::programs::Programs;
-use crate::record::{self, Record, ServerRecord};
-use crate::{Addresses, Certificates, Server, install, mysql, redis, tls};
+use crate::record::{self, Record};
+use crate::{Addresses, Certificates, Server, install, mysql, rabbitmq, redis, tls};
 
 /// The time that another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,17 +30,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct StackOptions {
     /// The number of shards, each a database server. 4 by default.
     pub shards: NonZeroU16,
-    /// The folder of its files. Without it they are temporary, and go with the stack.
-    pub dir: Option<PathBuf>,
+    /// The number of nodes of RabbitMQ, all of one cluster. 1 by default.
+    pub rabbitmq: NonZeroU16,
     /// Gives Redis a replica, and three Sentinels that elect it within seconds where Redis is gone. False by default; a folder
     /// that holds such a stack stays one.
     pub redis_sentinel: bool,
+    /// The folder of its files. Without it they are temporary, and go with the stack.
+    pub dir: Option<PathBuf>,
 }
 
 impl Default for StackOptions {
     fn default() -> Self {
         const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
-        Self { shards: SHARDS, dir: None, redis_sentinel: false }
+        Self { shards: SHARDS, rabbitmq: NonZeroU16::MIN, redis_sentinel: false, dir: None }
     }
 }
 
@@ -66,8 +68,6 @@ pub struct Stack {
     nodes: Vec<Node>,
     /// Erlang's port mapper.
     epmd: Node,
-    /// True where Redis has a replica and Sentinels.
-    redis_sentinel: bool,
     /// True when this stack ends with this value.
     owned: bool,
     /// Held while the record is written.
@@ -85,7 +85,7 @@ impl Stack {
     ///
     /// # Errors
     /// When a server is not installed or does not start: then the error names it and quotes the end of its log. When a
-    /// stack is up in this folder, or it was made with another number of shards or by another database server.
+    /// stack is up in this folder, or it was made with another number of shards or nodes, or by another database server.
     pub fn start(options: &StackOptions) -> Result<Self> {
         Self::start_with(options, None)
     }
@@ -105,14 +105,15 @@ impl Stack {
         let Home { dir, temporary, lock } = Home::open(options.dir.as_deref(), &programs.mysql, &guardian)?;
         let record = Record::load(&dir)?;
         if let Some(record) = &record {
-            check(record, &dir, options.shards, &programs.mysql)?;
+            check(record, &dir, options, &programs.mysql)?;
         }
         if let Some(certificates) = certificates {
             tls::keep(&dir, certificates)?;
         }
         let redis_sentinel =
             options.redis_sentinel || record.as_ref().is_some_and(|record| record.redis_sentinel);
-        let (nodes, epmd) = nodes(&dir, options.shards.get(), redis_sentinel, record)?;
+        let numbers = (options.shards.get(), options.rabbitmq.get(), redis_sentinel);
+        let (nodes, epmd) = nodes(&dir, numbers, record)?;
         ensure!(
             !redis_sentinel || tls::Tls::of(&dir).is_none(),
             "a stack that encrypts connections has no Sentinels: whether they are ready cannot be asked"
@@ -124,7 +125,6 @@ impl Stack {
             addresses,
             nodes,
             epmd,
-            redis_sentinel,
             owned: true,
             saving: Mutex::default(),
             temporary,
@@ -151,8 +151,8 @@ impl Stack {
         let lock = lock(&dir, PATIENCE)?;
         let record = Record::load(&dir)?.with_context(none)?;
         let programs = record.programs.clone();
-        let redis_sentinel = record.redis_sentinel;
-        let (nodes, epmd) = nodes(&dir, record.shards, redis_sentinel, Some(record))?;
+        let numbers = (record.shards, record.rabbitmq, record.redis_sentinel);
+        let (nodes, epmd) = nodes(&dir, numbers, Some(record))?;
         let addresses = where_they_answer(&nodes);
         let saving = Mutex::default();
         Ok(Self {
@@ -161,7 +161,6 @@ impl Stack {
             addresses,
             nodes,
             epmd,
-            redis_sentinel,
             owned: false,
             saving,
             temporary: None,
@@ -173,27 +172,48 @@ impl Stack {
     fn start_all(&self) -> Result<()> {
         thread::scope(|scope| {
             let databases = scope.spawn(|| self.start_databases());
-            let redis = scope.spawn(|| {
-                let kinds = [ServerKind::Redis, ServerKind::RedisReplica, ServerKind::Sentinel];
-                kinds.into_iter().try_for_each(|kind| self.start_kind(kind))
-            });
-            let rabbitmq = scope.spawn(|| {
-                self.epmd.start(self.world())?;
-                self.start_kind(ServerKind::RabbitMq)
-            });
+            let redis = scope.spawn(|| self.start_redis());
+            let rabbitmq = scope.spawn(|| self.start_rabbitmq());
             [databases, redis, rabbitmq].map(joined).into_iter().collect()
         })
     }
 
-    fn start_kind(&self, kind: ServerKind) -> Result<()> {
-        let nodes = || self.nodes.iter().filter(|node| node.kind() == kind);
-        nodes().try_for_each(|node| node.start(self.world()))?;
-        nodes().try_for_each(Node::wait_until_it_is_in_place)
+    fn of_kind(&self, kind: ServerKind) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.kind() == kind)
+    }
+
+    /// Starts Redis and, if there are any, its replica once it answers, and the Sentinels once the replica follows.
+    fn start_redis(&self) -> Result<()> {
+        [ServerKind::Redis, ServerKind::RedisReplica, ServerKind::Sentinel].into_iter().try_for_each(|kind| {
+            self.of_kind(kind).try_for_each(|node| node.start(self.world()))?;
+            self.of_kind(kind).try_for_each(Node::wait_until_it_is_in_place)
+        })
+    }
+
+    /// Starts the nodes of RabbitMQ, and waits until they are one cluster.
+    fn start_rabbitmq(&self) -> Result<()> {
+        self.epmd.start(self.world())?;
+        let mut nodes = self.of_kind(ServerKind::RabbitMq).peekable();
+        // Others join the first one of a new cluster. Those of an old one wait for each other, so they start at once.
+        if let Some(first) = nodes.next_if(|node| !node.data().exists()) {
+            first.start(self.world())?;
+        }
+        thread::scope(|scope| {
+            let starts: Vec<_> = nodes.map(|node| scope.spawn(move || node.start(self.world()))).collect();
+            starts.into_iter().try_for_each(joined)
+        })?;
+        match self.cluster() {
+            0 | 1 => Ok(()),
+            several => {
+                let wait = ["--timeout", "120", "await_online_nodes", &several.to_string()];
+                self.rabbitmqctl(&wait).context("the nodes of RabbitMQ are not one cluster").map(drop)
+            }
+        }
     }
 
     fn start_databases(&self) -> Result<()> {
         let template = self.dir.join("template");
-        let databases = || self.nodes.iter().filter(|node| node.kind() == ServerKind::MySql);
+        let databases = || self.of_kind(ServerKind::MySql);
         if databases().any(|node| !node.data().exists()) {
             mysql::make_template(&self.programs.mysql, &template, self.guardian.as_ref())?;
         }
@@ -214,8 +234,9 @@ impl Stack {
     }
 
     fn world(&self) -> World<'_> {
-        let redis = self.nodes.iter().find(|node| node.kind() == ServerKind::Redis).map_or(0, Node::port);
-        World { programs: &self.programs, guardian: self.guardian.as_ref(), epmd: self.epmd.port(), redis }
+        let (guardian, epmd) = (self.guardian.as_ref(), self.epmd.port());
+        let redis = self.of_kind(ServerKind::Redis).next().map_or(0, Node::port);
+        World { programs: &self.programs, guardian, epmd, cluster: self.cluster(), redis }
     }
 
     /// Records the stack for programs that attach to it, or start one here again. None does in a temporary folder.
@@ -226,7 +247,18 @@ impl Stack {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.nodes.iter().chain([&self.epmd]);
         let servers = all.map(|node| (node.name().to_owned(), node.record())).collect();
-        Record::new(self.programs.clone(), self.shards(), self.redis_sentinel, servers).save(&self.dir)
+        Record::new(self.programs.clone(), self.numbers(), servers).save(&self.dir)
+    }
+
+    /// The shards, the nodes of RabbitMQ, and whether there are Sentinels.
+    fn numbers(&self) -> (u16, u16, bool) {
+        (self.shards(), self.cluster(), self.of_kind(ServerKind::Sentinel).next().is_some())
+    }
+
+    /// The number of nodes of RabbitMQ.
+    fn cluster(&self) -> u16 {
+        // As many as there were in a u16.
+        u16::try_from(self.of_kind(ServerKind::RabbitMq).count()).unwrap_or(u16::MAX)
     }
 
     fn shards(&self) -> u16 {
@@ -239,8 +271,11 @@ impl Stack {
         let name = server.to_string();
         let found = self.nodes.iter().find(|node| node.name() == name);
         found.with_context(|| {
-            let sentinels = if self.redis_sentinel { "" } else { ", and no Sentinels" };
-            format!("{server}: this stack has {} shards, counted from 0{sentinels}", self.shards())
+            let (shards, nodes, sentinels) = self.numbers();
+            let sentinels = if sentinels { "" } else { ", and no Sentinels" };
+            format!(
+                "{server}: this stack has {shards} shards, counted from 0, {nodes} of RabbitMQ{sentinels}"
+            )
         })
     }
 
@@ -250,9 +285,10 @@ impl Stack {
         &self.addresses
     }
 
-    /// All servers: main, the shards, Redis, its replica and its Sentinels if there are any, RabbitMQ.
+    /// All servers: main, the shards, Redis, RabbitMQ.
     pub fn servers(&self) -> impl Iterator<Item = Server> + use<> {
-        Server::all(self.shards(), self.redis_sentinel)
+        let (shards, rabbitmq, sentinels) = self.numbers();
+        Server::all(shards, rabbitmq, sentinels)
     }
 
     /// The address of one server by itself.
@@ -369,12 +405,57 @@ impl Stack {
         SpareRedis::start(&self.dir, self.node(Server::Redis)?, self.world())
     }
 
-    /// Runs `rabbitmqctl` with these arguments, and returns what it prints.
+    /// Runs `rabbitmqctl` on the first node of RabbitMQ with these arguments, and returns what it prints.
     ///
     /// # Errors
     /// When it cannot be run, or fails; the error says what it printed.
     pub fn rabbitmqctl(&self, arguments: &[&str]) -> Result<String> {
-        fault_tools::rabbitmqctl(self.world(), self.node(Server::RabbitMq)?, arguments)
+        self.rabbitmqctl_on(Server::RabbitMq(0), arguments)
+    }
+
+    /// Runs it on a node.
+    ///
+    /// # Errors
+    /// As for [`Self::rabbitmqctl`], and when there is no such node.
+    pub fn rabbitmqctl_on(&self, node: Server, arguments: &[&str]) -> Result<String> {
+        fault_tools::rabbitmqctl(self.world(), self.node(node)?, arguments)
+    }
+
+    /// Asks the first node of RabbitMQ which node leads a quorum queue.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or no node of this stack does.
+    pub fn leader_of(&self, queue: &str) -> Result<Server> {
+        let queues = self.rabbitmqctl(&["--silent", "list_queues", "name", "leader"])?;
+        let leader = queues.lines().find_map(|line| line.split_once('\t').filter(|(name, _)| *name == queue));
+        let (_, leader) = leader.with_context(|| format!("there is no queue {queue}"))?;
+        let mut nodes = (0..self.cluster()).map(Server::RabbitMq);
+        let found = nodes.find(|node| rabbitmq::erlang_name(&node.to_string()) == leader);
+        found.with_context(|| format!("queue {queue} has the leader {leader:?}"))
+    }
+
+    /// Cuts a node of RabbitMQ off from the others, both ways: it does not take their cookie any more. Clients still reach it.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn cut_off(&self, node: Server) -> Result<()> {
+        self.tell_of_others(node, "erlang:set_cookie(Node, cut_off), erlang:disconnect_node(Node)")
+    }
+
+    /// Lets a node of RabbitMQ find the others again.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn join_again(&self, node: Server) -> Result<()> {
+        self.tell_of_others(node, "erlang:set_cookie(Node, erlang:get_cookie())")
+    }
+
+    /// Has a node of RabbitMQ do something for each of the others, at once.
+    fn tell_of_others(&self, node: Server, does: &str) -> Result<()> {
+        let others = (0..self.cluster()).map(Server::RabbitMq).filter(|other| *other != node);
+        let names = others.map(|other| format!("'{}'", rabbitmq::erlang_name(&other.to_string())));
+        let each = format!("[begin {does} end || Node <- [{}]].", names.collect::<Vec<_>>().join(", "));
+        self.rabbitmqctl_on(node, &["eval", &each]).map(drop)
     }
 
     /// Reads a server's use of the machine since it was last started.
@@ -433,32 +514,33 @@ pub fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn nodes(dir: &Path, shards: u16, redis_sentinel: bool, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
+fn nodes(
+    dir: &Path,
+    (shards, rabbitmq, sentinels): (u16, u16, bool),
+    record: Option<Record>,
+) -> Result<(Vec<Node>, Node)> {
     let mut known = record.map_or_else(BTreeMap::new, |record| record.servers);
-    let of_redis =
-        known.get("redis").map_or_else(password, |redis: &ServerRecord| Ok(redis.password.clone()))?;
-    let mut node = |kind: ServerKind, name: String| {
-        let record = match known.remove(&name) {
-            Some(record) => record,
-            None => {
-                let password = if kind.is_of_redis() { of_redis.clone() } else { password()? };
-                ServerRecord { password, ..ServerRecord::default() }
-            }
-        };
-        Node::recorded(kind, name, dir, record)
+    let mut node = |kind, name: String, like: Option<&Node>| match (known.remove(&name), like) {
+        (Some(record), _) => Node::recorded(kind, name, dir, record),
+        (None, Some(like)) => Node::like(like, kind, name, dir),
+        (None, None) => Node::new(kind, name, dir),
     };
-    let nodes = Server::all(shards, redis_sentinel).map(|server| {
-        let kind = match server {
-            Server::Main | Server::Shard(_) => ServerKind::MySql,
-            Server::Redis => ServerKind::Redis,
-            Server::RedisReplica => ServerKind::RedisReplica,
-            Server::Sentinel(_) => ServerKind::Sentinel,
-            Server::RabbitMq => ServerKind::RabbitMq,
+    let mut nodes = Vec::new();
+    for server in Server::all(shards, rabbitmq, sentinels) {
+        let (kind, like) = match server {
+            Server::Main | Server::Shard(_) => (ServerKind::MySql, None),
+            Server::Redis => (ServerKind::Redis, None),
+            // Those that take each other's place have one password.
+            Server::RedisReplica => (ServerKind::RedisReplica, nodes.last()),
+            Server::Sentinel(_) => (ServerKind::Sentinel, nodes.last()),
+            Server::RabbitMq(0) => (ServerKind::RabbitMq, None),
+            // The users of a cluster, and so their passwords, are those of all of its nodes.
+            Server::RabbitMq(_) => (ServerKind::RabbitMq, nodes.last()),
         };
-        node(kind, server.to_string())
-    });
-    let nodes = nodes.collect::<Result<_>>()?;
-    Ok((nodes, node(ServerKind::Epmd, "epmd".to_owned())?))
+        let made = node(kind, server.to_string(), like)?;
+        nodes.push(made);
+    }
+    Ok((nodes, node(ServerKind::Epmd, "epmd".to_owned(), None)?))
 }
 
 fn where_they_answer(nodes: &[Node]) -> Addresses {
@@ -466,9 +548,15 @@ fn where_they_answer(nodes: &[Node]) -> Addresses {
         let name = server.to_string();
         nodes.iter().find(|node| node.name() == name).map(Node::url).unwrap_or_default()
     };
-    let shards = (0..u16::MAX).map(Server::Shard).map(url).take_while(|url| !url.is_empty()).collect();
-    let redis = redis_of_all(nodes).unwrap_or_else(|| url(Server::Redis));
-    Addresses { main: url(Server::Main), shards, redis, rabbitmq: url(Server::RabbitMq) }
+    let urls = |numbered: fn(u16) -> Server| -> Vec<String> {
+        (0..u16::MAX).map(numbered).map(url).take_while(|url| !url.is_empty()).collect()
+    };
+    Addresses {
+        main: url(Server::Main),
+        shards: urls(Server::Shard),
+        redis: redis_of_all(nodes).unwrap_or_else(|| url(Server::Redis)),
+        rabbitmq: urls(Server::RabbitMq),
+    }
 }
 
 /// The address of the Redis that Sentinels look after, if there are any.

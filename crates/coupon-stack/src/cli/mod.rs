@@ -51,7 +51,10 @@ enum Command {
         /// Number of shards [default: 4, or as many as the folder holds]
         #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
         shards: Option<NonZeroU16>,
-        /// Give Redis a replica and three Sentinels, which elect it where Redis is gone
+        /// Number of nodes of RabbitMQ, all of one cluster [default: 1, or as many as the folder holds]
+        #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
+        rabbitmq: Option<NonZeroU16>,
+        /// Give Redis a replica and three Sentinels, which elect it where Redis is gone, as the folder's has if it holds a stack
         #[arg(long)]
         redis_sentinel: bool,
     },
@@ -88,6 +91,9 @@ enum Command {
         /// Number of shards
         #[arg(long, value_name = "N", default_value = "4", value_parser = nonzero::<NonZeroU16>)]
         shards: NonZeroU16,
+        /// Number of nodes of RabbitMQ, all of one cluster
+        #[arg(long, value_name = "N", default_value = "1", value_parser = nonzero::<NonZeroU16>)]
+        rabbitmq: NonZeroU16,
         /// The command and its arguments
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -105,7 +111,7 @@ struct Folder {
 
 #[derive(Debug, Args)]
 struct One {
-    /// main, shard-0, shard-1 and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq
+    /// main, shard-0, shard-1 and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on
     #[arg(value_name = "NAME")]
     server: Server,
     #[command(flatten)]
@@ -128,7 +134,9 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Up { folder, shards, redis_sentinel } => up(&folder.dir, shards, redis_sentinel)?,
+            Self::Up { folder, shards, rabbitmq, redis_sentinel } => {
+                up(&folder.dir, shards, rabbitmq, redis_sentinel)?;
+            }
             Self::Down { folder } => down(&folder.dir)?,
             Self::Status { folder } => show(&Stack::attach(&folder.dir)?)?,
             Self::Kill(one) => one.stack()?.kill(one.server)?,
@@ -138,7 +146,9 @@ impl Command {
             Self::Restart(one) => one.stack()?.restart(one.server)?,
             Self::Limit { one, cores } => one.stack()?.limit_cpu(one.server, cores).map_err(Error::msg)?,
             Self::Pages(pages) => pages.show(Cli::command())?,
-            Self::Run { shards, command } => return run::run(shards, &command),
+            Self::Run { shards, rabbitmq, command } => {
+                return run::run(&StackOptions { shards, rabbitmq, ..StackOptions::default() }, &command);
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -151,32 +161,44 @@ impl One {
 }
 
 /// Accepts a stack that is already up, if it is the one that was asked for.
-fn already_up(dir: &Path, has: u16, wanted: NonZeroU16) -> Result<()> {
+fn already_up(dir: &Path, record: &Record, wanted: &StackOptions) -> Result<()> {
     let shown = dir.display();
+    for (has, wanted, what) in
+        [(record.shards, wanted.shards, "shards"), (record.rabbitmq, wanted.rabbitmq, "nodes of RabbitMQ")]
+    {
+        ensure!(
+            has == wanted.get(),
+            "a stack of {has} {what}, not {wanted}, is up in {shown}: take it down first"
+        );
+    }
     ensure!(
-        has == wanted.get(),
-        "a stack of {has} shards, not {wanted}, is up in {shown}: take it down first"
+        record.redis_sentinel || !wanted.redis_sentinel,
+        "a stack without Sentinels is up in {shown}: take it down first"
     );
     heard(writeln!(io::stdout(), "already up in {shown}:"))?;
     show(&Stack::attach(dir)?)?;
     Ok(heard(usage(dir))?)
 }
 
-fn up(dir: &Path, shards: Option<NonZeroU16>, redis_sentinel: bool) -> Result<()> {
-    let held = || Ok::<_, Error>(Record::load(dir)?.and_then(|record| NonZeroU16::new(record.shards)));
-    let shards = match shards {
-        Some(shards) => shards,
-        None => held()?.unwrap_or(StackOptions::default().shards),
+fn up(
+    dir: &Path,
+    shards: Option<NonZeroU16>,
+    rabbitmq: Option<NonZeroU16>,
+    redis_sentinel: bool,
+) -> Result<()> {
+    let record = Record::load(dir)?;
+    let held = |number: fn(&Record) -> u16| NonZeroU16::new(record.as_ref().map_or(0, number));
+    let default = StackOptions::default();
+    let options = StackOptions {
+        shards: shards.or_else(|| held(|record| record.shards)).unwrap_or(default.shards),
+        rabbitmq: rabbitmq.or_else(|| held(|record| record.rabbitmq)).unwrap_or(default.rabbitmq),
+        redis_sentinel,
+        dir: Some(dir.to_owned()),
     };
-    if let Some(record) = Record::load(dir)?.filter(Record::is_up) {
-        ensure!(
-            record.redis_sentinel || !redis_sentinel,
-            "a stack without Sentinels is up in {}: take it down first",
-            dir.display()
-        );
-        return already_up(dir, record.shards, shards);
+    if let Some(record) = record.filter(Record::is_up) {
+        return already_up(dir, &record, &options);
     }
-    let stack = Stack::start(&StackOptions { shards, dir: Some(dir.to_owned()), redis_sentinel })?;
+    let stack = Stack::start(&options)?;
     // A reader that closes the output early (`up | head`) is no reason to stop it.
     let shown = show(&stack).and_then(|()| Ok(heard(usage(dir))?));
     stack.leave_running()?;

@@ -1,7 +1,6 @@
 //! `coupon-stack run`.
 
 use std::ffi::OsString;
-use std::num::NonZeroU16;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::thread;
@@ -17,8 +16,8 @@ use crate::{Stack, StackOptions};
 const BY_SIGNAL: i32 = 128;
 
 /// Runs a command with the addresses of a temporary stack, and ends with its code.
-pub(super) fn run(shards: NonZeroU16, command: &[OsString]) -> Result<ExitCode> {
-    let stack = Stack::start(&StackOptions { shards, ..StackOptions::default() })?;
+pub(super) fn run(options: &StackOptions, command: &[OsString]) -> Result<ExitCode> {
+    let stack = Stack::start(options)?;
     let (program, arguments) = command.split_first().context("no command")?;
     // Until the command has ended, a signal is for it.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;

@@ -4,6 +4,7 @@
 
 mod cli;
 mod clients;
+mod cluster;
 mod faults;
 mod owner;
 mod sentinels;

@@ -1,4 +1,4 @@
-//! What the protocol asks of the main database.
+//! Requests of the protocol to the main database.
 
 use std::collections::BTreeMap;
 
@@ -218,7 +218,7 @@ pub trait Books: Send {
 pub struct WrittenPosting {
     /// The coupon.
     pub coupon: CouponId,
-    /// What is posted.
+    /// The posting.
     pub posting: Posting,
     /// True if other deltas are parked from now on.
     pub parks: bool,

@@ -282,7 +282,7 @@ impl Gatekeeper {
     /// published before is stored, and what turns up all the same is parked.
     async fn close_epochs(&self, epochs: RangeInclusive<u64>) -> anyhow::Result<()> {
         let background = &self.background;
-        let admin = background.queues.server.admin().await?;
+        let mut admin = background.queues.server.admin().await?;
         admin.declare().await?;
         let last = *epochs.end();
         for epoch in epochs {
@@ -311,7 +311,7 @@ impl Background {
     /// Leads results of an epoch to every shard's queue. The process that does so has the lock of the gate: an epoch that is closed
     /// leads nowhere.
     pub(super) async fn lead_results(&self, epoch: u64) -> anyhow::Result<()> {
-        let admin = self.queues.server.admin().await?;
+        let mut admin = self.queues.server.admin().await?;
         admin.declare().await?;
         for shard in self.shards() {
             admin.bind(Route::results(epoch, shard)).await?;

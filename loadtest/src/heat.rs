@@ -1,4 +1,4 @@
-//! What was hot in a load: the keys of the grabs that were granted, over time.
+//! Hot keys of a load: those of the grabs that were granted, over time.
 
 use std::ops::RangeInclusive;
 

@@ -166,7 +166,7 @@ fn generator(outcome: &Outcome) -> GeneratorRound {
 mod tests {
     use std::time::Instant;
 
-    use coupon_loadgen::load::{GeneratorCost, GrabCounts, ScenarioOutcome, Tally};
+    use coupon_loadgen::load::{GeneratorCost, GrabsByOutcome, ScenarioOutcome, Tally};
     use coupon_loadgen::workload::Checkout;
 
     use super::*;
@@ -183,7 +183,7 @@ mod tests {
             scenarios: vec![scenario("normal", 1), idle, scenario("hot room", 0)],
             grabs: Vec::new(),
             steps: Vec::new(),
-            counts: GrabCounts::default(),
+            counts: GrabsByOutcome::default(),
             grab_latency: GrabLatency::new(),
             phases: Vec::new(),
             each: Vec::new(),

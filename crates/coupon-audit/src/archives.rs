@@ -1,5 +1,5 @@
-//! What archives took, by main's record of changes: each coupon whose total falls with results that were archived is named there
-//! before the first of them goes, with their number and the day that is kept, once its end has come.
+//! The results that archives took, by main's record of changes: each coupon whose total falls with results that were archived is
+//! named there before the first of them goes, with their number and the day that is kept, once its end has come.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ impl Archives {
          WHERE (operator = 'archive' AND coupon_id IS NOT NULL) \
          OR (coupon_id IS NULL AND what LIKE 'results of the days before % are archived') ORDER BY version";
 
-    /// What main says.
+    /// The archives that main records.
     ///
     /// # Errors
     /// When what its label says is no number.

@@ -44,7 +44,7 @@ impl Movement {
     pub(super) const TABLE: &str = "moves";
 }
 
-/// How far rows have moved from a shard, and to it: each step of a movement changes one of these.
+/// A shard's movement so far, from it and to it: each step of a movement changes one of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Moved {
     /// The last batch that left.

@@ -54,13 +54,13 @@ pub(super) trait Gate {
 /// A data set, held still at one moment. What is small has been read already; rows are read when they are asked for.
 pub(super) struct Snapshot {
     pub(super) dataset: String,
-    /// Where rows may be, by the versions of the layout.
+    /// The places where rows may be, by the versions of the layout.
     pub(super) history: History,
     /// The movement of rows to the latest version, if there ever was one.
     pub(super) movement: Option<Movement>,
     /// Every coupon.
     pub(super) catalogue: Catalogue,
-    /// What coupons were on offer for before operators changed it.
+    /// The terms that coupons were on offer for before operators changed them.
     pub(super) earlier: Earlier,
     /// Every user.
     pub(super) users: Ids,
@@ -153,7 +153,7 @@ pub(super) struct Shard {
     pub(super) counted: Option<Sums>,
     /// Tables of results without a key that they must have, with that key.
     pub(super) unguarded: Vec<(TableId, &'static str)>,
-    /// What it says of each coupon itself; `None` where its database decides no grabs.
+    /// The stock that it keeps of each coupon itself; `None` where its database decides no grabs.
     pub(super) stock: Option<Vec<KeptStock>>,
 }
 

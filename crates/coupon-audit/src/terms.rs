@@ -14,7 +14,7 @@ const TERMS: [(&str, Term); 3] =
 /// One of a coupon's terms.
 type Term = fn(&Terms) -> i64;
 
-/// What keeps terms, and when it takes them over from main.
+/// A keeper of terms, and the moment when it takes them over from main.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keeper {
     pub(super) name: &'static str,

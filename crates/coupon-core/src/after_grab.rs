@@ -93,11 +93,11 @@ pub enum Action {
     Confirm,
     /// The user spends it on an order of this amount.
     Use(Money),
-    /// What is held is handed back.
+    /// A held result is handed back.
     Release,
-    /// What is owned is handed back.
+    /// An owned result is handed back.
     Return,
-    /// What is held was not confirmed in time.
+    /// A held result was not confirmed in time.
     Expire,
 }
 

@@ -208,7 +208,7 @@ pub struct Coupon {
     pub total_stock: u32,
     /// Trails the grabs by the consumer's lag; the stock endpoint asks the gate.
     pub remaining_stock: u32,
-    /// How many take stock; more than the total where that was made smaller than what was sold. Trails as well.
+    /// The number of results that take stock; more than the total where that was made smaller than what was sold. Trails as well.
     pub sold: u32,
     pub start_time: Timestamp,
     pub end_time: Timestamp,

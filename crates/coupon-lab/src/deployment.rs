@@ -57,7 +57,7 @@ pub struct Deployment {
     pub stats: AdminStats,
     /// The plain variant whose hotspot it is to cure, if it is a cure.
     pub cure_of: Option<&'static str>,
-    /// What it is, in words, if it is what most teams run and no strategy.
+    /// A baseline's description; none of a strategy.
     pub baseline: Option<&'static str>,
     /// The time that its data took to seed, if that was done here.
     pub seeded: Option<Duration>,

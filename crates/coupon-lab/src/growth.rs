@@ -15,7 +15,7 @@ use coupon_service::api::{
 
 use super::wait::until_every;
 
-/// What has a smaller share than this is not hot: among many that are alike some come first by chance.
+/// The least share of a hot key: among many that are alike some come first by chance.
 pub const HOT: f64 = 0.01;
 
 /// The interval at which it is asked how far rows have been moved.

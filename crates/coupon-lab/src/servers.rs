@@ -45,8 +45,16 @@ impl SharedServers {
     /// # Errors
     /// When they are not installed or do not start, or this program was built without servers.
     pub fn private(shards: NonZeroU16) -> Result<Self> {
+        Self::start(&StackOptions { shards, ..StackOptions::default() })
+    }
+
+    /// The same, with these options.
+    ///
+    /// # Errors
+    /// As for [`Self::private`].
+    pub fn start(options: &StackOptions) -> Result<Self> {
         drivers::ensure_built()?;
-        let stack = Stack::start(&StackOptions { shards, ..StackOptions::default() })?;
+        let stack = Stack::start(options)?;
         let sources = Sources { flags: stack.addresses().settings(), ..Sources::default() };
         let settings = sources.read_storage()?.servers;
         Ok(Self { settings, stack: Some(stack), processes: OnceLock::new() })
@@ -84,7 +92,9 @@ impl SharedServers {
         let shown = |version: Result<String, String>| version.unwrap_or_else(|why| format!("n/a: {why}"));
         let redis = drivers::redis_version(&self.settings).map_err(|error| format!("{error:#}"));
         let mysql = server_process::version(&self.settings.main);
-        let rabbitmq = rabbitmq_version::version(&self.settings.rabbitmq);
+        let node =
+            self.settings.rabbitmq.first().ok_or_else(|| "setting `servers.rabbitmq` is missing".to_owned());
+        let rabbitmq = node.and_then(rabbitmq_version::version);
         vec![("mysql", shown(mysql)), ("redis", shown(redis)), ("rabbitmq", shown(rabbitmq))]
     }
 
@@ -92,13 +102,13 @@ impl SharedServers {
     /// list of processes.
     pub fn environment(&self, namespace: &str) -> Vec<(&'static str, String)> {
         let ServersSettings { main, shards, redis, rabbitmq, .. } = &self.settings;
-        let shards: Vec<&str> = shards.iter().map(ServerUrl::expose).collect();
+        let list = |urls: &[ServerUrl]| urls.iter().map(ServerUrl::expose).collect::<Vec<_>>().join(",");
         vec![
             ("COUPON__BACKEND", "servers".to_owned()),
             ("COUPON__SERVERS__MAIN", main.expose().to_owned()),
-            ("COUPON__SERVERS__SHARDS", shards.join(",")),
+            ("COUPON__SERVERS__SHARDS", list(shards)),
             ("COUPON__SERVERS__REDIS", redis.expose().to_owned()),
-            ("COUPON__SERVERS__RABBITMQ", rabbitmq.expose().to_owned()),
+            ("COUPON__SERVERS__RABBITMQ", list(rabbitmq)),
             ("COUPON__SERVERS__NAMESPACE", namespace.to_owned()),
         ]
     }

@@ -10,7 +10,7 @@ use super::model::{Asked, Contestant, Figure, GrowthPart, GrowthRound, Part, Qua
 pub(super) struct GrowthSummary {
     /// Facts, each under a word.
     pub(super) facts: Vec<(&'static str, String)>,
-    /// Where rows moved otherwise than routing says: in how many rounds.
+    /// The number of rounds in which rows moved otherwise than routing says, in words.
     pub(super) wrong: Option<String>,
     /// The rows of a table whose columns are [`HEADS`].
     pub(super) rows: Vec<Vec<String>>,
@@ -19,7 +19,7 @@ pub(super) struct GrowthSummary {
 /// The columns of the table.
 pub(super) const HEADS: [&str; 5] = ["", "before", "while rows move", "after", "while ÷ before"];
 
-/// What a report says of a contestant's changes; nothing where its layout was left alone.
+/// The summary of a contestant's changes; nothing where its layout was left alone.
 pub(super) fn told(contestant: &Contestant) -> Option<GrowthSummary> {
     let first = contestant.growths().next()?;
     let of = |figure: fn(&GrowthRound) -> Option<f64>| shown(contestant.growth(figure));

@@ -19,7 +19,7 @@ use indicatif::HumanCount;
 
 use crate::Progress;
 
-/// What an archive retired, in words.
+/// The results that an archive retired, in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArchiveReport(pub Retired);
 

@@ -9,8 +9,8 @@ pub struct Addresses {
     pub shards: Vec<String>,
     /// Redis, `redis://…`.
     pub redis: String,
-    /// RabbitMQ, `amqp://…`.
-    pub rabbitmq: String,
+    /// The nodes of RabbitMQ, `amqp://…`.
+    pub rabbitmq: Vec<String>,
 }
 
 impl Addresses {
@@ -22,15 +22,15 @@ impl Addresses {
             format!("servers.main={}", self.main),
             format!("servers.shards=[{}]", self.quoted_shards()),
             format!("servers.redis={}", self.redis),
-            format!("servers.rabbitmq={}", self.rabbitmq),
+            format!("servers.rabbitmq={}", self.rabbitmq.join(",")),
         ]
     }
 
     /// Renders them as a settings file, for the services' `--config`.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let Self { main, redis, rabbitmq, .. } = self;
-        let shards = self.quoted_shards();
+        let Self { main, redis, .. } = self;
+        let (shards, rabbitmq) = (self.quoted_shards(), self.rabbitmq.join(","));
         format!(
             "backend = \"servers\"\n\n[servers]\nmain = \"{main}\"\nshards = [{shards}]\nredis = \"{redis}\"\n\
              rabbitmq = \"{rabbitmq}\"\n"
@@ -45,11 +45,11 @@ impl Addresses {
             ("COUPON__SERVERS__MAIN", self.main.clone()),
             ("COUPON__SERVERS__SHARDS", self.shards.join(",")),
             ("COUPON__SERVERS__REDIS", self.redis.clone()),
-            ("COUPON__SERVERS__RABBITMQ", self.rabbitmq.clone()),
+            ("COUPON__SERVERS__RABBITMQ", self.rabbitmq.join(",")),
         ]
     }
 
-    // The URLs are ours: letters, digits and `:/@%._-`, nothing that TOML would want escaped.
+    // The URLs are ours: letters, digits and `:/@%._-+,`, nothing that TOML would want escaped.
     fn quoted_shards(&self) -> String {
         self.shards.iter().map(|url| format!("\"{url}\"")).collect::<Vec<_>>().join(",")
     }
@@ -65,7 +65,7 @@ mod tests {
             main: mysql(1),
             shards: vec![mysql(2), mysql(3)],
             redis: "redis://:0a1b@127.0.0.1:4".to_owned(),
-            rabbitmq: "amqp://coupon:0a1b@127.0.0.1:5/%2f".to_owned(),
+            rabbitmq: [5, 6].map(|port: u16| format!("amqp://coupon:0a1b@127.0.0.1:{port}/%2f")).to_vec(),
         }
     }
 
@@ -80,7 +80,7 @@ mod tests {
             servers["shards"].as_array().unwrap().iter().map(|url| url.as_str().unwrap()).collect();
         assert_eq!(shards, addresses.shards);
         assert_eq!(servers["redis"].as_str(), Some(addresses.redis.as_str()));
-        assert_eq!(servers["rabbitmq"].as_str(), Some(addresses.rabbitmq.as_str()));
+        assert_eq!(servers["rabbitmq"].as_str(), Some(&*addresses.rabbitmq.join(",")));
     }
 
     #[test]

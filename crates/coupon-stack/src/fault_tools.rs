@@ -4,10 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::kind::ServerKind;
 use crate::node::{Node, World};
 use crate::rabbitmq;
-use crate::record::ServerRecord;
 
 /// One Redis more than the stack has, with the same password; it ends when this is dropped.
 #[derive(Debug)]
@@ -18,9 +16,7 @@ pub struct SpareRedis {
 impl SpareRedis {
     /// Starts it in its own folder below the stack's.
     pub(crate) fn start(stack: &std::path::Path, like: &Node, world: World<'_>) -> Result<Self> {
-        let password = like.record().password;
-        let record = ServerRecord { password, ..ServerRecord::default() };
-        let node = Node::recorded(ServerKind::Redis, "redis-spare".to_owned(), stack, record)?;
+        let node = Node::like(like, like.kind(), "redis-spare".to_owned(), stack)?;
         if node.data().exists() {
             std::fs::remove_dir_all(node.data()).context("the data of an earlier spare Redis")?;
         }
@@ -50,7 +46,7 @@ pub(crate) fn rabbitmqctl(world: World<'_>, node: &Node, arguments: &[&str]) -> 
     let dir = node.data().parent().context("RabbitMQ has no folder")?;
     let mut command = Command::new(&tool);
     command.env_clear().env("LANG", "C.UTF-8").env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.envs(rabbitmq::tool_environment(dir, world.epmd)).args(arguments).current_dir(dir);
+    command.envs(rabbitmq::tool_environment(node.name(), dir, world.epmd)).args(arguments).current_dir(dir);
     let output = command.output().with_context(|| format!("cannot run {}", tool.display()))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     let said = text(&output.stderr);

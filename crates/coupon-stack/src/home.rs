@@ -75,15 +75,18 @@ pub(crate) fn lock(dir: &Path, patience: Duration) -> Result<File> {
 pub(crate) fn check(record: &Record, dir: &Path, options: &StackOptions, mysql: &MySql) -> Result<()> {
     let dir = dir.display();
     ensure!(!record.is_up(), "a stack is up in {dir} already");
-    let (made, wanted) = (record.shards, options.shards.get());
+    let size = record.size;
+    for (made, wanted, what) in
+        [(size.shards, options.shards, "shards"), (size.rabbitmq, options.rabbitmq, "nodes of RabbitMQ")]
+    {
+        ensure!(
+            made == wanted.get(),
+            "{dir} holds a stack of {made} {what}, not {wanted}: take another folder, or remove it"
+        );
+    }
     ensure!(
-        made == wanted,
-        "{dir} holds a stack of {made} shards, not {wanted}: take another folder, or remove it"
-    );
-    ensure!(
-        record.replicas == options.replicas,
-        "{dir} holds a stack {} replicas: take another folder, or remove it",
-        with_or_without(record.replicas)
+        size.replicas || !options.replicas,
+        "{dir} holds a stack without replicas: take another folder, or remove it"
     );
     let (made, found) = (record.programs.mysql.flavour(), mysql.flavour());
     ensure!(
@@ -91,11 +94,6 @@ pub(crate) fn check(record: &Record, dir: &Path, options: &StackOptions, mysql: 
         "{dir} was made by {made}, which {found} cannot read: take another folder, or remove it"
     );
     Ok(())
-}
-
-/// A word for a stack that has something or not.
-pub(crate) const fn with_or_without(has: bool) -> &'static str {
-    if has { "with" } else { "without" }
 }
 
 #[cfg(test)]

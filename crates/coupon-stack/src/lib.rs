@@ -1,8 +1,10 @@
 //! Starts the servers of the `servers` backend as private child processes: one main database, the shards, Redis and
 //! RabbitMQ. For development, tests and faults; not for production.
 //!
-//! Everything is private to a [`Stack`]: its folder, its ports (loopback only), its passwords, its Erlang node and
-//! the port mapper of that. So any number of stacks runs on one machine. A stack never outlives its owner: it is
+//! RabbitMQ may be a cluster of several nodes ([`StackOptions::rabbitmq`]).
+//!
+//! Everything is private to a [`Stack`]: its folder, its ports (loopback only), its passwords, its Erlang nodes and
+//! the port mapper of those. So any number of stacks runs on one machine. A stack never outlives its owner: it is
 //! stopped when dropped, and by a guardian process when the owner is gone, however it went (`kill -9` included). Only
 //! [`Stack::leave_running`] lets it.
 //!
@@ -10,7 +12,8 @@
 //!
 //! The servers come from the machine's packages ([`install::ensure`]). `COUPON_STACK_MYSQL=/path/to/mysqld` takes a
 //! MySQL (8.4 or later) or MariaDB server of your own; with `COUPON_STACK_MYSQL_ROOT=DIR` that path is inside of
-//! `DIR`, and the server runs under `chroot DIR`, which takes root.
+//! `DIR`, and the server runs under `chroot DIR`, which takes root. `COUPON_STACK_REDIS=/path/to/valkey-server` takes a Redis of
+//! your own, or a Valkey.
 //!
 //! ```no_run
 //! use coupon_stack::{StackOptions, Server, Stack};

@@ -114,21 +114,23 @@ pub(crate) fn attach(mysql: &MySql, primary: &Node, replica: &Node) -> Result<()
     };
     replica.run(mysql, &format!("STOP REPLICA; {source}; START REPLICA"))?;
     let end = Instant::now() + BEGINS;
-    loop {
-        let status = replica.run(mysql, STATUS)?;
-        let runs = |thread| status.ending(thread) == Some("Yes");
-        if runs("_IO_Running") && runs("_SQL_Running") && has_a_replica(mysql, primary)? {
-            return Ok(());
-        }
+    while !(follows(mysql, replica)? && has_a_replica(mysql, primary)?) {
         ensure!(
             Instant::now() < end,
             "{} does not follow {}: {}",
             replica.name(),
             primary.name(),
-            complaint(&status)
+            complaint(&replica.run(mysql, STATUS)?)
         );
         std::thread::sleep(POLL);
     }
+    Ok(())
+}
+
+/// Says whether a server receives and applies what another commits.
+pub(crate) fn follows(mysql: &MySql, replica: &Node) -> Result<bool> {
+    let status = replica.run(mysql, STATUS)?;
+    Ok(["_IO_Running", "_SQL_Running"].iter().all(|thread| status.ending(thread) == Some("Yes")))
 }
 
 /// Says whether a replica tells a primary what it has received.

@@ -6,15 +6,34 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::Server;
 use crate::files::{make_dir, write_private};
+use crate::kind::Place;
 use crate::process::Launch;
 use crate::programs::Programs;
-use crate::tls::Tls;
 
 pub(crate) const USER: &str = "coupon";
 
-/// The same in every stack, since each has its own port mapper; RabbitMQ's data folder is bound to it.
-const NODE: &str = "coupon@localhost";
+/// The name of a node among Erlang's. The same in every stack, since each has its own port mapper; RabbitMQ's data folder is
+/// bound to it.
+pub(crate) fn erlang_name(server: &str) -> String {
+    format!("{}@localhost", server.replacen("rabbitmq", USER, 1))
+}
+
+/// The settings by which nodes find each other, and share the machine. A node that sees no majority stops taking clients until
+/// it does: what it would tell them of queues and bindings might not be so.
+///
+/// What was not yet written into a queue's own files lies in memory as well, once in each node.
+fn clustered(nodes: u16) -> String {
+    let name = |node| erlang_name(&Server::RabbitMq(node).to_string());
+    let peers: String = (0..nodes)
+        .map(|node| format!("cluster_formation.classic_config.nodes.{} = {}\n", node + 1, name(node)))
+        .collect();
+    format!(
+        "cluster_formation.peer_discovery_backend = classic_config\n{peers}cluster_partition_handling = pause_minority\n\
+         raft.wal_max_size_bytes = 32000000\nvm_memory_high_watermark.absolute = 512MB\n"
+    )
+}
 
 /// One scheduler that does not spin: the machine is shared with all other servers, and on two cores a second one
 /// costs more in waking each other than it brings (24 against 15 µs of CPU a grab over 64 connections, 8 against 5
@@ -37,14 +56,8 @@ pub(crate) fn epmd(programs: &Programs, port: u16, log: &Path) -> Launch {
     Launch { program: programs.epmd.clone(), arguments, environment: Vec::new(), log: log.to_owned() }
 }
 
-pub(crate) fn launch(
-    programs: &Programs,
-    dir: &Path,
-    ports: Ports,
-    tls: Option<&Tls>,
-    password: &str,
-    log: &Path,
-) -> Result<Launch> {
+pub(crate) fn launch(programs: &Programs, place: Place<'_>, ports: Ports, password: &str) -> Result<Launch> {
+    let Place { name, dir, cluster, tls, log, .. } = place;
     let (config, plugins, home) = (dir.join("rabbitmq.conf"), dir.join("enabled_plugins"), dir.join("home"));
     let listen = match tls {
         None => format!("listeners.tcp.1 = 127.0.0.1:{}", ports.amqp),
@@ -57,10 +70,13 @@ pub(crate) fn launch(
             tls.key().display()
         ),
     };
+    let shared = match cluster {
+        0 | 1 => "vm_memory_high_watermark.absolute = 2GB\n".to_owned(),
+        nodes => clustered(nodes),
+    };
     let text = format!(
         "{listen}\ndefault_user = {USER}\ndefault_pass = {password}\n\
-         default_user_tags.administrator = true\ndisk_free_limit.absolute = 256MB\n\
-         vm_memory_high_watermark.absolute = 2GB\n"
+         default_user_tags.administrator = true\ndisk_free_limit.absolute = 256MB\n{shared}"
     );
     write_private(&config, &text)?;
     write_private(&plugins, "[].\n")?;
@@ -68,11 +84,13 @@ pub(crate) fn launch(
     let environment_file = dir.join("rabbitmq-env.conf");
     write_private(&environment_file, "")?;
     make_dir(&home)?;
+    // The nodes of a cluster know each other by it: they have the same password.
+    write_private(&home.join(".erlang.cookie"), password)?;
     let environment = vec![
         ("HOME", home.into()),
         ("ERL_EPMD_PORT", ports.epmd.to_string().into()),
         ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
-        ("RABBITMQ_NODENAME", NODE.into()),
+        ("RABBITMQ_NODENAME", erlang_name(name).into()),
         ("RABBITMQ_DIST_PORT", ports.distribution.to_string().into()),
         ("RABBITMQ_MNESIA_BASE", dir.join("data").into()),
         ("RABBITMQ_LOG_BASE", dir.join("log").into()),
@@ -88,14 +106,14 @@ pub(crate) fn launch(
     Ok(Launch { program: programs.rabbitmq.clone(), arguments: Vec::new(), environment, log: log.to_owned() })
 }
 
-/// The environment by which RabbitMQ's own tool finds the node: the same name, port mapper and, in its home, the same
+/// The environment by which RabbitMQ's own tool finds a node: the same name, port mapper and, in its home, the same
 /// cookie.
-pub(crate) fn tool_environment(dir: &Path, epmd: u16) -> Vec<(&'static str, std::ffi::OsString)> {
+pub(crate) fn tool_environment(name: &str, dir: &Path, epmd: u16) -> Vec<(&'static str, std::ffi::OsString)> {
     vec![
         ("HOME", dir.join("home").into()),
         ("ERL_EPMD_PORT", epmd.to_string().into()),
         ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
-        ("RABBITMQ_NODENAME", NODE.into()),
+        ("RABBITMQ_NODENAME", erlang_name(name).into()),
         ("RABBITMQ_CONF_ENV_FILE", dir.join("rabbitmq-env.conf").into()),
     ]
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::files::write_private;
 use crate::process::Identity;
 use crate::programs::Programs;
+use crate::server::Size;
 
 pub(crate) const FILE: &str = "stack.json";
 const VERSION: u32 = 1;
@@ -21,10 +22,8 @@ pub(crate) struct Record {
     version: u32,
     /// The programs it was started with: its servers can be restarted by no other.
     pub(crate) programs: Programs,
-    pub(crate) shards: u16,
-    /// True if main and each shard have a replica.
-    #[serde(default)]
-    pub(crate) replicas: bool,
+    #[serde(flatten)]
+    pub(crate) size: Size,
     /// The start of the machine that the processes belong to.
     boot: String,
     pub(crate) servers: BTreeMap<String, ServerRecord>,
@@ -57,13 +56,8 @@ pub(crate) enum Part {
 }
 
 impl Record {
-    pub(crate) fn new(
-        programs: Programs,
-        shards: u16,
-        replicas: bool,
-        servers: BTreeMap<String, ServerRecord>,
-    ) -> Self {
-        Self { version: VERSION, programs, shards, replicas, boot: boot(), servers }
+    pub(crate) fn new(programs: Programs, size: Size, servers: BTreeMap<String, ServerRecord>) -> Self {
+        Self { version: VERSION, programs, size, boot: boot(), servers }
     }
 
     /// Reads a folder's, if it has one.
@@ -108,7 +102,8 @@ mod tests {
         let mysql = MySql { server: "mysqld".into(), root: None, install: None };
         let programs =
             Programs { mysql, redis: "redis".into(), rabbitmq: "rabbitmq".into(), epmd: "epmd".into() };
-        Record::new(programs, 2, false, [("main".to_owned(), server)].into())
+        let size = Size { shards: 2, replicas: false, rabbitmq: 1, redis_sentinel: false };
+        Record::new(programs, size, [("main".to_owned(), server)].into())
     }
 
     #[test]

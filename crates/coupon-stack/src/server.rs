@@ -3,6 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
+use crate::redis::SENTINELS;
+
 /// A server of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Server {
@@ -16,18 +20,45 @@ pub enum Server {
     ShardReplica(u16),
     /// Redis: the gate.
     Redis,
-    /// RabbitMQ: the hand-over.
-    RabbitMq,
+    /// Its replica at first, where there are Sentinels.
+    RedisReplica,
+    /// One of the Sentinels, counted from 0, where there are any.
+    Sentinel(u8),
+    /// A node of RabbitMQ, counted from 0: the hand-over.
+    RabbitMq(u16),
+}
+
+/// The servers that a stack has, by number and kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Size {
+    pub(crate) shards: u16,
+    /// True if main and each shard have a replica.
+    #[serde(default)]
+    pub(crate) replicas: bool,
+    /// The nodes of RabbitMQ; one before there could be more.
+    #[serde(default = "one")]
+    pub(crate) rabbitmq: u16,
+    /// True where Redis has a replica and Sentinels.
+    #[serde(default)]
+    pub(crate) redis_sentinel: bool,
+}
+
+const fn one() -> u16 {
+    1
 }
 
 impl Server {
-    /// All servers of a stack with so many shards, and replicas or none, in the order in which they are shown.
-    pub(crate) fn all(shards: u16, replicas: bool) -> impl Iterator<Item = Self> {
+    /// All servers of a stack of that size, in the order in which they are shown.
+    pub(crate) fn all(size: Size) -> impl Iterator<Item = Self> {
+        let Size { shards, replicas, rabbitmq, redis_sentinel } = size;
         let databases = [Self::Main].into_iter().chain((0..shards).map(Self::Shard));
         let databases = databases.flat_map(move |server| {
             [Some(server), server.other().filter(|_| replicas)].into_iter().flatten()
         });
-        databases.chain([Self::Redis, Self::RabbitMq])
+        let replica = redis_sentinel.then_some(Self::RedisReplica);
+        let sentinels = (0..if redis_sentinel { SENTINELS } else { 0 }).map(Self::Sentinel);
+        let redis = [Self::Redis].into_iter().chain(replica).chain(sentinels);
+        databases.chain(redis).chain((0..rabbitmq).map(Self::RabbitMq))
     }
 
     /// The other server of a pair: a database's replica, or the database whose replica it is.
@@ -37,7 +68,7 @@ impl Server {
             Self::MainReplica => Some(Self::Main),
             Self::Shard(shard) => Some(Self::ShardReplica(shard)),
             Self::ShardReplica(shard) => Some(Self::Shard(shard)),
-            Self::Redis | Self::RabbitMq => None,
+            Self::Redis | Self::RedisReplica | Self::Sentinel(_) | Self::RabbitMq(_) => None,
         }
     }
 }
@@ -50,7 +81,10 @@ impl fmt::Display for Server {
             Self::MainReplica => "main-replica".to_owned(),
             Self::ShardReplica(shard) => format!("shard-{shard}-replica"),
             Self::Redis => "redis".to_owned(),
-            Self::RabbitMq => "rabbitmq".to_owned(),
+            Self::RedisReplica => "redis-replica".to_owned(),
+            Self::Sentinel(number) => format!("sentinel-{number}"),
+            Self::RabbitMq(0) => "rabbitmq".to_owned(),
+            Self::RabbitMq(node) => format!("rabbitmq-{node}"),
         };
         f.pad(&name)
     }
@@ -64,7 +98,8 @@ impl fmt::Display for UnknownServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no server: main, shard-0, shard-1 and so on, with -replica behind it, redis, rabbitmq",
+            "{:?} is no server: main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, \
+             redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on",
             self.0
         )
     }
@@ -76,17 +111,21 @@ impl FromStr for Server {
     type Err = UnknownServer;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let (of, is_replica) = name.strip_suffix("-replica").map_or((name, false), |of| (of, true));
-        let shard = || of.strip_prefix("shard-")?.parse().ok().map(Self::Shard);
-        if is_replica {
-            let of = if of == "main" { Some(Self::Main) } else { shard() };
-            return of.and_then(Self::other).ok_or_else(|| UnknownServer(name.to_owned()));
-        }
+        let number = |kind: &str| name.strip_prefix(kind)?.parse::<u16>().ok();
+        let replica = || name.strip_prefix("shard-")?.strip_suffix("-replica")?.parse::<u16>().ok();
+        let sentinel = || number("sentinel-").and_then(|number| number.try_into().ok()).map(Self::Sentinel);
+        let further = || number("rabbitmq-").filter(|node| *node > 0).map(Self::RabbitMq);
         match name {
             "main" => Some(Self::Main),
+            "main-replica" => Some(Self::MainReplica),
             "redis" => Some(Self::Redis),
-            "rabbitmq" => Some(Self::RabbitMq),
-            _ => shard(),
+            "redis-replica" => Some(Self::RedisReplica),
+            "rabbitmq" => Some(Self::RabbitMq(0)),
+            _ => number("shard-")
+                .map(Self::Shard)
+                .or_else(|| replica().map(Self::ShardReplica))
+                .or_else(sentinel)
+                .or_else(further),
         }
         .ok_or_else(|| UnknownServer(name.to_owned()))
     }
@@ -98,17 +137,17 @@ mod tests {
 
     #[test]
     fn a_name_read_back_is_the_same_server() {
-        for server in Server::all(3, true) {
+        let small = Size { shards: 3, replicas: false, rabbitmq: 1, redis_sentinel: false };
+        let large = Size { replicas: true, rabbitmq: 3, redis_sentinel: true, ..small };
+        for server in Server::all(large) {
             assert_eq!(server.to_string().parse(), Ok(server));
         }
-        assert_eq!(Server::all(3, false).count(), 6);
-        assert_eq!(Server::all(3, true).count(), 10);
+        assert_eq!([small, large].map(|size| Server::all(size).count()), [6, 16]);
     }
 
     #[test]
     fn another_name_is_refused_with_those_there_are() {
-        for name in ["", "shard", "shard--1", "shard-x", "shard-70000", "redis-replica", "-replica", "mysql"]
-        {
+        for name in ["", "shard", "shard--1", "shard-x", "shard-70000", "-replica", "rabbitmq-0", "mysql"] {
             let error = name.parse::<Server>().unwrap_err().to_string();
             assert!(error.contains("shard-0") && error.contains("rabbitmq"), "{error}");
         }

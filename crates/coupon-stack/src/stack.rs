@@ -14,13 +14,14 @@ use tempfile::TempDir;
 use crate::fault_tools::{self, SpareRedis};
 use crate::files::write_private;
 use crate::guardian::Guardian;
-use crate::home::{Home, check, lock, with_or_without};
+use crate::home::{Home, check, lock};
 use crate::kind::ServerKind;
 use crate::node::{Node, World};
 use crate::process::Usage;
 use crate::programs::Programs;
 use crate::record::{self, Part, Record};
-use crate::{Addresses, Certificates, Server, install, mysql, pair, tls};
+use crate::server::Size;
+use crate::{Addresses, Certificates, Server, install, mysql, pair, rabbitmq, redis, tls};
 
 /// The time that another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,8 +31,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct StackOptions {
     /// The number of shards, each a database server. 4 by default.
     pub shards: NonZeroU16,
-    /// True if main and each shard have a replica, which [`Stack::promote`] has take writes. False by default.
+    /// Gives main and each shard a replica, which [`Stack::promote`] has take writes. False by default; a folder that holds such
+    /// a stack stays one.
     pub replicas: bool,
+    /// The number of nodes of RabbitMQ, all of one cluster. 1 by default.
+    pub rabbitmq: NonZeroU16,
+    /// Gives Redis a replica, and three Sentinels that elect it within seconds where Redis is gone. False by default; a folder
+    /// that holds such a stack stays one.
+    pub redis_sentinel: bool,
     /// The folder of its files. Without it they are temporary, and go with the stack.
     pub dir: Option<PathBuf>,
 }
@@ -39,7 +46,20 @@ pub struct StackOptions {
 impl Default for StackOptions {
     fn default() -> Self {
         const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
-        Self { shards: SHARDS, replicas: false, dir: None }
+        Self { shards: SHARDS, replicas: false, rabbitmq: NonZeroU16::MIN, redis_sentinel: false, dir: None }
+    }
+}
+
+impl StackOptions {
+    /// The size of such a stack, in a folder that may hold one.
+    fn size(&self, record: Option<&Record>) -> Size {
+        let held = |has: fn(&Size) -> bool| record.is_some_and(|record| has(&record.size));
+        Size {
+            shards: self.shards.get(),
+            replicas: self.replicas || held(|size| size.replicas),
+            rabbitmq: self.rabbitmq.get(),
+            redis_sentinel: self.redis_sentinel || held(|size| size.redis_sentinel),
+        }
     }
 }
 
@@ -62,7 +82,7 @@ pub struct Stack {
     dir: PathBuf,
     programs: Programs,
     addresses: Addresses,
-    replicas: bool,
+    size: Size,
     nodes: Vec<Node>,
     /// Erlang's port mapper.
     epmd: Node,
@@ -83,8 +103,8 @@ impl Stack {
     ///
     /// # Errors
     /// When a server is not installed or does not start: then the error names it and quotes the end of its log. When a
-    /// stack is up in this folder, or it was made with another number of shards, with replicas where there are to be none or
-    /// without, or by another database server.
+    /// stack is up in this folder, or it was made with another number of shards or nodes, without replicas that are wanted, or by
+    /// another database server.
     pub fn start(options: &StackOptions) -> Result<Self> {
         Self::start_with(options, None)
     }
@@ -92,16 +112,12 @@ impl Stack {
     /// Starts servers that accept encrypted connections alone, and show this certificate.
     ///
     /// # Errors
-    /// As for [`Self::start`], and when there are to be replicas.
+    /// As for [`Self::start`].
     pub fn start_encrypted(options: &StackOptions, certificates: &Certificates) -> Result<Self> {
         Self::start_with(options, Some(certificates))
     }
 
     fn start_with(options: &StackOptions, certificates: Option<&Certificates>) -> Result<Self> {
-        ensure!(
-            certificates.is_none() || !options.replicas,
-            "servers that encrypt their connections have no replicas here"
-        );
         let programs = install::programs()?;
         // From here on everything ends with this value, and with this process.
         let guardian = Guardian::start()?;
@@ -113,13 +129,22 @@ impl Stack {
         if let Some(certificates) = certificates {
             tls::keep(&dir, certificates)?;
         }
-        let (nodes, epmd) = nodes(&dir, (options.shards.get(), options.replicas), record)?;
+        let size = options.size(record.as_ref());
+        let (nodes, epmd) = nodes(&dir, size, record)?;
+        ensure!(
+            !size.redis_sentinel || tls::Tls::of(&dir).is_none(),
+            "a stack that encrypts connections has no Sentinels: whether they are ready cannot be asked"
+        );
+        ensure!(
+            !size.replicas || tls::Tls::of(&dir).is_none(),
+            "a stack that encrypts connections has no replicas: its client would have to be told whom to trust"
+        );
         let addresses = where_they_answer(&nodes);
         let mut stack = Self {
             dir,
             programs,
             addresses,
-            replicas: options.replicas,
+            size,
             nodes,
             epmd,
             owned: true,
@@ -148,15 +173,15 @@ impl Stack {
         let lock = lock(&dir, PATIENCE)?;
         let record = Record::load(&dir)?.with_context(none)?;
         let programs = record.programs.clone();
-        let replicas = record.replicas;
-        let (nodes, epmd) = nodes(&dir, (record.shards, replicas), Some(record))?;
+        let size = record.size;
+        let (nodes, epmd) = nodes(&dir, size, Some(record))?;
         let addresses = where_they_answer(&nodes);
         let saving = Mutex::default();
         Ok(Self {
             dir,
             programs,
             addresses,
-            replicas,
+            size,
             nodes,
             epmd,
             owned: false,
@@ -170,22 +195,48 @@ impl Stack {
     fn start_all(&self) -> Result<()> {
         thread::scope(|scope| {
             let databases = scope.spawn(|| self.start_databases());
-            let redis = scope.spawn(|| self.start_kind(ServerKind::Redis));
-            let rabbitmq = scope.spawn(|| {
-                self.epmd.start(self.world())?;
-                self.start_kind(ServerKind::RabbitMq)
-            });
+            let redis = scope.spawn(|| self.start_redis());
+            let rabbitmq = scope.spawn(|| self.start_rabbitmq());
             [databases, redis, rabbitmq].map(joined).into_iter().collect()
         })
     }
 
-    fn start_kind(&self, kind: ServerKind) -> Result<()> {
-        self.nodes.iter().filter(|node| node.kind() == kind).try_for_each(|node| node.start(self.world()))
+    fn of_kind(&self, kind: ServerKind) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.kind() == kind)
+    }
+
+    /// Starts Redis and, if there are any, its replica once it answers, and the Sentinels once the replica follows.
+    fn start_redis(&self) -> Result<()> {
+        [ServerKind::Redis, ServerKind::RedisReplica, ServerKind::Sentinel].into_iter().try_for_each(|kind| {
+            self.of_kind(kind).try_for_each(|node| node.start(self.world()))?;
+            self.of_kind(kind).try_for_each(Node::wait_until_it_is_in_place)
+        })
+    }
+
+    /// Starts the nodes of RabbitMQ, and waits until they are one cluster.
+    fn start_rabbitmq(&self) -> Result<()> {
+        self.epmd.start(self.world())?;
+        let mut nodes = self.of_kind(ServerKind::RabbitMq).peekable();
+        // Others join the first one of a new cluster. Those of an old one wait for each other, so they start at once.
+        if let Some(first) = nodes.next_if(|node| !node.data().exists()) {
+            first.start(self.world())?;
+        }
+        thread::scope(|scope| {
+            let starts: Vec<_> = nodes.map(|node| scope.spawn(move || node.start(self.world()))).collect();
+            starts.into_iter().try_for_each(joined)
+        })?;
+        match self.size.rabbitmq {
+            0 | 1 => Ok(()),
+            several => {
+                let wait = ["--timeout", "120", "await_online_nodes", &several.to_string()];
+                self.rabbitmqctl(&wait).context("the nodes of RabbitMQ are not one cluster").map(drop)
+            }
+        }
     }
 
     fn start_databases(&self) -> Result<()> {
         let template = self.dir.join("template");
-        let databases = || self.nodes.iter().filter(|node| node.kind() == ServerKind::MySql);
+        let databases = || self.of_kind(ServerKind::MySql);
         if databases().any(|node| !node.data().exists()) {
             mysql::make_template(&self.programs.mysql, &template, self.guardian.as_ref())?;
         }
@@ -211,8 +262,10 @@ impl Stack {
     }
 
     fn world(&self) -> World<'_> {
-        let Self { programs, guardian, epmd, replicas, .. } = self;
-        World { programs, guardian: guardian.as_ref(), epmd: epmd.port(), replicas: *replicas }
+        let (guardian, epmd) = (self.guardian.as_ref(), self.epmd.port());
+        let redis = self.of_kind(ServerKind::Redis).next().map_or(0, Node::port);
+        let Size { replicas, rabbitmq: cluster, .. } = self.size;
+        World { programs: &self.programs, guardian, epmd, replicas, cluster, redis }
     }
 
     /// Records the stack for programs that attach to it, or start one here again. None does in a temporary folder.
@@ -223,27 +276,25 @@ impl Stack {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.nodes.iter().chain([&self.epmd]);
         let servers = all.map(|node| (node.name().to_owned(), node.record())).collect();
-        Record::new(self.programs.clone(), self.shards(), self.replicas, servers).save(&self.dir)
-    }
-
-    fn shards(&self) -> u16 {
-        let shards = self.addresses.shards.len();
-        // As many as there were in a u16.
-        u16::try_from(shards).unwrap_or(u16::MAX)
+        Record::new(self.programs.clone(), self.size, servers).save(&self.dir)
     }
 
     fn node(&self, server: Server) -> Result<&Node> {
         let name = server.to_string();
         let found = self.nodes.iter().find(|node| node.name() == name);
         found.with_context(|| {
-            let replicas = with_or_without(self.replicas);
-            format!("{server}: this stack has {} shards, counted from 0, {replicas} replicas", self.shards())
+            let Size { shards, replicas, rabbitmq, redis_sentinel } = self.size;
+            let replicas = if replicas { "" } else { ", no replicas of databases" };
+            let sentinels = if redis_sentinel { "" } else { ", and no Sentinels" };
+            format!(
+                "{server}: this stack has {shards} shards, counted from 0, {rabbitmq} of RabbitMQ{replicas}{sentinels}"
+            )
         })
     }
 
     /// The other server of a pair.
     fn other(&self, server: Server) -> Result<&Node> {
-        ensure!(self.replicas, "this stack has no replicas");
+        ensure!(self.size.replicas, "this stack has no replicas");
         self.node(server.other().with_context(|| format!("{server} is no database"))?)
     }
 
@@ -253,12 +304,12 @@ impl Stack {
         &self.addresses
     }
 
-    /// All servers: main, the shards, each with its replica if there are any, Redis, RabbitMQ.
+    /// All servers: main, the shards, Redis, RabbitMQ.
     pub fn servers(&self) -> impl Iterator<Item = Server> + use<> {
-        Server::all(self.shards(), self.replicas)
+        Server::all(self.size)
     }
 
-    /// A server's own address.
+    /// The address of one server by itself.
     ///
     /// # Errors
     /// When there is no such server.
@@ -272,6 +323,19 @@ impl Stack {
     /// When there is no such server.
     pub fn is_read_only(&self, server: Server) -> Result<bool> {
         Ok(self.node(server)?.part() != Part::Primary)
+    }
+
+    /// True if a server is what it is to be as part of a pair: it takes writes, or follows the one that does.
+    ///
+    /// # Errors
+    /// When there is no such server, or it cannot be asked.
+    pub fn is_in_place(&self, server: Server) -> Result<bool> {
+        let node = self.node(server)?;
+        match node.part() {
+            Part::Primary => Ok(true),
+            Part::Replica => pair::follows(&self.programs.mysql, node),
+            Part::Demoted => Ok(false),
+        }
     }
 
     /// Has a replica take writes: it applies what it has received, and takes the place of the primary. That is stopped if it
@@ -296,14 +360,18 @@ impl Stack {
         self.save()
     }
 
-    /// Makes a server whose place another has taken that one's replica, by a copy of its files: both are stopped for a moment.
+    /// Makes a server the replica of the one that takes writes, by a copy of its files: both are stopped for a moment.
     ///
     /// # Errors
-    /// When no other has taken its place, or one of the two does not start.
+    /// When it takes writes itself, or one of the two does not start.
     pub fn rejoin(&self, server: Server) -> Result<()> {
         let (node, primary) = (self.node(server)?, self.other(server)?);
-        let is_replaced = (node.part(), primary.part()) == (Part::Demoted, Part::Primary);
-        ensure!(is_replaced, "no other server has taken the place of {server}");
+        ensure!(node.part() != Part::Primary, "{server} takes writes: no other has taken its place");
+        ensure!(
+            primary.part() == Part::Primary,
+            "{} takes no writes: promote one of the two first",
+            primary.name()
+        );
         node.end_if_up()?;
         primary.end_if_up()?;
         if node.data().exists() {
@@ -318,7 +386,7 @@ impl Stack {
         self.save()
     }
 
-    /// Runs statements on a database server with replicas, as the user who may write to one that is read-only.
+    /// Runs statements on a database server of a pair, as the user who may write to one that is read-only.
     ///
     /// # Errors
     /// When it does not run, or refuses one of them.
@@ -433,12 +501,57 @@ impl Stack {
         SpareRedis::start(&self.dir, self.node(Server::Redis)?, self.world())
     }
 
-    /// Runs `rabbitmqctl` with these arguments, and returns what it prints.
+    /// Runs `rabbitmqctl` on the first node of RabbitMQ with these arguments, and returns what it prints.
     ///
     /// # Errors
     /// When it cannot be run, or fails; the error says what it printed.
     pub fn rabbitmqctl(&self, arguments: &[&str]) -> Result<String> {
-        fault_tools::rabbitmqctl(self.world(), self.node(Server::RabbitMq)?, arguments)
+        self.rabbitmqctl_on(Server::RabbitMq(0), arguments)
+    }
+
+    /// Runs it on a node.
+    ///
+    /// # Errors
+    /// As for [`Self::rabbitmqctl`], and when there is no such node.
+    pub fn rabbitmqctl_on(&self, node: Server, arguments: &[&str]) -> Result<String> {
+        fault_tools::rabbitmqctl(self.world(), self.node(node)?, arguments)
+    }
+
+    /// Asks the first node of RabbitMQ which node leads a quorum queue.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or no node of this stack does.
+    pub fn leader_of(&self, queue: &str) -> Result<Server> {
+        let queues = self.rabbitmqctl(&["--silent", "list_queues", "name", "leader"])?;
+        let leader = queues.lines().find_map(|line| line.split_once('\t').filter(|(name, _)| *name == queue));
+        let (_, leader) = leader.with_context(|| format!("there is no queue {queue}"))?;
+        let mut nodes = (0..self.size.rabbitmq).map(Server::RabbitMq);
+        let found = nodes.find(|node| rabbitmq::erlang_name(&node.to_string()) == leader);
+        found.with_context(|| format!("queue {queue} has the leader {leader:?}"))
+    }
+
+    /// Cuts a node of RabbitMQ off from the others, both ways: it does not take their cookie any more. Clients still reach it.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn cut_off(&self, node: Server) -> Result<()> {
+        self.tell_of_others(node, "erlang:set_cookie(Node, cut_off), erlang:disconnect_node(Node)")
+    }
+
+    /// Lets a node of RabbitMQ find the others again.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn join_again(&self, node: Server) -> Result<()> {
+        self.tell_of_others(node, "erlang:set_cookie(Node, erlang:get_cookie())")
+    }
+
+    /// Has a node of RabbitMQ do something for each of the others, at once.
+    fn tell_of_others(&self, node: Server, does: &str) -> Result<()> {
+        let others = (0..self.size.rabbitmq).map(Server::RabbitMq).filter(|other| *other != node);
+        let names = others.map(|other| format!("'{}'", rabbitmq::erlang_name(&other.to_string())));
+        let each = format!("[begin {does} end || Node <- [{}]].", names.collect::<Vec<_>>().join(", "));
+        self.rabbitmqctl_on(node, &["eval", &each]).map(drop)
     }
 
     /// Reads a server's use of the machine since it was last started.
@@ -497,23 +610,29 @@ pub fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn nodes(dir: &Path, (shards, replicas): (u16, bool), record: Option<Record>) -> Result<(Vec<Node>, Node)> {
+fn nodes(dir: &Path, size: Size, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
     let mut known = record.map_or_else(BTreeMap::new, |record| record.servers);
-    let mut node = |kind, name: String, of: Option<&Node>| match (known.remove(&name), of) {
+    let mut node = |kind, name: String, like: Option<&Node>| match (known.remove(&name), like) {
         (Some(record), _) => Node::recorded(kind, name, dir, record),
-        (None, Some(primary)) => Node::replica_of(primary, name, dir),
+        (None, Some(primary)) if kind == ServerKind::MySql => Node::replica_of(primary, name, dir),
+        (None, Some(like)) => Node::like(like, kind, name, dir),
         (None, None) => Node::new(kind, name, dir),
     };
     let mut nodes = Vec::new();
-    for server in Server::all(shards, replicas) {
-        let (kind, of) = match server {
+    for server in Server::all(size) {
+        let (kind, like) = match server {
             Server::Main | Server::Shard(_) => (ServerKind::MySql, None),
-            // It comes behind its primary, whose users it has.
+            // It comes behind its primary.
             Server::MainReplica | Server::ShardReplica(_) => (ServerKind::MySql, nodes.last()),
             Server::Redis => (ServerKind::Redis, None),
-            Server::RabbitMq => (ServerKind::RabbitMq, None),
+            // Those that take each other's place have one password.
+            Server::RedisReplica => (ServerKind::RedisReplica, nodes.last()),
+            Server::Sentinel(_) => (ServerKind::Sentinel, nodes.last()),
+            Server::RabbitMq(0) => (ServerKind::RabbitMq, None),
+            // The users of a cluster, and so their passwords, are those of all of its nodes.
+            Server::RabbitMq(_) => (ServerKind::RabbitMq, nodes.last()),
         };
-        let made = node(kind, server.to_string(), of)?;
+        let made = node(kind, server.to_string(), like)?;
         nodes.push(made);
     }
     Ok((nodes, node(ServerKind::Epmd, "epmd".to_owned(), None)?))
@@ -531,6 +650,21 @@ fn where_they_answer(nodes: &[Node]) -> Addresses {
             None => url,
         }
     };
-    let shards = (0..u16::MAX).map(Server::Shard).map(url).take_while(|url| !url.is_empty()).collect();
-    Addresses { main: url(Server::Main), shards, redis: url(Server::Redis), rabbitmq: url(Server::RabbitMq) }
+    let urls = |numbered: fn(u16) -> Server| -> Vec<String> {
+        (0..u16::MAX).map(numbered).map(url).take_while(|url| !url.is_empty()).collect()
+    };
+    Addresses {
+        main: url(Server::Main),
+        shards: urls(Server::Shard),
+        redis: redis_of_all(nodes).unwrap_or_else(|| url(Server::Redis)),
+        rabbitmq: urls(Server::RabbitMq),
+    }
+}
+
+/// The address of the Redis that Sentinels look after, if there are any.
+fn redis_of_all(nodes: &[Node]) -> Option<String> {
+    let sentinels: Vec<&Node> = nodes.iter().filter(|node| node.kind() == ServerKind::Sentinel).collect();
+    let hosts: Vec<String> = sentinels.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+    let password = sentinels.first()?.record().password;
+    Some(format!("redis+sentinel://:{password}@{}/{}", hosts.join(","), redis::SERVICE))
 }

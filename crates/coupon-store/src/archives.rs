@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The time for which results of a day that is over may still be on their way to their tables.
 const LATE_MS: i64 = 60_000;
 
-/// What an archive leaves to others of the files' time.
+/// The share of the files' time that an archive leaves to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchivePace {
     /// Grabs come first: batches are small, and the shard's writer is its own for most of the time.
@@ -54,7 +54,7 @@ pub struct Archive {
     pub runs: bool,
     /// Rows that could go when it began.
     pub rows: u64,
-    /// What has gone.
+    /// The results that have gone so far.
     pub retired: Retired,
     /// The reason for which it ended before everything had gone, in words.
     pub trouble: Option<String>,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::Known;
 use crate::swapped::Swapped;
 
-/// What is known, and the version that it is of.
+/// The known catalogue, and the version that it is of.
 #[derive(Debug, Default)]
 pub(crate) struct Current {
     known: Swapped<Known>,
@@ -18,7 +18,7 @@ impl Current {
         Self { known: Swapped::new(known), version: AtomicU64::new(version) }
     }
 
-    /// What is known now.
+    /// The catalogue as it is known now.
     pub(crate) fn known(&self) -> Arc<Known> {
         self.known.now()
     }

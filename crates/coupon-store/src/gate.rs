@@ -33,7 +33,7 @@ impl Attempt {
         Self { user, coupon, id, limit: 1, hold_until: None, request: None }
     }
 
-    /// What the gate reserves when it grants it in that slot.
+    /// The reservation that the gate makes when it grants it in that slot.
     #[must_use]
     pub const fn reservation(&self, slot: u8) -> Reservation {
         Reservation { id: self.id, slot, hold_until: self.hold_until, request: self.request }
@@ -53,7 +53,7 @@ pub struct Reservation {
     pub request: Option<RequestKey>,
 }
 
-/// What a request was granted, as far as its answer says it: that much is known as well once the result has given its slot back,
+/// The grant of a request, as far as its answer says it: that much is known as well once the result has given its slot back,
 /// which may be another's by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
@@ -85,7 +85,7 @@ impl Reservation {
         Self { id, slot: slot.unwrap_or(0), hold_until, request }
     }
 
-    /// What its request was granted.
+    /// The grant of its request.
     #[must_use]
     pub const fn grant(&self) -> Grant {
         Grant { id: self.id, hold_until: self.hold_until }

@@ -6,7 +6,7 @@ use coupon_core::{RequestKey, ResultId, UserId};
 
 use crate::{Decision, Reservation};
 
-/// What a user holds in one slot.
+/// A user's hold in one slot.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Holder {
     pub(crate) reserved: Reservation,
@@ -60,17 +60,17 @@ impl Holders {
         (0..limit).find(|slot| self.in_slot(user, *slot).is_none()).ok_or(*lowest)
     }
 
-    /// What a user holds in a slot.
+    /// A user's hold in a slot.
     pub(crate) fn in_slot(&self, user: UserId, slot: u8) -> Option<&Holder> {
         if slot == 0 { self.first.get(&user) } else { self.more.get(&(user, slot)) }
     }
 
-    /// What a user holds by a request.
+    /// A user's hold by a request.
     pub(crate) fn by_request(&self, user: UserId, request: RequestKey) -> Option<&Holder> {
         self.of_user(user).find(|held| held.reserved.request == Some(request))
     }
 
-    /// What a user holds in a slot, to be changed.
+    /// A user's hold in a slot, to be changed.
     pub(crate) fn in_slot_mut(&mut self, user: UserId, slot: u8) -> Option<&mut Holder> {
         if slot == 0 { self.first.get_mut(&user) } else { self.more.get_mut(&(user, slot)) }
     }
@@ -91,7 +91,7 @@ impl Holders {
         held.map(|held| held.reserved)
     }
 
-    /// What a user holds, by slot.
+    /// A user's holds, by slot.
     fn of_user(&self, user: UserId) -> impl Iterator<Item = &Holder> {
         self.first.get(&user).into_iter().chain(self.beyond_first(user).map(|(_, held)| held))
     }

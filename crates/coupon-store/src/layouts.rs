@@ -23,7 +23,7 @@ pub struct Layouts {
     /// For how long it is relied on that there is no other list, once main or the gate had none; for ever where no process but this
     /// one changes it.
     good_for: Option<Duration>,
-    /// When that was last so, in milliseconds after `began`.
+    /// The last moment at which that was so, in milliseconds after `began`.
     heard_ms: AtomicU64,
     /// True if main had another list when it was last heard of.
     outdated: AtomicBool,

@@ -8,14 +8,14 @@ pub(crate) const SLICE: u32 = 20_000;
 /// The time between two lines in the log.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How far a table has come, said every few seconds.
-pub(crate) struct Progress<'a> {
+/// The progress of a table, logged every few seconds.
+pub(crate) struct TableProgress<'a> {
     table: &'a str,
     rows: u64,
     said: Instant,
 }
 
-impl<'a> Progress<'a> {
+impl<'a> TableProgress<'a> {
     pub(crate) fn of(table: &'a str) -> Self {
         Self { table, rows: 0, said: Instant::now() }
     }

@@ -94,7 +94,7 @@ impl StockRow {
     }
 }
 
-/// What a user's row of a coupon reserves, and the time at which it gave its stock back, if it has.
+/// The reservation of a user's row of a coupon, and the time at which it gave its stock back, if it has.
 pub(crate) type Mine = (Reservation, Option<Timestamp>);
 
 /// The moment from which on rows that gave their stock back still answer an attempt's request.
@@ -102,8 +102,8 @@ pub(crate) const fn remembered_since(attempt: &Attempt) -> Timestamp {
     attempt.id.time().plus_millis(-REMEMBERED_MS)
 }
 
-/// What users have of coupons, in the order of [`statements::RESERVED`], by a condition on both ids that it has twice: parked
-/// results, which take their slots too, and then rows, which count where both are in one slot.
+/// The statement for the rows that users have of coupons, in the order of [`statements::RESERVED`], by a condition on both ids
+/// that it has twice: parked results, which take their slots too, and then rows, which count where both are in one slot.
 pub(crate) fn mine(numbers: Numbers, since: Timestamp, condition: &str) -> String {
     let reserved = statements::reserved(TABLE, numbers, since);
     format!("{PARKED} WHERE {condition} UNION ALL {reserved} AND {condition}")

@@ -21,7 +21,7 @@ const UNLIKE: i64 = 1_000;
 #[derive(Debug, Default)]
 pub struct ClockOffset {
     offset_ms: AtomicI64,
-    /// What main said last of its time, and when it was heard.
+    /// Main's time as it was heard last, and the moment when it was.
     heard: Mutex<Option<(Timestamp, Instant)>>,
 }
 
@@ -102,7 +102,7 @@ impl ClockComparison {
         Self { first_ms: first.millis(), last_ms: last.millis(), main_ms: main.millis() }
     }
 
-    /// What main said.
+    /// The time that main said.
     pub(crate) const fn told(&self) -> Timestamp {
         Timestamp::from_millis(self.main_ms)
     }

@@ -31,12 +31,12 @@ pub struct Family {
     pub combined: &'static [&'static str],
 }
 
-/// What most teams run: no strategy, but settings of a service on the one shard of another row.
+/// A design that most teams run: no strategy, but settings of a service on the one shard of another row.
 #[derive(Debug)]
 pub struct Baseline {
     /// The name on command lines and in reports.
     pub name: &'static str,
-    /// What it is, in a sentence's part for reports and help texts.
+    /// Its description, as a part of a sentence for reports and help texts.
     pub about: &'static str,
     /// The row of the strategy that its one shard has.
     pub family: &'static Family,

@@ -14,7 +14,7 @@ use crate::{Baseline, Family, Variant, VariantRole};
 pub struct Register {
     /// The strategies, in the order of tables.
     pub families: &'static [Family],
-    /// What most teams run: in no comparison unless it is named.
+    /// The designs that most teams run: in no comparison unless they are named.
     pub baselines: &'static [Baseline],
     /// Variants of any strategy: settings of services, which place no rows.
     pub everywhere: &'static [Variant],

@@ -47,7 +47,7 @@ pub struct Spec {
     pub cure_of: Option<&'static str>,
     /// The strategy without its variants.
     pub family: &'static Family,
-    /// What most teams run, if it is that.
+    /// The baseline, if it is one.
     pub baseline: Option<&'static Baseline>,
     /// True when a range of it is spread over shards.
     pub is_spread: bool,

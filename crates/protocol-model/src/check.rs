@@ -9,8 +9,9 @@ use stateright::{Checker as _, HasDiscoveries, Model, Property};
 use crate::lease::{LeaseStep, Leases};
 use crate::mechanism::Mechanism;
 use crate::promise::PROMISES;
+use crate::rules::Rules;
 use crate::state::{Left, State};
-use crate::step::{Rules, Step};
+use crate::step::Step;
 use crate::words::Taken;
 
 /// The requests and faults of one exhaustive search, and its name.

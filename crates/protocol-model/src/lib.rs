@@ -16,6 +16,7 @@ mod filling;
 mod lease;
 mod mechanism;
 mod promise;
+mod rules;
 mod state;
 mod step;
 mod words;

@@ -1,7 +1,7 @@
 //! The promises of docs/RELIABILITY.md, as what no state may contradict.
 
+use crate::rules::Rules;
 use crate::state::{ATTEMPTS, STOCK, State, USERS};
-use crate::step::Rules;
 
 /// A promise: its name, and the law that every reachable state obeys.
 #[derive(Debug, Clone, Copy)]

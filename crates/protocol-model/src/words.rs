@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use crate::rules::Rules;
 use crate::state::{Filling, Message, Request, Stage, State};
-use crate::step::{Rules, Step};
+use crate::step::Step;
 
 /// A user's name.
 pub(crate) const fn name(user: usize) -> &'static str {

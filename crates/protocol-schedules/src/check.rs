@@ -32,7 +32,7 @@ pub(crate) struct Heard {
     pub(crate) states: Vec<(ResultId, ResultState)>,
     /// Answers that contradict earlier ones.
     pub(crate) otherwise: Vec<String>,
-    /// What they were too late for, though they were not.
+    /// The steps that were refused as too late, though they were not.
     pub(crate) too_late: Vec<String>,
 }
 
@@ -134,7 +134,7 @@ impl Check<'_> {
         }
     }
 
-    /// How a result was said to stand, it stands still, unless its user returned it since.
+    /// Each result stands as it was said to, unless its user returned it since.
     fn states(&self, states: &[(ResultId, ResultState)], broken: &mut Vec<String>) {
         use ResultState::{Held, Owned, Returned};
         for (id, told) in states {
@@ -219,7 +219,7 @@ impl Check<'_> {
         }
     }
 
-    /// What contradicts is parked, and nothing else is; so is what cannot be read.
+    /// Contradictions and unreadable messages are parked, and nothing else is.
     fn parked(&self, plan: &SeededSchedule, broken: &mut Vec<String>) {
         let has =
             |wanted: fn(&FaultKind) -> bool| plan.faults.iter().filter(|fault| wanted(&fault.kind)).count();

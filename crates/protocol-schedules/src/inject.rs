@@ -13,7 +13,7 @@ use crate::memory::{GateMemory, MainMemory, ShardMemory, State};
 use crate::plan::{Altered, Fault, FaultKind};
 use crate::process::Running;
 use crate::schedule::Processes;
-use crate::world::{Condition, Server, World};
+use crate::world::{Condition, ProcessId, Server, World};
 
 /// The bodies that cannot be read begin with this.
 pub(crate) const UNREADABLE: &[u8] = b"\xffnobody can read this";
@@ -66,14 +66,8 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
             }
         }
         FaultKind::Moves(process) => {
-            for _ in 0..TRIES {
-                let Some(running) = processes.get(process) else { return };
-                let moves = running.moves().await;
-                world.tell(|| format!("rows are moved by {process}: {moves:?}"));
-                if let Some(Ok(_)) = moves {
-                    return;
-                }
-                pause(AGAIN_MS).await;
+            if move_rows(&world, &processes, process).await {
+                return;
             }
         }
         FaultKind::Changes(process, coupon, altered) => {
@@ -87,19 +81,13 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
             world.thaw(process);
         }
         FaultKind::Down(server, ms) => {
-            set(&world, server, Condition { down: true, ..Condition::default() });
-            pause(ms).await;
-            set(&world, server, Condition::default());
+            for_a_while(&world, server, ms, Condition { down: true, ..Condition::default() }).await;
         }
         FaultKind::Slow(server, ms) => {
-            set(&world, server, Condition { slow: true, ..Condition::default() });
-            pause(ms).await;
-            set(&world, server, Condition::default());
+            for_a_while(&world, server, ms, Condition { slow: true, ..Condition::default() }).await;
         }
         FaultKind::Loses(server, ms, loses) => {
-            set(&world, server, Condition { loses, ..Condition::default() });
-            pause(ms).await;
-            set(&world, server, Condition::default());
+            for_a_while(&world, server, ms, Condition { loses, ..Condition::default() }).await;
         }
         FaultKind::Stale(shard, ms) => stale(&world, shard, &copies, ms).await,
         FaultKind::Wrong(process, by, ms) => {
@@ -112,6 +100,20 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
         other => at_once(&world, other, &copies),
     }
     world.tell(|| format!("over: {}", fault.kind));
+}
+
+/// Has a process move rows, again while it is refused; false if it never was let.
+async fn move_rows(world: &World, processes: &Processes, process: ProcessId) -> bool {
+    for _ in 0..TRIES {
+        let Some(running) = processes.get(process) else { return true };
+        let moves = running.moves().await;
+        world.tell(|| format!("rows are moved by {process}: {moves:?}"));
+        if let Some(Ok(_)) = moves {
+            return true;
+        }
+        pause(AGAIN_MS).await;
+    }
+    false
 }
 
 /// Has a process change a coupon, and takes note of what the operator was answered.
@@ -160,6 +162,13 @@ async fn trailing(world: &World, processes: &Processes, fault: Fault) -> Option<
 
 async fn pause(ms: u64) {
     sleep(Duration::from_millis(ms)).await;
+}
+
+/// Puts a server into a condition, and back into its usual one.
+async fn for_a_while(world: &World, server: Server, ms: u64, condition: Condition) {
+    set(world, server, condition);
+    pause(ms).await;
+    set(world, server, Condition::default());
 }
 
 /// Puts a server into a condition, and cuts its connections if it is down.

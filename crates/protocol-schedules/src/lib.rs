@@ -19,7 +19,7 @@ pub mod world;
 pub use plan::{Altered, Fault, FaultKind, SeededSchedule, Wish};
 pub use process::{ByUser, PROCESS_PART};
 pub use schedule::{Played, play};
-pub use search::{BrokenSeed, Searched, search};
+pub use search::{BrokenSeed, SearchedSeeds, search};
 pub use shrink::shrink;
 
 /// The mechanisms of docs/RELIABILITY.md that a schedule finds when they are left out.

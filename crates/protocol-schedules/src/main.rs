@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use protocol_schedules::{Searched, SeededSchedule, play, search, shrink};
+use protocol_schedules::{SearchedSeeds, SeededSchedule, play, search, shrink};
 
 /// Plays schedules of the services' own code over servers in memory, each drawn from a seed.
 ///
@@ -55,8 +55,8 @@ fn exit(fine: bool) -> ExitCode {
     if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn figures(out: &mut impl Write, searched: &Searched) -> io::Result<()> {
-    let Searched { seeds, events, answered, found, took } = searched;
+fn figures(out: &mut impl Write, searched: &SearchedSeeds) -> io::Result<()> {
+    let SearchedSeeds { seeds, events, answered, found, took } = searched;
     let seconds = took.as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
     let a_minute = *seeds as f64 / seconds * 60.0;

@@ -116,7 +116,7 @@ pub(crate) fn places(versions: &[VersionRecord], user: UserId, time: Timestamp) 
     versions.filter_map(|version| Some(ByUser::of(&version.layout)?.of_user(user))).collect()
 }
 
-/// What a process is asked.
+/// A request to a process.
 enum Request {
     Grab(Grab, oneshot::Sender<Result<GrabDecision, NotDecided>>),
     Step(UserId, ResultId, Action, oneshot::Sender<Result<Changed, Unavailable>>),

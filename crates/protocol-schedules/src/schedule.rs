@@ -25,7 +25,7 @@ const SETTLED: Duration = Duration::from_secs(120);
 /// The wait before a drain that failed is asked for again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// What came of a plan.
+/// The outcome of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Played {
     /// The digest of its history.

@@ -18,9 +18,9 @@ pub struct BrokenSeed {
     pub broken: Vec<String>,
 }
 
-/// What came of a search.
+/// The outcome of a search.
 #[derive(Debug, Clone)]
-pub struct Searched {
+pub struct SearchedSeeds {
     /// The seeds that were played.
     pub seeds: u64,
     /// The events of all their histories.
@@ -36,10 +36,15 @@ pub struct Searched {
 /// Plays the seeds from `first` on, `count` of them, or until so many are found that break a promise. `prepare` is called on
 /// each thread before it begins.
 #[must_use]
-pub fn search(first: u64, count: u64, enough: usize, prepare: impl Fn() + Sync) -> Searched {
+pub fn search(first: u64, count: u64, enough: usize, prepare: impl Fn() + Sync) -> SearchedSeeds {
     let (next, began) = (AtomicU64::new(0), Instant::now());
-    let done =
-        Mutex::new(Searched { seeds: 0, events: 0, answered: 0, found: Vec::new(), took: Duration::ZERO });
+    let done = Mutex::new(SearchedSeeds {
+        seeds: 0,
+        events: 0,
+        answered: 0,
+        found: Vec::new(),
+        took: Duration::ZERO,
+    });
     thread::scope(|threads| {
         for _ in 0..available_parallelism().map_or(1, usize::from) {
             threads.spawn(|| {

@@ -117,7 +117,7 @@ struct Network {
     cuts: BTreeMap<Server, u64>,
 }
 
-/// What becomes of a question.
+/// The fate of a question.
 struct Fate {
     there: Duration,
     back: Duration,
@@ -250,9 +250,9 @@ impl World {
 pub struct ServerLine {
     /// The world that it is in.
     pub world: Arc<World>,
-    /// Whose it is.
+    /// The process that it belongs to.
     pub process: ProcessId,
-    /// Where it leads.
+    /// The server that it leads to.
     pub server: Server,
 }
 

@@ -34,9 +34,6 @@ pub struct Bench {
 pub struct SectionRecord {
     /// Its name.
     pub name: String,
-    /// The heading under which it stands, where it is another than its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    family: Option<String>,
     /// Its subject.
     pub what: String,
     /// Its duration, with everything that it set up.
@@ -47,14 +44,6 @@ pub struct SectionRecord {
     pub curves: Vec<Curve>,
     /// The reason why it gave no results, if it failed.
     pub failed: Option<String>,
-}
-
-impl SectionRecord {
-    /// The heading of the document under which it stands.
-    #[must_use]
-    pub fn family(&self) -> &str {
-        self.family.as_deref().unwrap_or(&self.name)
-    }
 }
 
 /// The format that this program writes.
@@ -114,7 +103,6 @@ impl Bench {
 
 fn part(done: Done) -> SectionRecord {
     let Done { section, seconds, rows, curves, failed } = done;
-    let family = (section.family != section.name).then(|| section.family.to_owned());
     let (name, what) = (section.name.to_owned(), section.what.to_owned());
-    SectionRecord { name, family, what, seconds, rows, curves, failed }
+    SectionRecord { name, what, seconds, rows, curves, failed }
 }

@@ -1,7 +1,11 @@
 //! A case: a fault, the deployment that it is injected into, and the promise.
 
-use anyhow::Result;
+use std::num::NonZeroU16;
 
+use anyhow::Result;
+use coupon_stack::StackOptions;
+
+use super::context::SHARDS;
 use super::deployment::CaseDeployment;
 use super::plan::{DeploymentPlan, Proxied};
 use super::proof::Proof;
@@ -36,6 +40,38 @@ pub enum RequiredServices {
     Servers,
     /// Only those with fail points.
     FailPoints,
+    /// Any, on a RabbitMQ of several nodes.
+    Cluster,
+}
+
+/// The servers that the cases of a run share.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum StackKind {
+    /// One of each, and a MySQL for each shard.
+    #[default]
+    Plain,
+    /// The same, with a RabbitMQ of three nodes, and a Redis with a replica and three Sentinels.
+    Ha,
+}
+
+impl StackKind {
+    /// Checks that it has the servers that a case needs.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub(super) fn suits(self, case: &FaultCase) -> Result<(), String> {
+        if self == Self::Plain && case.needs == RequiredServices::Cluster {
+            return Err("it needs a RabbitMQ of three nodes: --stack ha".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The options of such a stack.
+    pub(super) fn options(self) -> StackOptions {
+        const NODES: NonZeroU16 = NonZeroU16::new(3).unwrap();
+        let rabbitmq = if self == Self::Ha { NODES } else { NonZeroU16::MIN };
+        StackOptions { shards: SHARDS, rabbitmq, redis_sentinel: self == Self::Ha, dir: None }
+    }
 }
 
 /// The case of that number.
@@ -75,6 +111,11 @@ pub(super) const fn holding_up(case: FaultCase) -> FaultCase {
 /// One that is brought about from within a service.
 pub(super) const fn from_within(case: FaultCase) -> FaultCase {
     FaultCase { needs: RequiredServices::FailPoints, ..case }
+}
+
+/// One that needs a RabbitMQ of several nodes.
+pub(super) const fn of_a_cluster(case: FaultCase) -> FaultCase {
+    FaultCase { needs: RequiredServices::Cluster, ..case }
 }
 
 /// One with a network that can be broken between services and a server.

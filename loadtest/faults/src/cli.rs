@@ -13,8 +13,8 @@ use coupon_loadgen::load::LoadSpec;
 use coupon_measure::format::put_into;
 
 use crate::{
-    ABLATIONS, Ablation, CASES, CaseVerdict, MatrixOptions, MatrixReport, SelectedCase, find_ablation,
-    find_case, run as run_cases,
+    ABLATIONS, Ablation, CASES, CaseVerdict, MatrixOptions, MatrixReport, SelectedCase, StackKind,
+    find_ablation, find_case, run as run_cases,
 };
 
 /// The commands by which a person would run all rows with this build, and leave out all mechanisms.
@@ -31,6 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   loadtest-faults --list
   loadtest-faults --only 1,15,23a --plain --rate 100
+  loadtest-faults --stack ha --only h1,h2,h3,h4
   loadtest-faults --without epoch --out reports/without-epoch";
 /// The exit code of a broken promise.
 const BROKEN: u8 = 2;
@@ -64,7 +65,7 @@ pub fn main() -> ExitCode {
 /// --without, 0 means that leaving each of the mechanisms out was found.
 #[derive(Debug, clap::Args)]
 struct Args {
-    /// Only these rows, by their numbers; all of them by default
+    /// Only these rows, by their numbers; all of them by default for which there are servers
     #[arg(long, value_name = "NUMBER,…", value_delimiter = ',')]
     only: Vec<String>,
     /// List the rows, and run none
@@ -73,6 +74,9 @@ struct Args {
     /// Leave a mechanism out, and run the row that must then fail; or all of them, one after the other
     #[arg(long, value_name = "MECHANISM", value_parser = left_out())]
     without: Option<AblationChoice>,
+    /// The servers: one of each, or a RabbitMQ of three nodes
+    #[arg(long, value_enum, default_value_t)]
+    stack: StackKind,
     /// Requests a second to each service
     #[arg(long, value_name = "PER_SECOND", default_value_t = 1_000.0, allow_negative_numbers = true)]
     rate: f64,
@@ -128,6 +132,10 @@ fn options(args: &Args) -> Result<MatrixOptions> {
         args.document.is_none() || !matches!(args.without, Some(AblationChoice::One(_))),
         "--document takes the table of all mechanisms: --without {ALL}"
     );
+    ensure!(
+        args.document.is_none() || args.stack == StackKind::Plain,
+        "--document takes the table of servers of which there is one each: --stack plain"
+    );
     let select = |id: &str, ablation| {
         let case =
             find_case(id).with_context(|| format!("--only {id}: there is no such row; --list shows them"))?;
@@ -135,7 +143,10 @@ fn options(args: &Args) -> Result<MatrixOptions> {
     };
     let only = args.only.iter();
     let cases: Vec<SelectedCase> = match (args.without, args.only.is_empty()) {
-        (None, true) => CASES.iter().map(|case| SelectedCase { case, ablation: None }).collect(),
+        (None, true) => {
+            let suited = CASES.iter().filter(|case| args.stack.suits(case).is_ok());
+            suited.map(|case| SelectedCase { case, ablation: None }).collect()
+        }
         (None, false) => only.map(|id| select(id, None)).collect::<Result<_>>()?,
         (Some(AblationChoice::One(ablation)), true) => vec![select(ablation.case, Some(ablation))?],
         (Some(AblationChoice::One(ablation)), false) => {
@@ -148,8 +159,8 @@ fn options(args: &Args) -> Result<MatrixOptions> {
             bail!("--only takes one mechanism beside it, not --without {ALL}")
         }
     };
-    let Args { rate, seed, plain, .. } = *args;
-    Ok(MatrixOptions { cases, rate, seed, logs: args.out.join("logs"), plain })
+    let Args { rate, seed, stack, plain, .. } = *args;
+    Ok(MatrixOptions { cases, rate, seed, logs: args.out.join("logs"), stack, plain })
 }
 
 fn update(document: &Path, report: &MatrixReport, without: bool) -> Result<()> {

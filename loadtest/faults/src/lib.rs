@@ -36,7 +36,7 @@ use anyhow::{Result, bail};
 pub use ablation::{ABLATIONS, Ablation, find_ablation};
 pub use ask_again::AskedAgain;
 pub use case_result::{CaseResult, CaseVerdict};
-pub use cases::{CASES, FaultCase, RequiredServices, find_case};
+pub use cases::{CASES, FaultCase, RequiredServices, StackKind, find_case};
 pub use customers::CustomerCounts;
 pub use load::LoadAtFault;
 pub use plan::DeploymentPlan;
@@ -48,7 +48,7 @@ pub use steps::StepCounts;
 use coupon_cli::terminal;
 use coupon_lab::SharedServers;
 
-use context::{CaseContext, SHARDS, ServicePrograms};
+use context::{CaseContext, ServicePrograms};
 use run_case::run_case;
 
 /// The cases of a run, and the settings that all of them share.
@@ -62,6 +62,8 @@ pub struct MatrixOptions {
     pub seed: u64,
     /// The folder for the logs of services.
     pub logs: PathBuf,
+    /// The servers that all of them share.
+    pub stack: StackKind,
     /// The services that are meant for use are broken, even where the one with fail points is built.
     pub plain: bool,
 }
@@ -89,10 +91,11 @@ pub fn run(options: &MatrixOptions) -> Result<MatrixReport> {
     let lacking = |case: &FaultCase| match case.needs {
         RequiredServices::Servers => Ok(()),
         RequiredServices::FailPoints => programs.have_fail_points(),
+        RequiredServices::Cluster => options.stack.suits(case),
     };
     // Cases that cannot be run need no servers to say so.
     let any = options.cases.iter().any(|selected| lacking(selected.case).is_ok());
-    let site = any.then(|| SharedServers::private(SHARDS)).transpose()?;
+    let site = any.then(|| SharedServers::start(&options.stack.options())).transpose()?;
     let mut results = Vec::new();
     for &SelectedCase { case, ablation } in &options.cases {
         terminal::progress(format!("{} {} …", case.id, case.name));

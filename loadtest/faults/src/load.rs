@@ -111,7 +111,7 @@ fn workload() -> Workload {
     Workload::of("faults".to_owned(), CATALOGUE, requests)
 }
 
-/// What becomes of what shoppers get. Its coupons' own terms say for how long they are held.
+/// The steps that shoppers take with their results. The coupons' own terms say for how long they are held.
 const CHECKOUT: Checkout = Checkout {
     confirm: 70.0,
     release: 20.0,

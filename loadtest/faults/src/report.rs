@@ -226,10 +226,17 @@ fn seconds(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::StackKind;
 
     fn report(row: &CaseResult) -> MatrixReport {
-        let options =
-            MatrixOptions { cases: Vec::new(), rate: 1.0, seed: 1, logs: "logs".into(), plain: true };
+        let options = MatrixOptions {
+            cases: Vec::new(),
+            rate: 1.0,
+            seed: 1,
+            logs: "logs".into(),
+            stack: StackKind::Plain,
+            plain: true,
+        };
         MatrixReport::new(&options, vec![row.clone()], Duration::ZERO)
     }
 

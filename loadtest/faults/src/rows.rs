@@ -1,8 +1,8 @@
 //! The cases, in the order of the table.
 
-use super::cases::{FaultCase, behind, case, from_within, holding_up};
+use super::cases::{FaultCase, behind, case, from_within, holding_up, of_a_cluster};
 use super::inject::{
-    broker, clocks, copies, databases, filling, frozen, gate, given_back, growth, leases, network,
+    broker, clocks, cluster, copies, databases, filling, frozen, gate, given_back, growth, leases, network,
     operations, services,
 };
 use super::plan::{DeploymentPlan, Proxied};
@@ -400,6 +400,42 @@ pub static CASES: &[FaultCase] = &[
             growth::announced_late,
         )
     }),
+    of_a_cluster(case(
+        "h1",
+        "one node of RabbitMQ of three killed, restarted",
+        "grabs go on",
+        cluster::one_killed,
+    )),
+    of_a_cluster(case(
+        "h2",
+        "the node of RabbitMQ that leads a queue killed, restarted",
+        "grabs go on",
+        cluster::leader_killed,
+    )),
+    of_a_cluster(case(
+        "h3",
+        "every node of RabbitMQ told to end (SIGTERM) and started again, one after the other",
+        "grabs go on",
+        cluster::restarted_in_turn,
+    )),
+    of_a_cluster(holding_up(case(
+        "h4",
+        "two nodes of RabbitMQ of three killed, restarted",
+        "503 until there is a majority",
+        cluster::majority_killed,
+    ))),
+    of_a_cluster(holding_up(case(
+        "h5",
+        "one node of RabbitMQ of three frozen for 16 s",
+        "503 from processes that are connected to it, until they notice its silence",
+        cluster::one_frozen,
+    ))),
+    of_a_cluster(case(
+        "h6",
+        "one node of RabbitMQ of three cut off from the others, both ways, for 10 s",
+        "grabs go on, by the others",
+        cluster::one_cut_off,
+    )),
 ];
 
 /// Processes that have opened more shards than the layout uses, and results that have a place to go to.

@@ -41,14 +41,14 @@ fn killed_processes_a_lost_gate_and_cut_answers_break_no_promise() {
 
 #[test]
 fn a_row_that_cannot_be_run_is_no_success() {
-    let out = tempfile::tempdir().unwrap();
-    let output = faults(&["--only", "3", "--plain", "--out", &out.path().to_string_lossy()]);
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-    assert!(
-        text(&output.stderr).contains("not run: it needs services with fail points"),
-        "{}",
-        text(&output.stderr)
-    );
+    for (row, needs) in [("3", "services with fail points"), ("h1", "a RabbitMQ of three nodes: --stack ha")]
+    {
+        let out = tempfile::tempdir().unwrap();
+        let output = faults(&["--only", row, "--plain", "--out", &out.path().to_string_lossy()]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("not run: it needs {needs}")), "{said}");
+    }
 }
 
 #[test]
@@ -60,6 +60,7 @@ fn what_makes_no_sense_is_named() {
         (&["--without", "epoch", "--document", "docs/RELIABILITY.md"], "--document"),
         (&["--without", "confirms", "--plain"], "--without confirms"),
         (&["--rate", "-1"], "--rate"),
+        (&["--stack", "ha", "--document", "docs/RELIABILITY.md"], "--document"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_loadtest-faults")).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");

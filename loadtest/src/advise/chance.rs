@@ -1,4 +1,4 @@
-//! What chance makes of few rows: how evenly they fall on shards, and so which alternative looks best.
+//! The effect of chance on few rows: how evenly they fall on shards, and so which alternative looks best.
 
 use std::num::NonZeroU16;
 

@@ -55,7 +55,7 @@ pub fn page(
     }
 }
 
-/// What a replay measured, beside what was predicted.
+/// The measurements of a replay, beside the predictions.
 fn proved(advice: &AdviceReport<'_>) -> Vec<String> {
     let figures = |of: &Recommended<'_>| -> Vec<String> {
         of.compared.iter().map(|compared| format!("{}: {compared}", of.name)).collect()

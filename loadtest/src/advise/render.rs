@@ -58,7 +58,7 @@ pub fn text(
     laid_out(&out)
 }
 
-/// What is said of boundaries.
+/// A sentence on boundaries.
 pub(super) const FITTED: &str = "Boundaries are fitted to this trace, and judged by its own rows; tomorrow's hot rooms may be others: \
 try them on another day's trace.";
 

@@ -95,7 +95,7 @@ fn contestants_help() -> String {
 
 /// The default length of a turn.
 const TURN: Duration = Duration::from_secs(3);
-/// What it goes on for after a change of the layout: on servers ten seconds pass before one is in force.
+/// The time for which it goes on after a change of the layout: on servers ten seconds pass before one is in force.
 const AFTER_GROWTH: Duration = Duration::from_secs(20);
 /// The longest turn in which the layout changes, since each of its requests is kept.
 const GROWTH_MOST: Duration = Duration::from_secs(600);

@@ -84,7 +84,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(exit_code(compare(&options)?))
 }
 
-/// What a replay would do, a line each.
+/// The plan of a replay, a line each for what it would do.
 fn plan(recording: &Recording, mix: &QueryMix, paced: &str, length: Duration) -> Vec<String> {
     let window = recording.window();
     let grabs = recording.rows().len() as f64;

@@ -206,7 +206,7 @@ fn start(
     Ok(entrants)
 }
 
-/// Where a service stores: its data set's id, and the folder or the namespace that holds it.
+/// The store of a service: its data set's id, and the folder or the namespace that holds it.
 type Store = (String, String);
 
 fn store(stats: &AdminStats) -> Option<Store> {

@@ -14,7 +14,7 @@ use super::sampling::Sampling;
 use super::seconds::Seconds;
 use super::times::{Moment, Precision};
 
-/// What is kept of a line.
+/// The fields that are kept of a line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
     pub(super) user: u64,

@@ -17,7 +17,7 @@ const QUERIES: u64 = 1 << 60;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct QueryMix {
     per_grab: BTreeMap<Endpoint, f64>,
-    /// What becomes of what is grabbed, if its users do anything about it.
+    /// The steps that its users take with their results, if they take any.
     checkout: Option<Checkout>,
 }
 

@@ -9,7 +9,7 @@ use super::columns::{Column, Header};
 use super::ids::canonical;
 use crate::source::Record;
 
-/// What a recorded row may stand for besides a grab: it changes nothing, and asks with a user, a room or a coupon.
+/// The queries that a recorded row may stand for besides a grab: each changes nothing, and asks with a user, a room or a coupon.
 const QUERIES: [Endpoint; 10] = [
     Endpoint::UserCoupons,
     Endpoint::RoomOrders,

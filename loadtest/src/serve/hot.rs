@@ -1,4 +1,4 @@
-//! What is hot, as the page shows it.
+//! Hot keys, as the page shows them.
 
 use coupon_measure::format;
 use coupon_report::model::{Heat, HeatMap, HeatRange};
@@ -46,7 +46,7 @@ fn shade(granted: u64, most: u64) -> char {
     u32::try_from(digit).ok().and_then(|digit| char::from_digit(digit, 10)).unwrap_or('9')
 }
 
-/// What is hot, by name; nothing before there was any result.
+/// The hot keys, by name; nothing before there was any result.
 pub(super) fn told(hot: &HotResults) -> Vec<String> {
     if hot.results == 0 {
         return Vec::new();

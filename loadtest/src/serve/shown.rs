@@ -80,7 +80,7 @@ struct Contestant {
     failed: String,
     /// Requests that are due and wait for a free connection.
     unsent: usize,
-    /// What is hot, a line of it for each kind of key.
+    /// The hot keys, a line for each kind.
     hot: Vec<String>,
     /// The keys that were granted, over the time of the load.
     heat: Vec<hot::Map>,
@@ -92,7 +92,7 @@ struct Contestant {
     ticks: Ticks,
     #[serde(skip)]
     keys: KeyHeat,
-    /// What it writes, if its layout is to be changed.
+    /// The rows that it writes, if its layout is to be changed.
     #[serde(skip)]
     writes: Option<Writes>,
     /// The number of grabs that are in them.

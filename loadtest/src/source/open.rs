@@ -18,7 +18,7 @@ const LOOKED_AT: usize = 65_536;
 /// The name of the standard input.
 const STDIN: &str = "-";
 
-/// What is known of a table's form; the rest is found out.
+/// The known part of a table's form; the rest is found out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Format {
     /// The encoding of its text.

@@ -54,7 +54,7 @@ impl<'t> Record<'t> {
     }
 }
 
-/// What comes next in a table.
+/// The next thing in a table.
 #[derive(Debug)]
 pub enum Next<'t> {
     /// A record.

@@ -4,7 +4,7 @@ use coupon_measure::stats::{Estimate, Judgement, MIN_ROUNDS};
 
 use super::Compared;
 
-/// What two tables gain without details and cost with them, and how much of the small answer's lead is its size.
+/// The gain of two tables without details, their cost with them, and how much of the small answer's lead is its size.
 pub(super) fn of(
     name: &str,
     narrow: Option<&Compared>,

@@ -20,7 +20,7 @@ use coupon_loadgen::workload::{
 };
 use coupon_measure::Turns;
 use coupon_measure::stats::{Comparison, Judged, Least, RELEVANT_DIFFERENCE, estimate, judge_family, ratios};
-use coupon_report::model::{LEAST_MS, Layouts, Pair, Read, Vertical};
+use coupon_report::model::{LEAST_MS, Pair, Read, Vertical, VerticalRead};
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
@@ -195,7 +195,7 @@ fn pair(name: &str, narrow: Endpoint, wide: Endpoint, series: &AllSeries) -> Pai
     let mut next = || Some(Compared { rate: judged.next()?, p50: judged.next()? });
     let (of_narrow, of_wide) = (next(), next());
     let size = comparison(&of(narrow, Tables::Split).per_second, &of(wide, Tables::Split).per_second);
-    let layouts = |endpoint, compared: Option<&Compared>| Layouts {
+    let layouts = |endpoint, compared: Option<&Compared>| VerticalRead {
         path: Endpoint::path(endpoint).to_owned(),
         split: read(of(endpoint, Tables::Split)),
         one_table: read(of(endpoint, Tables::One)),

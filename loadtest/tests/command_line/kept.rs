@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{loadtest, report, service};
+use super::reports::report;
+use super::{loadtest, service};
 use crate::went_well;
 
 /// A run of a minute, once its load is under way.

@@ -3,7 +3,8 @@
 use std::fs::OpenOptions;
 use std::process::Command;
 
-use super::{loadtest, loadtest_in, report, report_of, service};
+use super::reports::{report, report_of};
+use super::{loadtest, loadtest_in, service};
 
 const TRACE: &str = "user_id,room_id,coupon_id,grab_time\n1,1,1,20260101\n2,1,1,20260102\n3,2,2,20260102\n";
 

@@ -84,7 +84,7 @@ fn fits(page: &Tab<'_>, (width, height): (u32, u32)) {
     assert_eq!(overflow, 0, "{width}");
 }
 
-/// What pages complained of. The browser itself reports answers of 4xx on the console.
+/// The complaints of pages. The browser itself reports answers of 4xx on the console.
 fn complaints(browser: &Browser) -> Vec<String> {
     browser.complaints().into_iter().filter(|complaint| !complaint.contains("status of 4")).collect()
 }

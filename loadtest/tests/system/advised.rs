@@ -45,7 +45,7 @@ fn trace(seed: u64) -> String {
     format!("user_id,room_id,coupon_id,grab_time\n{lines}")
 }
 
-/// What was advised.
+/// The advice, as the command printed it.
 struct Advised {
     name: String,
     /// The printed command.

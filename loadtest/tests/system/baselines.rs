@@ -1,4 +1,4 @@
-//! What most teams run, beside the strategies: the same load, the same audit.
+//! Baselines, which most teams run, beside the strategies: the same load, the same audit.
 
 use std::path::Path;
 use std::process::Command;

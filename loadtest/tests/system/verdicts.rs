@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coupon_lab::built;
 use coupon_report::Report;
@@ -58,6 +58,7 @@ fn a_generator_whose_core_is_busy_with_something_else_is_the_limit_itself_and_th
     let rest = std::thread::spawn(move || said.collect::<Vec<_>>());
     let generator = Pid::from_child(&compare);
     // The core is away for two thirds of the time, and each of many connections is free.
+    let deadline = Instant::now() + Duration::from_secs(300);
     let status = loop {
         for (signal, ms) in [(Signal::STOP, 300), (Signal::CONT, 150)] {
             kill_process(generator, signal).unwrap();
@@ -66,6 +67,7 @@ fn a_generator_whose_core_is_busy_with_something_else_is_the_limit_itself_and_th
         if let Some(status) = compare.try_wait().unwrap() {
             break status;
         }
+        assert!(Instant::now() < deadline, "the comparison does not end");
     };
     assert_eq!(status.code(), Some(4), "{:?}", rest.join().unwrap());
     let report = limited(folder.path(), DoubtKind::GeneratorLimited);

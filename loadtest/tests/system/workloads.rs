@@ -7,7 +7,7 @@ use coupon_lab::built;
 
 use crate::went_well;
 
-/// What a checkout costs differs by strategy: each has it, and each baseline.
+/// The contestants with a checkout, whose cost differs by strategy: each has it, and each baseline.
 const OF_A_CHECKOUT: [&str; 5] = ["hash", "range-time", "range-room", "update", "update-batched"];
 
 #[test]

@@ -4,6 +4,8 @@
 
 mod archiving;
 #[cfg(feature = "servers")]
+mod cluster;
+#[cfg(feature = "servers")]
 mod frozen;
 mod golden;
 mod growing;

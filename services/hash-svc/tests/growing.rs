@@ -43,7 +43,7 @@ pub(crate) fn close(backend: Backend) {
     drop(backend);
 }
 
-/// How many main says are sold.
+/// The number that main says are sold.
 pub(crate) async fn sold(backend: &Backend) -> u32 {
     let coupon = backend.catalogue.coupon(CouponId::new(COUPON).unwrap(), false).await.unwrap().unwrap().0;
     coupon.total_stock - coupon.remaining_stock

@@ -23,21 +23,21 @@ const NAMESPACE: &str = "growing";
 /// Rows from before the change.
 const ROWS: u64 = 2_000;
 /// Users of a load that goes on meanwhile wait so long between two grabs each.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// The first of the users who grab, and how many there are: more than a load gets to.
-const FIRST_USER: u64 = 1_000_000;
-const USERS: u64 = 20_000;
+pub(crate) const FIRST_USER: u64 = 1_000_000;
+pub(crate) const USERS: u64 = 20_000;
 
 /// Users who grab, each once, and ask again until they get an answer that decides it.
-struct Load {
+pub(crate) struct Load {
     address: Mutex<String>,
     next: AtomicU64,
-    granted: Mutex<BTreeSet<u64>>,
-    stops: AtomicBool,
+    pub(crate) granted: Mutex<BTreeSet<u64>>,
+    pub(crate) stops: AtomicBool,
 }
 
 impl Load {
-    fn new(service: &Service) -> Arc<Self> {
+    pub(crate) fn new(service: &Service) -> Arc<Self> {
         Arc::new(Self {
             address: Mutex::new(service.address().to_owned()),
             next: AtomicU64::new(FIRST_USER),
@@ -51,7 +51,7 @@ impl Load {
     }
 
     /// Asks for the coupon; none if there is no answer.
-    fn ask(&self, user: u64) -> Option<String> {
+    pub(crate) fn ask(&self, user: u64) -> Option<String> {
         let address = self.address.lock().unwrap().clone();
         let body = format!(r#"{{"user_id":{user},"coupon_id":{COUPON}}}"#);
         let mut stream = TcpStream::connect(&address).ok()?;
@@ -69,7 +69,7 @@ impl Load {
     }
 
     /// The decision about a user's grab, however often it must be asked for.
-    fn decided(&self, user: u64) -> String {
+    pub(crate) fn decided(&self, user: u64) -> String {
         let undecided =
             |answer: &String| ["HTTP/1.1 408", "HTTP/1.1 503"].iter().any(|head| answer.starts_with(head));
         let deadline = Instant::now() + PATIENCE;
@@ -100,7 +100,12 @@ impl Load {
         }
     }
 
-    fn run(self: &Arc<Self>, threads: usize, pause: Duration, until: impl Fn(&Self) -> bool + Send + Sync) {
+    pub(crate) fn run(
+        self: &Arc<Self>,
+        threads: usize,
+        pause: Duration,
+        until: impl Fn(&Self) -> bool + Send + Sync,
+    ) {
         thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
@@ -131,14 +136,14 @@ fn add_users(place: &Place) {
 }
 
 /// The settings of a service on servers, in a namespace, which opens eight shards.
-fn settings(stack: &Stack) -> Vec<String> {
+pub(crate) fn settings(stack: &Stack) -> Vec<String> {
     let mut flags = stack.addresses().settings();
     flags.extend([format!("servers.namespace={NAMESPACE}"), "shards_prepared=8".to_owned()]);
     flags
 }
 
 /// Makes a data set with a coupon that does not sell out, and its users.
-fn make(flags: &[String]) {
+pub(crate) fn make(flags: &[String]) {
     let place = Place::open(flags);
     place.change(COUPON, &total(1_000_000), nobody);
     add_users(&place);
@@ -146,7 +151,7 @@ fn make(flags: &[String]) {
 }
 
 /// Finds nothing wrong with the servers as they are.
-fn audit(stack: &Stack, drained: bool) {
+pub(crate) fn audit(stack: &Stack, drained: bool) {
     let stack = stack.addresses();
     let addresses = Addresses {
         main: stack.main.clone(),
@@ -334,7 +339,7 @@ fn a_gate_that_is_filled_takes_a_row_that_has_arrived_as_it_is_there_by_now() {
 }
 
 /// Waits until something is so.
-fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "{what}");

@@ -64,7 +64,7 @@ impl Service {
         stream
     }
 
-    /// Where it listens.
+    /// The address where it listens.
     #[cfg(feature = "servers")]
     pub(crate) fn address(&self) -> &str {
         &self.address

@@ -14,7 +14,7 @@ const PAST: u64 = 24_000;
 const PART: u64 = 8_192;
 /// The longest that an index may take until it has some.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Whether main has noted how far one has come that is being made.
+/// Asks whether main has noted the progress of one that is being made.
 const NOTED: &str = "SELECT COUNT(*) FROM meta WHERE name = 'room_index_making'";
 
 /// Takes note of how many rows the index has, and may cut the work short then.

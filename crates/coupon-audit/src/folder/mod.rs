@@ -118,8 +118,8 @@ fn shards(folder: &Path, main: &Connection) -> Result<Vec<Connection>> {
     Ok(shards)
 }
 
-/// How far rows have moved from each shard and to it; nothing where none ever were. What has left a shard arrives also after a
-/// movement was stopped.
+/// The counts of rows that have moved from each shard and to it; nothing where none ever were. What has left a shard arrives also
+/// after a movement was stopped.
 fn moved(folder: &Path, main: &Connection) -> Result<(Option<Movement>, Vec<Moved>)> {
     let movement = read::movement(main)?;
     let mut moved = Vec::new();

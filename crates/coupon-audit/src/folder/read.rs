@@ -1,4 +1,4 @@
-//! What is read of a folder's files: everything but the rows, which are too many.
+//! Reads a folder's files: everything but the rows, which are too many.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ pub(super) fn catalogue(main: &Connection) -> Result<Catalogue> {
     })
 }
 
-/// What coupons were before operators changed them.
+/// The terms that coupons had before operators changed them.
 pub(super) fn changed(main: &Connection) -> Result<Vec<ChangedFrom>> {
     all(main, ChangedFrom::SELECT, [], |row| {
         Ok(ChangedFrom {

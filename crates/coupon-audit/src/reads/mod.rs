@@ -65,7 +65,7 @@ pub struct AnsweredQuestion {
     asked: ReadQuestion,
     /// The time of the question.
     at: Timestamp,
-    /// How far rows had moved before it.
+    /// The movement of rows before it.
     movement: Option<Movement>,
     contents: Contents,
 }

@@ -30,7 +30,7 @@ pub(super) struct Kept {
     pub(super) held: Held,
 }
 
-/// What takes a coupon's stock in the gate.
+/// The reservations that take a coupon's stock in the gate.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) holders: BTreeMap<Slot, Hold>,

@@ -6,6 +6,7 @@ mod holds;
 mod names;
 mod read;
 mod rows;
+mod sentinels;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -153,9 +154,9 @@ impl Servers {
         Ok(Some((snapshot, gate)))
     }
 
-    /// How far rows have moved from each shard and to it; nothing where none ever were. They tie the databases together as well:
-    /// none has moved, if each says the same before and after they were held. What has left a shard arrives also after a movement
-    /// was stopped.
+    /// The counts of rows that have moved from each shard and to it; nothing where none ever were. They tie the databases
+    /// together as well: none has moved, if each says the same before and after they were held. What has left a shard arrives
+    /// also after a movement was stopped.
     async fn moved(
         &self,
         movement: Option<Movement>,

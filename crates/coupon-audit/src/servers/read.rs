@@ -95,7 +95,7 @@ pub(super) async fn catalogue(main: &mut Conn) -> Result<Catalogue> {
     Ok(rows.into_iter().map(coupon).collect())
 }
 
-/// What coupons were before operators changed them.
+/// The terms that coupons had before operators changed them.
 pub(super) async fn changed(main: &mut Conn) -> Result<Vec<ChangedFrom>> {
     let rows: Vec<(i64, i64, i64, i64, bool, i64)> = main.query(ChangedFrom::SELECT).await?;
     let changed = |(coupon, total, start, end, active, user_limit)| ChangedFrom {
@@ -211,7 +211,7 @@ async fn leaving(connection: &mut Conn, shard: u16) -> Result<Vec<Leaving>> {
     leaving.collect()
 }
 
-/// How far rows have moved from a shard, and to it.
+/// A shard's movement so far, from it and to it.
 pub(super) async fn moved(shard: &mut Conn) -> Result<Moved> {
     let (left, leaving) = shard.query_first(Moved::LEFT).await?.unwrap_or_default();
     Ok(Moved { left, leaving, arrived: shard.query(Moved::ARRIVED).await? })

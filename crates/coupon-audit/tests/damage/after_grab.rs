@@ -1,4 +1,4 @@
-//! What becomes of results after their grab: states, slots, holds, and stock that comes back.
+//! Results after their grab: states, slots, holds, and stock that comes back.
 
 use coupon_audit::{AuditReport, ClientAnswer, GrabClaim, Kind, Scope, StepAnswer};
 use coupon_core::{ResultId, Timestamp};
@@ -9,7 +9,7 @@ use crate::store::{
 
 const MINUTE: i64 = 60_000;
 
-/// When a result was grabbed.
+/// The time at which a result was grabbed.
 fn grabbed(result: i64) -> i64 {
     ResultId::from_number(result).unwrap().time().millis()
 }

@@ -48,7 +48,7 @@ impl CouponRow {
     }
 }
 
-/// What a change writes of a coupon.
+/// The fields of a coupon that a change writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CouponWrite {
     /// The row from now on.
@@ -58,7 +58,7 @@ pub struct CouponWrite {
     pub columns: Vec<(&'static str, ColumnValue)>,
     /// The line of its stock log, where its stock changes.
     pub line: Option<TotalLine>,
-    /// What it was on offer for until now; none of a new one.
+    /// The terms that it was on offer for until now; none of a new one.
     pub before: Option<OnOffer>,
     /// The words for it in the record of changes.
     pub what: String,
@@ -96,7 +96,7 @@ impl NewCoupon {
         CouponRow { coupon, details: self.details.clone(), stock }
     }
 
-    /// What main writes where there is no such coupon.
+    /// The write for a coupon that does not exist yet.
     #[must_use]
     pub fn write(&self, now: Timestamp) -> CouponWrite {
         let row = self.row(now);
@@ -160,7 +160,7 @@ impl NewCoupon {
     }
 }
 
-/// What is to be changed of a coupon: each field that is given.
+/// A change of a coupon: each field that is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(
     missing_docs,
@@ -208,7 +208,7 @@ impl CouponPatch {
         self.product_range.as_ref().map_or(Ok(()), |text| check::json("product_range", text))
     }
 
-    /// What main writes of a coupon that is there; `None` where it is so already.
+    /// The write for a coupon that is there; `None` where it is so already.
     ///
     /// # Errors
     /// [`Refused`] when the row would not make sense with it, or makes none already.

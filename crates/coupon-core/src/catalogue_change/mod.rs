@@ -82,10 +82,10 @@ impl CatalogueChange {
 /// The reason why a change is not made. It changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// What is to be changed does not exist.
+    /// The row to be changed does not exist.
     #[error("there is no {0}")]
     Unknown(Thing),
-    /// What main has by now stands in the way.
+    /// The state that main has by now stands in the way.
     #[error("{0}")]
     Conflict(String),
     /// A field holds what it must not.
@@ -93,7 +93,7 @@ pub enum Refused {
     Invalid {
         /// The field, with the list and the index that it is in: `users[3].phone`.
         field: String,
-        /// What it must be, after "must" or the like.
+        /// The rule that it breaks, after "must" or the like.
         why: String,
     },
 }

@@ -59,7 +59,7 @@ pub struct ChangeRecord {
     pub time: Timestamp,
     /// The name of the operator who made it.
     pub operator: String,
-    /// What it was, in words.
+    /// The change, in words.
     pub what: String,
     /// The coupon that it was about, if any.
     pub coupon: Option<CouponId>,
@@ -67,7 +67,7 @@ pub struct ChangeRecord {
     pub room: Option<RoomId>,
 }
 
-/// What decides the grabs of a coupon, as a line of `catalogue_changes` keeps it of the time before.
+/// The terms that decide the grabs of a coupon, as a line of `catalogue_changes` keeps them of the time before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are columns of `coupons`, described in schema/")]
 pub struct OnOffer {
@@ -78,7 +78,7 @@ pub struct OnOffer {
     pub user_limit: u8,
 }
 
-/// What a column holds.
+/// The value of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnValue {
     /// A whole number.

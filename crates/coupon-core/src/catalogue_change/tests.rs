@@ -1,4 +1,4 @@
-//! What an operator may ask for, and what comes of it.
+//! Changes that an operator may ask for, and their effects.
 
 use super::*;
 use crate::books::Stock;

@@ -11,7 +11,7 @@ use super::Target;
 use super::response::ResponseReader;
 
 const CONNECT: Duration = Duration::from_secs(5);
-/// Where a command has the token from: the service's own words are for people who send requests by themselves.
+/// The place where a command finds the token: the service's own words are for people who send requests by themselves.
 const TOKEN: &str =
     ". Give this command the token with --admin-token, or in the environment as COUPON__ADMIN__TOKEN";
 /// Draining a long queue may take its time.

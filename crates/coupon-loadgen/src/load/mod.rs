@@ -14,8 +14,8 @@ mod windows;
 
 pub use generator::{run_load, run_load_with};
 pub use outcome::{
-    End, Ended, EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency, GrabOutcome, GrabRecord, Outcome,
-    PhaseOutcome, Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
+    End, Ended, EndpointOutcome, GeneratorCost, GrabLatency, GrabOutcome, GrabRecord, GrabsByOutcome,
+    Outcome, PhaseOutcome, Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
 };
 pub use spec::{Arrivals, LoadProgress, LoadSpec};
 pub use watch::Watch;

@@ -18,7 +18,7 @@ pub struct Outcome {
     /// Every grab that was sent, in the order of the answers.
     pub grabs: Vec<GrabRecord>,
     /// The grabs, counted.
-    pub counts: GrabCounts,
+    pub counts: GrabsByOutcome,
     /// The grabs' latencies, by outcome.
     pub grab_latency: GrabLatency,
     /// Every step of a result that was sent, in the order of the answers.
@@ -240,7 +240,7 @@ impl GrabLatency {
 
 /// Grabs by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct GrabCounts {
+pub struct GrabsByOutcome {
     /// `grab_status` 1.
     pub granted: u64,
     /// `out_of_stock`.

@@ -71,7 +71,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::load::{Ended, GeneratorCost, GrabCounts, GrabLatency};
+    use crate::load::{Ended, GeneratorCost, GrabLatency, GrabsByOutcome};
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -97,7 +97,7 @@ mod tests {
             endpoints: BTreeMap::new(),
             scenarios: Vec::new(),
             grabs: Vec::new(),
-            counts: GrabCounts::default(),
+            counts: GrabsByOutcome::default(),
             grab_latency: GrabLatency::new(),
             steps: Vec::new(),
             phases: Vec::new(),

@@ -96,15 +96,15 @@ pub struct Scenario {
     /// The rooms that they care for, and whose coupons.
     #[serde(default)]
     pub rooms: RoomChoice,
-    /// What becomes of what they get; without it they name no requests, and leave what they got alone.
+    /// The steps that they take with their results; without it they name no requests, and leave their results alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkout: Option<Checkout>,
     /// The actions of its users.
     pub actions: Vec<ScenarioAction>,
 }
 
-/// What becomes of results after their grab. The users' grabs name their requests; what is held is confirmed, released or
-/// left to expire; what is theirs then is kept, used or handed back.
+/// The steps of results after their grab. The users' grabs name their requests; what is held is confirmed, released or left to
+/// expire; what is theirs then is kept, used or handed back.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Checkout {
@@ -419,7 +419,7 @@ pub(super) struct Choice {
     pub(super) rooms: RoomChoice,
     /// The number of the scenario that asks, from 0.
     pub(super) scenario: u16,
-    /// What becomes of what it gets.
+    /// The steps that follow its grabs.
     pub(super) checkout: Option<Checkout>,
     /// Its frequency, relative to the others.
     pub(super) weight: f64,

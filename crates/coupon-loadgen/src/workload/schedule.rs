@@ -34,7 +34,7 @@ pub enum CheckoutPart {
     Grab {
         /// The name.
         name: RequestName,
-        /// What its user does with the result.
+        /// The steps that its user takes with the result.
         course: Course,
         /// The time from an answer to the next step.
         pause: Duration,
@@ -43,7 +43,7 @@ pub enum CheckoutPart {
     Step {
         /// The result's id.
         result: i64,
-        /// What its user does with it.
+        /// The steps that its user takes with it.
         course: Course,
         /// The time from the answer before.
         pause: Duration,

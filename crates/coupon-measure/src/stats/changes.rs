@@ -109,7 +109,8 @@ impl Stretch {
         clearest.into_iter().map(|found| found.and_then(place)).collect()
     }
 
-    /// How clear the clearest place of each of many orders is; none as soon as too many of them are as clear as what was found.
+    /// The clearness of the clearest place of each of many orders; none as soon as too many of them are as clear as the one
+    /// found.
     fn by_chance(&self, found: f64, error: f64, seed: u64) -> Option<Vec<f64>> {
         let stream = (self.columns.start as u64) << 32 | self.columns.end as u64;
         let mut random = Random::new(seed, stream);
@@ -148,14 +149,14 @@ impl Series {
         sums
     }
 
-    /// How clear its clearest place is, and the column that begins the later side.
+    /// The clearness of its clearest place, and the column that begins the later side.
     fn clearest(&self) -> Option<(f64, usize)> {
         let (clear, earlier) = self.clearest_of(&self.sums())?;
         let known = self.figures.iter().enumerate().filter(|(_, figure)| figure.is_some());
         Some((clear, known.map(|(at, _)| at).nth(earlier)?))
     }
 
-    /// How clear the clearest place is of figures with these sums, and the number of those before it.
+    /// The clearness of the clearest place of figures with these sums, and the number of those before it.
     fn clearest_of(&self, sums: &[Sums]) -> Option<(f64, usize)> {
         let mut clearest: Option<(f64, usize)> = None;
         for within in &self.within {

@@ -211,7 +211,7 @@ impl ByRun {
     }
 }
 
-/// What a judgement says of a figure.
+/// The verdict of a judgement on a figure, and a reason where there is one.
 pub(super) fn change(
     judgement: &Judgement,
     more_is_better: bool,

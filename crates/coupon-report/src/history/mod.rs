@@ -61,7 +61,7 @@ pub struct History {
 /// Reports that can be compared with each other.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunSeries {
-    /// What all of them measured.
+    /// The conditions under which all of them measured.
     pub conditions: String,
     /// The differences from the first of the series before, which make this one of its own.
     pub apart: Vec<String>,

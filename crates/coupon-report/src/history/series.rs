@@ -50,7 +50,7 @@ pub(super) fn apart(before: &Given, after: &Given) -> Vec<String> {
     other_series(&before.report, &after.report)
 }
 
-/// What the runs of a series have in common.
+/// The conditions that the runs of a series have in common.
 pub(super) fn conditions(meta: &Meta) -> String {
     let rate = meta
         .rate

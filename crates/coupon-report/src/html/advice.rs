@@ -17,13 +17,13 @@ const HEIGHT: f64 = 216.0;
 pub struct AdvicePage {
     /// The title.
     pub title: String,
-    /// What the advice rests on.
+    /// The grounds of the advice.
     pub lead: String,
-    /// What to choose, in a sentence; none where nothing is to be chosen.
+    /// The choice, in a sentence; none where nothing is to be chosen.
     pub verdict: Option<String>,
     /// The commands that start it, each with what it starts.
     pub commands: Vec<(String, String)>,
-    /// What else follows, a sentence or two each.
+    /// Further conclusions, a sentence or two each.
     pub points: Vec<String>,
     /// The rows over time, by each key.
     pub maps: Vec<KeyMap>,
@@ -36,7 +36,7 @@ pub struct AdvicePage {
 pub struct KeyMap {
     /// The key.
     pub key: String,
-    /// What is known of its values, in a line.
+    /// A line on its values.
     pub values: String,
     /// The times of the first row and of the last.
     pub times: [String; 2],

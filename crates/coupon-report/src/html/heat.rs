@@ -1,4 +1,4 @@
-//! What was hot, by name, and maps of range of keys × time.
+//! Hot keys, by name, and maps of range of keys × time.
 
 use coupon_measure::format::{count, number, percent};
 use maud::{Markup, html};

@@ -12,7 +12,7 @@ use crate::model::{Metric, Need, NeedResult, Place, Placed};
 const HEAD: f64 = 19.0;
 const BAR: f64 = 15.0;
 const GAP: f64 = 9.0;
-/// Where bars begin, behind the names, and where the figures stand.
+/// The place where bars begin, behind the names; figures stand behind the other.
 const FROM: f64 = 104.0;
 const UNTIL: f64 = WIDTH - 84.0;
 

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::table::{heads, scrolling};
 use crate::Report;
 use crate::model::Reading;
-use crate::model::{Layouts, Pair, Vertical};
+use crate::model::{Pair, Vertical, VerticalRead};
 
 /// The section on wide columns: the results, or the command that finds them.
 pub(super) fn section(report: &Report) -> Markup {
@@ -50,7 +50,7 @@ fn rows(pair: &Pair) -> Markup {
     }
 }
 
-fn row(name: &str, of: &Layouts) -> Markup {
+fn row(name: &str, of: &VerticalRead) -> Markup {
     let shown = |estimate: Option<&Estimate>| {
         estimate.map_or_else(|| "n/a: nothing was answered".to_owned(), format::estimate)
     };

@@ -37,7 +37,7 @@ pub use round::{
     Round, ScenarioRound, ShardFlow, ShardLook, ShardRound,
 };
 pub use verdict::{Advice, Call, Summary, Topic, Verdict};
-pub use vertical::{Layouts, Pair, Read, Vertical};
+pub use vertical::{Pair, Read, Vertical, VerticalRead};
 
 /// The version of the layout of `report.json`. A field that changes its meaning or goes away raises it; new
 /// fields do not.
@@ -62,7 +62,7 @@ pub struct Report {
     pub answer: Answer,
     /// The reasons for which there is no verdict on some or all figures, or a contestant leads in nothing, the gravest first.
     pub doubts: Vec<Doubt>,
-    /// Who leads, who is equal and who is behind, need by need, and what that rests on.
+    /// The contestants that lead, are equal or are behind, need by need, and the grounds for it.
     pub needs: Vec<Need>,
     /// Every comparison made.
     pub verdicts: Vec<Verdict>,
@@ -113,7 +113,7 @@ impl Report {
         contestant.cure_of.as_deref().is_none_or(|of| self.contestant(of).is_none())
     }
 
-    /// What is said of a need.
+    /// The verdict on a need.
     #[must_use]
     pub fn need(&self, need: &str) -> Option<&Need> {
         self.needs.iter().find(|found| found.need == need)
@@ -251,7 +251,7 @@ pub struct Contestant {
     pub seed_seconds: Figure,
     /// The name of the plain variant whose hotspot this one is to cure; `null` for a plain one.
     pub cure_of: Option<String>,
-    /// What it is, in words, where it is what most teams run and no strategy of this system; `null` for a strategy.
+    /// The description of a baseline, which is what most teams run and no strategy of this system; `null` for a strategy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
     /// The reason for which its layout was left alone in a comparison that changes the layout of contestants; `null` where it was

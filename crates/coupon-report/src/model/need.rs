@@ -1,4 +1,4 @@
-//! What is said of each need, and why it may be believed.
+//! Verdicts on each need, and the grounds for believing them.
 
 use coupon_measure::stats::Estimate;
 use schemars::JsonSchema;
@@ -63,7 +63,7 @@ impl DoubtKind {
     }
 }
 
-/// What is said of one need.
+/// A need, and the verdict on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Need {
     /// An endpoint's key, `writes` or `spread`.
@@ -78,7 +78,7 @@ pub struct Need {
     pub by: Option<Metric>,
     /// The reasons why no contestant can be named, or why one leads in nothing.
     pub doubts: Vec<DoubtKind>,
-    /// What the verdict rests on.
+    /// The grounds of the verdict.
     pub grounds: Grounds,
 }
 
@@ -122,7 +122,7 @@ pub enum Place {
     Barred,
 }
 
-/// What a verdict rests on.
+/// The grounds of a verdict.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Grounds {
     /// The fewest rounds behind any of its comparisons; 0 without one.
@@ -172,7 +172,7 @@ pub struct Shape {
     pub text: String,
 }
 
-/// What earlier reports needed, which do not say it.
+/// The number for earlier reports, which do not say it.
 const fn not_known() -> Option<usize> {
     Some(0)
 }
@@ -184,7 +184,7 @@ impl Shape {
         self.rounds_needed.is_none_or(|needed| self.rounds < needed)
     }
 
-    /// What it takes to tell them apart, in words.
+    /// The rounds that it takes to tell them apart, in words.
     pub(crate) fn takes(&self) -> String {
         let needed = self.rounds_needed.map(|needed| format!("it takes {needed}"));
         needed.unwrap_or_else(|| "no number of rounds is enough".to_owned())
@@ -204,6 +204,6 @@ pub struct PositionEffect {
     /// The mean time a request took there ÷ the same contestant's at any place, both relative to what the round did to all
     /// contestants.
     pub ratio: Estimate,
-    /// How often each contestant, in the order of the report, was in that place.
+    /// The number of turns that each contestant, in the order of the report, had in that place.
     pub turns: Vec<u32>,
 }

@@ -23,9 +23,9 @@ pub struct Pair {
     /// Its name.
     pub name: String,
     /// Without details: what the two tables are for.
-    pub narrow: Layouts,
+    pub narrow: VerticalRead,
     /// With details: what they cost.
-    pub wide: Layouts,
+    pub wide: VerticalRead,
     /// Answers a second from two tables, without ÷ with details: how much of it is the answer's size, and not the tables, `narrow`
     /// says.
     pub size_ratio: Option<Estimate>,
@@ -35,7 +35,7 @@ pub struct Pair {
 
 /// The same read from either.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Layouts {
+pub struct VerticalRead {
     /// Method and path.
     pub path: String,
     /// From two tables.

@@ -106,7 +106,7 @@ fn none(verdict: String) -> Answer {
     Answer { verdict, certainty: NO_VERDICT.into(), ..Answer::default() }
 }
 
-/// What the audit leaves open, where there was to be one.
+/// The part that the audit leaves open, where there was to be one.
 fn not_audited(report: &Report) -> Option<String> {
     let rounds = report.audit.rounds_not_audited.len() as u64;
     (rounds > 0 && !report.meta.unaudited).then(|| {

@@ -35,7 +35,7 @@ pub(super) fn all(report: &Report) -> Vec<(Need, Advice)> {
     needs
 }
 
-/// What is asked about: a need, by its name and its heading, and those it could be answered with.
+/// A question: a need, by its name and its heading, and the contestants that it could be answered with.
 struct Question<'a> {
     report: &'a Report,
     candidates: &'a [&'a Contestant],

@@ -18,8 +18,8 @@ pub(super) struct Couple<'a> {
     pub(super) b: &'a Contestant,
     /// True when the first is to cure the other.
     cure: bool,
-    /// What is asked of them: which to choose, or the name of the cure or of the baseline's question. What a cure brings, and
-    /// whether shards are needed at all, are questions of their own, and those of one question are corrected together.
+    /// The question that they answer: which to choose, or the name of the cure or of the baseline's question. What a cure brings,
+    /// and whether shards are needed at all, are questions of their own, and those of one question are corrected together.
     pub(super) question: &'a str,
 }
 

@@ -14,7 +14,7 @@ use crate::{Report, by_shard, endpoints};
 
 /// More shards than this are not listed one by one.
 const MOST_SHARDS: usize = 8;
-/// What is shown of each endpoint.
+/// The columns of the table of endpoints.
 const COLUMNS: [&str; 6] = ["endpoint", "p50 ms", "p99 ms", "shards", "tables", "errors"];
 
 pub(super) fn print(report: &Report, contestant: &Contestant, page: &mut Page<'_>) -> io::Result<()> {

@@ -5,6 +5,8 @@ mod conclusions;
 #[cfg(test)]
 mod differ;
 #[cfg(test)]
+mod doubts;
+#[cfg(test)]
 mod growth;
 #[cfg(test)]
 mod history;
@@ -12,6 +14,10 @@ mod history;
 mod recorded;
 #[cfg(test)]
 mod resampled;
+#[cfg(test)]
+mod rounds;
+#[cfg(test)]
+mod shapes;
 #[cfg(test)]
 mod shown;
 #[cfg(test)]

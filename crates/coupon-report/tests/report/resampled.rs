@@ -23,7 +23,7 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/report/equal.json
 /// The runs that are made of the rounds of several comparisons.
 const RUNS: usize = 60;
 
-/// What verdicts need of one endpoint in one round.
+/// The figures of one endpoint in one round that verdicts need.
 #[derive(Clone, Serialize, Deserialize)]
 struct Kept {
     requests: u64,

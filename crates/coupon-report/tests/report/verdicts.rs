@@ -3,73 +3,12 @@
 use std::collections::BTreeMap;
 
 use coupon_report::model::{
-    Call, Contestant, DoubtKind, EndpointRound, Figure, GeneratorRound, LatencyMs, Meta, Metric, NeedResult,
-    OutcomeRound, Place, Quantile, Reading, Report, Round,
+    Call, Figure, LatencyMs, Metric, NeedResult, OutcomeRound, Place, Quantile, Reading, Report,
 };
 use coupon_report::require::{Limit, LimitSubject, check};
 use coupon_report::{html, summarise, terminal};
 
-/// A round of so many requests to one endpoint, each of about that time.
-fn round(index: u32, endpoint: &str, ms: f64) -> Round {
-    let requests = 1_000;
-    let latency = LatencyMs { p50: ms, p90: 1.5 * ms, p99: 3.0 * ms, p999: 5.0 * ms, max: 9.0 * ms };
-    let of = EndpointRound {
-        requests,
-        ok: requests,
-        timed: requests,
-        latency: Reading::Known(latency),
-        mean_ms: Figure::of(1.1 * ms),
-        ..EndpointRound::default()
-    };
-    let generator = GeneratorRound {
-        cpu_seconds: Figure::of(0.1),
-        lateness_p99_ms: Figure::of(0.1),
-        lateness_p50_ms: Figure::of(0.01),
-        sent: requests,
-        ..GeneratorRound::default()
-    };
-    let mut round = Round { index, seconds: 1.0, generator, ..Round::default() };
-    round.endpoints.insert(endpoint.to_owned(), of);
-    round
-}
-
-/// Contestants with these times, round by round.
-fn report(endpoint: &str, contestants: &[(&str, &[f64])]) -> Report {
-    let contestants = contestants.iter().map(|(name, times)| Contestant {
-        name: (*name).to_owned(),
-        rounds: (0..).zip(*times).map(|(index, ms)| round(index, endpoint, *ms)).collect(),
-        ..Contestant::default()
-    });
-    let meta = Meta { rounds: 5, seconds_per_round: 1.0, connections: 8, unaudited: true, ..Meta::default() };
-    Report::new(meta, contestants.collect())
-}
-
-fn summed(mut report: Report) -> Report {
-    summarise(&mut report);
-    report
-}
-
-/// Half as long for the second in every round.
-fn two() -> Report {
-    report("grab", &[("slow", &[4.0, 4.2, 3.9, 4.1, 4.3]), ("fast", &[2.0, 2.1, 2.0, 1.9, 2.2])])
-}
-
-fn place(report: &Report, need: &str, name: &str) -> Place {
-    let need = report.need(need).unwrap();
-    need.places.iter().find(|placed| placed.contestant == name).unwrap().place
-}
-
-fn doubts(report: &Report) -> Vec<DoubtKind> {
-    report.doubts.iter().map(|doubt| doubt.kind).collect()
-}
-
-/// Neither the answer nor a need chooses a contestant, and no verdict is a difference.
-fn nobody_wins(report: &Report) {
-    assert!(report.answer.choice.is_empty(), "{:?}", report.answer);
-    assert!(!report.answer.verdict.starts_with("Choose"), "{}", report.answer.verdict);
-    assert!(report.needs.iter().all(|need| need.result != NeedResult::Leads), "{:?}", report.needs);
-    assert!(report.verdicts.iter().all(|verdict| verdict.call != Call::Difference), "{:?}", report.verdicts);
-}
+use crate::rounds::{place, report, summed, two};
 
 #[test]
 fn who_is_faster_leads_and_the_report_says_what_that_rests_on() {
@@ -101,116 +40,6 @@ fn a_choice_whose_rounds_were_not_all_audited_says_so_where_it_is_made() {
             .ends_with("10 rounds could not be audited: whether promises were kept in them is not known.")
     );
     assert!(!summed(two()).answer.verdict.contains("audited"));
-}
-
-#[test]
-fn one_that_fails_more_leads_in_nothing_however_fast_it_is() {
-    let mut report = two();
-    for round in &mut report.contestants[1].rounds {
-        let grab = round.endpoints.get_mut("grab").unwrap();
-        grab.ok = 170;
-        grab.errors.insert("503".into(), 830);
-    }
-    let report = summed(report);
-    assert_eq!(doubts(&report), [DoubtKind::FailuresDiffer]);
-    assert_eq!(place(&report, "writes", "fast"), Place::Barred);
-    assert!(report.verdicts.iter().all(|verdict| verdict.better.as_deref() != Some("fast")));
-    assert_eq!(report.answer.choice, ["slow"], "{:?}", report.answer);
-    assert!(report.answer.verdict.contains("fast: 83 % of its requests failed"), "{}", report.answer.verdict);
-    assert_eq!(report.answer.certainty, "5 rounds");
-}
-
-#[test]
-fn one_that_fails_in_two_rounds_of_five_does_not_lead_and_makes_no_winner_of_the_other() {
-    let mut report = two();
-    for round in report.contestants[1].rounds.iter_mut().take(2) {
-        let grab = round.endpoints.get_mut("grab").unwrap();
-        grab.ok = 600;
-        grab.errors.insert("time-out".into(), 400);
-    }
-    let report = summed(report);
-    assert_eq!(doubts(&report), [DoubtKind::FailuresDiffer]);
-    nobody_wins(&report);
-}
-
-#[test]
-fn a_request_or_two_that_fail_are_no_difference() {
-    let mut report = two();
-    let grab = report.contestants[1].rounds[0].endpoints.get_mut("grab").unwrap();
-    (grab.ok, grab.errors) = (998, BTreeMap::from([("503".to_owned(), 2)]));
-    assert_eq!(summed(report).answer.choice, ["fast"]);
-}
-
-#[test]
-fn one_that_refuses_every_grab_as_a_duplicate_is_none_to_choose() {
-    let mut report = two();
-    for (refuses, contestant) in [(false, 0), (true, 1)] {
-        for round in &mut report.contestants[contestant].rounds {
-            round.grabs.granted = if refuses { 0 } else { 1_000 };
-            if refuses {
-                round.grabs.refused.insert("duplicate".into(), 1_000);
-            }
-        }
-    }
-    let report = summed(report);
-    assert_eq!(doubts(&report), [DoubtKind::RefusalsDiffer]);
-    assert_eq!(report.answer.choice, ["slow"]);
-    assert!(report.answer.verdict.contains("100 % of its grabs were refused"), "{}", report.answer.verdict);
-}
-
-#[test]
-fn where_connections_were_the_limit_there_is_no_verdict_on_rate_or_latency() {
-    let mut report = two();
-    for round in report.contestants.iter_mut().flat_map(|contestant| &mut contestant.rounds) {
-        round.generator.queued = 850;
-    }
-    let report = summed(report);
-    assert_eq!(doubts(&report), [DoubtKind::ConnectionsLimited; 2]);
-    assert!(report.was_the_load_the_limit());
-    nobody_wins(&report);
-    assert!(
-        report.answer.verdict.contains("85 % of the requests found none free"),
-        "{}",
-        report.answer.verdict
-    );
-    assert!(report.answer.verdict.contains("--connections"));
-    // The verdict has the first one's figures; the other is named beside it, and no sentence stands there twice.
-    assert_eq!(report.doubts_beside_answer(), ["Likewise fast."]);
-}
-
-#[test]
-fn where_the_generator_was_the_limit_there_is_no_verdict_either() {
-    let busy = |change: fn(&mut GeneratorRound)| {
-        let mut report = two();
-        for round in &mut report.contestants[0].rounds {
-            change(&mut round.generator);
-        }
-        let report = summed(report);
-        assert_eq!(doubts(&report), [DoubtKind::GeneratorLimited]);
-        nobody_wins(&report);
-    };
-    busy(|generator| generator.cpu_seconds = Figure::of(0.95));
-    busy(|generator| generator.lateness_p99_ms = Figure::of(36.0));
-    busy(|generator| generator.lateness_p50_ms = Figure::of(3.0));
-}
-
-#[test]
-fn data_of_another_size_or_a_debug_build_beside_a_release_build_give_no_verdict() {
-    let changed = |change: fn(&mut Contestant), kind: DoubtKind, told: &str| {
-        let mut report = two();
-        for contestant in &mut report.contestants {
-            contestant.history_rows = Some(24_599);
-            contestant.build = Some("release".into());
-        }
-        assert_eq!(doubts(&summed(report.clone())), []);
-        change(&mut report.contestants[0]);
-        let report = summed(report);
-        assert_eq!(doubts(&report), [kind]);
-        assert!(report.answer.verdict.contains(told), "{}", report.answer.verdict);
-        nobody_wins(&report);
-    };
-    changed(|c| c.history_rows = Some(0), DoubtKind::DataSetsDiffer, "24,599 results");
-    changed(|c| c.build = Some("debug".into()), DoubtKind::BuildsDiffer, "slow is a debug build");
 }
 
 #[test]
@@ -354,22 +183,6 @@ fn every_mark_of_a_recorded_comparison_is_a_verdict() {
 }
 
 #[test]
-fn the_first_screen_names_nobody_whom_the_lines_below_doubt() {
-    let mut report = two();
-    for round in &mut report.contestants[1].rounds {
-        round.generator.queued = 900;
-    }
-    let report = summed(report);
-    let page = html::render(&report);
-    let screen = page.split_once("<section class=\"answer\"").unwrap().1.split("</section>").next().unwrap();
-    assert!(!screen.contains("Choose") && screen.contains("the connections were the limit"), "{screen}");
-    let mut out = Vec::new();
-    terminal::print(&report, &mut out, terminal::Screen::new(60, false)).unwrap();
-    let text = String::from_utf8(out).unwrap();
-    assert!(!text.contains("Choose") && text.lines().all(|line| line.chars().count() <= 60), "{text}");
-}
-
-#[test]
 fn the_sentence_on_chance_speaks_of_what_the_correction_holds() {
     let report = summed(two());
     let told = report.cautions.iter().find(|caution| caution.contains("Of equal contestants")).unwrap();
@@ -436,73 +249,6 @@ fn a_place_in_the_order_that_takes_longer_by_itself_is_told() {
         report.cautions
     );
     assert!(html::render(&report).contains("The order of turns"));
-}
-
-#[test]
-fn the_same_median_with_another_shape_is_said_with_both_curves() {
-    let rounds = [4.0, 4.1, 3.9, 4.0, 4.2, 3.8, 4.05, 3.95, 4.0];
-    let mut report = report("room_orders", &[("steady", &rounds), ("moody", &rounds)]);
-    let humps: [&[(u16, u64)]; 2] = [&[(41, 1_000)], &[(33, 450), (41, 100), (51, 450)]];
-    for (contestant, counts) in report.contestants.iter_mut().zip(humps) {
-        for round in &mut contestant.rounds {
-            round.endpoints.get_mut("room_orders").unwrap().histogram = counts.to_vec();
-        }
-    }
-    let report = summed(report);
-    let shape = &report.shapes[0];
-    assert!(shape.differs && shape.same_median && shape.p <= 0.01 && shape.distance > 0.4, "{shape:?}");
-    let text = &report.advice.iter().find(|advice| advice.heading == "One room's orders").unwrap().text;
-    assert!(text.contains("same median, other shape: within "), "{text}");
-    let page = html::render(&report);
-    assert!(page.contains("Same median, other shape") && page.contains("<polyline"));
-    assert!(
-        !page.contains("Too few rounds to tell") && !report.cautions.iter().any(|caution| of_shapes(caution))
-    );
-}
-
-fn of_shapes(caution: &str) -> bool {
-    caution.starts_with("Too few rounds to tell whole distributions")
-}
-
-#[test]
-fn rounds_that_are_too_few_to_tell_shapes_are_said_with_the_number_that_it_takes() {
-    for (names, needed) in [(&["a", "b"][..], 6), (&["a", "b", "c"], 7)] {
-        let rounds = [4.0, 4.1, 3.9, 4.0, 4.2];
-        let contestants: Vec<_> = names.iter().map(|name| (*name, &rounds[..])).collect();
-        let mut report = report("room_orders", &contestants);
-        for contestant in &mut report.contestants {
-            for round in &mut contestant.rounds {
-                round.endpoints.get_mut("room_orders").unwrap().histogram = vec![(41, 1_000)];
-            }
-        }
-        let report = summed(report);
-        let caution = report.cautions.iter().find(|caution| of_shapes(caution)).unwrap();
-        assert!(caution.contains(&format!("(5; it takes {needed} for so many contestants)")), "{caution}");
-        assert!(report.shapes.iter().all(|shape| shape.text.ends_with(&format!("it takes {needed}."))));
-        let told = format!("Too few rounds to tell whole distributions of any two apart: it takes {needed}.");
-        assert!(html::render(&report).contains(&told), "{told}");
-    }
-}
-
-#[test]
-fn shapes_of_cures_and_baselines_are_questions_of_their_own() {
-    let rounds = [4.0, 4.1, 3.9, 4.0, 4.2, 3.8, 4.05, 3.95, 4.0];
-    let mut report = report("room_orders", &[("one", &rounds), ("other", &rounds), ("cured", &rounds)]);
-    report.contestants[2].cure_of = Some("one".into());
-    let humps: [&[(u16, u64)]; 3] = [&[(41, 1_000)], &[(41, 1_000)], &[(33, 450), (41, 100), (51, 450)]];
-    for (contestant, counts) in report.contestants.iter_mut().zip(humps) {
-        for round in &mut contestant.rounds {
-            round.endpoints.get_mut("room_orders").unwrap().histogram = counts.to_vec();
-        }
-    }
-    let report = summed(report);
-    let compared: Vec<(&str, &str, bool, Option<usize>)> = report
-        .shapes
-        .iter()
-        .map(|shape| (shape.a.as_str(), shape.b.as_str(), shape.same_median, shape.rounds_needed))
-        .collect();
-    // Nothing is corrected for the other question: six rounds are enough for each.
-    assert_eq!(compared, [("one", "other", false, Some(6)), ("cured", "one", true, Some(6))]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ pub(crate) struct Origin {
     pub(crate) source: Box<dyn Source>,
     pub(crate) dataset: String,
     pub(crate) layout: String,
-    /// What is not at rest.
+    /// The work that still waits, where it is not at rest.
     pub(crate) waits: Vec<Waits>,
 }
 
@@ -93,7 +93,7 @@ pub(crate) trait Target {
     type Indexed: Indexed;
 
     fn place(&self) -> String;
-    /// What was noted of the copy, by the names under which it was.
+    /// The notes on the copy, by their names.
     fn notes(&mut self) -> Result<BTreeMap<String, String>>;
     fn carried(&mut self, table: &CarriedTable, rows: &[CarriedRow]) -> Result<()>;
     fn results(&mut self, rows: Vec<(Placement, CouponResult)>) -> Result<()>;
@@ -112,7 +112,7 @@ pub(crate) trait Indexed: Sized {
     fn open(self, opening: &Opening) -> Result<()>;
 }
 
-/// What is written when a copy is opened for services.
+/// The last writes of a copy, which open it for services.
 #[derive(Debug, Default)]
 pub(crate) struct Opening {
     /// The sums over the results of each shard, in order.

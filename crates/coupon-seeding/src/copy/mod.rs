@@ -177,7 +177,7 @@ struct Copy<'a, T> {
     source: &'a mut dyn Source,
     target: T,
     strategy: &'a dyn ShardingStrategy,
-    /// What earlier runs noted.
+    /// The notes of earlier runs.
     notes: BTreeMap<String, String>,
     pace: Pace,
     progress: &'a mut dyn Progress,

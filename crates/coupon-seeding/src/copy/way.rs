@@ -64,7 +64,7 @@ impl FromStr for Reached {
 #[derive(Debug)]
 pub(crate) struct Way {
     pub(crate) name: &'static str,
-    /// What an earlier run noted, until the row is reached at which it did.
+    /// The note of an earlier run, until the row is reached at which it was made.
     noted: Option<Reached>,
     pub(crate) reached: Reached,
 }

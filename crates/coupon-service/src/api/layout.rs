@@ -91,7 +91,7 @@ pub struct LayoutChanged {
     pub waited_ms: u64,
 }
 
-/// What a change of the layout is worth, by counts and samples of the rows that there are.
+/// The worth of a change of the layout, by counts and samples of the rows that there are.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema, PartialEq)]
 pub struct LayoutForecast {
     /// The rows that the next six figures are of: those of the last minutes, or of all times where there are none.
@@ -114,7 +114,7 @@ pub struct LayoutForecast {
     pub rows_to_move: u64,
     /// Of these, the rows that go to another shard.
     pub rows_to_other_shards: u64,
-    /// What they take, at 150 bytes a row with its entries of indexes.
+    /// The bytes that they take, at 150 a row with its entries of indexes.
     pub bytes_to_move: u64,
     /// The rate that they would be moved at.
     pub rows_per_s: u32,

@@ -66,7 +66,7 @@ pub struct Percentiles {
     pub max: f64,
 }
 
-/// What is hot: counts of the last minute's results, as far as this process handed them over. On servers every process answers for
+/// Hot keys: counts of the last minute's results, as far as this process handed them over. On servers every process answers for
 /// itself: counts of several add up.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct HotResults {

@@ -1,4 +1,4 @@
-//! What a change of the layout is worth: rows are counted by spans of time, and some of each span are looked at.
+//! The worth of a change of the layout: rows are counted by spans of time, and some of each span are looked at.
 
 use std::num::NonZeroU32;
 

@@ -1,5 +1,5 @@
-//! What operators ask about the layout: how it is, what a change would be worth, the change, and the movement of rows. Endpoints
-//! and the seeder answer by the same functions.
+//! Operators' questions about the layout: how it is, what a change would be worth, the change, and the movement of rows.
+//! Endpoints and the seeder answer by the same functions.
 
 mod forecast;
 
@@ -130,7 +130,7 @@ fn refused(why: &str) -> GrowthError {
     GrowthError::Refused(why.to_owned())
 }
 
-/// What a change would be worth, found out by counting rows, and by looking at some of them.
+/// The worth of a change, found out by counting rows, and by looking at some of them.
 ///
 /// # Errors
 /// [`Unavailable`] when a shard does not answer: a forecast by some of the rows would be of no use.

@@ -15,7 +15,7 @@ use super::responses::{BodyProblems, ReturnProblems, Stands, TooOften, Unanswere
 use super::routes::Routes;
 use super::view;
 use crate::api::{ResultAnswer, StepRequest, UseRequest};
-use crate::queries::StepOutcome;
+use crate::queries::StepResult;
 use crate::state::Service;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
@@ -70,25 +70,25 @@ impl Target {
         let change = Change { user, id, action, time };
         let taken = service.queries.change(asker.actor(), change, may_give_back).await;
         match taken.map_err(|error| Problem::unavailable(&error))? {
-            StepOutcome::Done(result, answered) => {
+            StepResult::Done(result, answered) => {
                 let (result, plan) = (view::result(&result), view::plan(&answered));
                 let body = ResultAnswer { result, place: None, plan };
                 view::timed(&body, &answered)
             }
-            StepOutcome::Refused(why, result) => Err(stands(why, &result)),
-            StepOutcome::NotReturnable => {
+            StepResult::Refused(why, result) => Err(stands(why, &result)),
+            StepResult::NotReturnable => {
                 let detail = format!(
                     "result {id} is of a coupon that only operators take back: with the token that admin.token sets, in the header \
                      Authorization: Bearer"
                 );
                 Err(Problem::new(Kind::NotReturnable, detail).field("result_id"))
             }
-            StepOutcome::TooOften(wait) => Err(Problem::too_many("gives coupons back", wait)),
-            StepOutcome::BelowMinimum(minimum) => {
+            StepResult::TooOften(wait) => Err(Problem::too_many("gives coupons back", wait)),
+            StepResult::BelowMinimum(minimum) => {
                 let detail = format!("this coupon takes an order of {minimum} or more");
                 Err(Problem::new(Kind::BelowMinimum, detail).field("order_amount"))
             }
-            StepOutcome::NotFound => {
+            StepResult::NotFound => {
                 let detail = format!("user {user} has no result {id}");
                 Err(Problem::new(Kind::UnknownResult, detail).field("result_id"))
             }

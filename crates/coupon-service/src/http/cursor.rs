@@ -2,9 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use coupon_core::{ResultState, Timestamp};
+use coupon_core::{CouponId, ResultId, ResultState, Timestamp};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::params::Query;
 use super::problem::{Kind, Problem};
 
 /// The lists there are, by the number that cursors carry.
@@ -51,6 +52,29 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
+    /// The cursor that a query names, if it names one: as for [`Self::decode`].
+    pub(super) fn of(
+        query: &Query,
+        list: List,
+        key: Option<u64>,
+        state: Option<ResultState>,
+    ) -> Result<Option<Self>, Problem> {
+        query.text("cursor").map(|text| Self::decode(text, list, key, state)).transpose()
+    }
+
+    /// The result that it stands after.
+    pub(super) fn result(self) -> Result<ResultId, Problem> {
+        i64::try_from(self.position)
+            .ok()
+            .and_then(|number| ResultId::from_number(number).ok())
+            .ok_or_else(|| malformed("the cursor names no result"))
+    }
+
+    /// The coupon that it stands after.
+    pub(super) fn coupon(self) -> Result<CouponId, Problem> {
+        CouponId::new(self.position).map_err(|_| malformed("the cursor names no coupon"))
+    }
+
     /// Reads one back; it must belong to that list and, if one is given, to that key and that state.
     pub(super) fn decode(
         text: &str,
@@ -58,11 +82,11 @@ impl Cursor {
         key: Option<u64>,
         state: Option<ResultState>,
     ) -> Result<Self, Problem> {
-        let bad = |detail: &str| Problem::new(Kind::Malformed, detail).field("cursor");
-        let cursor = Self::read(text, list)
-            .ok_or_else(|| bad("the cursor is not one that this list gave: use next_cursor as it is"))?;
+        let cursor = Self::read(text, list).ok_or_else(|| {
+            malformed("the cursor is not one that this list gave: use next_cursor as it is")
+        })?;
         if key.is_some_and(|key| key != cursor.key) || state.is_some_and(|_| state != cursor.state) {
-            return Err(bad("the cursor belongs to another list: start again without it"));
+            return Err(malformed("the cursor belongs to another list: start again without it"));
         }
         Ok(cursor)
     }
@@ -85,6 +109,10 @@ impl Cursor {
         let state = states.find(|state| *kind == list as u8 | state_bits(*state))?;
         Some(Self { list, key: number(0)?, state, position: number(1)?, start })
     }
+}
+
+fn malformed(detail: &str) -> Problem {
+    Problem::new(Kind::Malformed, detail).field("cursor")
 }
 
 /// The upper half of the byte whose lower half says which list it is: none for results in any state.

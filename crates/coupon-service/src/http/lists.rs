@@ -1,22 +1,14 @@
 //! Pages of results.
 
 use actix_web::HttpResponse;
-use coupon_core::{ResultId, ResultQuery};
+use coupon_core::ResultQuery;
 use coupon_store::PageRequest;
 
 use super::cursor::Cursor;
-use super::problem::{Kind, Problem};
+use super::problem::Problem;
 use super::view;
 use crate::api::ResultPage;
 use crate::state::Service;
-
-/// The result a cursor stands after.
-pub(super) fn before(cursor: &Cursor) -> Result<ResultId, Problem> {
-    i64::try_from(cursor.position)
-        .ok()
-        .and_then(|number| ResultId::from_number(number).ok())
-        .ok_or_else(|| Problem::new(Kind::Malformed, "the cursor names no result").field("cursor"))
-}
 
 /// A page of what the query covers. `next` is the cursor of the page after, but for its position.
 pub(super) async fn page(

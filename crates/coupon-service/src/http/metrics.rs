@@ -111,7 +111,7 @@ fn shards(reports: &Reports, now: Timestamp, page: &mut Exposition) {
     gauge("coupon_shard_parked_results", "Results that contradict what is stored.", &parked);
 }
 
-/// How far the room index is behind, where there is one.
+/// Writes how far the room index is behind, where there is one.
 async fn room_index(service: &Service, page: &mut Exposition) {
     let Some(index) = &service.backend.room_index else { return };
     let mut family =

@@ -52,8 +52,8 @@ pub(super) async fn recent(req: HttpRequest, service: web::Data<Service>) -> Res
     let (limit, state) = (query.limit()?, query.state()?);
     let hours = query.whole("hours", &(1..=HOURS_MAX))?;
     let list = List::Recent;
-    let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, hours, state)).transpose()?;
-    let before = cursor.as_ref().map(lists::before).transpose()?;
+    let cursor = Cursor::of(&query, list, hours, state)?;
+    let before = cursor.map(Cursor::result).transpose()?;
     if cursor.is_some_and(|cursor| !is_window(cursor.key, cursor.start, service.clock.now())) {
         let detail = "the cursor is too old to go on from: start again without it";
         return Err(Problem::new(Kind::Malformed, detail).field("cursor"));

@@ -34,7 +34,7 @@ pub(super) enum Kind {
     RequestTimeout,
     /// The result is in this state, or all but: one whose hold is over counts as expired.
     Stands(ResultState),
-    /// What the catalogue has by now stands in the way of a change.
+    /// The state that the catalogue has by now stands in the way of a change.
     Conflict,
     TooLarge,
     NotJson,

@@ -1,12 +1,12 @@
 //! Rooms: what they offer, what was grabbed there, and how much.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use coupon_core::{CouponId, ResultQuery, RoomId, Timestamp};
+use coupon_core::{ResultQuery, RoomId, Timestamp};
 use coupon_store::PageRequest;
 
 use super::cursor::{Cursor, List};
 use super::params::{Query, path_id};
-use super::problem::{Kind, Problem};
+use super::problem::Problem;
 use super::responses::{ReadProblems, Unanswered, Unknown};
 use super::routes::Routes;
 use super::{lists, view};
@@ -49,10 +49,7 @@ pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Re
     let query = Query::of(&req, &["details", "limit", "cursor"])?;
     let (limit, details) = (query.limit()?, query.flag("details", false)?);
     let list = List::RoomCoupons;
-    let cursor =
-        query.text("cursor").map(|text| Cursor::decode(text, list, Some(room.get()), None)).transpose()?;
-    let malformed = |_| Problem::new(Kind::Malformed, "the cursor names no coupon").field("cursor");
-    let after = cursor.map(|cursor| CouponId::new(cursor.position).map_err(malformed)).transpose()?;
+    let after = Cursor::of(&query, list, Some(room.get()), None)?.map(Cursor::coupon).transpose()?;
     must_exist(&service, room)?;
     // One more than asked for, to see if there is more.
     let found = service.backend.catalogue.coupons(Some(room), after, limit + 1, details).await;
@@ -88,9 +85,8 @@ pub(super) async fn orders(req: HttpRequest, service: web::Data<Service>) -> Res
     let query = Query::of(&req, &["limit", "state", "cursor"])?;
     let (limit, state) = (query.limit()?, query.state()?);
     let list = List::RoomOrders;
-    let cursor =
-        query.text("cursor").map(|text| Cursor::decode(text, list, Some(room.get()), state)).transpose()?;
-    let before = cursor.as_ref().map(lists::before).transpose()?;
+    let cursor = Cursor::of(&query, list, Some(room.get()), state)?;
+    let before = cursor.map(Cursor::result).transpose()?;
     must_exist(&service, room)?;
     let state = cursor.map_or(state, |cursor| cursor.state);
     let next = Cursor { list, key: room.get(), state, position: 0, start: Timestamp::default() };

@@ -42,9 +42,8 @@ pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Re
     let query = Query::of(&req, &["limit", "state", "cursor"])?;
     let (limit, state) = (query.limit()?, query.state()?);
     let list = List::UserCoupons;
-    let cursor =
-        query.text("cursor").map(|text| Cursor::decode(text, list, Some(user.get()), state)).transpose()?;
-    let before = cursor.as_ref().map(lists::before).transpose()?;
+    let cursor = Cursor::of(&query, list, Some(user.get()), state)?;
+    let before = cursor.map(Cursor::result).transpose()?;
     if !service.backend.catalogue.known().knows_user(user) {
         return Err(Problem::unknown_user(user));
     }

@@ -17,7 +17,7 @@ const MEMORY: Duration = Duration::from_secs(3_600);
 
 type Part<C> = RateLimiter<UserId, HashMapStateStore<UserId>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
-/// How often each user did something, as far as that counts.
+/// A limit on how often each user does something, as far as that counts.
 ///
 /// It remembers users who exist and have tried lately, and no others: to be asked once a user is known to exist.
 pub struct UserLimit<C: Clock = DefaultClock> {

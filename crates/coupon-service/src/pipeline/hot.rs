@@ -48,7 +48,7 @@ impl Hot {
         Recents::new(seen, self.begun.elapsed())
     }
 
-    /// What is hot, for operators.
+    /// The hot keys, for operators.
     pub(super) fn results(&self) -> HotResults {
         let recents = self.recents();
         let [rooms, coupons, users] = [0, 1, 2].map(|column| recents.column(column));
@@ -97,7 +97,7 @@ fn keys(top: &Top) -> HotKeys {
 pub(super) struct HotWorker {
     begun: Instant,
     seen: Seen,
-    /// What came while the counts were being read.
+    /// The keys that came while the counts were being read.
     waiting: RefCell<Vec<Keys>>,
 }
 

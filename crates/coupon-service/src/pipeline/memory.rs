@@ -22,7 +22,7 @@ const HELD_MAX: usize = 32_768;
 /// A coupon's holders are asked for so seldom that this takes a twentieth of the time at most.
 const ASKING_SHARE: u32 = 20;
 
-/// What the gate's answers hold for: its epoch, and the version of the catalogue that it decided by at least.
+/// The time for which the gate's answers hold: its epoch, and the version of the catalogue that it decided by at least.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Life {
     pub(super) epoch: u64,

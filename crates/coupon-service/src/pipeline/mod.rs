@@ -69,7 +69,7 @@ pub struct Grab {
 }
 
 impl Grab {
-    /// What the gate is asked for, once the grab has an id.
+    /// The attempt that the gate is asked to decide, once the grab has an id.
     const fn attempt(&self, id: ResultId) -> Attempt {
         let Self { user, coupon, terms, request, .. } = *self;
         Attempt {
@@ -364,7 +364,7 @@ impl Batcher {
 #[derive(Default)]
 struct Sorted {
     by_shard: BTreeMap<ShardId, Vec<OnItsWay>>,
-    /// What a later version of the layout places than was known.
+    /// The grabs that a later version of the layout places than was known.
     elsewhere: Vec<(Attempt, Waiting)>,
 }
 

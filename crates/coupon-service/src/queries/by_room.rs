@@ -1,4 +1,4 @@
-//! What is asked of a room alone: answered by one shard, where the data set has a room index.
+//! Queries of a room alone: answered by one shard, where the data set has a room index.
 
 use coupon_core::{ResultQuery, RoomId, Timestamp};
 use coupon_store::{LocalFuture, RoomIndex, Unavailable, Visit, Visited};

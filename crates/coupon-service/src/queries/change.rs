@@ -14,7 +14,7 @@ const MOST_MOVES: usize = 2;
 
 /// The outcome of a step that a user or an operator asked for.
 #[derive(Debug, Clone)]
-pub enum StepOutcome {
+pub enum StepResult {
     /// It is taken, now or before; the row as it is stored.
     Done(CouponResult, Answered),
     /// The row stands in the way, as it is.
@@ -41,7 +41,7 @@ impl Queries {
         actor: Actor,
         change: Change,
         may_give_back: impl Fn(UserId) -> Result<(), Duration>,
-    ) -> Result<StepOutcome, Unavailable> {
+    ) -> Result<StepResult, Unavailable> {
         // Once for each request, however often its row is found.
         let counted = Cell::new(false);
         let may_give_back = |user| if counted.replace(true) { Ok(()) } else { may_give_back(user) };
@@ -60,15 +60,15 @@ impl Queries {
         actor: Actor,
         change: Change,
         may_give_back: &impl Fn(UserId) -> Result<(), Duration>,
-    ) -> Result<Option<StepOutcome>, Unavailable> {
+    ) -> Result<Option<StepResult>, Unavailable> {
         let Change { user, id, action, time } = change;
         let (found, answered) = self.find(id, Some(user), time).await?;
-        let Some((placement, result)) = found else { return Ok(Some(StepOutcome::NotFound)) };
+        let Some((placement, result)) = found else { return Ok(Some(StepResult::NotFound)) };
         // A clock that was put back since changes nothing before it was grabbed.
         let change = Change { time: time.max(id.time()), ..change };
         match action.judge(&result, change.time) {
-            StepVerdict::Done => return Ok(Some(StepOutcome::Done(result, answered))),
-            StepVerdict::Refused(why) => return Ok(Some(StepOutcome::Refused(why, result))),
+            StepVerdict::Done => return Ok(Some(StepResult::Done(result, answered))),
+            StepVerdict::Refused(why) => return Ok(Some(StepResult::Refused(why, result))),
             StepVerdict::Possible => {}
         }
         if let Some(refused) = self.refused_by_terms(actor, action, &result) {
@@ -76,14 +76,14 @@ impl Queries {
         }
         let gives_back = actor == Actor::User && action.transition().gives_back.is_some();
         if gives_back && let Err(wait) = may_give_back(user) {
-            return Ok(Some(StepOutcome::TooOften(wait)));
+            return Ok(Some(StepResult::TooOften(wait)));
         }
         let outcome = match self.change_there(placement, change).await? {
-            Changed::Now(result) => StepOutcome::Done(result, answered),
+            Changed::Now(result) => StepResult::Done(result, answered),
             // Another request was quicker, perhaps with the same step.
             Changed::Stands(result) => match action.judge(&result, change.time) {
-                StepVerdict::Done => StepOutcome::Done(result, answered),
-                StepVerdict::Refused(why) => StepOutcome::Refused(why, result),
+                StepVerdict::Done => StepResult::Done(result, answered),
+                StepVerdict::Refused(why) => StepResult::Refused(why, result),
                 StepVerdict::Possible => {
                     return Err(Unavailable::new("this result", "its row did not change"));
                 }
@@ -94,15 +94,15 @@ impl Queries {
     }
 
     /// The terms of the coupon that are in the way of a step which the row allows.
-    fn refused_by_terms(&self, actor: Actor, action: Action, result: &CouponResult) -> Option<StepOutcome> {
+    fn refused_by_terms(&self, actor: Actor, action: Action, result: &CouponResult) -> Option<StepResult> {
         let known = self.backend.catalogue.known();
         let offered = known.offered(result.coupon_id);
         if !action.is_open_to(actor, offered.is_some_and(|offered| offered.terms.returnable)) {
-            return Some(StepOutcome::NotReturnable);
+            return Some(StepResult::NotReturnable);
         }
         let Action::Use(amount) = action else { return None };
         let minimum = known.min_purchase(result.coupon_id).filter(|minimum| amount < *minimum)?;
-        Some(StepOutcome::BelowMinimum(minimum))
+        Some(StepResult::BelowMinimum(minimum))
     }
 
     async fn change_there(&self, placement: Placement, change: Change) -> Result<Changed, Unavailable> {

@@ -21,7 +21,7 @@ use futures_util::future::join_all;
 
 use crate::telemetry::traces::traced;
 
-pub use change::StepOutcome;
+pub use change::StepResult;
 pub use page::Page;
 
 use rounds::{VisitOrder, Visits};

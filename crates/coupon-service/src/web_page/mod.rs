@@ -1,4 +1,4 @@
-//! What this project's web pages have in common, whichever program serves them: the look, parts of their scripts, and the
+//! The parts that this project's web pages share, whichever program serves them: the look, parts of their scripts, and the
 //! headers by which a browser limits what they may do.
 
 use actix_web::HttpResponse;

@@ -1,11 +1,9 @@
-//! What becomes of a result after its grab: held, confirmed, released, returned, expired.
-
-use std::time::{Duration, Instant};
+//! A result after its grab: held, confirmed, released, returned, expired.
 
 use coupon_service::api::{CouponView, GlobalStatistics, ResultAnswer, ResultPage, ResultView};
 
 use crate::api::identity::token;
-use crate::fixture::{Api, ENDED, HOLDING, PLENTY, RETURNABLE};
+use crate::fixture::{Api, ENDED, HOLDING, PLENTY, RETURNABLE, until};
 
 const SECRET: &str = "a secret of more than 32 characters";
 const OPERATOR: &str = "Authorization: Bearer open sesame\r\n";
@@ -25,15 +23,6 @@ fn held(api: &Api, user: u64, request: &str) -> String {
     let granted = api.request(user, HOLDING, request);
     assert_eq!(granted.state.as_deref(), Some("held"), "{granted:?}");
     granted.result_id.unwrap()
-}
-
-/// Asks until it is so.
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
@@ -85,7 +74,7 @@ fn a_hold_is_over_at_its_moment_and_gives_its_stock_back_by_itself() {
     api.clock.set(api.clock.now().plus_millis(TEN_MINUTES));
     let problem = api.step("confirm", 7, &id).problem(409);
     assert_eq!(problem.kind, "/problems/hold-expired");
-    until("expired", || api.left(HOLDING) == 2);
+    until("the hold expires", || api.left(HOLDING) == 2);
     let stored: ResultAnswer = api.get(&format!("/api/result/{id}")).json();
     assert_eq!(stored.result.state, "expired");
     assert_eq!(api.step("confirm", 7, &id).problem(409).kind, "/problems/hold-expired");

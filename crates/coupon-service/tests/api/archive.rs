@@ -1,20 +1,15 @@
 //! Old results, archived by the service that has them.
 
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-
 use coupon_service::api::{
     ArchiveView, ChangeList, CouponView, GlobalStatistics, LastArchive, OfferPage, ResultPage, StockView,
 };
 
 use crate::client::{Answer, request};
-use crate::fixture::{Api, ENDED, PLENTY, USERS};
+use crate::fixture::{Api, ENDED, PLENTY, USERS, until};
 
 const JSON: &str = "Content-Type: application/json\r\n";
 /// Users 25 to 30 got theirs the day before.
 const TODAY: &str = r#"{"before":"2026-11-22"}"#;
-/// The latest that an archive has ended, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Moves the end of the coupon that is over.
 fn end(api: &Api, time: &str) -> Answer {
@@ -39,16 +34,11 @@ fn last(api: &Api) -> Option<ArchiveView> {
 
 /// The archive once it has ended; meanwhile something else is done.
 fn ended(api: &Api, mut meanwhile: impl FnMut()) -> ArchiveView {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    until("the archive has ended", || {
         meanwhile();
-        let archive = last(api).unwrap();
-        if !archive.runs {
-            return archive;
-        }
-        assert!(Instant::now() < deadline, "it still runs: {archive:?}");
-        sleep(Duration::from_millis(5));
-    }
+        !last(api).unwrap().runs
+    });
+    last(api).unwrap()
 }
 
 #[test]
@@ -116,11 +106,7 @@ fn what_is_in_the_way_of_an_archive_is_named_and_nothing_goes() {
     // Rows on their way to another shard.
     let layout: serde_json::Value = api.post("/admin/layout", r#"{"shards":3}"#).json();
     let from = layout["version"]["valid_from"].as_str().unwrap().parse().unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    while api.clock.now() <= from {
-        assert!(Instant::now() < deadline, "the layout is never in force");
-        sleep(Duration::from_millis(20));
-    }
+    until("the layout is in force", || api.clock.now() > from);
     assert_eq!(api.post("/admin/rebalance", r#"{"rows_per_s":1}"#).status, 200);
     refused("moved to version 2");
     assert_eq!(api.send(&request("POST", "/admin/rebalance/stop", "", b"")).status, 200);

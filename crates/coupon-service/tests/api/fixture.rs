@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use coupon_core::{
     Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, GrabTerms, Growth, LiveRoom,
@@ -280,5 +281,14 @@ fn details(coupon: &Coupon) -> CouponDetails {
         description: "Anything in the shop.".to_owned(),
         usage_rules: "Once.".to_owned(),
         product_range: r#"{"categories":["tea"]}"#.to_owned(),
+    }
+}
+
+/// Waits until it is so, for a minute at most.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never is so that {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }

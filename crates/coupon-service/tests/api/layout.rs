@@ -1,12 +1,9 @@
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-
 use coupon_service::api::{
     ChangeList, LayoutChanged, LayoutView, Rebalance, RebalanceView, ResultPage, ShardsStatus,
 };
 
 use crate::client::{Answer, request};
-use crate::fixture::{Api, PLENTY};
+use crate::fixture::{Api, PLENTY, until};
 
 const JSON: &str = "Content-Type: application/json\r\n";
 /// Every path about the layout, with a body that would do.
@@ -38,17 +35,6 @@ fn every_path_about_the_layout_asks_for_the_token_and_without_one_for_this_machi
     }
 }
 
-/// The latest that anything here has happened, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn eventually(mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !happened() {
-        assert!(Instant::now() < deadline, "it has not happened");
-        sleep(Duration::from_millis(20));
-    }
-}
-
 /// A user's results, and the shards that were asked for them.
 fn coupons(api: &Api, user: u64) -> (usize, Vec<u16>) {
     let page: ResultPage = api.get(&format!("/api/user/{user}/coupons")).json();
@@ -65,7 +51,7 @@ fn a_layout_is_changed_while_it_serves_rows_are_moved_and_it_is_all_undone() {
     assert_eq!((version.version, &*version.operator, changed.gate), (2, "Ann", true));
     // Rows of before are where they were, and new ones follow once the version is in force.
     assert_eq!(coupons(&api, 3), (1, vec![0, 3]));
-    eventually(|| {
+    until("the version is in force", || {
         api.grab(3, PLENTY);
         api.clock.now() > version.valid_from.parse().unwrap()
     });
@@ -74,7 +60,7 @@ fn a_layout_is_changed_while_it_serves_rows_are_moved_and_it_is_all_undone() {
 
     let begun: RebalanceView = ask(&api, "POST", "/admin/rebalance", r#"{"rows_per_s":1000000}"#).json();
     assert_eq!((begun.to_version, begun.rows_per_s_most), (2, 1_000_000));
-    eventually(|| {
+    until("all rows have moved", || {
         let now: Rebalance = api.get("/admin/rebalance").json();
         assert_eq!((1..=30).map(|user| coupons(&api, user).0).min(), Some(1), "none is ever missing");
         now.rebalance.is_some_and(|moving| !moving.runs)

@@ -1,4 +1,4 @@
-//! What is hot, by name.
+//! Hot keys, by name.
 
 use coupon_service::api::{HotKeys, HotResults, ShardsStatus};
 

@@ -12,7 +12,7 @@ use coupon_store::{
 
 use crate::bench::{
     Bench, EARLY, ENDED, INACTIVE, PLENTY, SCARCE, USERS, attempt, changed, coupon_id, decide, grab, granted,
-    held_by, holding, placed, queries, remaining, row, shard_of, until,
+    handed_over, held_by, holding, placed, queries, remaining, row, shard_of, until,
 };
 
 pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
@@ -49,9 +49,7 @@ pub(crate) async fn what_is_acknowledged_is_never_called_absent(bench: &Bench) {
     let (backend, queries) = queries(bench.open());
     for user in 1..=USERS {
         let attempt = attempt(&backend, bench, user, PLENTY);
-        let decided = backend.gate.reserve(1, &[attempt]).await.unwrap();
-        let rows = vec![placed(user, PLENTY, 1, attempt.id)];
-        backend.hand_over.hand_over(shard_of(user), decided.epoch, rows).await.unwrap();
+        handed_over(&backend, &attempt).await;
         // It is there, or on its way.
         if let Ok((found, _)) = queries.find(attempt.id, None, bench.clock().now()).await {
             assert_eq!(found.map(|(_, result)| result.user_id), Some(attempt.user));
@@ -109,15 +107,11 @@ pub(crate) async fn what_is_sold_out_over_or_unknown_is_refused_for_what_it_is(b
 
 pub(crate) async fn a_result_handed_over_twice_is_stored_and_counted_once(bench: &Bench) {
     let backend = bench.open();
-    let attempts = [attempt(&backend, bench, 1, PLENTY)];
-    let epoch = backend.gate.reserve(1, &attempts).await.unwrap().epoch;
-    let rows = vec![placed(1, PLENTY, 1, attempts[0].id)];
-    backend.hand_over.hand_over(shard_of(1), epoch, rows.clone()).await.unwrap();
-    backend.lifecycle.drain().await.unwrap();
+    let stored = granted(&backend, &attempt(&backend, bench, 1, PLENTY)).await;
     // Beside one that is new.
     let other = attempt(&backend, bench, 3, PLENTY);
-    backend.gate.reserve(1, &[other]).await.unwrap();
-    let both = vec![rows[0], placed(3, PLENTY, 1, other.id)];
+    let epoch = backend.gate.reserve(1, &[other]).await.unwrap().epoch;
+    let both = vec![stored, placed(3, PLENTY, 1, other.id)];
     backend.hand_over.hand_over(shard_of(1), epoch, both).await.unwrap();
     backend.lifecycle.drain().await.unwrap();
     let report = backend.shards.report(shard_of(1)).await.unwrap();
@@ -345,9 +339,7 @@ pub(crate) async fn a_result_is_spent_once(bench: &Bench) {
 pub(crate) async fn a_service_that_starts_again_remembers_who_holds_what(bench: &Bench) {
     let backend = bench.open();
     let first = attempt(&backend, bench, 1, SCARCE);
-    let decided = backend.gate.reserve(1, &[first]).await.unwrap();
-    let rows = vec![placed(1, SCARCE, 1, first.id)];
-    backend.hand_over.hand_over(shard_of(1), decided.epoch, rows).await.unwrap();
+    handed_over(&backend, &first).await;
     // Nothing is waited for: what was handed over is safe.
     backend.lifecycle.close();
     drop(backend);
@@ -367,10 +359,7 @@ pub(crate) async fn no_id_is_made_twice_by_services_one_after_the_other(bench: &
     let backend = bench.open();
     // The clock of the second stands still at the time of the first one's last id.
     let first = attempt(&backend, bench, 1, PLENTY);
-    let decided = backend.gate.reserve(1, &[first]).await.unwrap();
-    let rows = vec![placed(1, PLENTY, 1, first.id)];
-    backend.hand_over.hand_over(shard_of(1), decided.epoch, rows).await.unwrap();
-    backend.lifecycle.drain().await.unwrap();
+    granted(&backend, &first).await;
     backend.lifecycle.close();
     drop(backend);
     bench.clock().set(first.id.time());

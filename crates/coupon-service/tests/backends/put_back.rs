@@ -39,7 +39,7 @@ async fn lose_redis(bench: &Bench, backend: &Backend) {
     let () = redis::cmd("UNLINK").arg(keys).query_async(&mut redis).await.unwrap();
 }
 
-/// What it has forgotten would be sold again.
+/// Results that it has forgotten would be sold again.
 pub(crate) async fn a_shard_that_was_put_back_to_before_what_main_was_told_stops_the_start(bench: &Bench) {
     let shard = shard_of(1);
     let backend = bench.open();

@@ -100,7 +100,7 @@ async fn every_row(backend: &Backend) -> Vec<CouponResult> {
     rows
 }
 
-/// What an earlier version stored is owned or used, in the first slot, and never was a hold.
+/// Results of an earlier version are owned or used, in the first slot, and never were holds.
 fn assert_states(rows: &[CouponResult]) {
     assert!(rows.iter().any(|row| row.state == ResultState::Used));
     for row in rows {
@@ -171,7 +171,7 @@ fn a_folder_whose_update_was_cut_short_is_brought_up_to_date_at_the_next_start()
     });
 }
 
-/// What the earlier version writes when it goes on after an update was cut short, and a result is used.
+/// The writes of the earlier version when it goes on after an update was cut short, and a result is used.
 const USED_SINCE: &str = "UPDATE coupon_results SET use_status = 1, use_time = 1795939350000 WHERE result_id = \
      (SELECT id FROM (SELECT MIN(result_id) AS id FROM coupon_results WHERE use_status = 0) AS unused)";
 
@@ -276,7 +276,7 @@ fn a_message_of_an_earlier_version_that_waits_in_its_queue_is_stored() {
         // Granted and acknowledged by a process of before, which ended, as did all that store.
         let broker = Broker::new(&options.servers.rabbitmq).unwrap();
         let names = Namespace::new(namespace, "").unwrap().dataset(&dataset);
-        let admin = broker.admin().await.unwrap();
+        let mut admin = broker.admin().await.unwrap();
         admin.declare(&names, 2).await.unwrap();
         admin.close().await;
         let connection = broker.connection().await.unwrap();

@@ -13,7 +13,7 @@ fn room(id: u64) -> RoomId {
     RoomId::new(id).unwrap()
 }
 
-/// What all shards together have of a query, the latest first: as without an index.
+/// The rows that all shards together have of a query, the latest first: as without an index.
 async fn stored(backend: &Backend, query: ResultQuery) -> Vec<CouponResult> {
     let page = PageRequest { before: None, limit: 1_000 };
     let mut all = Vec::new();

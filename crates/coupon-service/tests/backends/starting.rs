@@ -1,4 +1,4 @@
-//! What stops the start of a process on servers, and what does not.
+//! Faults that stop the start of a process on servers, and those that do not.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ fn what_cannot_be_used_is_named_with_its_setting_and_its_server() {
             "password is wrong",
         ),
         (
-            ServersSettings { rabbitmq: spoilt(&good.rabbitmq), ..good.clone() },
+            ServersSettings { rabbitmq: vec![spoilt(&good.rabbitmq[0])], ..good.clone() },
             "servers.rabbitmq",
             "password is wrong",
         ),
@@ -51,7 +51,21 @@ fn what_cannot_be_used_is_named_with_its_setting_and_its_server() {
         ),
         (ServersSettings { main: nobody("mysql"), ..good.clone() }, "servers.main", "refused"),
         (ServersSettings { redis: nobody("redis"), ..good.clone() }, "servers.redis", "refused"),
-        (ServersSettings { rabbitmq: nobody("amqp"), ..good.clone() }, "servers.rabbitmq", "refused"),
+        (
+            ServersSettings {
+                redis: ServerUrl::new(format!("redis+sentinel://:x@{closed}/mymaster")),
+                ..good.clone()
+            },
+            "servers.redis",
+            "no sentinel",
+        ),
+        (
+            ServersSettings { redis: nobody("redis+sentinel"), ..good.clone() },
+            "servers.redis",
+            "name for their redis is missing",
+        ),
+        (ServersSettings { rabbitmq: vec![nobody("amqp")], ..good.clone() }, "servers.rabbitmq", "refused"),
+        (ServersSettings { rabbitmq: Vec::new(), ..good.clone() }, "servers.rabbitmq", "missing"),
         (ServersSettings { main: ServerUrl::new("localhost"), ..good.clone() }, "servers.main", "mysql://"),
         (ServersSettings { shards: Vec::new(), ..good.clone() }, "servers.shards", "missing"),
     ] {
@@ -95,6 +109,19 @@ fn a_queue_that_was_made_otherwise_stops_the_start() {
         assert!(error.contains(&names.queue(shard_of(0))), "{error}");
         channel.close().await.unwrap();
         connection.close().await.unwrap();
+    });
+}
+
+#[test]
+fn queues_that_were_made_for_fewer_nodes_are_taken_as_they_are() {
+    run(&Bench::servers(), async |bench| {
+        let settings = bench.settings();
+        open(settings).unwrap().lifecycle.close();
+        // Of three nodes a queue would be made with a group of three.
+        let nodes = vec![settings.rabbitmq[0].clone(); 3];
+        let several = ServersSettings { rabbitmq: nodes, ..settings.clone() };
+        open(&several).unwrap().lifecycle.close();
+        open(settings).unwrap().lifecycle.close();
     });
 }
 

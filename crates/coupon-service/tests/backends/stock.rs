@@ -151,7 +151,7 @@ pub(crate) async fn a_service_that_ends_in_good_order_has_told_main(bench: &Benc
     assert_eq!(bench.log_of(SCARCE).await, [(2, 2, 1, "grab".to_owned())]);
 }
 
-/// What the one has granted the other does not know.
+/// The one gate does not know of grants by the other.
 pub(crate) async fn a_gate_takes_no_data_set_whose_database_keeps_its_stock(bench: &Bench) {
     let backend = bench.open();
     assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
@@ -161,7 +161,7 @@ pub(crate) async fn a_gate_takes_no_data_set_whose_database_keeps_its_stock(benc
     assert!(format!("{refused:#}").contains("grab.decided_by"), "{refused:#}");
 }
 
-/// What waits in its queues no database that decides looks for.
+/// A database that decides looks for no rows in a gate's queues.
 #[test]
 fn a_data_set_of_which_a_gate_has_granted_results_is_refused_where_the_database_decides() {
     run(&Bench::on_servers(DecidedBy::Database, &[]), async |bench| {
@@ -250,7 +250,7 @@ pub(crate) async fn who_has_a_parked_result_has_no_slot_left(bench: &Bench) {
     backend.lifecycle.close();
 }
 
-/// What an archive retires is not sold any more: the audit counts rows.
+/// Retired results do not count as sold any more: the audit counts rows.
 #[test]
 fn what_an_archive_retires_is_taken_off_the_stock() {
     run(&Bench::on_files(DecidedBy::Database), async |bench| {

@@ -12,6 +12,7 @@ mod catalogue;
 #[path = "../api/client.rs"]
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod client;
+mod failover;
 mod holds;
 #[path = "../observability/lines.rs"]
 mod lines;
@@ -118,13 +119,13 @@ fn what_the_queue_confirmed_survives_its_death_and_grabs_go_on_after_it() {
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
-        stack().kill(Server::RabbitMq).unwrap();
+        stack().kill(Server::RabbitMq(0)).unwrap();
         let cut_off = attempt(&backend, bench, 2, PLENTY);
         let decided = backend.gate.reserve(1, &[cut_off]).await.unwrap();
         let rows = vec![placed(2, PLENTY, 1, cut_off.id)];
         backend.hand_over.hand_over(shard_of(2), decided.epoch, rows).await.unwrap_err();
         until("the lack of a queue is noticed", async || backend.hand_over.ready().is_err()).await;
-        stack().restart(Server::RabbitMq).unwrap();
+        stack().restart(Server::RabbitMq(0)).unwrap();
         // A client that was cut off asks again, and gets the result that was fixed at first.
         assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted(0));
         assert_eq!(grab_at_last(&backend, bench, 3, PLENTY).await, Decision::Granted(0));

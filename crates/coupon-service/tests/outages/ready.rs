@@ -27,7 +27,7 @@ fn a_process_is_ready_while_it_takes_grabs_and_no_longer() {
     }
     stack().restart(Server::Shard(1)).unwrap();
 
-    for (server, names) in [(Server::RabbitMq, "queue"), (Server::Redis, "gate")] {
+    for (server, names) in [(Server::RabbitMq(0), "queue"), (Server::Redis, "gate")] {
         stack().kill(server).unwrap();
         service.becomes_saying(503, names);
         assert_eq!(service.grab(4, PLENTY).status, 503);
@@ -92,9 +92,9 @@ fn a_process_that_only_stores_is_ready_while_it_reaches_the_queue_and_a_shard() 
     stack().restart(Server::Shard(0)).unwrap();
     service.becomes(200);
     stack().restart(Server::Shard(1)).unwrap();
-    stack().kill(Server::RabbitMq).unwrap();
+    stack().kill(Server::RabbitMq(0)).unwrap();
     service.becomes_saying(503, "the queue");
-    stack().restart(Server::RabbitMq).unwrap();
+    stack().restart(Server::RabbitMq(0)).unwrap();
     service.becomes(200);
 }
 

@@ -14,7 +14,6 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use coupon_cli::numbers::nonzero;
 use coupon_cli::{Pages, heard, plain};
 
-use crate::home::with_or_without;
 use crate::record::Record;
 use crate::{Server, Stack, StackOptions, Status};
 
@@ -26,6 +25,8 @@ Examples:
       what they do, and where they listen
   coupon-stack pause shard-0
       what do the services do now? `resume` lets it go on
+  coupon-stack up --redis-sentinel
+      Redis has a replica, which takes its place within seconds: try `kill redis`
   coupon-stack limit shard-0 0.2
       a shard that saturates early
   coupon-stack promote shard-0-replica
@@ -52,9 +53,15 @@ enum Command {
         /// Number of shards [default: 4, or as many as the folder holds]
         #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
         shards: Option<NonZeroU16>,
-        /// Give main and each shard a replica, as the folder's have if it holds a stack
+        /// Give main and each shard a replica, which `promote` has take writes, as the folder's have if it holds a stack
         #[arg(long)]
         replicas: bool,
+        /// Number of nodes of RabbitMQ, all of one cluster [default: 1, or as many as the folder holds]
+        #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
+        rabbitmq: Option<NonZeroU16>,
+        /// Give Redis a replica and three Sentinels, which elect it where Redis is gone, as the folder's has if it holds a stack
+        #[arg(long)]
+        redis_sentinel: bool,
     },
     /// Stop it. Its data stays.
     Down {
@@ -78,7 +85,7 @@ enum Command {
     Restart(One),
     /// Have a replica take writes, in the place of its primary, which is stopped if it runs.
     Promote(One),
-    /// Make a server whose place another has taken that one's replica. Both are stopped for a moment.
+    /// Make a database's server the replica of the one that takes writes. Both are stopped for a moment.
     Rejoin(One),
     /// Give a server so many cores and no more.
     Limit {
@@ -96,6 +103,9 @@ enum Command {
         /// Give main and each shard a replica
         #[arg(long)]
         replicas: bool,
+        /// Number of nodes of RabbitMQ, all of one cluster
+        #[arg(long, value_name = "N", default_value = "1", value_parser = nonzero::<NonZeroU16>)]
+        rabbitmq: NonZeroU16,
         /// The command and its arguments
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -113,7 +123,7 @@ struct Folder {
 
 #[derive(Debug, Args)]
 struct One {
-    /// main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, rabbitmq
+    /// main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on
     #[arg(value_name = "NAME")]
     server: Server,
     #[command(flatten)]
@@ -136,7 +146,9 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Up { folder, shards, replicas } => up(&folder.dir, shards, replicas)?,
+            Self::Up { folder, shards, replicas, rabbitmq, redis_sentinel } => {
+                up(&folder.dir, (shards, rabbitmq), (replicas, redis_sentinel))?;
+            }
             Self::Down { folder } => down(&folder.dir)?,
             Self::Status { folder } => show(&Stack::attach(&folder.dir)?)?,
             Self::Kill(one) => one.stack()?.kill(one.server)?,
@@ -148,8 +160,9 @@ impl Command {
             Self::Rejoin(one) => one.stack()?.rejoin(one.server)?,
             Self::Limit { one, cores } => one.stack()?.limit_cpu(one.server, cores).map_err(Error::msg)?,
             Self::Pages(pages) => pages.show(Cli::command())?,
-            Self::Run { shards, replicas, command } => {
-                return run::run(&StackOptions { shards, replicas, dir: None }, &command);
+            Self::Run { shards, replicas, rabbitmq, command } => {
+                let options = StackOptions { shards, replicas, rabbitmq, ..StackOptions::default() };
+                return run::run(&options, &command);
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -164,24 +177,39 @@ impl One {
 
 /// Accepts a stack that is already up, if it is the one that was asked for.
 fn already_up(dir: &Path, record: &Record, wanted: &StackOptions) -> Result<()> {
-    let (shown, has, wants) = (dir.display(), record.shards, wanted.shards);
-    ensure!(has == wants.get(), "a stack of {has} shards, not {wants}, is up in {shown}: take it down first");
-    ensure!(
-        record.replicas == wanted.replicas,
-        "a stack {} replicas is up in {shown}: take it down first",
-        with_or_without(record.replicas)
-    );
+    let (shown, size) = (dir.display(), record.size);
+    for (has, wanted, what) in
+        [(size.shards, wanted.shards, "shards"), (size.rabbitmq, wanted.rabbitmq, "nodes of RabbitMQ")]
+    {
+        ensure!(
+            has == wanted.get(),
+            "a stack of {has} {what}, not {wanted}, is up in {shown}: take it down first"
+        );
+    }
+    for (has, wanted, what) in [
+        (size.replicas, wanted.replicas, "replicas"),
+        (size.redis_sentinel, wanted.redis_sentinel, "Sentinels"),
+    ] {
+        ensure!(has || !wanted, "a stack without {what} is up in {shown}: take it down first");
+    }
     heard(writeln!(io::stdout(), "already up in {shown}:"))?;
     show(&Stack::attach(dir)?)?;
     Ok(heard(usage(dir))?)
 }
 
-fn up(dir: &Path, shards: Option<NonZeroU16>, replicas: bool) -> Result<()> {
+fn up(
+    dir: &Path,
+    (shards, rabbitmq): (Option<NonZeroU16>, Option<NonZeroU16>),
+    (replicas, redis_sentinel): (bool, bool),
+) -> Result<()> {
     let record = Record::load(dir)?;
-    let held = record.as_ref().and_then(|record| NonZeroU16::new(record.shards));
+    let held = |number: fn(&Record) -> u16| NonZeroU16::new(record.as_ref().map_or(0, number));
+    let default = StackOptions::default();
     let options = StackOptions {
-        shards: shards.or(held).unwrap_or(StackOptions::default().shards),
-        replicas: replicas || record.as_ref().is_some_and(|record| record.replicas),
+        shards: shards.or_else(|| held(|record| record.size.shards)).unwrap_or(default.shards),
+        rabbitmq: rabbitmq.or_else(|| held(|record| record.size.rabbitmq)).unwrap_or(default.rabbitmq),
+        replicas,
+        redis_sentinel,
         dir: Some(dir.to_owned()),
     };
     if let Some(record) = record.filter(Record::is_up) {
@@ -213,14 +241,14 @@ fn show(stack: &Stack) -> Result<()> {
     let mut lines = String::new();
     let width = stack.servers().map(|server| server.to_string().len()).max().unwrap_or_default();
     for server in stack.servers() {
+        let url = stack.url(server)?;
         let status = match stack.status(server)? {
             Status::Up => "up",
             Status::Paused => "paused",
             Status::Down => "down",
         };
         let pid = stack.pid(server).map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        let (url, takes_none) =
-            (stack.url(server)?, if stack.is_read_only(server)? { "  read-only" } else { "" });
+        let takes_none = if stack.is_read_only(server)? { "  read-only" } else { "" };
         writeln!(lines, "{server:<width$} {status:<6} {pid:>8}  {url}{takes_none}")?;
     }
     Ok(heard(io::stdout().lock().write_all(lines.as_bytes()))?)

@@ -60,6 +60,10 @@ fn a_stack_stays_up_until_it_is_taken_down_and_keeps_its_passwords() {
     let twice = said(&["up"], &dir);
     assert!(twice.starts_with("already up in") && twice.contains("hash-svc -- --config"), "{twice}");
     assert!(refused(&["up", "--shards", "2"], &dir).contains("1 shards, not 2, is up"), "with others");
+    assert!(
+        refused(&["up", "--rabbitmq", "3"], &dir).contains("1 nodes of RabbitMQ, not 3, is up"),
+        "with others"
+    );
     assert_eq!(to_nobody(&["status"], &dir), "");
 
     said(&["kill", "redis"], &dir);

@@ -105,7 +105,7 @@ fn all_servers_answer_with_their_passwords() {
         assert_eq!(mysql(user, password, port, made), Ok("1\t200".to_owned()));
     }
     assert_eq!(redis(&addresses.redis, None, &["PING"]), ["+PONG"]);
-    let (user, password, port) = parts(&addresses.rabbitmq);
+    let (user, password, port) = parts(&addresses.rabbitmq[0]);
     assert_eq!(rabbitmq(port, user, password), Some((10, 30)), "Connection.Tune");
 }
 
@@ -122,7 +122,7 @@ fn nobody_gets_in_with_another_password() {
     }
     let refused = redis(&addresses.redis, Some(of_main), &[]);
     assert!(refused[0].starts_with("-WRONGPASS"), "{refused:?}");
-    let (user, _, port) = parts(&addresses.rabbitmq);
+    let (user, _, port) = parts(&addresses.rabbitmq[0]);
     for (user, password) in [("guest", "guest"), (user, of_main)] {
         assert_ne!(rabbitmq(port, user, password), Some((10, 30)), "{user}");
     }
@@ -148,6 +148,6 @@ fn servers_listen_on_the_loopback_only() {
                 }
             }
         }
-        assert_eq!(listening, if server == Server::RabbitMq { 2 } else { 1 }, "{server}");
+        assert_eq!(listening, if server == Server::RabbitMq(0) { 2 } else { 1 }, "{server}");
     }
 }

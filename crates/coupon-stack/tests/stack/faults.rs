@@ -36,10 +36,10 @@ fn a_killed_server_is_gone_until_it_is_restarted_where_it_was() {
 #[test]
 fn rabbitmq_comes_back_after_a_kill() {
     let stack = stack();
-    let before = stack.pid(Server::RabbitMq).unwrap();
-    stack.kill(Server::RabbitMq).unwrap();
-    stack.restart(Server::RabbitMq).unwrap();
-    assert_ne!(stack.pid(Server::RabbitMq).unwrap(), before);
+    let before = stack.pid(Server::RabbitMq(0)).unwrap();
+    stack.kill(Server::RabbitMq(0)).unwrap();
+    stack.restart(Server::RabbitMq(0)).unwrap();
+    assert_ne!(stack.pid(Server::RabbitMq(0)).unwrap(), before);
 }
 
 #[test]

@@ -4,9 +4,11 @@
 
 mod cli;
 mod clients;
+mod cluster;
 mod faults;
 mod owner;
 mod replicas;
+mod sentinels;
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::archive::end_for_good;
 use super::books::{apply, position};
-use super::catalogue::{Made, make};
+use super::catalogue::{MadeChange, make};
 use super::live::Live;
 use super::state::{SharedShard, lock};
 use crate::clock::Clock;
@@ -33,7 +33,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// The changes of one shard transaction, for main.
 #[derive(Debug, Clone)]
-pub(super) struct OutboxEntry {
+pub(super) struct ShardChanges {
     pub(super) shard: ShardId,
     pub(super) id: i64,
     /// Rows that took stock or let go of it, also those retired by a `seeder archive` that ended before main had
@@ -94,7 +94,7 @@ pub(super) struct Asked {
 /// The way to the applier.
 #[derive(Clone)]
 pub(super) struct ToMain {
-    pile: Arc<Mutex<Vec<OutboxEntry>>>,
+    pile: Arc<Mutex<Vec<ShardChanges>>>,
     notes: Sender<ApplierNote>,
     lag: Arc<AtomicU64>,
     pub(super) applied: Arc<AppliedEntries>,
@@ -102,7 +102,7 @@ pub(super) struct ToMain {
 
 impl ToMain {
     /// Adds an entry that its shard has committed.
-    pub(super) fn tell(&self, entry: OutboxEntry) {
+    pub(super) fn tell(&self, entry: ShardChanges) {
         self.lag.fetch_add(1, Ordering::Relaxed);
         let mut pile = lock(&self.pile);
         pile.push(entry);
@@ -157,7 +157,7 @@ fn stopped() -> Unavailable {
 /// The entries that have arrived and are not applied.
 #[derive(Default)]
 struct Inbox {
-    entries: Vec<OutboxEntry>,
+    entries: Vec<ShardChanges>,
     markers: Vec<Reply>,
     changes: Vec<Asked>,
     layouts: Vec<(LayoutStep, LayoutReply)>,
@@ -185,7 +185,7 @@ impl Inbox {
     }
 
     /// Lets entries pile up for a moment, or until a caller waits for them, and takes them.
-    fn gather(&mut self, notes: &Receiver<ApplierNote>, pile: &Mutex<Vec<OutboxEntry>>) {
+    fn gather(&mut self, notes: &Receiver<ApplierNote>, pile: &Mutex<Vec<ShardChanges>>) {
         let until = Instant::now() + GATHER;
         while !self.is_waited_for() && !self.stop {
             match notes.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -204,7 +204,7 @@ impl Inbox {
 pub(super) struct Applier {
     db: Connection,
     shards: Vec<Arc<SharedShard>>,
-    pile: Arc<Mutex<Vec<OutboxEntry>>>,
+    pile: Arc<Mutex<Vec<ShardChanges>>>,
     lag: Arc<AtomicU64>,
     applied: Arc<AppliedEntries>,
     clock: Clock,
@@ -312,7 +312,7 @@ impl Applier {
     /// them again.
     fn finish(&mut self) {
         for coupon in self.unfinished.clone() {
-            let finished = Made::again(&self.db, coupon)
+            let finished = MadeChange::again(&self.db, coupon)
                 .map_err(anyhow::Error::from)
                 .and_then(|made| Ok(self.follow(made)?));
             self.unfinished_outage.tried(&finished);
@@ -320,7 +320,7 @@ impl Applier {
     }
 
     /// Has the gate and this process go by what main has. A coupon for which that fails is unfinished.
-    fn follow(&mut self, made: Made) -> Result<Applied, Unavailable> {
+    fn follow(&mut self, made: MadeChange) -> Result<Applied, Unavailable> {
         let coupon = made.coupon();
         let followed = self.live.follow(made, &self.set_aside, self.clock.now());
         self.unfinished.retain(|unfinished| Some(*unfinished) != coupon);
@@ -331,7 +331,7 @@ impl Applier {
     }
 
     /// One transaction: stock, its logs, and how far each shard's outbox has been applied.
-    fn apply(&mut self, entries: &[OutboxEntry]) -> anyhow::Result<()> {
+    fn apply(&mut self, entries: &[ShardChanges]) -> anyhow::Result<()> {
         let began = Instant::now();
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let mut by_shard: BTreeMap<ShardId, Vec<books::Entry<'_>>> = BTreeMap::new();
@@ -382,7 +382,7 @@ impl Applier {
         })
     }
 
-    fn applied(&self, entries: &[OutboxEntry]) {
+    fn applied(&self, entries: &[ShardChanges]) {
         for entry in entries {
             if let Some(state) = self.shards.get(entry.shard.index()) {
                 state.applied.fetch_max(entry.id, Ordering::Release);

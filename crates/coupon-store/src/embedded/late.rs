@@ -14,16 +14,16 @@ use super::writer::Writer;
 use crate::moving::{Arriving, same_grab};
 use crate::{PlacedResult, Unavailable};
 
-/// What a writer refuses while a version of the layout is announced.
+/// The rows that a writer refuses while a version of the layout is announced.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Fence {
+pub(super) struct WriterFence {
     /// Rows from that moment on are stored only by that version, or a later one.
     pub(super) version: Option<(VersionNumber, Timestamp)>,
     /// The latest time of any row that has come here.
     pub(super) latest: Timestamp,
 }
 
-/// What becomes of a row that has come.
+/// The fate of a row that has come.
 enum Fate {
     /// It is stored here, and may have come late.
     Here { late: bool },

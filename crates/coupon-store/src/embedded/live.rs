@@ -1,4 +1,4 @@
-//! What the process goes by while it serves, brought up to date when the catalogue changes.
+//! The state that the process goes by while it serves, brought up to date when the catalogue changes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use coupon_core::{CouponId, ShardId, Timestamp};
 use rusqlite::Connection;
 
 use super::applier::LayoutStep;
-use super::catalogue::{Effect, Made};
+use super::catalogue::{Effect, MadeChange};
 use super::gate::{MemoryGate, Past};
 use super::hand_over::WriterHandle;
 use super::mover::HolderLock;
@@ -37,11 +37,11 @@ impl Live {
     /// Goes by a change that main has: the gate first, then this process. Asked again, it finishes what it could not before.
     pub(super) fn follow(
         &self,
-        made: Made,
+        made: MadeChange,
         set_aside: &SetAside,
         now: Timestamp,
     ) -> Result<Applied, Unavailable> {
-        let Made { version, changed, effect } = made;
+        let MadeChange { version, changed, effect } = made;
         let known = Known::clone(&self.current.known());
         let mut added = 0;
         let known = match effect {

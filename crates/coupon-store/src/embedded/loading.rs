@@ -11,12 +11,12 @@ use coupon_core::books::Changes;
 use coupon_core::{Placement, ResultId, ShardId, TableId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::applier::{OutboxEntry, ToMain};
+use super::applier::{ShardChanges, ToMain};
 use super::folder::Folder;
 use super::gate::MemoryGate;
 use super::hand_over::WriterHandle;
 use super::inbox::Inbox;
-use super::late::Fence;
+use super::late::WriterFence;
 use super::open::Options;
 use super::pressure::Pressure;
 use super::reader::Readers;
@@ -47,7 +47,7 @@ pub(super) struct LoadedShard {
     pub(super) state: Arc<SharedShard>,
     tables: HashSet<TableId>,
     pub(super) latest: Option<ResultId>,
-    unapplied: Vec<OutboxEntry>,
+    unapplied: Vec<ShardChanges>,
     next_outbox_id: i64,
     inbox: Inbox,
     next_due: Option<Timestamp>,
@@ -56,7 +56,7 @@ pub(super) struct LoadedShard {
     pub(super) index: Option<Telling>,
 }
 
-/// What every shard's threads work with.
+/// The parts of a process that every shard's threads work with.
 pub(super) struct Around<'a> {
     pub(super) gate: Arc<MemoryGate>,
     pub(super) clock: &'a Clock,
@@ -196,7 +196,7 @@ impl LoadedShard {
             layouts: Arc::clone(layouts),
             writers: Arc::clone(writers),
             moves: self.moves,
-            fence: Fence {
+            fence: WriterFence {
                 version: None,
                 latest: self.latest.map_or(Timestamp::from_millis(0), ResultId::time),
             },
@@ -213,10 +213,10 @@ impl LoadedShard {
 }
 
 /// The outbox entries that main has not applied. A main that was put back since is refused.
-fn unapplied(db: &Connection, shard: ShardId, position: i64) -> anyhow::Result<Vec<OutboxEntry>> {
+fn unapplied(db: &Connection, shard: ShardId, position: i64) -> anyhow::Result<Vec<ShardChanges>> {
     let entries = books::entries(db, position)?;
     Changes::default().take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas)))?;
-    Ok(entries.into_iter().map(|(id, deltas)| OutboxEntry { shard, id, deltas }).collect())
+    Ok(entries.into_iter().map(|(id, deltas)| ShardChanges { shard, id, deltas }).collect())
 }
 
 /// Makes the tables that are not there, all or none: one without its indexes would be taken for whole ever after.

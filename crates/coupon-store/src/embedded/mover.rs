@@ -62,7 +62,7 @@ pub(super) struct Movement {
 }
 
 impl Movement {
-    /// How far it has come.
+    /// The progress so far.
     pub(super) fn now(&self) -> Moving {
         Moving {
             runs: true,

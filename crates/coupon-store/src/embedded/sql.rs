@@ -47,7 +47,7 @@ impl<'a> Insert<'a> {
     }
 }
 
-/// What is the same for every fresh result of a kind is not bound anew for each.
+/// The insert of fresh results of a kind: columns that are the same for all of them are not bound anew for each.
 fn prepare(db: &Connection, table: TableId, kind: Fresh) -> rusqlite::Result<CachedStatement<'_>> {
     let values = match kind {
         Fresh::Plain => "?,?,?,?,?",
@@ -113,7 +113,7 @@ pub(super) fn next_due(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     Ok(next.map(Timestamp::from_millis))
 }
 
-/// What is due, at most so many entries, table by table.
+/// The holds that are due, at most so many, table by table.
 pub(super) fn due(db: &Connection, now: Timestamp, most: usize) -> rusqlite::Result<Vec<Due>> {
     let mut statement = db.prepare_cached(statements::DUE)?;
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
@@ -289,7 +289,7 @@ pub(super) fn reserved(
     Ok(())
 }
 
-/// What a gate knows of a row, as [`statements::RESERVED`] names it.
+/// A row as a gate knows it, in the columns of [`statements::RESERVED`].
 pub(super) fn reserved_in(row: &Row<'_>) -> rusqlite::Result<Reserved> {
     let slot: Option<u8> = row.get(3)?;
     let state_time: Option<i64> = row.get(6)?;

@@ -21,7 +21,7 @@ use crate::stock::{self, SHARD, StockRow, TABLE, free_slot};
 use crate::terms::Terms;
 use crate::{Attempt, Decided, Decision, Gate, GateStock, LocalFuture, PlacedResult, Unavailable};
 
-/// What is sold is counted anew at each start.
+/// The only epoch: sold stock is counted anew at each start.
 const EPOCH: u64 = 0;
 
 /// An attempt, and the room of its coupon, if that is known.
@@ -211,7 +211,7 @@ fn insert(db: &Connection, terms: &Terms, sold: i64) -> rusqlite::Result<()> {
     db.prepare_cached(sql)?.execute(params![coupon, total, sold, start.millis(), end.millis()]).map(drop)
 }
 
-/// What takes stock, by coupon.
+/// The number of rows that take stock, by coupon.
 fn counted(db: &Connection, condition: &str) -> rusqlite::Result<HashMap<u64, i64>> {
     let mut statement = db.prepare(&stock::counted(condition))?;
     let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?)))?;

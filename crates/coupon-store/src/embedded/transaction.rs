@@ -8,7 +8,7 @@ use coupon_core::schema::{self, Dialect};
 use coupon_core::{CouponId, CouponResult, ResultId, ResultState, ShardId, TableId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::applier::OutboxEntry;
+use super::applier::ShardChanges;
 use super::archive::TablePart;
 use super::rooms::{IndexWrites, Telling};
 use super::{inbox, moves, sql};
@@ -26,15 +26,15 @@ pub(super) struct Done {
     pub(super) changed: Vec<Changed>,
     /// Results that took a step, as they are now.
     stepped: Vec<CouponResult>,
-    /// What was written for the room index about them, and about those that were added.
+    /// The writes for the room index about them, and about those that were added.
     pub(super) told: Option<IndexWrites>,
     /// Results that gave their stock back, as they are now.
     pub(super) given_back: Vec<CouponResult>,
-    /// How many rows of which coupon moved in which way.
+    /// The number of each coupon's rows that moved, by the way in which they did.
     moved: BTreeMap<(CouponId, Movement), i64>,
     /// The earliest moment until which any result that went in is held.
     pub(super) next_due: Option<Timestamp>,
-    pub(super) entry: Option<OutboxEntry>,
+    pub(super) entry: Option<ShardChanges>,
     pub(super) new_tables: Vec<TableId>,
 }
 
@@ -190,7 +190,7 @@ impl<'a> Store<'a> {
             rows: *rows,
         };
         let deltas = self.done.moved.iter().map(moved).collect();
-        let entry = OutboxEntry { shard, id, deltas };
+        let entry = ShardChanges { shard, id, deltas };
         let mut insert = self
             .db
             .prepare_cached("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES (?1, ?2, ?3)")?;

@@ -21,7 +21,7 @@ use super::applier::ToMain;
 use super::gate::MemoryGate;
 use super::hand_over::WriterHandle;
 use super::inbox::Inbox;
-use super::late::Fence;
+use super::late::WriterFence;
 use super::pressure::Pressure;
 use super::rooms::Telling;
 use super::sql;
@@ -91,9 +91,9 @@ pub(super) struct Writer {
     pub(super) layouts: Arc<Layouts>,
     /// All writers: rows are passed on to them that are to be stored elsewhere.
     pub(super) writers: Arc<[WriterHandle]>,
-    /// What has moved from here.
+    /// The counts of rows that have moved from here.
     pub(super) moves: ShardMoves,
-    pub(super) fence: Fence,
+    pub(super) fence: WriterFence,
     /// The writing of entries for the room index, where there is one.
     pub(super) index: Option<Telling>,
     /// True where the file decides grabs: it keeps their stock.

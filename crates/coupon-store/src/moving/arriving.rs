@@ -1,10 +1,10 @@
-//! What becomes of a row that comes to a shard to be stored while the layout changes.
+//! The fate of a row that comes to a shard to be stored while the layout changes.
 
 use coupon_core::{Placement, RouteError, RowKey, Versioned};
 
 use super::ShardMoves;
 
-/// What becomes of a row that comes to a shard to be stored.
+/// The fate of a row that comes to a shard to be stored.
 ///
 /// It may come late: its grab was placed by a version that rows are being moved away from, or have been, and it may be
 /// a repeat of one that was stored, and moved since. So it is looked for at every later place before it counts as new.
@@ -23,7 +23,7 @@ pub(crate) enum Arriving {
 }
 
 impl Arriving {
-    /// What becomes of a row that comes to this place, at a shard where so much has moved.
+    /// The fate of a row that comes to this place, at a shard where so much has moved.
     ///
     /// # Errors
     /// [`RouteError`] for a row that has no place.

@@ -57,7 +57,7 @@ impl ShardMoves {
 pub struct Key {
     /// Its id.
     pub id: ResultId,
-    /// What its place depends on.
+    /// The key that its place depends on.
     pub row: RowKey,
 }
 

@@ -82,7 +82,7 @@ impl Pace {
     }
 }
 
-/// How far a mover has come.
+/// The progress of a mover.
 #[derive(Debug)]
 pub(crate) struct Progress {
     /// The rows that were looked at: of each shard the most that any look at it has come to.

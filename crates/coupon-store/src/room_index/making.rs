@@ -1,5 +1,5 @@
-//! How far an index has come that is being made. Main has it until the index is there: where the making was cut short,
-//! it goes on from there.
+//! The progress of an index that is being made. Main has it until the index is there: where the making was cut short, it goes on
+//! from there.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use super::RoomPlaces;
 /// The name under which main's label has it.
 pub(crate) const MAKING: &str = "room_index_making";
 
-/// How far it has come: shard after shard, table after table, row after row.
+/// The progress: shard after shard, table after table, row after row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MakingProgress {
     places: RoomPlaces,

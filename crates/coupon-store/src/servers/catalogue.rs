@@ -29,8 +29,8 @@ use crate::{Applied, Catalogue, ChangeError, CouponAndDetails, Known, LocalFutur
 /// The longest that main may take to answer a query.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a process knows of the catalogue is relied on for so long after it has heard from main: less than main counts a
-/// process among those that live without hearing from it.
+/// The time for which a process relies on its catalogue after it has heard from main: less than main counts a process among those
+/// that live without hearing from it.
 const CURRENT: Duration = Duration::from_millis(LIVES_MS.cast_unsigned() / 2);
 
 /// Main was not asked yet.
@@ -58,7 +58,7 @@ impl OfferedCatalogue {
         }
     }
 
-    /// What is known of the catalogue now.
+    /// The catalogue as it is known now.
     pub(super) fn known(&self) -> Arc<Known> {
         self.current.known()
     }

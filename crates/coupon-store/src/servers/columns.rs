@@ -10,7 +10,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
 use super::rebuild::RETIRED;
-use crate::slices::{Progress, SLICE};
+use crate::slices::{SLICE, TableProgress};
 
 /// Adds the columns that are missing.
 pub(super) async fn add(conn: &mut Conn, columns: &[Column]) -> mysql_async::Result<()> {
@@ -55,7 +55,7 @@ pub(super) async fn update_results(conn: &mut Conn, of_before: bool) -> mysql_as
 
 /// Gives every row of a table the state that it has by its use.
 async fn update_rows(conn: &mut Conn, update: &ResultsUpdate) -> mysql_async::Result<()> {
-    let (mut after, mut progress) = (0, Progress::of(&update.table));
+    let (mut after, mut progress) = (0, TableProgress::of(&update.table));
     loop {
         let next: Option<(u64, Option<i64>)> = conn.query_first(update.next_slice(after, SLICE)).await?;
         let Some((rows, Some(last))) = next else { return Ok(()) };

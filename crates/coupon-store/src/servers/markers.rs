@@ -93,7 +93,7 @@ pub async fn settle_queues(
     let shards = u16::try_from(cluster.shards.len())?;
     let server = BrokerQueues::new(Broker::new(&settings.rabbitmq)?, cluster.names(dataset), shards);
     let publisher = server.publisher(settings.publish_timeout());
-    let admin = server.admin().await?;
+    let mut admin = server.admin().await?;
     admin.declare().await?;
     let mut stored_from = Vec::new();
     for (shard, database) in cluster.numbered() {

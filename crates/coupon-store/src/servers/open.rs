@@ -48,7 +48,7 @@ pub struct Options {
     pub shard_backlog: usize,
     /// Shards that are to be open at least, whether or not the layout uses them.
     pub shards_prepared: NonZeroU16,
-    /// What becomes of users whom main does not know.
+    /// The treatment of users whom main does not know.
     pub unknown_users: UnknownUsers,
     /// True if the data set has a room index, or is to be made with one.
     pub room_index: bool,

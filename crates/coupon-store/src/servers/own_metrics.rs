@@ -36,7 +36,7 @@ impl OwnMetrics for ServersMetrics {
     }
 
     fn expose(&self, page: &mut Exposition) {
-        let Background { counts, gate, time, .. } = &*self.background;
+        let Background { counts, gate, queues, time, .. } = &*self.background;
         expose_clock(&time.clock_offset, page);
         page.histogram(
             "coupon_catalogue_change_seconds",
@@ -44,5 +44,10 @@ impl OwnMetrics for ServersMetrics {
         )
         .holds(&[], &counts.catalogue);
         counts::expose(counts, gate.epoch.number(), self.role, page);
+        let mut connections =
+            page.gauge("coupon_queue_connections", "Connections of this process to each node of RabbitMQ.");
+        for (node, count) in queues.server.connections() {
+            connections.is(&[("node", &node)], count);
+        }
     }
 }

@@ -42,11 +42,11 @@ pub struct ProcessPart {
     pub layout_lead: Duration,
 }
 
-/// The time from a version's announcement until it is in force: a process that main answers knows it by then, and one without an
-/// answer for so long counts as cut off.
-const LAYOUT_LEAD: Duration = Duration::from_secs(10);
-
 impl ProcessPart {
+    /// A service's lead of a version of the layout: a process that main answers knows the version by then, and one without an answer
+    /// for so long counts as cut off.
+    pub const LAYOUT_LEAD: Duration = Duration::from_secs(10);
+
     /// The part that settings give a process.
     #[must_use]
     pub const fn of(settings: &ServersSettings, workers: usize, shard_backlog: usize) -> Self {
@@ -57,7 +57,7 @@ impl ProcessPart {
             gate_patience: Duration::from_millis(settings.gate_timeout_ms.get()),
             publish_patience: settings.publish_timeout(),
             reconcile_every: Duration::from_millis(settings.reconcile_ms.get()),
-            layout_lead: LAYOUT_LEAD,
+            layout_lead: Self::LAYOUT_LEAD,
         }
     }
 }
@@ -215,7 +215,7 @@ impl Background {
     ) -> anyhow::Result<Self> {
         let Servers { dataset, offered, gate, queues, shards: databases, main, rooms } = servers;
         let clock_offset = agree_at_start(&*main, clock).await?;
-        let admin = queues.admin().await?;
+        let mut admin = queues.admin().await?;
         admin.declare().await?;
         admin.close().await;
         let (epoch, shards) = (Arc::new(EpochCell::default()), layouts.prepared().get());

@@ -1,4 +1,4 @@
-//! What a data set on servers still waits for, while no process is at work on it.
+//! The work that a data set on servers still waits for, while no process is at work on it.
 
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ async fn in_queues(
 ) -> anyhow::Result<Vec<Waits>> {
     let (names, shards) = (cluster.names(dataset), u16::try_from(cluster.shards.len())?);
     let broker = Broker::new(&settings.rabbitmq)?;
-    let admin = broker.admin().await?;
+    let mut admin = broker.admin().await?;
     // A queue that was deleted is none that could be asked.
     admin.declare(&names, shards).await?;
     let mut waits = Vec::new();
@@ -148,5 +148,5 @@ async fn pending(
     ask.cmd("ZCOUNT").arg(cluster.names(dataset).pending(epoch)).arg(0).arg("(+inf");
     let link = Link::new(redis, RESPONSE);
     let counted: Result<(u64,), _> = link.ask(&ask).await;
-    Ok(counted.with_context(|| format!("cannot ask Redis at {} what is pending", link.host()))?.0)
+    Ok(counted.with_context(|| format!("cannot ask Redis at {} what is pending", link.place()))?.0)
 }

@@ -81,7 +81,7 @@ mod tests {
             secret("servers.main", "mysql://u:s3cret-c@main:1\r\n"),
             secret("servers.shards", "mysql://u:s3cret-d@one:1\nmysql://u:s3cret-e@two:2\n"),
             secret("servers.redis", "redis://:s3cret-f@redis:3\n"),
-            secret("servers.rabbitmq", "amqp://u:s3cret-g@rabbit:4/%2f"),
+            secret("servers.rabbitmq", "amqp://u:s3cret-g@rabbit:4/%2f,amqp://u:s3cret-g@rabbit:5/%2f\n"),
         ])
         .unwrap();
         assert_eq!(settings.admin.token.expose(), "s3cret-a");
@@ -90,7 +90,8 @@ mod tests {
         let shards: Vec<&str> = settings.servers.shards.iter().map(|shard| shard.host()).collect();
         assert_eq!(shards, ["one:1", "two:2"]);
         assert_eq!(settings.servers.redis.host(), "redis:3");
-        assert_eq!(settings.servers.rabbitmq.host(), "rabbit:4");
+        let nodes: Vec<&str> = settings.servers.rabbitmq.iter().map(|node| node.host()).collect();
+        assert_eq!(nodes, ["rabbit:4", "rabbit:5"]);
         let printed = format!("{settings:?} {settings:#?}");
         assert!(!printed.contains("s3cret") && printed.contains("(hidden)"), "{printed}");
     }

@@ -129,7 +129,7 @@ pub struct EmbeddedSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrabSettings {
-    /// What decides a grab.
+    /// The decider of grabs.
     #[serde(deserialize_with = "choice")]
     pub decided_by: DecidedBy,
     /// The most grabs one batch takes.
@@ -145,7 +145,7 @@ pub struct GrabSettings {
     pub shard_backlog: NonZeroUsize,
 }
 
-/// What decides a grab.
+/// The decider of grabs: the gate, or the database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DecidedBy {
@@ -186,12 +186,12 @@ pub struct AdminSettings {
 pub struct UserSettings {
     /// The key of users' tokens; without one no token is asked for.
     pub token_secret: Secret,
-    /// What becomes of users whom the main database does not know.
+    /// The treatment of users whom the main database does not know.
     #[serde(deserialize_with = "choice")]
     pub unknown: UnknownUsers,
 }
 
-/// What becomes of users whom the main database does not know.
+/// The treatment of users whom the main database does not know.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownUsers {

@@ -18,10 +18,12 @@ pub struct ServersSettings {
     /// servers are added at the end. A replica is named as main's is.
     #[serde(deserialize_with = "list_or_text")]
     pub shards: Vec<ServerUrl>,
-    /// Redis: `redis://:password@host:6379`.
+    /// Redis: `redis://:password@host:6379` or, where Sentinels say which one it is,
+    /// `redis+sentinel://:password@host:26379,host2:26379/service`.
     pub redis: ServerUrl,
-    /// RabbitMQ: `amqp://user:password@host:5672/%2f`.
-    pub rabbitmq: ServerUrl,
+    /// RabbitMQ: `amqp://user:password@host:5672/%2f`, or a list of them, one for each node of a cluster.
+    #[serde(deserialize_with = "list_or_text")]
+    pub rabbitmq: Vec<ServerUrl>,
     /// The authority that signed the servers' certificates, as a PEM file; empty for those that browsers trust.
     pub ca_file: PathBuf,
     /// The prefix of the names of databases, keys and queues; empty for `coupon_` and the name of the strategy.
@@ -42,8 +44,8 @@ pub struct ServersSettings {
 impl ServersSettings {
     /// Gives every address the certificate authority to trust.
     pub(super) fn hand_out_ca(&mut self) {
-        let single = [&mut self.main, &mut self.redis, &mut self.rabbitmq];
-        for url in single.into_iter().chain(&mut self.shards) {
+        let single = [&mut self.main, &mut self.redis];
+        for url in single.into_iter().chain(&mut self.shards).chain(&mut self.rabbitmq) {
             url.ca_file.clone_from(&self.ca_file);
         }
     }
@@ -228,10 +230,29 @@ mod tests {
     }
 
     #[test]
+    fn nodes_of_rabbitmq_are_one_address_or_several() {
+        let hosts = |flag: &str| -> Vec<String> {
+            read(&[flag]).rabbitmq.iter().map(|url| url.host().to_owned()).collect()
+        };
+        assert_eq!(hosts("servers.rabbitmq=amqp://a:1@h:1/%2f"), ["h:1"]);
+        for several in
+            ["amqp://a:1@h:1/%2f,amqp://a:1@h:2/%2f", r#"["amqp://a:1@h:1/%2f", "amqp://a:1@h:2/%2f"]"#]
+        {
+            assert_eq!(hosts(&format!("servers.rabbitmq={several}")), ["h:1", "h:2"]);
+        }
+        assert!(read(&[]).rabbitmq.is_empty());
+    }
+
+    #[test]
     fn every_address_knows_whom_to_trust() {
-        let settings =
-            read(&["servers.ca_file=/etc/ca.pem", "servers.shards=mysql://h:1", "servers.redis=rediss://h"]);
-        for url in settings.shards.iter().chain([&settings.main, &settings.redis, &settings.rabbitmq]) {
+        let settings = read(&[
+            "servers.ca_file=/etc/ca.pem",
+            "servers.shards=mysql://h:1",
+            "servers.redis=rediss://h",
+            "servers.rabbitmq=amqps://h,amqps://i",
+        ]);
+        let single = [&settings.main, &settings.redis];
+        for url in settings.shards.iter().chain(single).chain(&settings.rabbitmq) {
             assert_eq!(url.ca_file(), Some(Path::new("/etc/ca.pem")));
         }
         assert_eq!(read(&[]).main.ca_file(), None);
@@ -242,6 +263,7 @@ mod tests {
         let settings = read(&["servers.main=mysql://coupon:se@cret@db.example:3306/x", "servers.role=api"]);
         assert_eq!(format!("{:?}", settings.main), "db.example:3306");
         assert_eq!(ServerUrl::new("mysql://coupon:12/34?5@db:3306/x").host(), "db:3306");
+        assert_eq!(ServerUrl::new("redis+sentinel://:1@h:1,h:2/mymaster").host(), "h:1,h:2");
         assert!(settings.role.takes_grabs() && !settings.role.consumes());
     }
 }

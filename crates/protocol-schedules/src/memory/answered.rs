@@ -1,4 +1,4 @@
-//! What operators were answered about coupons: no grab is decided by what was before.
+//! Coupons as operators were answered about them: no grab is decided by what was before.
 
 use std::collections::BTreeMap;
 

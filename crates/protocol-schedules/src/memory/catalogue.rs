@@ -17,7 +17,7 @@ use super::main::{LogLine, Main, MainMemory};
 use crate::process::ByUser;
 use crate::world::World;
 
-/// What main holds of its catalogue beside the coupons' stocks.
+/// Main's catalogue beside the coupons' stocks.
 #[derive(Debug, Clone, Default)]
 pub struct CatalogueMemory {
     /// The version that it has reached.

@@ -1,4 +1,4 @@
-//! What the gate's server holds in memory, and what its scripts do to it.
+//! The gate's server in memory, and the effects of its scripts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use coupon_store::{Attempt, Decision, Grant, Reservation};
 /// The time for which a request is remembered after its result gave its stock back.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
-/// What the gate's server holds.
+/// The memory of the gate's server.
 #[derive(Debug, Clone, Default)]
 pub struct GateMemory {
     /// The epochs whose scripts are loaded. No copy of the memory has them.
@@ -50,7 +50,7 @@ pub struct EpochMemory {
 pub struct CouponMemory {
     /// Total, start and end.
     pub terms: Option<(u32, Timestamp, Timestamp)>,
-    /// Who holds it.
+    /// The holders, by slot.
     pub holders: BTreeMap<Slot, HolderMemory>,
     /// Further results in slots that are taken.
     pub others: BTreeSet<i64>,
@@ -59,7 +59,7 @@ pub struct CouponMemory {
 /// A holder of a coupon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HolderMemory {
-    /// What is held.
+    /// The reservation.
     pub reserved: Reservation,
     /// It is parked.
     pub parked: bool,
@@ -95,7 +95,7 @@ impl CouponMemory {
     }
 }
 
-/// What the gate has of a row.
+/// The reservation that the gate has of a row.
 fn reservation(hold: &Hold) -> Option<Reservation> {
     let Hold { id, slot, hold_until, request, .. } = *hold;
     Some(Reservation { id: ResultId::from_number(id).ok()?, slot, hold_until, request })

@@ -47,7 +47,7 @@ pub struct State {
     pub main: MainMemory,
     /// Coupons that the gate's memory of an epoch has lost, and nothing else of it.
     pub lost_coupons: BTreeSet<(u64, CouponId)>,
-    /// What operators were answered.
+    /// The answers that operators got.
     pub answered: AnsweredTerms,
     /// Promises that were found broken on the way.
     pub broken: Vec<String>,

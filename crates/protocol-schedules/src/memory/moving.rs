@@ -18,7 +18,7 @@ use super::shard::{Shard, ShardMemory};
 use super::storing::{alike, held};
 use crate::world::{NoAnswer, World};
 
-/// What a transaction has written and not committed.
+/// The uncommitted writes of a transaction.
 #[derive(Debug, Default)]
 struct Staged {
     gone: Vec<(TableId, CouponResult, Placement)>,

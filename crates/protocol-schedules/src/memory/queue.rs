@@ -20,14 +20,14 @@ const LAGGING: u64 = 8;
 /// The longest that it takes then: less than what a filling waits between unbinding and its markers.
 const LAG_MS: u64 = 120;
 
-/// What the queues' server holds.
+/// The memory of the queues' server.
 #[derive(Debug, Default)]
 pub struct QueuesMemory {
     /// The queue of each shard.
     pub queues: BTreeMap<ShardId, Queue>,
     /// The ways of epochs that lead to their queue.
     pub bound: BTreeSet<(u64, ShardId)>,
-    /// What waits for a person.
+    /// The messages that wait for a person.
     pub parked: Vec<Vec<u8>>,
     next: u64,
 }
@@ -181,7 +181,7 @@ impl QueueAdmin for Admin {
         self.queues.line.world.cuts(Server::Queues) == self.cuts
     }
 
-    async fn declare(&self) -> Result<(), BrokerError> {
+    async fn declare(&mut self) -> Result<(), BrokerError> {
         let shards = self.queues.line.world.state().shards.len();
         self.order(move |memory| {
             for number in (0..).take(shards) {

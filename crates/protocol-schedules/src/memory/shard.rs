@@ -1,4 +1,4 @@
-//! What a shard's server holds in memory, and a process's way to it.
+//! A shard's server in memory, and a process's way to it.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -20,7 +20,7 @@ use super::storing::Connection;
 use super::unanswered;
 use crate::world::{NoAnswer, ServerLine};
 
-/// What a shard's server holds.
+/// The memory of a shard's server.
 #[derive(Debug, Clone, Default)]
 pub struct ShardMemory {
     /// The rows of each table, by their ids.
@@ -33,7 +33,7 @@ pub struct ShardMemory {
     pub outbox: BTreeMap<i64, String>,
     /// The last of them.
     pub outbox_id: i64,
-    /// What the gate is to let go of, by the entry that waits with it and the result's id.
+    /// The releases that the gate is to do, by the entry that waits with each and the result's id.
     pub releases: BTreeMap<(i64, i64), Waiting>,
     /// Results of this epoch, and of earlier ones, are not taken any more.
     pub closed: u64,
@@ -75,7 +75,7 @@ pub(super) struct Crosswise {
 /// A parked result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParkedRow {
-    /// What it is.
+    /// The row itself.
     pub row: CouponResult,
     /// The reason.
     pub reason: String,

@@ -27,7 +27,7 @@ pub(super) struct Steps {
     staged: Staged,
 }
 
-/// What it has changed and not committed.
+/// The uncommitted changes.
 #[derive(Debug, Default)]
 struct Staged {
     rows: Vec<(TableId, CouponResult)>,

@@ -13,7 +13,7 @@ use super::shard::{ParkedRow, Shard, ShardMemory};
 use crate::check::oversold;
 use crate::world::{NoAnswer, World};
 
-/// What a transaction has written and not committed.
+/// The uncommitted writes of a transaction.
 #[derive(Debug, Default)]
 struct Staged {
     rows: Vec<(TableId, CouponResult)>,

@@ -11,7 +11,7 @@ use crate::world::{ProcessId, Server};
 pub struct Fault {
     /// The moment at which it comes, in milliseconds.
     pub at: u64,
-    /// What it is.
+    /// The kind of fault.
     pub kind: FaultKind,
 }
 
@@ -62,7 +62,7 @@ pub enum FaultKind {
     Wrong(ProcessId, i64, u64),
 }
 
-/// What an operator makes of a coupon.
+/// A change that an operator makes of a coupon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Altered {
     /// It is not on offer.

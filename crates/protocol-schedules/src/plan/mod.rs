@@ -1,4 +1,4 @@
-//! What a seed draws: who grabs what and when, and which faults come.
+//! The draw of a seed: who grabs what and when, and which faults come.
 
 mod draw;
 mod fault;
@@ -42,7 +42,7 @@ pub(crate) const LEAD_MS: u64 = 2_500;
 pub struct Wish {
     /// The moment at which they ask, in milliseconds.
     pub at: u64,
-    /// Who it is.
+    /// Their number.
     pub user: u64,
     /// The coupon, from 1 on.
     pub coupon: u64,
@@ -52,7 +52,7 @@ pub struct Wish {
     pub asks_again: bool,
     /// They ask again when they got it, and once more at the end.
     pub repeats: bool,
-    /// What they do with what they got, and after how many milliseconds; what is held lapses otherwise.
+    /// The step that they take with their result, and after how many milliseconds; a hold lapses otherwise.
     pub then: Option<(Action, u64)>,
 }
 
@@ -61,9 +61,9 @@ pub struct Wish {
 pub struct SeededSchedule {
     /// The seed of every delay and loss.
     pub seed: u64,
-    /// What users wish.
+    /// The users' wishes.
     pub wishes: Vec<Wish>,
-    /// What goes wrong.
+    /// The faults that come.
     pub faults: Vec<Fault>,
 }
 

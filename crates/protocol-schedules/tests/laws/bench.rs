@@ -115,7 +115,7 @@ pub(crate) fn held(user_id: u64, after_ms: i64, slot: u8, until_ms: i64) -> Coup
     CouponResult { state, slot: Some(slot), hold_until, request, ..result(user_id, after_ms) }
 }
 
-/// What a gate knows of a row.
+/// A row as a gate knows it.
 pub(crate) fn hold_of(row: &CouponResult) -> Hold {
     Hold {
         coupon: row.coupon_id.get(),

@@ -25,16 +25,16 @@ const SHARDS: u16 = 2;
 const FIRST: ShardId = ShardId::new(0);
 const SECOND: ShardId = ShardId::new(1);
 /// The part of a process in a schedule, but for the lead of a change of the layout, which is a service's own.
-const PART: ProcessPart = ProcessPart { layout_lead: Duration::from_secs(10), ..PROCESS_PART };
+const SERVICE_PART: ProcessPart = ProcessPart { layout_lead: ProcessPart::LAYOUT_LEAD, ..PROCESS_PART };
 
 /// Servers in memory with a gate that is open, and a test's own way to the gate.
-struct Scene {
+struct TestedProcess {
     world: Arc<World>,
     gate: Box<dyn GateServer>,
     epoch: Epoch,
 }
 
-impl Scene {
+impl TestedProcess {
     async fn new(prepare: impl FnOnce(&mut State)) -> Self {
         let mut state = State::new(SHARDS, &[terms(1, 10)]);
         state.main.gate = GateState { epoch: 1, open_epoch: 1 };
@@ -51,7 +51,7 @@ impl Scene {
         let layouts = Arc::new(Layouts::first(Arc::new(ByUser::First)));
         let clock = self.world.clock.another();
         let process =
-            Process::start(servers(&self.world, ProcessId(0)), PART, layouts, &clock).await.unwrap();
+            Process::start(servers(&self.world, ProcessId(0)), SERVICE_PART, layouts, &clock).await.unwrap();
         spawn_local(process.run());
         clock
     }
@@ -120,30 +120,30 @@ fn with_two_copies(state: &mut State) {
 #[test]
 fn the_second_look_finds_that_the_copy_which_has_arrived_gave_its_stock_back() {
     run(async {
-        let (scene, row) = (Scene::new(with_two_copies).await, in_two_copies());
+        let (tested, row) = (TestedProcess::new(with_two_copies).await, in_two_copies());
         let before = Unchecked { shard: FIRST, table: TABLE, release: Release::of(&row) };
-        let restored = scene.gate.restore(&scene.epoch, &[(before, hold_of(&row))]).await;
+        let restored = tested.gate.restore(&tested.epoch, &[(before, hold_of(&row))]).await;
         assert_eq!(restored, Ok(vec![true]));
-        scene.start().await;
-        scene.lets_go_of(&row).await;
+        tested.start().await;
+        tested.lets_go_of(&row).await;
     });
 }
 
 #[test]
 fn a_repeat_that_comes_late_is_let_go_of_where_the_copy_which_has_arrived_gave_its_stock_back() {
     run(async {
-        let (scene, row) = (Scene::new(with_two_copies).await, in_two_copies());
-        assert_eq!(scene.gate.hold(&scene.epoch, &[hold_of(&row)]).await, Ok(vec![true]));
-        scene.start().await;
+        let (tested, row) = (TestedProcess::new(with_two_copies).await, in_two_copies());
+        assert_eq!(tested.gate.hold(&tested.epoch, &[hold_of(&row)]).await, Ok(vec![true]));
+        tested.start().await;
         // It goes by the epoch that is open by then.
-        scene.wait_until(after(5_000)).await;
+        tested.wait_until(after(5_000)).await;
         let CouponResult { result_id, user_id, coupon_id, room_id, .. } = row;
         let repeat = format!(
             r#"{{"dataset":"{DATASET}","epoch":1,"sent":1,"rows":{{"{TABLE}":[[{result_id},{user_id},{coupon_id},{room_id}]]}}}}"#
         );
-        let sent = scene.world.state().queues.put(FIRST, repeat.into_bytes());
+        let sent = tested.world.state().queues.put(FIRST, repeat.into_bytes());
         assert!(sent, "its queue is there");
-        scene.lets_go_of(&row).await;
+        tested.lets_go_of(&row).await;
     });
 }
 
@@ -164,29 +164,29 @@ fn with_a_hold(state: &mut State) {
 #[test]
 fn what_is_held_expires_while_main_is_away_and_never_early() {
     run(async {
-        let (scene, row) = (Scene::new(with_a_hold).await, held_for_a_minute());
-        assert_eq!(scene.gate.hold(&scene.epoch, &[hold_of(&row)]).await, Ok(vec![true]));
-        scene.start().await;
-        scene.wait_until(after(5_000)).await;
-        scene.main_goes_away();
+        let (tested, row) = (TestedProcess::new(with_a_hold).await, held_for_a_minute());
+        assert_eq!(tested.gate.hold(&tested.epoch, &[hold_of(&row)]).await, Ok(vec![true]));
+        tested.start().await;
+        tested.wait_until(after(5_000)).await;
+        tested.main_goes_away();
         // By as much as the clock of a server that takes main's place may be behind.
-        scene.wait_until(after(UNTIL + 9_500)).await;
-        assert_eq!(scene.state_of(&row), ResultState::Held);
-        scene.wait_until(after(UNTIL + 12_000)).await;
-        assert_eq!(scene.state_of(&row), ResultState::Expired);
-        scene.lets_go_of(&row).await;
+        tested.wait_until(after(UNTIL + 9_500)).await;
+        assert_eq!(tested.state_of(&row), ResultState::Held);
+        tested.wait_until(after(UNTIL + 12_000)).await;
+        assert_eq!(tested.state_of(&row), ResultState::Expired);
+        tested.lets_go_of(&row).await;
     });
 }
 
 #[test]
 fn a_clock_that_is_set_ahead_while_main_is_away_ends_no_hold() {
     run(async {
-        let (scene, row) = (Scene::new(with_a_hold).await, held_for_a_minute());
-        let clock = scene.start().await;
-        scene.wait_until(after(5_000)).await;
-        scene.main_goes_away();
+        let (tested, row) = (TestedProcess::new(with_a_hold).await, held_for_a_minute());
+        let clock = tested.start().await;
+        tested.wait_until(after(5_000)).await;
+        tested.main_goes_away();
         clock.set_wrong_by(3_600_000);
-        scene.wait_until(after(UNTIL)).await;
-        assert_eq!(scene.state_of(&row), ResultState::Held);
+        tested.wait_until(after(UNTIL)).await;
+        assert_eq!(tested.state_of(&row), ResultState::Held);
     });
 }

@@ -14,7 +14,7 @@ const NOTHING: Duration = Duration::from_millis(300);
 
 /// Queues of which epoch 1 leads to the first shard's, and a way to publish.
 async fn bound(servers: &Servers) -> Box<dyn Publish> {
-    let admin = servers.queues.admin().await.unwrap();
+    let mut admin = servers.queues.admin().await.unwrap();
     admin.declare().await.unwrap();
     admin.declare().await.unwrap();
     admin.bind(Route::results(1, SHARD)).await.unwrap();

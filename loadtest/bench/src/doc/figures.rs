@@ -27,29 +27,32 @@ pub(super) fn of_row(row: &Row, name: &str) -> String {
     found.map_or(String::new(), |found| figure(&found.spread, &found.unit))
 }
 
-/// Writes a table with a column for each kind of load.
+/// Writes a table with a line for each kind of load.
 pub(super) fn write(text: &mut String, rows: &[&Row]) -> fmt::Result {
-    let columns = columns(rows);
-    if columns.is_empty() {
+    let kinds = kinds(rows);
+    if kinds.is_empty() {
         return Ok(());
     }
-    let mut table = Table::new(std::iter::once("").chain(columns.iter().map(|column| column.title.as_str())));
     let mut names: Vec<String> = Vec::new();
-    columns.iter().flat_map(|column| &column.figures).for_each(|figure| add(&mut names, parts(figure).1));
-    for line in lines(&names) {
-        table.row(std::iter::once(label(line)).chain(columns.iter().map(|column| column.cell(line))));
+    kinds.iter().flat_map(|kind| &kind.figures).for_each(|figure| add(&mut names, parts(figure).1));
+    let columns: Vec<&[String]> = columns(&names).collect();
+    let mut table =
+        Table::new(std::iter::once(String::new()).chain(columns.iter().map(|names| label(names))));
+    for kind in &kinds {
+        let cells = columns.iter().map(|names| kind.cell(names));
+        table.row(std::iter::once(kind.title.clone()).chain(cells));
     }
     write!(text, "\n{}", table.markdown())
 }
 
-/// The figures of one kind of load.
-struct Column<'a> {
-    kind: String,
+/// One kind of load, and its figures.
+struct Kind<'a> {
+    name: String,
     title: String,
     figures: Vec<&'a NamedFigure>,
 }
 
-impl<'a> Column<'a> {
+impl<'a> Kind<'a> {
     fn find(&self, name: &str) -> Option<&'a NamedFigure> {
         self.figures.iter().find(|figure| parts(figure).1 == name).copied()
     }
@@ -58,7 +61,7 @@ impl<'a> Column<'a> {
     fn agrees_with(&self, kind: &str, figures: &[&NamedFigure]) -> bool {
         let same =
             |figure: &&NamedFigure| self.find(&parts(figure).1).is_none_or(|own| own.spread == figure.spread);
-        self.kind == kind && figures.iter().all(same)
+        self.name == kind && figures.iter().all(same)
     }
 
     /// The figures of these names, which are one or, of a numbered series, several.
@@ -73,27 +76,27 @@ impl<'a> Column<'a> {
     }
 }
 
-/// The columns of some rows. Rows that share the figures of a kind share its column.
-fn columns<'a>(rows: &[&'a Row]) -> Vec<Column<'a>> {
-    let mut columns: Vec<Column<'a>> = Vec::new();
+/// The kinds of load of some rows. Rows that share the figures of a kind share its line.
+fn kinds<'a>(rows: &[&'a Row]) -> Vec<Kind<'a>> {
+    let mut kinds: Vec<Kind<'a>> = Vec::new();
     for row in rows {
-        let mut kinds = Vec::new();
-        row.figures.iter().for_each(|figure| add(&mut kinds, parts(figure).0));
-        for kind in kinds {
+        let mut names = Vec::new();
+        row.figures.iter().for_each(|figure| add(&mut names, parts(figure).0));
+        for name in names {
             let figures: Vec<&NamedFigure> =
-                row.figures.iter().filter(|figure| parts(figure).0 == kind).collect();
-            let known = columns.iter().any(|column| column.kind == kind);
-            match columns.iter_mut().find(|column| column.agrees_with(&kind, &figures)) {
-                Some(column) => {
-                    let more = figures.into_iter().filter(|figure| column.find(&parts(figure).1).is_none());
+                row.figures.iter().filter(|figure| parts(figure).0 == name).collect();
+            let known = kinds.iter().any(|kind| kind.name == name);
+            match kinds.iter_mut().find(|kind| kind.agrees_with(&name, &figures)) {
+                Some(kind) => {
+                    let more = figures.into_iter().filter(|figure| kind.find(&parts(figure).1).is_none());
                     let more: Vec<&NamedFigure> = more.collect();
-                    column.figures.extend(more);
+                    kind.figures.extend(more);
                 }
-                None => columns.push(Column { title: title(&kind, known, row), kind, figures }),
+                None => kinds.push(Kind { title: title(&name, known, row), name, figures }),
             }
         }
     }
-    columns
+    kinds
 }
 
 fn title(kind: &str, known: bool, row: &Row) -> String {
@@ -104,8 +107,8 @@ fn title(kind: &str, known: bool, row: &Row) -> String {
     }
 }
 
-/// Names by line of the table: those of a numbered series (`shard-0`, `shard-1`, …) share one.
-fn lines(names: &[String]) -> impl Iterator<Item = &[String]> {
+/// Names by column of the table: those of a numbered series (`shard-0`, `shard-1`, …) share one.
+fn columns(names: &[String]) -> impl Iterator<Item = &[String]> {
     names.chunk_by(|one, next| stem(one).is_some() && stem(one) == stem(next))
 }
 

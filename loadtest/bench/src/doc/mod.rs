@@ -17,17 +17,16 @@ pub use notes::Notes;
 const HEAD: &str = "\
 # Benchmarks
 
-Written by `make bench` from `bench.json`: do not edit. Causes are named in [benchmarks/NOTES.md](benchmarks/NOTES.md);
-`loadtest bench --from bench.json` takes the notes in again without measuring.
+Written by `make bench` from `bench.json`: do not edit. [benchmarks/README.md](benchmarks/README.md) says how it is made.
+[benchmarks/NOTES.md](benchmarks/NOTES.md) names causes; `loadtest bench --from bench.json` takes them in without measuring.
 
 - Absolute rates say more about the machine than about the code. So nearly every figure is a ratio to a ceiling that was
-  measured in the same run: the two take turns, in an order drawn anew for each round, and the ratio is of rounds.
-- A figure is the median over the rounds, with the lowest and the highest in brackets and the number of rounds.
-- **reached** and **missed** compare the median with the target, and lead to the cause where one is known. **no target**: a price, of
-  which nobody asks that it be so high or low. **not valid**:
-  something else was measured than should have been (coupons sold out, requests failed, the audit found a violation).
-- Only grabs with `grab_status` 1 count, and after its rounds every service is drained and audited against what it had
-  answered. Generator, services and servers share the machine.
+  measured in the same run: the two take turns, in an order drawn anew for each round, and the ratio is of rounds. A figure is
+  the median over the rounds, with the lowest and the highest in brackets and the number of rounds. Generator, services and
+  servers share the machine.
+- **reached** and **missed** compare the median with the target, and lead to the cause where one is known. **no target**: a
+  price, for its reader to weigh. **not valid**: something else was measured than should have been. Only grabs with
+  `grab_status` 1 count, and after its rounds every service is drained and audited against what it had answered.
 ";
 
 /// The whole text.
@@ -44,8 +43,10 @@ fn write_all(text: &mut String, bench: &Bench, notes: &Notes) -> fmt::Result {
     write_run(text, bench)?;
     for (name, parts) in families(bench) {
         writeln!(text, "\n## {name}\n")?;
-        write_parts(text, &parts)?;
         let rows: Vec<_> = parts.iter().flat_map(|part| &part.rows).collect();
+        let against = rows::against(&rows).filter(|against| !against.is_empty());
+        let held = against.map(|against| format!("Held against: {against}."));
+        writeln!(text, "{}", subjects(&parts).chain(held).collect::<Vec<_>>().join(" "))?;
         rows::write(text, &rows, notes)?;
         for curve in parts.iter().flat_map(|part| &part.curves) {
             curves::write(text, curve, notes)?;
@@ -54,13 +55,16 @@ fn write_all(text: &mut String, bench: &Bench, notes: &Notes) -> fmt::Result {
     Ok(())
 }
 
-/// Sections by family, each family where its first section ran.
+/// Sections by family, each family where its first section ran. A section that there is no more is a family of its own.
 fn families(bench: &Bench) -> Vec<(&str, Vec<&SectionRecord>)> {
+    let sections = crate::sections();
     let mut families: Vec<(&str, Vec<&SectionRecord>)> = Vec::new();
     for part in &bench.sections {
-        match families.iter_mut().find(|(name, _)| *name == part.family()) {
+        let section = sections.iter().find(|section| section.name == part.name);
+        let family = section.map_or(&*part.name, |section| section.family);
+        match families.iter_mut().find(|(name, _)| *name == family) {
             Some((_, parts)) => parts.push(part),
-            None => families.push((part.family(), vec![part])),
+            None => families.push((family, vec![part])),
         }
     }
     families
@@ -90,13 +94,12 @@ fn write_run(text: &mut String, bench: &Bench) -> fmt::Result {
 }
 
 /// The measured subjects of a family, and the time that each took.
-fn write_parts(text: &mut String, parts: &[&SectionRecord]) -> fmt::Result {
-    let said = parts.iter().map(|part| {
+fn subjects(parts: &[&SectionRecord]) -> impl Iterator<Item = String> {
+    parts.iter().map(|part| {
         let failed =
             part.failed.as_ref().map_or(String::new(), |why| format!(", **failed**: {}", one_line(why)));
         format!("`{}`: {} ({:.0} s){failed}.", part.name, part.what, part.seconds)
-    });
-    writeln!(text, "{}", said.collect::<Vec<_>>().join(" "))
+    })
 }
 
 /// Text that a line of prose can hold.

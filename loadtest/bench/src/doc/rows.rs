@@ -13,10 +13,7 @@ pub(super) fn write(text: &mut String, rows: &[&Row], notes: &Notes) -> fmt::Res
     if rows.is_empty() {
         return Ok(());
     }
-    let against = common(rows.iter().map(|row| &*row.claim.against));
-    if let Some(against) = against.filter(|against| !against.is_empty()) {
-        writeln!(text, "Held against: {against}.")?;
-    }
+    let against = against(rows);
     let beside = figures::beside(rows);
     let mut heads = vec!["id", "what", "target", "measured", ""];
     if against.is_none() {
@@ -37,6 +34,11 @@ pub(super) fn write(text: &mut String, rows: &[&Row], notes: &Notes) -> fmt::Res
     }
     write!(text, "\n{}", table.markdown())?;
     if beside.is_empty() { figures::write(text, rows) } else { Ok(()) }
+}
+
+/// The ceiling that all rows are held against; none where they differ.
+pub(super) fn against<'a>(rows: &[&'a Row]) -> Option<&'a str> {
+    common(rows.iter().map(|row| &*row.claim.against))
 }
 
 fn cells(row: &Row, notes: &Notes) -> Vec<String> {

@@ -14,7 +14,7 @@ use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
     name: "batching",
-    family: "batching",
+    family: "grab",
     what: "the batched pipeline against itself with batches of one",
     servers: true,
     claims,

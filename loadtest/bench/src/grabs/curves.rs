@@ -14,7 +14,7 @@ use crate::section::Section;
 
 pub(super) const CONNECTIONS: Section = Section {
     name: "connections",
-    family: "connections",
+    family: "grab",
     what: "grabs and echoes over few and many connections",
     servers: true,
     claims: Vec::new,
@@ -23,7 +23,7 @@ pub(super) const CONNECTIONS: Section = Section {
 
 pub(super) const COUPONS: Section = Section {
     name: "coupons",
-    family: "coupons",
+    family: "grab",
     what: "grabs of few and of many coupons, and of a single hot one",
     servers: true,
     claims: Vec::new,

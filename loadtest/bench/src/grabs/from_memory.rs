@@ -13,7 +13,7 @@ use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
     name: "known-answers",
-    family: "known-answers",
+    family: "grab",
     what: "sold-out and duplicate answers against an echo of the same process",
     servers: true,
     claims,

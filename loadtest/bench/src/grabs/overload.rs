@@ -15,7 +15,7 @@ use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
     name: "overload",
-    family: "overload",
+    family: "grab",
     what: "grabs at four times the rate that can be taken",
     servers: true,
     claims,

@@ -13,7 +13,7 @@ use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
     name: "reconciler",
-    family: "reconciler",
+    family: "grab",
     what: "grabs while the reconciler runs every second, against hardly ever",
     servers: true,
     claims,

@@ -124,8 +124,8 @@ fn measured_at(context: &Context, place: (Store, u16)) -> Result<[Measurement; 4
     Ok([
         Measurement::new(id(place, "rate"), rate).figures(figures(&rounds)).problems(problems.clone()),
         Measurement::new(id(place, "cpu"), cpu).figures(profile(&rounds)).problems(problems.clone()),
-        of_reads(id(place, "p50"), &p50).problems(problems.clone()),
-        of_reads(id(place, "p99"), &p99).problems(problems),
+        of_reads(id(place, "p50"), "p50", &p50).problems(problems.clone()),
+        of_reads(id(place, "p99"), "p99", &p99).problems(problems),
     ])
 }
 
@@ -190,11 +190,13 @@ fn at_quantile(rounds: &[Histogram<u64>], at: f64) -> Vec<f64> {
     rounds.iter().map(|round| round.value_at_quantile(at) as f64 / 1e6).collect()
 }
 
-fn of_reads(id: String, [without, with]: &[Vec<f64>; 2]) -> Measurement {
+fn of_reads(id: String, quantile: &str, [without, with]: &[Vec<f64>; 2]) -> Measurement {
     let ratios = with.iter().zip(without).map(|(with, without)| with / without).collect();
     let figures = WAYS.iter().zip([without, with]);
-    Measurement::new(id, ratios)
-        .figures(figures.map(|(way, times)| NamedFigure::of(way.name(), "ms", times)).collect())
+    let figure = |(way, times): (&Way, &Vec<f64>)| {
+        NamedFigure::of(format!("{way}: {quantile} of a room's orders"), "ms", times)
+    };
+    Measurement::new(id, ratios).figures(figures.map(figure).collect())
 }
 
 fn figures(rounds: &Rounds<Way>) -> Vec<NamedFigure> {

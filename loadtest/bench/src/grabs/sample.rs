@@ -123,12 +123,12 @@ fn problem(expected: Expected, outcome: &Outcome) -> Option<String> {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use coupon_loadgen::load::{EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency};
+    use coupon_loadgen::load::{EndpointOutcome, GeneratorCost, GrabLatency, GrabsByOutcome};
     use coupon_loadgen::workload::Endpoint;
 
     use super::*;
 
-    fn outcome(counts: GrabCounts) -> Outcome {
+    fn outcome(counts: GrabsByOutcome) -> Outcome {
         Outcome {
             scenarios: Vec::new(),
             phases: Vec::new(),
@@ -147,25 +147,25 @@ mod tests {
         }
     }
 
-    fn said(expected: Expected, counts: GrabCounts) -> String {
+    fn said(expected: Expected, counts: GrabsByOutcome) -> String {
         problem(expected, &outcome(counts)).unwrap_or_default()
     }
 
     #[test]
     fn a_round_of_grabs_with_anything_but_grants_is_not_valid() {
-        let granted = GrabCounts { granted: 9, ..GrabCounts::default() };
+        let granted = GrabsByOutcome { granted: 9, ..GrabsByOutcome::default() };
         assert_eq!(said(Expected::Granted, granted), "");
-        let sold_out = said(Expected::Granted, GrabCounts { out_of_stock: 2, ..granted });
+        let sold_out = said(Expected::Granted, GrabsByOutcome { out_of_stock: 2, ..granted });
         assert_eq!(sold_out, "2 were sold out");
-        assert_eq!(said(Expected::Granted, GrabCounts { duplicate: 1, ..granted }), "1 were duplicates");
-        assert!(said(Expected::Granted, GrabCounts::default()).contains("not one answer"));
+        assert_eq!(said(Expected::Granted, GrabsByOutcome { duplicate: 1, ..granted }), "1 were duplicates");
+        assert!(said(Expected::Granted, GrabsByOutcome::default()).contains("not one answer"));
         let unsent = Outcome { unsent: 3, ..outcome(granted) };
         assert_eq!(problem(Expected::Granted, &unsent).unwrap(), "3 were never sent");
     }
 
     #[test]
     fn an_overloaded_service_may_refuse_but_not_fail() {
-        let granted = outcome(GrabCounts { granted: 9, ..GrabCounts::default() });
+        let granted = outcome(GrabsByOutcome { granted: 9, ..GrabsByOutcome::default() });
         let with = |error: &str| {
             let mut figures = EndpointOutcome::new();
             figures.errors.insert(error.to_owned(), 3);
@@ -178,11 +178,13 @@ mod tests {
 
     #[test]
     fn refusals_are_what_a_round_of_refusals_is_about() {
-        let sold_out = GrabCounts { out_of_stock: 1_000, duplicate: 5, ..GrabCounts::default() };
+        let sold_out = GrabsByOutcome { out_of_stock: 1_000, duplicate: 5, ..GrabsByOutcome::default() };
         assert_eq!(said(Expected::SoldOut, sold_out), "");
-        assert!(said(Expected::SoldOut, GrabCounts { duplicate: 6, ..sold_out }).contains("duplicates"));
-        assert!(said(Expected::SoldOut, GrabCounts { granted: 1, ..sold_out }).contains("1 were granted"));
-        let duplicates = GrabCounts { duplicate: 4, ..GrabCounts::default() };
+        assert!(said(Expected::SoldOut, GrabsByOutcome { duplicate: 6, ..sold_out }).contains("duplicates"));
+        assert!(
+            said(Expected::SoldOut, GrabsByOutcome { granted: 1, ..sold_out }).contains("1 were granted")
+        );
+        let duplicates = GrabsByOutcome { duplicate: 4, ..GrabsByOutcome::default() };
         assert_eq!(said(Expected::Duplicate, duplicates), "");
         assert!(said(Expected::Duplicate, sold_out).contains("sold out"));
     }

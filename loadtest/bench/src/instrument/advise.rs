@@ -1,4 +1,4 @@
-//! What `loadtest advise` takes for large sources: the time, and the most memory at any moment.
+//! The cost of `loadtest advise` for large sources: the time, and the most memory at any moment.
 
 use std::io::{self, Write};
 use std::process::Command;

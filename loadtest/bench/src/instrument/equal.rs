@@ -38,7 +38,7 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 /// Comparisons, and those when a few minutes must do.
 const RUNS: u32 = 12;
 const QUICK: u32 = 3;
-/// Where their reports stay, from which rounds are drawn for tests (`record_equal` of crates/coupon-report).
+/// The folder where their reports stay, from which rounds are drawn for tests (`record_equal` of crates/coupon-report).
 const KEPT: &str = "reports/equal";
 /// The part of needs of equal services that may name a leader.
 const LEVEL: f64 = 0.05;
@@ -65,7 +65,7 @@ const FAILED: f64 = 0.1;
 /// a tenth is harder to find.
 const NEAR: Setting = ("simulate.shard_rtt_ms", "10");
 const FAR: Setting = ("simulate.shard_rtt_ms", "11.15");
-/// What the farther one must take for the row to be about a tenth.
+/// The times that the farther one must take for the row to be about a tenth.
 const ABOUT_A_TENTH: RangeInclusive<f64> = 1.05..=1.15;
 
 /// A setting of a service, with its value.

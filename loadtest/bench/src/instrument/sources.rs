@@ -1,4 +1,4 @@
-//! What is advised on: a trace and a log of queries, made as they are read, the same for every seed.
+//! Sources to advise on: a trace and a log of queries, made as they are read, the same for every seed.
 
 use std::io::{self, Write};
 

@@ -13,7 +13,7 @@ use super::super::client::Client;
 use super::super::context::{Context, Store};
 use super::super::model::{Bound, Claim, Findings, Measurement, NamedFigure};
 use super::super::section::Section;
-use super::questions::{Ask, of, questions, tables};
+use super::questions::{StorageQuestion, of, questions, tables};
 use super::raw::Raw;
 
 pub(super) const SECTION: Section = Section {
@@ -36,30 +36,45 @@ pub(super) struct Case {
     pub(super) id: &'static str,
     what: &'static str,
     pub(super) contestant: &'static str,
-    ask: Ask,
+    ask: StorageQuestion,
 }
 
 pub(super) const CASES: [Case; 6] = [
-    Case { id: "user-single", what: "a user's coupons, one shard", contestant: "hash", ask: Ask::User },
-    Case { id: "room-single", what: "a room's orders, one shard", contestant: "range-room", ask: Ask::Room },
+    Case {
+        id: "user-single",
+        what: "a user's coupons, one shard",
+        contestant: "hash",
+        ask: StorageQuestion::User,
+    },
+    Case {
+        id: "room-single",
+        what: "a room's orders, one shard",
+        contestant: "range-room",
+        ask: StorageQuestion::Room,
+    },
     Case {
         id: "user-scatter",
         what: "a user's coupons, all shards",
         contestant: "range-room",
-        ask: Ask::User,
+        ask: StorageQuestion::User,
     },
-    Case { id: "room-scatter", what: "a room's orders, all shards", contestant: "hash", ask: Ask::Room },
+    Case {
+        id: "room-scatter",
+        what: "a room's orders, all shards",
+        contestant: "hash",
+        ask: StorageQuestion::Room,
+    },
     Case {
         id: "recent-scatter",
         what: "a day's latest orders, all shards",
         contestant: "hash",
-        ask: Ask::Recent,
+        ask: StorageQuestion::Recent,
     },
     Case {
         id: "global-scatter",
         what: "sums over everything, counted, all shards",
         contestant: "hash",
-        ask: Ask::Global,
+        ask: StorageQuestion::Global,
     },
 ];
 
@@ -144,7 +159,7 @@ struct Times {
 }
 
 fn measure(case: &Case, running: &Deployment, effort: Effort, seed: u64) -> Result<Times> {
-    let asked = if matches!(case.ask, Ask::Global) { effort.counted } else { effort.asked };
+    let asked = if matches!(case.ask, StorageQuestion::Global) { effort.counted } else { effort.asked };
     let (mut client, mut raw) = (Client::connect(&running.target)?, Raw::to_shards(running)?);
     let tables = tables(&mut raw)?;
     let mut times = Times::default();

@@ -15,7 +15,7 @@ const HOURS: i64 = 24;
 const HOUR_MS: i64 = 3_600_000;
 /// The question.
 #[derive(Clone, Copy)]
-pub(super) enum Ask {
+pub(super) enum StorageQuestion {
     User,
     Room,
     Recent,
@@ -23,18 +23,18 @@ pub(super) enum Ask {
 }
 
 /// The path that asks it, and the same as a query.
-pub(super) fn of(ask: Ask, number: u64) -> Result<(String, ResultQuery)> {
+pub(super) fn of(ask: StorageQuestion, number: u64) -> Result<(String, ResultQuery)> {
     let catalogue = CatalogueSpec::default();
     Ok(match ask {
-        Ask::User => {
+        StorageQuestion::User => {
             let user = number % catalogue.users + 1;
             (format!("/api/user/{user}/coupons"), ResultQuery::of_user(UserId::new(user)?))
         }
-        Ask::Room => {
+        StorageQuestion::Room => {
             let room = number % catalogue.rooms + 1;
             (format!("/api/room/{room}/orders"), ResultQuery::of_room(RoomId::new(room)?))
         }
-        Ask::Recent => {
+        StorageQuestion::Recent => {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
             let now = Timestamp::from_millis(i64::try_from(now)?);
             let window = TimeRange::new(now.plus_millis(-HOURS * HOUR_MS), now);
@@ -43,7 +43,7 @@ pub(super) fn of(ask: Ask, number: u64) -> Result<(String, ResultQuery)> {
                 ResultQuery { time: Some(window), ..ResultQuery::everything() },
             )
         }
-        Ask::Global => ("/api/statistics/global".to_owned(), ResultQuery::everything()),
+        StorageQuestion::Global => ("/api/statistics/global".to_owned(), ResultQuery::everything()),
     })
 }
 
@@ -61,7 +61,7 @@ pub(super) fn tables(raw: &mut Raw) -> Result<Vec<Vec<TableId>>> {
 /// for the first of them.
 pub(super) fn questions(
     plan: &Plan,
-    ask: Ask,
+    ask: StorageQuestion,
     query: &ResultQuery,
     tables: &[Vec<TableId>],
 ) -> Vec<Option<Question>> {
@@ -80,11 +80,11 @@ pub(super) fn questions(
     (0..).zip(tables).map(there).collect()
 }
 
-fn question(ask: Ask, query: &ResultQuery, tables: &[TableId]) -> Option<Question> {
+fn question(ask: StorageQuestion, query: &ResultQuery, tables: &[TableId]) -> Option<Question> {
     let filter = Filter::of(query);
     let of = |table: &TableId| match ask {
-        Ask::Global => (statements::totals(Dialect::MySql, *table), Vec::new()),
-        Ask::User | Ask::Room | Ask::Recent => (
+        StorageQuestion::Global => (statements::totals(Dialect::MySql, *table), Vec::new()),
+        StorageQuestion::User | StorageQuestion::Room | StorageQuestion::Recent => (
             statements::page(Dialect::MySql, *table, &filter, LIMIT, Numbers::Bound),
             filter.numbers().chain([LIMIT]).collect(),
         ),
@@ -107,7 +107,7 @@ mod tests {
         let table = TableId::Single;
         let query = ResultQuery::of_user(UserId::new(7).unwrap());
         let plan = Plan::One(coupon_core::Placement::new(ShardId::new(2), table));
-        let asked = questions(&plan, Ask::User, &query, &vec![vec![table]; 4]);
+        let asked = questions(&plan, StorageQuestion::User, &query, &vec![vec![table]; 4]);
         let sql: Vec<_> =
             asked.iter().map(|question| question.as_ref().map(|question| &*question.sql)).collect();
         let columns = statements::columns(Dialect::MySql);

@@ -33,12 +33,12 @@ const MANY: usize = 20;
 
 /// Killed, and started again.
 pub(crate) fn killed_and_restarted(deployment: &CaseDeployment<'_>) -> Result<Proof> {
-    killed(deployment, Server::RabbitMq, AWAY)
+    killed(deployment, Server::RabbitMq(0), AWAY)
 }
 
 /// Frozen, and woken.
 pub(crate) fn paused(deployment: &CaseDeployment<'_>) -> Result<Proof> {
-    frozen(deployment, Server::RabbitMq, WRONG)
+    frozen(deployment, Server::RabbitMq(0), WRONG)
 }
 
 /// Short of memory, so that it takes no message.

@@ -90,7 +90,7 @@ impl Owner<'_> {
     }
 }
 
-/// What each service's owners are granted beside the load, once all of it is stored.
+/// The results that each service's owners are granted beside the load, once all of it is stored.
 fn grabbed<'a>(deployment: &'a CaseDeployment<'_>) -> Result<Vec<Vec<Owner<'a>>>> {
     at_once(&deployment.services, |service| {
         let process = service.processes.first().context("it has no process")?;

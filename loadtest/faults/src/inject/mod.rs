@@ -2,6 +2,7 @@
 
 pub(super) mod broker;
 pub(super) mod clocks;
+pub(super) mod cluster;
 mod confirms;
 pub(super) mod copies;
 pub(super) mod databases;

@@ -32,7 +32,7 @@ impl Whole {
         (1 << self.bits) - 1
     }
 
-    /// What lies between the least value and 0.
+    /// The distance from the least value to 0.
     const fn offset(&self) -> i128 {
         if self.is_signed { 1 << (self.bits - 1) } else { 0 }
     }

@@ -20,7 +20,7 @@ use super::table::{Table, quoted};
 const CONNECT: Duration = Duration::from_secs(5);
 /// The time limit for the answer to a question, which the server is asked to keep as well.
 const ANSWER: Duration = Duration::from_secs(60);
-/// What is ahead of the pace by less is not waited for: timers are no finer.
+/// The least time by which a reader that is ahead of the pace waits: timers are no finer.
 const PAUSE: Duration = Duration::from_millis(5);
 /// So many rows, at least, are in one part of the key when all are read: enough that a question is worth its round trip.
 const PART: u64 = 500;
@@ -35,7 +35,7 @@ const SESSION: [&str; 4] = [
     "SET SESSION net_write_timeout = 60",
 ];
 
-/// What is wanted of a table.
+/// A request for a table's rows.
 #[derive(Debug, Clone)]
 pub struct TableRequest {
     /// The columns whose values are read.
@@ -125,7 +125,7 @@ impl ReadTable {
         Ok(())
     }
 
-    /// What would be read, in words, before anything is.
+    /// The planned reading, in words, before anything is read.
     #[must_use]
     pub fn plan(&self) -> String {
         let Self { asked, rows, server, .. } = self;

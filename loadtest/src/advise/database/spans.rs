@@ -9,7 +9,7 @@ use super::key::Place;
 /// Fewer rows are not parted.
 const FEW: u64 = 100;
 
-/// What a table says of its keys, at the price of a row or of none.
+/// The bounds of a table's keys, at the price of a row or of none.
 pub(super) trait KeyBounds {
     /// The least key between these, with both.
     async fn least(&mut self, first: Place, last: Place) -> Result<Option<Place>>;

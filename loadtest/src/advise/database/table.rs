@@ -1,4 +1,4 @@
-//! What the server says of a table.
+//! A table, as the server describes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What is known of the rows before a key of theirs is judged, wherever they are from.
+//! The evidence on rows before a key of theirs is judged, wherever they are from.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -28,7 +28,7 @@ impl Sampled {
     }
 }
 
-/// What is known of a key's rows.
+/// The evidence on a key's rows.
 #[derive(Debug)]
 pub(super) struct Evidence<'s> {
     pub(super) key: KeyColumns,
@@ -41,7 +41,7 @@ pub(super) struct Evidence<'s> {
     pub(super) values_between: (f64, f64),
     /// The most frequent values.
     pub(super) top: Vec<Share>,
-    /// How far their shares may be off.
+    /// The most that their shares may be off.
     pub(super) margin: Option<f64>,
     /// Rows by the hash's slot.
     pub(super) slots: Cow<'s, [u64]>,

@@ -17,7 +17,7 @@ const LABEL: usize = 18;
 /// From none to the most.
 const SHADES: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
 
-/// How many rows there are of each range of values at each time.
+/// The number of rows of each range of values at each time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RowHeat {
     /// The least value of each range, from the least.

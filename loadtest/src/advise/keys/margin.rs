@@ -1,4 +1,4 @@
-//! How far the share of a value in a sample of places may be from its share of the table.
+//! The distance that the share of a value in a sample of places may have from its share of the table.
 
 use super::evidence::Sampled;
 

@@ -55,13 +55,13 @@ pub struct Share {
 pub struct KeyFanOut {
     /// The columns that they give values for, or the endpoint that they ask.
     pub query: String,
-    /// Where the key is hashed.
+    /// The number where the key is hashed.
     pub hashed: f64,
-    /// Where it is kept in ranges.
+    /// The number where it is kept in ranges.
     pub ranges: f64,
 }
 
-/// What shards are worth by a key, hashed or in ranges.
+/// The worth of shards by a key, hashed or in ranges.
 #[derive(Debug, Clone, Serialize)]
 pub struct KeySpread {
     /// Of all rows.
@@ -87,26 +87,26 @@ pub struct JudgedKey {
     pub values_between: (f64, f64),
     /// The most frequent values.
     pub top: Vec<Share>,
-    /// How far the shares of these in a sample may be from those in the table, in 95 of 100 cases: the widest. None of
-    /// a trace, or where all rows were read.
+    /// The widest distance of their shares in a sample from those in the table, in 95 of 100 cases. None of a trace, or where all
+    /// rows were read.
     pub margin: Option<f64>,
     /// The correlation of values with time, -1 to 1; none without times.
     pub ascent: Option<f64>,
-    /// Where it is hashed.
+    /// The spread where it is hashed.
     pub hashed: Option<KeySpread>,
-    /// Where it is kept in ranges of equal work, fitted to one half of a sample and judged by the other.
+    /// The spread where it is kept in ranges of equal work, fitted to one half of a sample and judged by the other.
     pub ranges: Option<KeySpread>,
-    /// What queries visit.
+    /// The shards that queries visit.
     pub fan_out: Vec<KeyFanOut>,
     /// The shards that the busiest second needs.
     pub needs: Option<BusiestSecond>,
-    /// What texts have in common.
+    /// The prefix that texts have in common.
     pub prefix: Option<Prefix>,
     /// Rows by value and time.
     pub heat: Option<RowHeat>,
 }
 
-/// What holds for all keys alike.
+/// The findings that hold for all keys alike.
 #[derive(Debug, Serialize)]
 pub struct CommonFindings {
     /// The rows.
@@ -137,7 +137,7 @@ pub struct CommonFindings {
 /// Everything that was found.
 #[derive(Debug, Serialize)]
 pub struct KeyFindings {
-    /// What holds for all keys alike.
+    /// The findings that hold for all keys alike.
     #[serde(flatten)]
     pub of: CommonFindings,
     /// Each key's findings.
@@ -145,7 +145,7 @@ pub struct KeyFindings {
 }
 
 impl KeyFindings {
-    /// What follows from the evidence, key by key.
+    /// The conclusions from the evidence, key by key.
     fn judged(of: CommonFindings, evidence: &[Evidence<'_>]) -> Self {
         let keys = evidence.iter().map(|key| by_key(key, of.shards, of.shard_writes)).collect();
         Self { of, keys }

@@ -29,16 +29,16 @@ pub enum ShardsNeeded {
     OneValue(u64),
 }
 
-/// What the busiest second needs.
+/// The needs of the busiest second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct BusiestSecond {
     /// The second, since 1970.
     pub second: i64,
     /// Its rows.
     pub rows: u64,
-    /// Where the key is hashed.
+    /// The shards that it needs where the key is hashed.
     pub hashed: ShardsNeeded,
-    /// Where it is kept in ranges.
+    /// The shards that it needs where it is kept in ranges.
     pub ranges: ShardsNeeded,
 }
 

@@ -1,4 +1,4 @@
-//! What is known of keys, for a page.
+//! The findings on keys, for a page.
 
 use coupon_cli::plain;
 use coupon_measure::Table;
@@ -23,7 +23,7 @@ pub fn page(findings: &KeyFindings) -> AdvicePage {
     }
 }
 
-/// What follows from them.
+/// The conclusions from them.
 pub(in crate::advise) fn points(findings: &KeyFindings) -> Vec<String> {
     let remarks = findings.keys.iter().flat_map(|key| remarks(key, findings));
     let unsaid = busiest(findings).filter(|(_, needs)| needs.is_empty()).map(|(why, _)| why);

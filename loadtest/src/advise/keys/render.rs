@@ -1,4 +1,4 @@
-//! What is known of keys, as people read it.
+//! The findings on keys, as people read them.
 
 use coupon_cli::plain;
 use coupon_core::Timestamp;
@@ -127,7 +127,7 @@ pub(super) fn fan_outs(keys: &[JudgedKey]) -> Table {
     table
 }
 
-/// What the busiest second needs, by each key, hashed and in ranges; or why nothing is said of it.
+/// The needs of the busiest second by each key, hashed and in ranges; or the reason why nothing is said of it.
 pub(super) fn busiest(findings: &KeyFindings) -> Option<(String, Vec<[String; 3]>)> {
     let Some(needs) = findings.keys.iter().find_map(|key| key.needs) else {
         return unsaid(&findings.of).map(|why| (why, Vec::new()));
@@ -191,7 +191,7 @@ fn needed(need: ShardsNeeded) -> String {
     }
 }
 
-/// What the rows cannot say.
+/// The limits of what the rows can say.
 pub(super) fn limits(findings: &KeyFindings) -> Vec<String> {
     let CommonFindings { rows, timed, .. } = findings.of;
     let mut out = Vec::new();
@@ -208,7 +208,7 @@ pub(super) fn limits(findings: &KeyFindings) -> Vec<String> {
     out
 }
 
-/// What follows for a key, a sentence or two each.
+/// The conclusions for a key, a sentence or two each.
 pub(super) fn remarks(key: &JudgedKey, findings: &KeyFindings) -> Vec<String> {
     let name = name(key);
     let fair = 1.0 / f64::from(findings.of.shards.get());

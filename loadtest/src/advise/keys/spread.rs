@@ -1,4 +1,4 @@
-//! What shards would get of a key's rows: hashed, and in ranges.
+//! The shares of a key's rows that shards would get: hashed, and in ranges.
 
 use std::num::NonZeroU16;
 

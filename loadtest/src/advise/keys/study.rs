@@ -21,7 +21,7 @@ const DAY_MS: i64 = 86_400_000;
 /// Equal parts of the time between the first row and the last.
 const PARTS: i64 = 24;
 
-/// What is kept of a key.
+/// The values that are kept of a key.
 #[derive(Debug)]
 struct Seen {
     key: KeyColumns,
@@ -41,7 +41,7 @@ struct Seen {
     busiest: Vec<u64>,
 }
 
-/// Where a row was, in time and in the table.
+/// The place of a row, in time and in the table.
 #[derive(Debug, Clone, Copy)]
 struct At {
     moment: i64,
@@ -220,7 +220,7 @@ impl Study {
 }
 
 impl KeyFindings {
-    /// What follows from the rows of a table.
+    /// The findings from the rows of a table.
     #[must_use]
     pub fn of_rows(source: String, mut study: Study, shards: NonZeroU16, shard_writes: f64) -> Self {
         study.end_second();

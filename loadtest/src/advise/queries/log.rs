@@ -43,7 +43,7 @@ impl LogKind {
     }
 }
 
-/// What a file that looks like no SQL seems to be.
+/// The likely kind of a file that looks like no SQL.
 fn no_sql(head: &[u8]) -> Option<&'static str> {
     let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
     let first = lines.next()?;

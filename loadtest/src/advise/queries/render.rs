@@ -1,4 +1,4 @@
-//! What keys make of queries, as people read it.
+//! The effect of keys on queries, as people read it.
 
 use coupon_cli::plain;
 use coupon_measure::Table;

@@ -42,7 +42,7 @@ pub struct StatementTally {
     pub(super) groups: Vec<Group>,
 }
 
-/// How often a shape occurred.
+/// The occurrences of a shape.
 #[derive(Debug, Default, Clone, Copy)]
 struct Times {
     times: u64,

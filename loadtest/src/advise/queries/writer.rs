@@ -308,7 +308,7 @@ impl Writer {
         }
     }
 
-    /// What comes is no other row: the list has ended, and its comma belongs to what comes.
+    /// Ends the list of rows: no other row comes, and its comma belongs to what does.
     fn end_rows(&mut self) {
         let Some(list) = self.list.filter(|list| list.between != Between::No) else { return };
         self.list = None;

@@ -18,7 +18,7 @@ use super::{RecordedRooms, RecordedRow, Recording};
 /// Apart from the streams of requests and rounds.
 const IN_THE_DAY: u64 = 1 << 61;
 
-/// Where lines are from, and what is known of them as a whole.
+/// The place that lines are from, and what is known of them as a whole.
 #[derive(Debug)]
 pub(in crate::replay) struct Origin {
     pub(in crate::replay) file: String,
@@ -68,49 +68,70 @@ impl Recording {
             },
             ..Self::default()
         };
-        let (mut pairs, mut of_coupon) = (HashSet::new(), vec![0_u64; offers.rooms.len()]);
-        let mut order = Vec::new();
-        for line in kept {
-            let (room, coupon) = (rank(line.room), offers.id(line.coupon));
-            let id = sorted.ids.get(room).copied().unwrap_or_default();
-            let time = Timestamp::from_millis(line.millis);
-            let row = RecordedRow {
-                user: UserId::new(line.user)?,
-                room: RoomId::new(id)?,
-                coupon,
-                time,
-                repeats: false,
-            };
-            if line.endpoint != Endpoint::Grab {
-                made.asked.push((line.endpoint, row));
-                continue;
-            }
-            let repeats = !pairs.insert((line.user, coupon));
-            made.rooms.count(room, repeats);
-            if let Some(count) = index(coupon - 1).and_then(|at| of_coupon.get_mut(at)) {
-                *count += 1;
-            }
-            made.repeated += u64::from(repeats);
-            let is_day = are_days || line.precision == Precision::Day;
-            made.spread.days += u64::from(is_day);
-            made.spread.hours += u64::from(!is_day && line.precision == Precision::Hour);
-            order.extend(index(line.grab));
-            made.rows.push(RecordedRow { repeats, ..row });
-        }
-        ensure!(!made.rows.is_empty(), "no line is a grab: all {} are queries", made.asked.len());
-        made.busiest_coupon = of_coupon.into_iter().max().unwrap_or(1);
+        let room = |number| {
+            let rank = rank(number);
+            (rank, sorted.ids.get(rank).copied().unwrap_or_default())
+        };
+        let order = made.add(kept, are_days, &offers, room)?;
         (made.rooms.ids, made.rooms.labels) = (sorted.ids, sorted.labels);
         (made.rooms.are_numbered, made.rooms.others) = (sorted.are_numbered, sorted.others);
         keys.iter_mut().for_each(|key| key.select(order.iter().copied()));
         made.keys = keys.into_iter().map(KeyReader::values).collect();
-        let mut users: Vec<u64> = made.rows.iter().map(|row| row.user.get()).collect();
-        users.extend(made.asked.iter().map(|(_, row)| row.user.get()));
-        users.sort_unstable();
-        users.dedup();
+        let users = made.sorted_users();
         made.hashed = hashed.into_iter().filter(|(id, _)| users.binary_search(id).is_ok()).collect();
         made.hashed.sort_unstable_by_key(|(id, _)| *id);
         made.users = users.into();
         Ok(made)
+    }
+
+    /// Adds the rows of lines, and counts them. `room` has the rank and the id of a line's room. Returns the place of each row among
+    /// all grabs that were read.
+    fn add(
+        &mut self,
+        lines: Vec<Line>,
+        are_days: bool,
+        offers: &Offers,
+        room: impl Fn(u32) -> (usize, u64),
+    ) -> Result<Vec<usize>> {
+        let (mut pairs, mut of_coupon) = (HashSet::new(), vec![0_u64; offers.rooms.len()]);
+        let mut order = Vec::new();
+        for line in lines {
+            let ((rank, id), coupon) = (room(line.room), offers.id(line.coupon));
+            let row = RecordedRow {
+                user: UserId::new(line.user)?,
+                room: RoomId::new(id)?,
+                coupon,
+                time: Timestamp::from_millis(line.millis),
+                repeats: false,
+            };
+            if line.endpoint != Endpoint::Grab {
+                self.asked.push((line.endpoint, row));
+                continue;
+            }
+            let repeats = !pairs.insert((line.user, coupon));
+            self.rooms.count(rank, repeats);
+            if let Some(count) = index(coupon - 1).and_then(|at| of_coupon.get_mut(at)) {
+                *count += 1;
+            }
+            self.repeated += u64::from(repeats);
+            let is_day = are_days || line.precision == Precision::Day;
+            self.spread.days += u64::from(is_day);
+            self.spread.hours += u64::from(!is_day && line.precision == Precision::Hour);
+            order.extend(index(line.grab));
+            self.rows.push(RecordedRow { repeats, ..row });
+        }
+        ensure!(!self.rows.is_empty(), "no line is a grab: all {} are queries", self.asked.len());
+        self.busiest_coupon = of_coupon.into_iter().max().unwrap_or(1);
+        Ok(order)
+    }
+
+    /// The users of all rows and queries, each once.
+    fn sorted_users(&self) -> Vec<u64> {
+        let asked = self.asked.iter().map(|(_, row)| row);
+        let mut users: Vec<u64> = self.rows.iter().chain(asked).map(|row| row.user.get()).collect();
+        users.sort_unstable();
+        users.dedup();
+        users
     }
 }
 

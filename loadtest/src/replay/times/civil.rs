@@ -10,7 +10,7 @@ use super::Precision;
 pub(super) struct Civil<'t> {
     pub(super) at: DateTime,
     pub(super) precision: Precision,
-    /// What follows it: a zone or an offset, or nothing.
+    /// The rest: a zone or an offset, or nothing.
     pub(super) zone: &'t str,
 }
 

@@ -87,7 +87,7 @@ impl fmt::Display for ChangeText {
     }
 }
 
-/// What a change is worth.
+/// The worth of a change.
 struct Worth<'a>(&'a LayoutForecast);
 
 impl fmt::Display for Worth<'_> {
@@ -134,14 +134,15 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// How far a movement of rows is, if there ever was one, and how many rows a second have arrived since that was last printed.
+/// The progress of a movement of rows, if there ever was one, and how many rows a second have arrived since that was last
+/// printed.
 pub(super) struct ProgressText {
     pub(super) moving: Option<RebalanceView>,
     pub(super) arrived_per_s: Option<f64>,
 }
 
 impl ProgressText {
-    /// How far it is now, which is printed once.
+    /// The progress now, which is printed once.
     pub(super) const fn once(moving: Option<RebalanceView>) -> Self {
         Self { moving, arrived_per_s: None }
     }
@@ -165,7 +166,7 @@ impl fmt::Display for AllInPlace {
     }
 }
 
-/// How far a movement of rows is.
+/// The progress of a movement of rows.
 struct Moved<'a>(&'a RebalanceView, Option<f64>);
 
 impl fmt::Display for Moved<'_> {

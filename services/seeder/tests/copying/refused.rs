@@ -1,4 +1,4 @@
-//! What is not copied.
+//! Data sets that are not copied.
 
 use coupon_seeding::{CopyOptions, Progress, Silent};
 

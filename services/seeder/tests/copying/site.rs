@@ -196,7 +196,7 @@ impl Here {
         coupon_seeding::copy(&self.site(), None, &to.site(), &*to.strategy, options, progress)
     }
 
-    /// What the auditor says of it.
+    /// The auditor's report on it.
     pub(crate) fn audit(&self) -> AuditReport {
         self.try_audit().unwrap()
     }
@@ -206,7 +206,7 @@ impl Here {
         self.data().audit(&Scope { drained: true, ..Scope::default() })
     }
 
-    /// What is there, for the auditor.
+    /// The data set, for the auditor.
     pub(crate) fn data(&self) -> Data {
         match &self.kind {
             Kind::Folder(_) => Data::Folder(self.folder_path()),

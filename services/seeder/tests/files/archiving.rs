@@ -270,7 +270,7 @@ fn parked_results_must_be_resolved_first() {
     assert!(error.contains("shard 2") && error.contains("parked"), "{error}");
 }
 
-/// What a service did not get to sort into its tables is there like every other row.
+/// Rows that a service did not get to sort into its tables go like every other row.
 #[test]
 fn an_inbox_is_sorted_into_its_tables_first() {
     let dir = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ use super::common::{rows, seed, small, strategy};
 use crate::service::Service;
 
 const DAY_MS: i64 = 86_400_000;
-/// What the folder is seeded with, of the last six days.
+/// The results that the folder is seeded with, of the last six days.
 const HISTORY: u64 = 6_000;
 /// Users who grab meanwhile.
 const GRABS: u64 = 300;

@@ -165,7 +165,7 @@ fn a_reset_removes_the_keys_and_queues_of_the_old_data_set_and_no_others() {
         for key in [mine.as_str(), other] {
             redis::cmd("SET").arg(key).arg(1).exec_async(&mut redis).await.unwrap();
         }
-        let (connection, channel) = broker(&place.settings.rabbitmq).await;
+        let (connection, channel) = broker(&place.settings.rabbitmq[0]).await;
         for queue in [queue.as_str(), &parking, "wiped_not.shard.3"] {
             channel.queue_declare(QueueDeclareArguments::durable_client_named(queue)).await.unwrap();
         }
@@ -183,7 +183,7 @@ fn a_reset_removes_the_keys_and_queues_of_the_old_data_set_and_no_others() {
         let found: i64 = redis::cmd("EXISTS").arg(&mine).query_async(&mut redis).await.unwrap();
         let kept: i64 = redis::cmd("EXISTS").arg(other).query_async(&mut redis).await.unwrap();
         assert_eq!((found, kept), (0, 1));
-        let (connection, channel) = broker(&place.settings.rabbitmq).await;
+        let (connection, channel) = broker(&place.settings.rabbitmq[0]).await;
         assert!(!has_queue(&connection, &queue).await && !has_queue(&connection, &parking).await);
         assert!(has_queue(&connection, "wiped_not.shard.3").await);
         let mut exchange = ExchangeDeclareArguments::new(&names.exchange(), "direct");

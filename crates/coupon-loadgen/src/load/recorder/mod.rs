@@ -1,19 +1,21 @@
 //! Counts answers and keeps their latencies.
 
+mod answer;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::{FailReason, ResultId, ResultState, Timestamp};
+use coupon_core::{FailReason, ResultState, Timestamp};
 use hdrhistogram::Histogram;
 
+use self::answer::{Plan, ReadAnswer, read_answered, step};
 use super::outcome::{
-    End, Ended, EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency, GrabOutcome, GrabRecord, Outcome,
-    PhaseOutcome, Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
+    End, Ended, EndpointOutcome, GeneratorCost, GrabLatency, GrabOutcome, GrabRecord, GrabsByOutcome,
+    Outcome, PhaseOutcome, Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
 };
 use super::watch::Watch;
-use crate::http::{GrabAnswer, is_partial, plan_of};
-use crate::workload::{CheckoutPart, Course, Endpoint, Phase, Request};
+use crate::workload::{CheckoutPart, Endpoint, Phase, Request};
 
 /// The reason why a request got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +60,7 @@ pub(super) struct Recorder {
     /// By the scenario's number.
     scenarios: Vec<ScenarioOutcome>,
     grabs: Vec<GrabRecord>,
-    counts: GrabCounts,
+    counts: GrabsByOutcome,
     grab_latency: GrabLatency,
     steps: Vec<StepRecord>,
     lateness: Histogram<u64>,
@@ -90,7 +92,7 @@ impl Recorder {
             endpoints: Endpoint::ALL.iter().map(|_| EndpointOutcome::new()).collect(),
             scenarios: scenarios.collect(),
             grabs: Vec::new(),
-            counts: GrabCounts::default(),
+            counts: GrabsByOutcome::default(),
             grab_latency: GrabLatency::new(),
             steps: Vec::new(),
             lateness: EndpointOutcome::new().latency,
@@ -338,77 +340,6 @@ impl Recorder {
             reconnects: self.reconnects,
         }
     }
-}
-
-type Plan = Option<(u64, u64)>;
-
-fn read_answered(endpoint: Endpoint, status: u16, body: &[u8]) -> Result<Plan, String> {
-    match status {
-        200..300 if !endpoint.has_plan() => Ok(None),
-        200..300 if is_partial(body) => Err("partial answer".to_owned()),
-        200..300 => Ok(plan_of(body)),
-        _ => Err(status.to_string()),
-    }
-}
-
-/// The answer to a grab, as its client understands it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ReadAnswer {
-    outcome: GrabOutcome,
-    /// The result that the user is said to hold already.
-    held: Option<i64>,
-    /// The state that what was granted began with, if it is one that a user does something about.
-    state: Option<ResultState>,
-}
-
-impl ReadAnswer {
-    const fn plain(outcome: GrabOutcome) -> Self {
-        Self { outcome, held: None, state: None }
-    }
-
-    /// A 4xx was turned away before the gate; anything else that is not a decision may have been granted.
-    fn of(status: u16, body: &[u8]) -> Self {
-        let unreadable = Self::plain(GrabOutcome::Unknown(Unknown::Unreadable));
-        match status {
-            200 => Self::decided(body).unwrap_or(unreadable),
-            400..500 => Self::plain(GrabOutcome::Refused(Refusal::Status(status))),
-            _ => Self::plain(GrabOutcome::Unknown(Unknown::Status(status))),
-        }
-    }
-
-    fn decided(body: &[u8]) -> Option<Self> {
-        let answer = GrabAnswer::parse(body)?;
-        let refused = |reason| Self::plain(GrabOutcome::Refused(Refusal::Decided(reason)));
-        let id = || Some(answer.result_id?.parse::<ResultId>().ok()?.number());
-        match (answer.grab_status, answer.fail_reason) {
-            (1, _) => Some(Self {
-                state: answer.state.and_then(|state| state.parse().ok()),
-                ..Self::plain(GrabOutcome::Granted { result_id: id()? })
-            }),
-            (0, Some("out_of_stock")) => Some(refused(FailReason::OutOfStock)),
-            (0, Some("duplicate")) => Some(Self { held: id(), ..refused(FailReason::Duplicate) }),
-            (0, Some("invalid_time")) => Some(refused(FailReason::InvalidTime)),
-            _ => None,
-        }
-    }
-
-    /// The step that follows a grab of a checkout.
-    fn then(self, request: &Request) -> Option<Request> {
-        let Some(CheckoutPart::Grab { course, pause, .. }) = request.part else { return None };
-        let GrabOutcome::Granted { result_id } = self.outcome else { return None };
-        step(request, result_id, (course, pause), self.state?)
-    }
-}
-
-/// The step of a result in that state, for a client that asked for something before.
-fn step(
-    before: &Request,
-    result: i64,
-    (course, pause): (Course, Duration),
-    state: ResultState,
-) -> Option<Request> {
-    let endpoint = course.step(state)?;
-    Some(Request { endpoint, part: Some(CheckoutPart::Step { result, course, pause }), ..*before })
 }
 
 fn now() -> Timestamp {

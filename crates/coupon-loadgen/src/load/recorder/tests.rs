@@ -1,7 +1,7 @@
-//! What is made of an answer.
+//! Answers, as the recorder counts them.
 
 use super::*;
-use crate::workload::RequestName;
+use crate::workload::{Course, RequestName};
 
 const PAUSE: Duration = Duration::from_millis(40);
 

@@ -27,7 +27,7 @@ pub fn render(history: &History) -> String {
     page("Reports over time", &body)
 }
 
-/// What is better or worse where the series end, and what cannot be judged.
+/// The figures that are better or worse where the series end, and those that cannot be judged.
 fn answer(history: &History) -> Markup {
     let worse = history.series.iter().map(|series| series.worse().count()).sum::<usize>() as u64;
     let verdict = match (history.is_worse(), history.is_judged()) {

@@ -1,4 +1,4 @@
-//! What operators look at: the coupons as they sell, and what was changed.
+//! The lists that operators look at: the coupons as they sell, and the changes that were made.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use super::super::admin::admit;
 use super::super::cursor::{Cursor, List};
 use super::super::params::Query;
-use super::super::problem::{Kind, Problem};
+use super::super::problem::Problem;
 use super::super::responses::{AdminProblems, ReadProblems, Unanswered, Unknown};
 use super::super::rooms::must_exist;
 use super::super::routes::Routes;
@@ -47,9 +47,7 @@ pub(in crate::http) async fn offers(
     let query = Query::of(&req, &["room_id", "limit", "cursor"])?;
     let room = query.whole("room_id", &(1..=MAX_ID))?.and_then(|id| RoomId::new(id).ok());
     let (limit, list, key) = (query.limit()?, List::Offers, room.map_or(0, RoomId::get));
-    let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, Some(key), None)).transpose()?;
-    let malformed = |_| Problem::new(Kind::Malformed, "the cursor names no coupon").field("cursor");
-    let after = cursor.map(|cursor| CouponId::new(cursor.position).map_err(malformed)).transpose()?;
+    let after = Cursor::of(&query, list, Some(key), None)?.map(Cursor::coupon).transpose()?;
     room.map_or(Ok(()), |room| must_exist(&service, room))?;
     // One more than asked for, to see if there is more.
     let found = service.backend.catalogue.coupons(room, after, limit + 1, false).await;
@@ -74,7 +72,7 @@ pub(in crate::http) async fn offers(
     })
 }
 
-/// What is held of each coupon, and the shards that did not say.
+/// The number of results held of each coupon, and the shards that did not say.
 async fn held(service: &Service) -> (HashMap<CouponId, u64>, Vec<ShardId>) {
     match service.queries.held(service.clock.now()).await {
         Ok((held, answered)) => (held, answered.missing),

@@ -1,4 +1,4 @@
-//! What operators do while a sale goes on: changes of the catalogue and of the layout, archives of old results, the lists that they
+//! Operators' work while a sale goes on: changes of the catalogue and of the layout, archives of old results, the lists that they
 //! look at, and a page for most of it.
 
 pub(super) mod archive;

@@ -123,7 +123,7 @@ pub(super) struct Patch {
     details: Option<DetailsPatch>,
 }
 
-/// What is to be changed of the wide half.
+/// A change of the wide half.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DetailsPatch {

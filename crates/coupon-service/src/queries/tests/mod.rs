@@ -230,7 +230,7 @@ fn a_step_follows_its_row_to_where_it_was_moved() {
     let outcome = ask(two_versions(true), moving, async |queries| {
         queries.change(Actor::Operator, change(), |_| Ok(())).await
     });
-    assert!(matches!(outcome, Ok(StepOutcome::Done(result, _)) if result.state == ResultState::Returned));
+    assert!(matches!(outcome, Ok(StepResult::Done(result, _)) if result.state == ResultState::Returned));
     let away: Event = Box::new(|rows| rows[1].clear());
     let back: fn() -> Event = || Box::new(|rows| rows[1] = vec![row(1)]);
     let never_there =
@@ -243,7 +243,7 @@ fn a_step_follows_its_row_to_where_it_was_moved() {
     let outcome = ask(two_versions(true), gone, async |queries| {
         queries.change(Actor::Operator, change(), |_| Ok(())).await
     });
-    assert!(matches!(outcome, Ok(StepOutcome::NotFound)), "{outcome:?}");
+    assert!(matches!(outcome, Ok(StepResult::NotFound)), "{outcome:?}");
 }
 
 #[test]

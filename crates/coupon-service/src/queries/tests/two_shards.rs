@@ -11,7 +11,7 @@ use coupon_store::{
 use super::{later, now};
 use crate::queries::*;
 
-/// What happens while shards are asked: before so many visits.
+/// An event while shards are asked: before so many visits.
 pub(super) type Event = Box<dyn Fn(&mut [Vec<CouponResult>; 2]) + Send + Sync>;
 
 /// Two shards, and what happens to them.

@@ -17,21 +17,26 @@ pub(crate) fn holding(backend: &Backend, bench: &Bench, user: u64, coupon: u64, 
     Attempt { hold_until, request: Some(RequestKey::of(request)), ..plain }
 }
 
-/// What the gate granted, as the pipeline hands it over: a coupon of room 1.
+/// The row of a granted attempt, as the pipeline hands it over: a coupon of room 1.
 pub(crate) fn row(attempt: &Attempt, reserved: Reservation) -> PlacedResult {
     let room = coupon_core::RoomId::new(1).unwrap();
     let result = reserved.result(attempt.user, attempt.coupon, room);
     PlacedResult { placement: ParityAndDay.place(&result.key()).unwrap(), result }
 }
 
-/// A whole grab, stored in its table.
-pub(crate) async fn granted(backend: &Backend, attempt: &Attempt) -> PlacedResult {
+/// A whole grab that is handed over: acknowledged, and stored now or later.
+pub(crate) async fn handed_over(backend: &Backend, attempt: &Attempt) -> PlacedResult {
     let decided = backend.gate.reserve(1, &[*attempt]).await.unwrap();
     let Decision::Granted(slot) = only(&decided) else { panic!("{:?}", decided.decisions) };
     let row = row(attempt, attempt.reservation(slot));
     let row = PlacedResult { placement: place(backend, &row.result), ..row };
-    let shard = row.placement.shard;
-    backend.hand_over.hand_over(shard, decided.epoch, vec![row]).await.unwrap();
+    backend.hand_over.hand_over(row.placement.shard, decided.epoch, vec![row]).await.unwrap();
+    row
+}
+
+/// A whole grab, stored in its table.
+pub(crate) async fn granted(backend: &Backend, attempt: &Attempt) -> PlacedResult {
+    let row = handed_over(backend, attempt).await;
     backend.lifecycle.drain().await.unwrap();
     row
 }

@@ -39,7 +39,7 @@ const REST: u32 = 3;
 /// Retires results of a folder.
 pub(super) struct FileArchiving(Arc<Site>);
 
-/// What it works with.
+/// The files and threads that an archive works with.
 struct Site {
     shared: Arc<Shared>,
     /// The room index, if there is one, and what keeps it up.

@@ -1,4 +1,4 @@
-//! What an archive takes out of one table in one transaction.
+//! The rows that an archive takes out of one table in one transaction.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use crate::embedded::state::lock;
 use crate::statements::settled;
 use crate::{Totals, first_id};
 
-/// What an archive may take.
+/// The rows that an archive may take.
 #[derive(Debug)]
 pub(super) struct Going {
     /// The first day that is kept.

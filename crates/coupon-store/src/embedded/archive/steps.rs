@@ -13,7 +13,7 @@ use crate::embedded::writer::Writer;
 use crate::statements::latest_first;
 use crate::{ChangeError, HasParked, Unavailable};
 
-/// What has gone by one step.
+/// The results that went with one step.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Gone {
     pub(super) rows: u64,

@@ -17,13 +17,13 @@ use crate::embedded::sql;
 use crate::statements::unless_there;
 
 /// Results, and the tables of one shard that they go to.
-pub(super) type Rows = Vec<(TableId, CouponResult)>;
+pub(super) type BulkRows = Vec<(TableId, CouponResult)>;
 
 /// Batches that may wait for a shard before the generator of rows does.
 const BATCHES: usize = 4;
 
 enum Job {
-    Store(Rows),
+    Store(BulkRows),
     /// Make durable what was stored, and say so.
     Settle(Sender<()>),
     Finish,
@@ -58,7 +58,7 @@ impl Lane {
     }
 
     /// Hands rows over; false when the thread has given up, and [`Lane::end`] says why.
-    pub(super) fn send(&self, rows: Rows) -> bool {
+    pub(super) fn send(&self, rows: BulkRows) -> bool {
         self.jobs.send(Job::Store(rows)).is_ok()
     }
 
@@ -109,7 +109,7 @@ impl Writer {
         Ok(self.rows)
     }
 
-    fn store(&mut self, rows: &Rows) -> rusqlite::Result<()> {
+    fn store(&mut self, rows: &BulkRows) -> rusqlite::Result<()> {
         let transaction = self.db.transaction()?;
         for rows in rows.chunk_by(|one, next| one.0 == next.0) {
             let Some(&(table, _)) = rows.first() else { continue };

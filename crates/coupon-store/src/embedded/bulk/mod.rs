@@ -124,7 +124,7 @@ impl Bulk {
     /// # Errors
     /// [`FolderError`] when a shard could not store an earlier batch, or there is no such shard.
     pub fn results(&mut self, rows: Vec<(Placement, CouponResult)>) -> Result<(), FolderError> {
-        let mut per_shard = BTreeMap::<ShardId, lane::Rows>::new();
+        let mut per_shard = BTreeMap::<ShardId, lane::BulkRows>::new();
         for (placement, row) in rows {
             self.placements.insert(placement);
             per_shard.entry(placement.shard).or_default().push((placement.table, row));

@@ -21,14 +21,14 @@ use crate::terms::{AllTerms, Terms};
 use crate::{ChangeError, Unavailable};
 
 /// A change that the file has, now or before.
-pub(in crate::embedded) struct Made {
+pub(in crate::embedded) struct MadeChange {
     pub(in crate::embedded) version: u64,
     /// False if it was so already.
     pub(in crate::embedded) changed: bool,
     pub(in crate::embedded) effect: Effect,
 }
 
-/// What has to be known from then on.
+/// The effect of a change on what is known from then on.
 pub(in crate::embedded) enum Effect {
     Room(RoomId),
     /// A coupon's terms, what makes no sense about its row, and whether there may be results of it.
@@ -37,7 +37,7 @@ pub(in crate::embedded) enum Effect {
     Users(usize, IdSet, IdSet),
 }
 
-impl Made {
+impl MadeChange {
     /// The state of a coupon whose change the file has already, to go by it once more.
     pub(in crate::embedded) fn again(db: &Connection, coupon: CouponId) -> rusqlite::Result<Self> {
         let effect = effect(db, coupon, Past::Stored)?;
@@ -99,8 +99,8 @@ pub(in crate::embedded) fn make(
     operator: &Operator,
     now: Timestamp,
     archiving: Option<Day>,
-) -> Result<Made, ChangeError> {
-    let made = || -> Result<Made, Stopped> {
+) -> Result<MadeChange, ChangeError> {
+    let made = || -> Result<MadeChange, Stopped> {
         let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
         let of = Changing { db: &transaction, operator, now, archiving };
         let (line, effect) = match change {
@@ -115,7 +115,7 @@ pub(in crate::embedded) fn make(
             None => version(&transaction)?,
         };
         transaction.commit()?;
-        Ok(Made { version, changed: line.is_some(), effect })
+        Ok(MadeChange { version, changed: line.is_some(), effect })
     };
     Ok(made()?)
 }
@@ -218,7 +218,7 @@ impl Changing<'_> {
         self.db.prepare(&sql)?.execute(rusqlite::params_from_iter(values)).map(drop)
     }
 
-    /// What belongs to a coupon beside its row.
+    /// Writes the parts of a coupon beside its row.
     fn write_rest(&self, write: &CouponWrite) -> rusqlite::Result<()> {
         if let Some(details) = &write.row.details {
             let sql = bindings::DETAILS.replacen("INSERT ", "INSERT OR REPLACE ", 1);

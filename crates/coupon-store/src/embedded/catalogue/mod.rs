@@ -11,7 +11,7 @@ use coupon_core::{CouponId, RoomId, UserId};
 use rusqlite::{Connection, Row};
 use tokio::sync::oneshot;
 
-pub(super) use self::change::{Effect, Made, make, note, note_archive, note_unknown_users};
+pub(super) use self::change::{Effect, MadeChange, make, note, note_archive, note_unknown_users};
 use super::applier::{ApplierNote, Asked, ToMain};
 use super::reader::Readers;
 use super::sql::{SQLITE, parsed};

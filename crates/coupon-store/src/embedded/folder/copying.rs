@@ -66,7 +66,7 @@ impl Folder {
         files::remove(dir)
     }
 
-    /// What main's label notes under names that begin so.
+    /// The notes of main's label under names that begin so.
     ///
     /// # Errors
     /// [`FolderError`] when SQLite cannot read it.
@@ -109,7 +109,7 @@ impl Folder {
     }
 }
 
-/// What a folder says of a copy that was begun in it.
+/// A copy that was begun in a folder, by the folder's label.
 pub(super) struct BegunCopy {
     pub(super) source: String,
     dataset: String,

@@ -16,8 +16,8 @@ pub(super) const MAIN: &str = "main.sqlite";
 /// Data is about people: no other user of the machine may read it.
 const OWN_FILE: u32 = 0o600;
 const OWN_FOLDER: u32 = 0o700;
-/// How long a lock is tried again that is taken: a child process that this one is just starting has all its files, until
-/// it runs a program of its own.
+/// The time for which a lock that is taken is tried again: a child process that this one is just starting has all its files,
+/// until it runs a program of its own.
 const STARTING: Duration = Duration::from_millis(500);
 
 pub(super) fn main(dir: &Path) -> PathBuf {

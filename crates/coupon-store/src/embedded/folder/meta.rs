@@ -1,4 +1,4 @@
-//! What each file of a folder says of the data set that it belongs to.
+//! The label in each file of a folder, which names the data set that the file belongs to.
 
 use std::fs;
 use std::num::NonZeroU16;
@@ -14,7 +14,7 @@ use crate::embedded::moves::LEAVING;
 use crate::embedded::sql;
 use crate::room_index::{self, RoomPlaces};
 
-/// What main says of the data set.
+/// Main's label of the data set.
 pub(super) struct MainMeta {
     pub(super) format: u32,
     pub(super) dataset: String,

@@ -223,7 +223,7 @@ impl Folder {
         }
     }
 
-    /// How far a room index over all shards has come that was being made, if it can go on.
+    /// The progress of a room index over all shards that was being made, if it can go on.
     pub(crate) fn making(&self) -> Result<Option<MakingProgress>, FolderError> {
         if self.rooms.is_some() {
             return Ok(None);

@@ -12,7 +12,7 @@ use super::{Folder, FolderError};
 use crate::clock::Clock;
 use crate::embedded::{layouts, sql};
 use crate::layout_records;
-use crate::slices::{Progress, SLICE};
+use crate::slices::{SLICE, TableProgress};
 
 /// Makes the tables and columns that later versions have added, in main and in every shard.
 pub(super) fn run(folder: &Folder) -> Result<(), FolderError> {
@@ -89,7 +89,7 @@ pub(super) fn results(db: &mut Connection, table: TableId, slice: u32) -> rusqli
 
 /// Gives every row of a table the state that it has by its use.
 fn rows(db: &Connection, update: &ResultsUpdate, slice: u32) -> rusqlite::Result<()> {
-    let (mut after, mut progress) = (0, Progress::of(&update.table));
+    let (mut after, mut progress) = (0, TableProgress::of(&update.table));
     loop {
         let next = |row: &Row<'_>| -> rusqlite::Result<(u64, Option<i64>)> { Ok((row.get(0)?, row.get(1)?)) };
         let (rows, Some(last)) = db.query_row(&update.next_slice(after, slice), [], next)? else {

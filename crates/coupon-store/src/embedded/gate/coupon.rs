@@ -106,7 +106,7 @@ impl CouponGate {
         u32::try_from(sold).unwrap_or(u32::MAX)
     }
 
-    /// What is on offer and what is sold; `None` while that is not known.
+    /// The stock on offer and the part of it that is sold; `None` while that is not known.
     pub(super) fn stock(&self) -> Option<GateStock> {
         (!self.is_reading()).then(|| GateStock { total: self.total, sold: self.sold() })
     }

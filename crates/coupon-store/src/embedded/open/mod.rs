@@ -43,7 +43,7 @@ pub struct Options {
     pub shard_backlog: usize,
     /// The number of shards that have a file, at least, whether or not the layout uses them yet.
     pub shards_prepared: NonZeroU16,
-    /// What becomes of users whom main does not know.
+    /// The treatment of users whom main does not know.
     pub unknown_users: UnknownUsers,
     /// True if the data set is to have a room index.
     pub room_index: bool,

@@ -110,7 +110,7 @@ fn handles(folder: &Folder, parts: &[LoadedShard]) -> (Arc<[WriterHandle]>, Vec<
     (handles.into(), inboxes)
 }
 
-/// What carries the shards' entries to the room index.
+/// The carrier of the shards' entries to the room index.
 fn carrier(
     folder: &Folder,
     places: RoomPlaces,

@@ -39,7 +39,7 @@ pub(super) fn folder(
     Ok(folder)
 }
 
-/// Who decides the grabs of a folder's data set: the database, once it has kept stock.
+/// The decider of the grabs of a folder's data set: the database, once it has kept stock.
 ///
 /// # Errors
 /// When the first shard's file cannot be read.

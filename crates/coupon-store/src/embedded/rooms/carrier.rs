@@ -37,7 +37,7 @@ pub(in crate::embedded) struct Source {
 /// A shard of the index.
 struct Target {
     shard: ShardId,
-    /// How far it has the entries of each source.
+    /// The position up to which it has the entries of each source.
     positions: Vec<i64>,
     as_of: Arc<AtomicI64>,
 }

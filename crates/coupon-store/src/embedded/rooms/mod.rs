@@ -23,7 +23,7 @@ use crate::Unavailable;
 use crate::room_index::{self, IndexEntry, RoomPlaces, TABLES, WrittenEntries};
 use crate::statements::COLUMNS;
 
-/// How far a shard has written entries, and how far the index has them.
+/// The positions up to which a shard has written entries, and up to which the index has them.
 #[derive(Debug)]
 pub(super) struct IndexProgress {
     /// The last entry that is committed.
@@ -88,7 +88,7 @@ impl Telling {
     }
 }
 
-/// What a transaction wrote for the index.
+/// The writes of a transaction for the index.
 pub(super) struct IndexWrites {
     last: i64,
     forgotten: Vec<i64>,
@@ -148,11 +148,11 @@ fn entries(db: &Connection, to: ShardId, above: i64, rows: usize) -> anyhow::Res
     Ok(entries)
 }
 
-/// What a shard's part of the index takes in with one transaction.
+/// The entries that a shard's part of the index takes in with one transaction.
 #[derive(Debug, Default)]
 pub(super) struct IndexDelivery {
     rows: Vec<CouponResult>,
-    /// How far the index then has a shard's entries.
+    /// The positions up to which the index then has each shard's entries.
     positions: Vec<(ShardId, i64)>,
 }
 

@@ -1,4 +1,4 @@
-//! What an archive takes out of a shard's part of the index, some rows at a time.
+//! The rows that an archive takes out of a shard's part of the index, some at a time.
 
 use coupon_core::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};

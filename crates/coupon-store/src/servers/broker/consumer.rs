@@ -8,7 +8,8 @@ use amqprs::channel::{
 use amqprs::connection::Connection;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Broker, BrokerError, Notices};
+use super::node::Notices;
+use super::{Broker, BrokerError};
 
 /// The most messages that are under way to a consumer at once: the driver queues them without a bound. Enough for a
 /// nearly full transaction of small messages; more would hide from the queue's own count how much waits.
@@ -24,7 +25,6 @@ pub struct Delivery {
 
 /// A connection that is given a queue's messages.
 pub(in crate::servers) struct Consuming {
-    broker: Broker,
     messages: UnboundedReceiver<ConsumerMessage>,
     channel: Channel,
     notices: Arc<Notices>,
@@ -35,12 +35,12 @@ impl Consuming {
     /// Asks for a queue's messages. Another consumer of the same queue gets them first, for as long as it lives.
     pub(in crate::servers) async fn start(broker: &Broker, queue: &str) -> Result<Self, BrokerError> {
         let (connection, notices) = broker.connect().await?;
-        let channel = broker.channel(&connection, &notices).await?;
+        let channel = notices.channel(&connection).await?;
         let qos = BasicQosArguments::new(0, PREFETCH, false);
-        broker.within(&notices, channel.basic_qos(qos)).await?;
+        notices.within(channel.basic_qos(qos)).await?;
         let consume = BasicConsumeArguments::new(queue, "");
-        let (_, messages) = broker.within(&notices, channel.basic_consume_rx(consume)).await?;
-        Ok(Self { broker: broker.clone(), messages, channel, notices, connection })
+        let (_, messages) = notices.within(channel.basic_consume_rx(consume)).await?;
+        Ok(Self { messages, channel, notices, connection })
     }
 
     /// The next message; `None` when the connection is gone.
@@ -61,7 +61,7 @@ impl Consuming {
     /// Everything up to this message is done with: the queue may forget it.
     pub(in crate::servers) async fn done(&self, tag: u64) -> Result<(), BrokerError> {
         let ack = BasicAckArguments::new(tag, true);
-        self.broker.within(&self.notices, self.channel.basic_ack(ack)).await
+        self.notices.within(self.channel.basic_ack(ack)).await
     }
 
     /// Gives the queue back what is not done with.

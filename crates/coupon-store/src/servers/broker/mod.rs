@@ -5,32 +5,32 @@
 
 mod consumer;
 mod message;
+mod node;
 mod publisher;
 mod server;
 #[cfg(any(test, feature = "fuzzing"))]
 mod soundness;
 mod waiters;
 
-use std::sync::{Arc, Mutex};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use amqprs::callbacks::{ChannelCallback, ConnectionCallback};
 use amqprs::channel::{
     Channel, ExchangeDeclareArguments, ExchangeDeleteArguments, QueueBindArguments, QueueDeclareArguments,
     QueueDeleteArguments, QueueUnbindArguments,
 };
-use amqprs::connection::{Connection, OpenConnectionArguments};
-use amqprs::tls::TlsAdaptor;
-use amqprs::{Ack, BasicProperties, Cancel, Close, CloseChannel, FieldTable, FieldValue, Nack, Return};
-use async_trait::async_trait;
+use amqprs::connection::Connection;
+use amqprs::{FieldTable, FieldValue};
 use coupon_core::ShardId;
-use percent_encoding::percent_decode_str;
-use url::Url;
 
 pub(super) use consumer::Consuming;
 pub use consumer::Delivery;
 pub use message::Marker;
 pub(super) use message::Message;
+use node::{Node, Notices};
 pub use publisher::PublishError;
 pub(super) use publisher::Publisher;
 pub(super) use server::BrokerQueues;
@@ -38,25 +38,24 @@ pub(super) use server::BrokerQueues;
 pub(super) use soundness::check;
 
 use super::names::Names;
-use super::tls;
 use crate::settings::ServerUrl;
 
+const SETTING: &str = "servers.rabbitmq";
+const EXAMPLE: &str = "an address is amqp://user:password@host:5672/%2f";
 /// The longest that RabbitMQ may take to answer anything but a publish.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A broker that is silent for twice as long is taken for dead, in seconds.
-const HEARTBEAT_S: u16 = 5;
-/// The port, if the address has none.
-const PORT: u16 = 5672;
-const TLS_PORT: u16 = 5671;
+/// The longest that a node may take to let a client in where there is another one to try.
+const OPENING: Duration = Duration::from_secs(3);
 /// Since RabbitMQ 4 a quorum queue drops a message that was delivered twenty times, unless it is declared otherwise.
 /// A shard that is down for an hour may see more.
 const DELIVERIES: i64 = 2_000_000_000;
 
-/// The address of RabbitMQ.
+/// RabbitMQ: the nodes that a setting names. A process goes on with another one when its own is gone.
 #[derive(Clone)]
 pub struct Broker {
-    arguments: OpenConnectionArguments,
-    host: String,
+    nodes: Arc<[Arc<Node>]>,
+    /// The place of the node that is tried first: the one that let a client in last.
+    first: Arc<AtomicUsize>,
 }
 
 /// RabbitMQ cannot be used.
@@ -73,58 +72,76 @@ impl BrokerError {
     pub fn new(host: &str, why: &str) -> Self {
         Self { host: host.to_owned(), why: why.to_owned() }
     }
+
+    /// The same, and that of another node.
+    fn and(self, Self { host, why }: &Self) -> Self {
+        Self { why: format!("{}; at {host}: {why}", self.why), ..self }
+    }
+
+    /// The initial group that a queue was made with, 0 if it was made without saying, where RabbitMQ refuses it for that.
+    fn other_group(&self) -> Option<i64> {
+        let (_, about) = self.why.split_once("inequivalent arg 'x-quorum-initial-group-size'")?;
+        let (_, made_with) = about.split_once("but current is ")?;
+        if made_with.starts_with("none") {
+            return Some(0);
+        }
+        made_with.strip_prefix("the value '")?.split('\'').next()?.parse().ok()
+    }
 }
 
 impl Broker {
-    /// The broker that a setting names.
+    /// The broker whose nodes a setting names.
     ///
     /// # Errors
-    /// When it is no address of one.
-    pub fn new(url: &ServerUrl) -> anyhow::Result<Self> {
-        const EXAMPLE: &str = "an address is amqp://user:password@host:5672/%2f";
-        let wrong = |why: &str| anyhow::anyhow!("setting `servers.rabbitmq`: {why}; {EXAMPLE}");
-        anyhow::ensure!(!url.is_empty(), wrong("it is missing"));
-        let parsed = Url::parse(url.expose()).map_err(|error| wrong(&error.to_string()))?;
-        let encrypted = match parsed.scheme() {
-            "amqp" => false,
-            "amqps" => true,
-            other => return Err(wrong(&format!("{other:?} is neither amqp nor amqps"))),
+    /// When one is no address of a node; of several, the error says which.
+    pub fn new(urls: &[ServerUrl]) -> anyhow::Result<Self> {
+        anyhow::ensure!(!urls.is_empty(), "setting `{SETTING}`: it is missing; {EXAMPLE}");
+        let node = |(place, url): (usize, &ServerUrl)| {
+            let setting = if urls.len() == 1 { SETTING.to_owned() } else { format!("{SETTING}[{place}]") };
+            Node::new(&setting, url).map(Arc::new)
         };
-        tls::check("servers.rabbitmq", url, encrypted, "amqps:// at its beginning")?;
-        let host =
-            parsed.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("it has no host"))?;
-        let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let (user, password) = match (parsed.username(), parsed.password()) {
-            ("", _) => ("guest".to_owned(), "guest".to_owned()),
-            (user, password) => (plain(user), plain(password.unwrap_or_default())),
-        };
-        let (host, port) =
-            (host.trim_matches(['[', ']']), parsed.port().unwrap_or(if encrypted { TLS_PORT } else { PORT }));
-        let mut arguments = OpenConnectionArguments::new(host, port, &user, &password);
-        if encrypted {
-            arguments.tls_adaptor(TlsAdaptor::new(tls::connector(url)?, host.to_owned()));
-        }
-        arguments.heartbeat(HEARTBEAT_S);
-        let path = parsed.path().trim_start_matches('/');
-        if !path.is_empty() {
-            arguments.virtual_host(&plain(path));
-        }
-        Ok(Self { arguments, host: url.host().to_owned() })
+        let nodes = urls.iter().enumerate().map(node).collect::<anyhow::Result<Arc<[_]>>>()?;
+        // By chance, so that processes spread over the nodes.
+        let chance = RandomState::new().build_hasher().finish();
+        let first = usize::try_from(chance % nodes.len() as u64).unwrap_or_default();
+        Ok(Self { nodes, first: Arc::new(AtomicUsize::new(first)) })
     }
 
-    /// A connection, and what becomes known of it.
+    /// The host of each node, and the connections that this process has to it.
+    pub(super) fn connections(&self) -> Vec<(String, u64)> {
+        self.nodes.iter().map(|node| (node.host().to_owned(), node.connections())).collect()
+    }
+
+    /// The initial group of a queue, 0 to leave it to RabbitMQ. Its own default is three nodes, or all where there are
+    /// fewer; a cluster may be set otherwise.
+    fn group(&self) -> i64 {
+        if self.nodes.len() < 3 { 0 } else { 3 }
+    }
+
+    /// A connection to the first node that lets this process in, and what becomes known of it.
     pub(super) async fn connect(&self) -> Result<(Connection, Arc<Notices>), BrokerError> {
-        let opened = tokio::time::timeout(PATIENCE, Connection::open(&self.arguments)).await;
-        let connection = match opened {
-            Ok(opened) => opened.map_err(|error| self.not_opened(&error))?,
-            Err(_) => return Err(self.error("it did not answer")),
-        };
-        let notices = Arc::new(Notices::default());
-        connection
-            .register_callback(OfConnection(Arc::clone(&notices)))
-            .await
-            .map_err(|error| self.error(&error.to_string()))?;
-        Ok((connection, notices))
+        let several = self.nodes.len() > 1;
+        let patience = if several { OPENING } else { PATIENCE };
+        let first = self.first.load(Ordering::Relaxed);
+        let mut refused: Option<BrokerError> = None;
+        for (place, node) in self.nodes.iter().enumerate().cycle().skip(first).take(self.nodes.len()) {
+            match node.open(patience).await {
+                Ok(connected) => {
+                    let before = self.first.swap(place, Ordering::Relaxed);
+                    if let Some(error) = refused.filter(|_| before != place) {
+                        tracing::warn!(node = node.host(), %error, "another node of RabbitMQ is used from now on");
+                    }
+                    return Ok(connected);
+                }
+                Err(error) => {
+                    refused = Some(match refused {
+                        Some(others) => others.and(&error),
+                        None => error,
+                    });
+                }
+            }
+        }
+        Err(refused.unwrap_or_else(|| BrokerError::new("no node", "it has none")))
     }
 
     /// A plain connection, for callers that look after queues by other means than ours.
@@ -141,55 +158,15 @@ impl Broker {
     /// [`BrokerError`] when there is no connection to be had.
     pub async fn admin(&self) -> Result<Admin, BrokerError> {
         let (connection, notices) = self.connect().await?;
-        let channel = self.channel(&connection, &notices).await?;
+        let channel = notices.channel(&connection).await?;
         Ok(Admin { broker: self.clone(), channel, notices, connection })
-    }
-
-    async fn channel(&self, connection: &Connection, notices: &Arc<Notices>) -> Result<Channel, BrokerError> {
-        let channel = self.within(notices, connection.open_channel(None)).await?;
-        channel
-            .register_callback(OfChannel(Arc::clone(notices)))
-            .await
-            .map_err(|error| self.error(&error.to_string()))?;
-        Ok(channel)
-    }
-
-    async fn within<T>(
-        &self,
-        notices: &Notices,
-        asked: impl Future<Output = Result<T, amqprs::error::Error>>,
-    ) -> Result<T, BrokerError> {
-        match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(Ok(answer)) => Ok(answer),
-            // The broker's reason for closing the channel says more than that it is closed.
-            Ok(Err(error)) => Err(self.error(&notices.reason().unwrap_or_else(|| error.to_string()))),
-            Err(_) => Err(self.error(&notices.reason().unwrap_or_else(|| "it did not answer".to_owned()))),
-        }
-    }
-
-    /// RabbitMQ says nothing to an unknown client: it hangs up.
-    fn not_opened(&self, error: &amqprs::error::Error) -> BrokerError {
-        let text = error.to_string();
-        let hung_up =
-            ["reset by peer", "peer shutdown", "Broken pipe"].iter().any(|sign| text.contains(sign));
-        let hint =
-            if hung_up { "; it hangs up like this when the user or the password is wrong" } else { "" };
-        self.error(&format!("{text}{hint}{}", tls::hint(&text)))
-    }
-
-    fn error(&self, why: &str) -> BrokerError {
-        let why = if why.contains("ACCESS_REFUSED") || why.contains("invalid credentials") {
-            format!("the user or the password is wrong, or has no rights there ({why})")
-        } else {
-            why.to_owned()
-        };
-        BrokerError::new(&self.host, &why)
     }
 }
 
 impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Broker({})", self.host)
+        let hosts: Vec<&str> = self.nodes.iter().map(|node| node.host()).collect();
+        write!(f, "Broker({})", hosts.join(", "))
     }
 }
 
@@ -218,19 +195,30 @@ impl Admin {
 
     /// Makes the exchange and the queues of a data set, unless they are there.
     ///
+    /// A queue that is there stays with the group of nodes that it has, whatever group it was made with: an operator adds to it.
+    ///
     /// # Errors
     /// When one is there that was made otherwise.
-    pub async fn declare(&self, names: &Names, shards: u16) -> Result<(), BrokerError> {
+    pub async fn declare(&mut self, names: &Names, shards: u16) -> Result<(), BrokerError> {
         let mut exchange = ExchangeDeclareArguments::new(&names.exchange(), "direct");
         exchange.durable(true);
         self.ask(self.channel.exchange_declare(exchange)).await?;
         let queues = (0..shards).map(|shard| (names.queue(ShardId::new(shard)), true));
+        let mut group = self.broker.group();
         for (name, one_consumer) in queues.chain([(names.parking(), false)]) {
-            let mut queue = QueueDeclareArguments::durable_client_named(&name);
-            queue.arguments(arguments(one_consumer));
-            self.ask(self.channel.queue_declare(queue)).await?;
+            while let Err(error) = self.declare_queue(&name, one_consumer, group).await {
+                group = error.other_group().filter(|other| *other != group).ok_or(error)?;
+                // RabbitMQ has closed the channel.
+                *self = self.broker.admin().await?;
+            }
         }
         Ok(())
+    }
+
+    async fn declare_queue(&self, name: &str, one_consumer: bool, group: i64) -> Result<(), BrokerError> {
+        let mut queue = QueueDeclareArguments::durable_client_named(name);
+        queue.arguments(arguments(one_consumer, group));
+        self.ask(self.channel.queue_declare(queue)).await.map(drop)
     }
 
     /// Removes the exchange and the queues of a data set, and what is in them.
@@ -281,12 +269,12 @@ impl Admin {
         &self,
         asked: impl Future<Output = Result<T, amqprs::error::Error>>,
     ) -> Result<T, BrokerError> {
-        self.broker.within(&self.notices, asked).await
+        self.notices.within(asked).await
     }
 }
 
 /// A quorum queue that drops nothing; a shard's queue feeds one consumer at a time, however many are waiting.
-fn arguments(one_consumer: bool) -> FieldTable {
+fn arguments(one_consumer: bool, group: i64) -> FieldTable {
     let mut table = FieldTable::new();
     let mut set = |name: &str, value: FieldValue| {
         if let Ok(name) = name.try_into() {
@@ -298,110 +286,70 @@ fn arguments(one_consumer: bool) -> FieldTable {
     if one_consumer {
         set("x-single-active-consumer", FieldValue::from(true));
     }
+    if group > 0 {
+        set("x-quorum-initial-group-size", FieldValue::l(group));
+    }
     table
-}
-
-/// The notices that RabbitMQ sends unasked.
-#[derive(Debug, Default)]
-pub(super) struct Notices {
-    blocked: std::sync::atomic::AtomicBool,
-    reason: Mutex<Option<String>>,
-}
-
-impl Notices {
-    /// True if it takes no messages for now: it is short of memory or disk.
-    pub(super) fn is_blocked(&self) -> bool {
-        self.blocked.load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    fn block(&self, blocked: bool) {
-        self.blocked.store(blocked, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    /// The reason for which it closed the connection or a channel.
-    fn reason(&self) -> Option<String> {
-        self.reason.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-
-    fn closed(&self, code: u16, text: &str) {
-        let mut reason = self.reason.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *reason = Some(format!("{text} ({code})"));
-    }
-}
-
-struct OfConnection(Arc<Notices>);
-
-#[async_trait]
-impl ConnectionCallback for OfConnection {
-    async fn close(&mut self, _: &Connection, close: Close) -> Result<(), amqprs::error::Error> {
-        self.0.closed(close.reply_code(), close.reply_text());
-        Ok(())
-    }
-
-    async fn blocked(&mut self, connection: &Connection, reason: String) {
-        tracing::warn!(
-            connection = connection.connection_name(),
-            reason,
-            "RabbitMQ takes no messages for now"
-        );
-        self.0.block(true);
-    }
-
-    async fn unblocked(&mut self, connection: &Connection) {
-        tracing::info!(connection = connection.connection_name(), "RabbitMQ takes messages again");
-        self.0.block(false);
-    }
-
-    async fn secret_updated(&mut self, _: &Connection) {}
-}
-
-struct OfChannel(Arc<Notices>);
-
-#[async_trait]
-impl ChannelCallback for OfChannel {
-    async fn close(&mut self, _: &Channel, close: CloseChannel) -> Result<(), amqprs::error::Error> {
-        self.0.closed(close.reply_code(), close.reply_text());
-        Ok(())
-    }
-
-    async fn cancel(&mut self, _: &Channel, _: Cancel) -> Result<(), amqprs::error::Error> {
-        Ok(())
-    }
-
-    async fn flow(&mut self, _: &Channel, active: bool) -> Result<bool, amqprs::error::Error> {
-        Ok(active)
-    }
-
-    async fn publish_ack(&mut self, _: &Channel, _: Ack) {}
-
-    async fn publish_nack(&mut self, _: &Channel, _: Nack) {}
-
-    async fn publish_return(&mut self, _: &Channel, _: Return, _: BasicProperties, _: Vec<u8>) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_address_may_have_a_virtual_host_and_a_quoted_password() {
-        let broker = Broker::new(&ServerUrl::new("amqp://shop:se%40cret@[::1]:5673/%2f")).unwrap();
-        assert_eq!((broker.arguments.get_host(), broker.arguments.get_port()), ("::1", 5673));
-        assert_eq!(broker.arguments.get_virtual_host(), "/");
-        assert_eq!(format!("{broker:?}"), "Broker([::1]:5673)");
-        let other = Broker::new(&ServerUrl::new("amqp://h/shop")).unwrap();
-        assert_eq!((other.arguments.get_port(), other.arguments.get_virtual_host()), (5672, "shop"));
-        assert!(other.arguments.get_tls_adaptor().is_none());
-        let encrypted = Broker::new(&ServerUrl::new("amqps://h")).unwrap();
-        assert_eq!(encrypted.arguments.get_port(), 5671);
-        assert!(encrypted.arguments.get_tls_adaptor().is_some());
+    fn broker(urls: &[&str]) -> anyhow::Result<Broker> {
+        Broker::new(&urls.iter().copied().map(ServerUrl::new).collect::<Vec<_>>())
     }
 
     #[test]
-    fn an_address_that_is_none_names_its_setting() {
+    fn an_address_that_is_none_names_its_setting_and_of_several_its_place() {
+        assert!(broker(&[]).unwrap_err().to_string().contains("`servers.rabbitmq`: it is missing"));
         for url in ["", "redis://h", "amqp:", "nowhere"] {
-            let error = Broker::new(&ServerUrl::new(url)).unwrap_err().to_string();
-            assert!(error.contains("servers.rabbitmq"), "{url}: {error}");
+            let error = broker(&[url]).unwrap_err().to_string();
+            assert!(error.contains("`servers.rabbitmq`"), "{url}: {error}");
+            let error = broker(&["amqp://u:s3cret@h", url]).unwrap_err().to_string();
+            assert!(error.contains("`servers.rabbitmq[1]`") && !error.contains("s3cret"), "{url}: {error}");
         }
+    }
+
+    #[test]
+    fn a_broker_is_shown_without_its_password() {
+        let broker = broker(&["amqp://u:s3cret@[::1]:5673/%2f", "amqp://u:s3cret@h"]).unwrap();
+        assert_eq!(format!("{broker:?}"), "Broker([::1]:5673, h)");
+        assert_eq!(broker.connections(), [("[::1]:5673".to_owned(), 0), ("h".to_owned(), 0)]);
+    }
+
+    #[test]
+    fn processes_spread_over_the_nodes() {
+        let first = || broker(&["amqp://a", "amqp://b"]).unwrap().first.load(Ordering::Relaxed);
+        let firsts: std::collections::BTreeSet<usize> = (0..100).map(|_| first()).collect();
+        assert_eq!(firsts.into_iter().collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn nodes_that_let_no_client_in_are_all_named() {
+        let closed = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (one, other) = (closed(), closed());
+        let broker =
+            broker(&[&format!("amqp://u:s3cret@{one}"), &format!("amqp://u:s3cret@{other}")]).unwrap();
+        let error = broker.connection().await.map(drop).unwrap_err().to_string();
+        assert!(error.contains(&one.to_string()) && error.contains(&other.to_string()), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn a_queue_of_another_group_is_told_from_one_that_was_made_otherwise() {
+        let refused = |why: &str| {
+            let why = format!("PRECONDITION_FAILED - inequivalent arg '{why} (406)");
+            BrokerError::new("h", &why).other_group()
+        };
+        let of_group = |current: &str| {
+            refused(&format!(
+                "x-quorum-initial-group-size' for queue 'q' in vhost '/': received the value '3' of type 'long' but \
+                 current is {current}"
+            ))
+        };
+        assert_eq!(of_group("none"), Some(0));
+        assert_eq!(of_group("the value '5' of type 'signedint'"), Some(5));
+        assert_eq!(refused("x-queue-type' for queue 'q': received none but current is none"), None);
     }
 }

@@ -15,8 +15,9 @@ use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
+use super::node::Notices;
 use super::waiters::{Outcome, Waiters};
-use super::{Broker, BrokerError, Notices};
+use super::{Broker, BrokerError};
 use crate::outage::TaskOutage;
 use crate::servers::seam::Until;
 
@@ -208,6 +209,7 @@ async fn supervise(broker: Broker, shared: Weak<Shared>) {
         if let Some(shared) = shared.upgrade() {
             shared.up.store(false, Ordering::Relaxed);
             shared.live.lock().await.take();
+            *lock(&shared.blocked) = None;
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(BACKOFF.1);
@@ -216,11 +218,11 @@ async fn supervise(broker: Broker, shared: Weak<Shared>) {
 
 async fn connect(broker: &Broker) -> Result<(Connection, Arc<Notices>, Live), BrokerError> {
     let (connection, notices) = broker.connect().await?;
-    let channel = broker.within(&notices, connection.open_channel(None)).await?;
+    let channel = notices.within(connection.open_channel(None)).await?;
     let waiters = Arc::new(Waiters::default());
     let callback = Confirmations { waiters: Arc::clone(&waiters), notices: Arc::clone(&notices) };
-    broker.within(&notices, channel.register_callback(callback)).await?;
-    broker.within(&notices, channel.confirm_select(ConfirmSelectArguments::default())).await?;
+    notices.within(channel.register_callback(callback)).await?;
+    notices.within(channel.confirm_select(ConfirmSelectArguments::default())).await?;
     Ok((connection, notices, Live { channel: Some(channel), next: 1, waiters, runtime: Handle::current() }))
 }
 

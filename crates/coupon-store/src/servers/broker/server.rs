@@ -46,6 +46,10 @@ impl QueueServer for BrokerQueues {
         let publisher = Publisher::start(self.broker.clone(), patience);
         Box::new(Publishing { publisher, names: self.names.clone() })
     }
+
+    fn connections(&self) -> Vec<(String, u64)> {
+        self.broker.connections()
+    }
 }
 
 struct Orders {
@@ -59,7 +63,7 @@ impl QueueAdmin for Orders {
         self.admin.is_open()
     }
 
-    async fn declare(&self) -> Result<(), BrokerError> {
+    async fn declare(&mut self) -> Result<(), BrokerError> {
         self.admin.declare(&self.queues.names, self.queues.shards).await
     }
 

@@ -1,4 +1,4 @@
-//! What main says of its data set.
+//! Main's label of its data set.
 
 use std::collections::HashMap;
 use std::num::NonZeroU16;

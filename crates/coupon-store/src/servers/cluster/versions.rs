@@ -12,7 +12,7 @@ use crate::moving::ShardMoves;
 use crate::servers::mysql::{Database, DatabaseError, LAYOUT, code, has_code, read_moves};
 use crate::servers::{layouts, mains_time, places};
 
-/// What a shard has noted of the layout.
+/// A shard's notes on the layout.
 pub(super) struct Noted {
     moves: ShardMoves,
     /// The latest version that was announced to the shard.

@@ -19,7 +19,7 @@ use crate::terms::AllTerms;
 
 /// The longest that it may be silent while it is read.
 const READING: Duration = Duration::from_secs(30);
-/// When more coupons than this changed, all are read.
+/// The most changed coupons that are read by their ids: of more, all are read.
 const CHANGED: usize = 1_000;
 /// A process that was not heard of for so long, in milliseconds, is not listed any more.
 const FORGOTTEN_MS: i64 = 3_600_000;

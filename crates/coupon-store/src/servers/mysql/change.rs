@@ -44,7 +44,7 @@ impl From<Refused> for Stopped {
     }
 }
 
-/// What the record of changes has of one.
+/// A change, as the record of changes has it.
 struct Entry {
     what: String,
     coupon: Option<CouponId>,

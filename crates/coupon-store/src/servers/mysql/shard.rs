@@ -49,7 +49,7 @@ pub(in crate::servers) struct ShardDatabase {
     pub(super) stock: bool,
 }
 
-/// What of a row a gate knows, as [`statements::RESERVED`] names it.
+/// The columns of a row that a gate knows, in the order of [`statements::RESERVED`].
 pub(in crate::servers) type HoldRow = (u64, u64, i64, Option<u8>, Option<i64>, Option<i64>, Option<i64>);
 
 pub(in crate::servers) fn hold((coupon, user, id, slot, hold_until, request, state_time): HoldRow) -> Hold {

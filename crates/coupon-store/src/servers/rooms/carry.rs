@@ -98,7 +98,7 @@ impl RoomDatabases {
     }
 }
 
-/// What a shard has for a shard of the index.
+/// The entries that a shard has for a shard of the index.
 struct Found {
     from: ShardId,
     entries: Vec<IndexEntry>,

@@ -115,7 +115,7 @@ async fn forget(conn: &mut Conn, to: ShardId, entries: &[IndexEntry]) -> mysql_a
     transaction.commit().await
 }
 
-/// How far a shard's part of the index has each shard's entries.
+/// The positions up to which a shard's part of the index has each shard's entries.
 async fn positions(conn: &mut impl Queryable) -> mysql_async::Result<BTreeMap<ShardId, i64>> {
     let rows: Vec<(u16, i64)> = conn.query("SELECT shard, entry_id FROM room_positions").await?;
     Ok(rows.into_iter().map(|(shard, id)| (ShardId::new(shard), id)).collect())

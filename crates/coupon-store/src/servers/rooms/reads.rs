@@ -1,4 +1,4 @@
-//! What is asked of a room, answered by its shard of the index.
+//! Queries of a room, answered by its shard of the index.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! What the protocol asks of main about a catalogue that changes.
+//! Requests of the protocol to main about a catalogue that changes.
 
 use async_trait::async_trait;
 use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator};
@@ -73,7 +73,7 @@ pub struct Edit {
     pub before: Terms,
     /// Its total now.
     pub total: u32,
-    /// What was changed, in words.
+    /// The change, in words.
     pub what: String,
 }
 
@@ -86,7 +86,7 @@ pub trait CatalogueServer: Send + Sync {
     /// The terms of every coupon.
     async fn terms(&self) -> Result<Offering, DatabaseError>;
 
-    /// What has changed since a version. Where that is none of its own, and where none is given, all coupons and rooms.
+    /// The changes since a version. Where that is none of its own, and where none is given, all coupons and rooms.
     async fn news(&self, since: Option<u64>) -> Result<News, DatabaseError>;
 
     /// Makes a change: rows, stock log, record of changes and version in one transaction.

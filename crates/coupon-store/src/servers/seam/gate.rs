@@ -1,4 +1,4 @@
-//! What the protocol asks of the gate's server.
+//! Requests of the protocol to the gate's server.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{Attempt, Decision, GateStock, Reservation};
 /// The pending mark of a reservation: its result is not known to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
-    /// Whose it is.
+    /// Its user.
     pub user: UserId,
     /// The coupon reserved.
     pub coupon: CouponId,
@@ -45,7 +45,7 @@ impl Mark {
 pub struct Hold {
     /// The coupon held.
     pub coupon: u64,
-    /// Whose it is.
+    /// Its user.
     pub user: u64,
     /// The result's id.
     pub id: i64,
@@ -60,7 +60,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// What a gate knows of a row.
+    /// A row as a gate knows it.
     #[must_use]
     pub fn of(row: &CouponResult) -> Self {
         let CouponResult { result_id, user_id, coupon_id, slot, hold_until, request, state_time, .. } = *row;
@@ -81,7 +81,7 @@ impl Hold {
 pub struct Release {
     /// The coupon.
     pub coupon: CouponId,
-    /// Whose it was.
+    /// The user whose it was.
     pub user: UserId,
     /// The result's id.
     pub id: ResultId,
@@ -92,7 +92,7 @@ pub struct Release {
 }
 
 impl Release {
-    /// What the gate is to forget of a row, as it was while it took stock.
+    /// The release by which the gate forgets a row, as it was while it took stock.
     #[must_use]
     pub fn of(row: &CouponResult) -> Self {
         let CouponResult { coupon_id: coupon, user_id: user, result_id: id, slot, request, .. } = *row;
@@ -107,14 +107,14 @@ pub struct Unchecked {
     pub shard: ShardId,
     /// The row's table.
     pub table: TableId,
-    /// What the gate is to forget, should the row not take stock any more.
+    /// The release to be done, should the row not take stock any more.
     pub release: Release,
 }
 
 /// The gate's record of a holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
-    /// What is held.
+    /// A reservation.
     Result(Reservation),
     /// Under the id of a result that is parked.
     Parked(i64),
@@ -123,7 +123,7 @@ pub enum Held {
 /// The gate's answer to whether it has its memory of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remembers {
-    /// It has the epoch's script, which is loaded before anything is filled.
+    /// It has the epoch's script, which is loaded before anything is filled, and has taken over no other memory since.
     pub script: bool,
     /// It has the sentinel among the pending marks.
     pub sentinel: bool,
@@ -178,12 +178,12 @@ pub enum GateError {
     },
 }
 
-/// What the protocol asks of the gate's server, over one connection. Each question is answered in one step, whatever
-/// others ask at the same time.
+/// Requests of the protocol to the gate's server, over one connection. Each question is answered in one step, whatever others ask
+/// at the same time.
 #[async_trait]
 pub trait GateServer: Send + Sync {
-    /// Its address, without the password.
-    fn address(&self) -> &str;
+    /// Its address, without the password: of one that was elected, also by which fail-over.
+    fn address(&self) -> String;
 
     /// Decides attempts, each coupon's together, in their order, of a process that knows of no later version of the layout
     /// than that: it is refused what a later one places.
@@ -207,7 +207,7 @@ pub trait GateServer: Send + Sync {
     /// Reads a coupon's holders, one part after the other.
     async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<CouponHolders, GateError>;
 
-    /// Says whether it has its memory of the epoch.
+    /// Says whether it has its memory of the epoch, wherever it is by now.
     async fn remembers(&self, epoch: &Epoch) -> Result<Remembers, GateError>;
 
     /// The pending marks of grabs of that moment, and whether it has its memory.
@@ -231,7 +231,7 @@ pub trait GateServer: Send + Sync {
     /// Makes the users of parked results holders, unless they hold another one, or the gate does not hold the coupon.
     async fn park(&self, epoch: &Epoch, results: &[CouponResult]) -> Result<(), GateError>;
 
-    /// Makes sure that it can be written.
+    /// Makes sure that it can be written, wherever it is by now.
     async fn probe(&self) -> Result<(), GateError>;
 
     /// Loads the epoch's script, and begins its pending marks with the sentinel.

@@ -1,4 +1,4 @@
-//! What the protocol asks of main about a layout that changes.
+//! Requests of the protocol to main about a layout that changes.
 
 use std::num::{NonZeroU16, NonZeroU32};
 
@@ -101,7 +101,7 @@ pub trait MoverLock: MainLock + Sync {
 /// A change of the layout under way. Dropped before it is committed, it has changed nothing.
 #[async_trait]
 pub trait ChangingLayout: Send {
-    /// What there was when it began.
+    /// The state when it began.
     fn state(&self) -> &LayoutState;
 
     /// Writes these versions, each in place of what there is of it, and a movement of rows if one is given, and records the

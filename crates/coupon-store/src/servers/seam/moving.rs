@@ -1,4 +1,4 @@
-//! What the protocol asks of a shard whose rows move.
+//! Requests of the protocol to a shard whose rows move.
 
 use async_trait::async_trait;
 use coupon_core::{CouponResult, ResultId, ShardId, TableId};
@@ -7,16 +7,16 @@ use super::{Alike, Begun, DatabaseError, Inserted, ShardProgress, StoringError};
 pub use crate::moving::{Batch, Departure, Key, ShardMoves, Slice};
 use crate::{PlacedResult, Totals};
 
-/// What a transaction notes beside the rows that move in it.
+/// A transaction's notes beside the rows that move in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MoveNote {
     /// The shard's own record of what has moved, from now on.
     pub moves: ShardMoves,
     /// A batch that has arrived, with the shard that it is from.
     pub arrived: Option<(ShardId, u64)>,
-    /// What is added to the shard's sums.
+    /// The sums to add to the shard's.
     pub more: Totals,
-    /// What is taken off them.
+    /// The sums to take off the shard's.
     pub less: Totals,
 }
 

@@ -1,4 +1,4 @@
-//! What the protocol asks of the queues' server.
+//! Requests of the protocol to the queues' server.
 
 use std::time::Duration;
 
@@ -48,6 +48,11 @@ pub trait QueueServer: Send + Sync {
 
     /// Starts to connect, to publish messages. Each is given up after so long.
     fn publisher(&self, patience: Duration) -> Box<dyn Publish>;
+
+    /// The host of each of its nodes, and the connections that this process has to it.
+    fn connections(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
 }
 
 /// A connection to give orders with.
@@ -57,7 +62,7 @@ pub trait QueueAdmin: Send {
     fn is_open(&self) -> bool;
 
     /// Makes the queues, unless they are there.
-    async fn declare(&self) -> Result<(), BrokerError>;
+    async fn declare(&mut self) -> Result<(), BrokerError>;
 
     /// From now on, what goes this way reaches its queue.
     async fn bind(&self, route: Route) -> Result<(), BrokerError>;

@@ -1,4 +1,4 @@
-//! What the protocol asks of a shard's database.
+//! Requests of the protocol to a shard's database.
 
 use std::ops::RangeInclusive;
 
@@ -73,7 +73,7 @@ pub enum Inserted {
 pub struct Alike {
     /// The result's id.
     pub id: i64,
-    /// Whose it is.
+    /// Its user.
     pub user: u64,
     /// The coupon.
     pub coupon: u64,
@@ -92,7 +92,7 @@ pub struct OutboxEntry {
     pub deltas: String,
 }
 
-/// What a transaction notes beside its rows.
+/// A transaction's notes beside its rows.
 #[derive(Debug)]
 pub struct Note<'a> {
     /// The time now.
@@ -137,7 +137,7 @@ pub struct Expired {
     pub rows: Vec<CouponResult>,
 }
 
-/// What a transaction notes of results that took a step.
+/// A transaction's notes on results that took a step.
 #[derive(Debug)]
 pub struct StepsNote<'a> {
     /// The time now.
@@ -148,7 +148,7 @@ pub struct StepsNote<'a> {
     pub outbox_id: i64,
     /// Results that the gate is to let go of: they wait with these entries.
     pub releases: &'a [Waiting],
-    /// What is added to the shard's sums.
+    /// The sums to add to the shard's.
     pub sums: Totals,
 }
 
@@ -157,7 +157,7 @@ pub struct StepsNote<'a> {
 pub struct Waiting {
     /// The entry of the outbox that waits with it.
     pub outbox_id: i64,
-    /// What the gate is to let go of.
+    /// The release that the gate is to do.
     pub release: Release,
     /// The last epoch that was closed at the shard when its stock was given back.
     pub closed: u64,

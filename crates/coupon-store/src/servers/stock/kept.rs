@@ -1,4 +1,4 @@
-//! What a data set says itself of where its grabs are decided: main has the gate's place, and a shard that keeps stock says so.
+//! A data set's own word on where its grabs are decided: main has the gate's place, and a shard that keeps stock says so.
 
 use anyhow::ensure;
 use coupon_core::ShardId;

@@ -60,7 +60,7 @@ impl QueueAdmin for LocalQueues {
         true
     }
 
-    async fn declare(&self) -> Result<(), BrokerError> {
+    async fn declare(&mut self) -> Result<(), BrokerError> {
         Ok(())
     }
 

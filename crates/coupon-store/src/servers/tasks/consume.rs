@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Background;
 use super::gather::GatheredBatch;
 use super::settle::settle;
-use super::store::{Done, Of, StoreError, TakenMessages, store};
+use super::store::{Of, StoreError, StoredBatch, TakenMessages, store};
 use crate::failpoints::{self, Mechanism, Point};
 use crate::outage::TaskOutage;
 use crate::servers::seam::{Delivery, QueueConsumer, Storing, StoringError};
@@ -200,7 +200,7 @@ impl Consumer {
         work: &TakenMessages,
         next: &mut GatheredBatch,
         consuming: &mut dyn QueueConsumer,
-    ) -> (Option<Done>, bool) {
+    ) -> (Option<StoredBatch>, bool) {
         let (background, shard) = (Arc::clone(&self.background), self.shard);
         let outage = Arc::clone(&self.storing);
         let at_work = work.results.len();
@@ -231,7 +231,7 @@ impl Consumer {
 
     /// Until it is stored, nothing else can be: the queue keeps what it has no word to forget. `None` when the
     /// process stops first.
-    async fn store_at_last(&mut self, work: &TakenMessages) -> Option<Done> {
+    async fn store_at_last(&mut self, work: &TakenMessages) -> Option<StoredBatch> {
         loop {
             match self.try_to_store(work).await {
                 Ok(done) => {
@@ -248,7 +248,7 @@ impl Consumer {
     }
 
     /// Settles results at the gate while the next transaction is under way.
-    async fn settle(&self, settling: &mut JoinSet<()>, work: TakenMessages, done: Done) {
+    async fn settle(&self, settling: &mut JoinSet<()>, work: TakenMessages, done: StoredBatch) {
         while settling.join_next().await.is_some() {}
         let background = Arc::clone(&self.background);
         let outage = Arc::clone(&self.settling);
@@ -257,7 +257,7 @@ impl Consumer {
         });
     }
 
-    async fn try_to_store(&mut self, work: &TakenMessages) -> anyhow::Result<Done> {
+    async fn try_to_store(&mut self, work: &TakenMessages) -> anyhow::Result<StoredBatch> {
         let began = Instant::now();
         let stored = timeout(PATIENCE, self.store(work)).await;
         let stored = stored.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")));
@@ -272,7 +272,7 @@ impl Consumer {
         stored
     }
 
-    async fn store(&mut self, work: &TakenMessages) -> anyhow::Result<Done> {
+    async fn store(&mut self, work: &TakenMessages) -> anyhow::Result<StoredBatch> {
         let wanted: BTreeSet<TableId> =
             work.results.iter().map(|arrived| arrived.row.placement.table).collect();
         self.make_tables(wanted).await?;

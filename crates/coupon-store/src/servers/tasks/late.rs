@@ -48,7 +48,7 @@ pub(in crate::servers) enum LateError {
 /// The longest that main may take to say which versions there are: steps of the shard's results wait meanwhile.
 const MAIN: Duration = Duration::from_secs(2);
 
-/// What becomes of the rows of a transaction.
+/// The fates of a transaction's rows.
 #[derive(Debug, Default)]
 pub(super) struct Sorted<'a> {
     /// Those that are stored here.

@@ -1,4 +1,4 @@
-//! What is leaving the shards while a gate is filled, or coupons are added to it.
+//! Rows that are leaving the shards while a gate is filled, or coupons are added to it.
 
 use coupon_core::{CouponResult, Placement, ShardId};
 

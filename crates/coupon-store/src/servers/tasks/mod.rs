@@ -63,7 +63,7 @@ pub(super) use publish::Watched;
 use reconcile::Reconciler;
 use reconcile_rows::ShardPasses;
 pub(super) use store::Floor;
-use store::{Done, TakenMessages};
+use store::{StoredBatch, TakenMessages};
 pub(super) use watch::look;
 use watch::watch;
 
@@ -108,7 +108,7 @@ impl Background {
     }
 
     /// Takes note of what a consumer of this process has stored.
-    fn stored(&self, shard: ShardId, work: &TakenMessages, done: &Done) {
+    fn stored(&self, shard: ShardId, work: &TakenMessages, done: &StoredBatch) {
         let lag = self.time.mains().millis() - work.sent;
         if let (Some(status), Ok(lag), false) =
             (self.status.get(shard.index()), u64::try_from(lag), work.results.is_empty())

@@ -37,7 +37,7 @@ const TURN: Duration = Duration::from_secs(2);
 /// The longest reason that main keeps.
 const TROUBLE: usize = 1_000;
 
-/// How fast rows are looked at, by what this process has read in main.
+/// The rate at which rows are looked at, as this process has read it in main.
 pub(in crate::servers) struct MovementRate(Rate);
 
 impl Default for MovementRate {

@@ -109,6 +109,17 @@ impl Has<'_> {
     }
 }
 
+/// Takes a step, again as often as it meets another transaction.
+async fn taken<T, F: Future<Output = Step<T>>>(shard: ShardId, step: impl Fn() -> F) -> Result<T, MoveError> {
+    let mut tries = Tries::default();
+    loop {
+        let tried = timeout(PATIENCE, step()).await;
+        if let Some(done) = outcome(shard, &mut tries, tried) {
+            return done;
+        }
+    }
+}
+
 /// The outcome of a step that was tried; none if it met another transaction, and is to be tried again.
 fn outcome<T>(
     shard: ShardId,
@@ -198,13 +209,7 @@ impl<'a> ShardConnections<'a> {
 
     /// Waits until no transaction is under way at a shard that began before.
     pub(super) async fn wait_for(&self, shard: ShardId) -> Result<(), MoveError> {
-        let mut tries = Tries::default();
-        loop {
-            let tried = timeout(PATIENCE, self.begin_at(shard)).await;
-            if let Some(done) = outcome(shard, &mut tries, tried) {
-                return done.map(drop);
-            }
-        }
+        taken(shard, || self.begin_at(shard)).await.map(drop)
     }
 
     async fn try_to_begin(&self, shard: ShardId, up_to: VersionNumber) -> Step<ShardMoves> {
@@ -310,13 +315,7 @@ impl MovingShards for ShardConnections<'_> {
     }
 
     async fn begin(&self, shard: ShardId, up_to: VersionNumber) -> Result<ShardMoves, MoveError> {
-        let mut tries = Tries::default();
-        loop {
-            let tried = timeout(PATIENCE, self.try_to_begin(shard, up_to)).await;
-            if let Some(done) = outcome(shard, &mut tries, tried) {
-                return done;
-            }
-        }
+        taken(shard, || self.try_to_begin(shard, up_to)).await
     }
 
     async fn tables(&self, shard: ShardId) -> Result<Vec<TableId>, MoveError> {
@@ -334,13 +333,7 @@ impl MovingShards for ShardConnections<'_> {
         departure: &Departure,
         arrived: Option<u64>,
     ) -> Result<(), MoveError> {
-        let mut tries = Tries::default();
-        loop {
-            let tried = timeout(PATIENCE, self.try_to_leave(turn, shard, departure, arrived)).await;
-            if let Some(done) = outcome(shard, &mut tries, tried) {
-                return done;
-            }
-        }
+        taken(shard, || self.try_to_leave(turn, shard, departure, arrived)).await
     }
 
     async fn leaving(&self, shard: ShardId) -> Result<Option<Batch>, MoveError> {
@@ -355,13 +348,7 @@ impl MovingShards for ShardConnections<'_> {
         number: u64,
         rows: &[PlacedResult],
     ) -> Result<(), MoveError> {
-        let mut tries = Tries::default();
-        loop {
-            let tried = timeout(PATIENCE, self.try_to_arrive(turn, shard, from, number, rows)).await;
-            if let Some(done) = outcome(shard, &mut tries, tried) {
-                return done;
-            }
-        }
+        taken(shard, || self.try_to_arrive(turn, shard, from, number, rows)).await
     }
 
     async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Vec<CouponResult>, MoveError> {
@@ -369,22 +356,10 @@ impl MovingShards for ShardConnections<'_> {
     }
 
     async fn forget(&self, turn: &Turn, shard: ShardId, number: u64) -> Result<(), MoveError> {
-        let mut tries = Tries::default();
-        loop {
-            let tried = timeout(PATIENCE, self.try_to_forget(turn, shard, number)).await;
-            if let Some(done) = outcome(shard, &mut tries, tried) {
-                return done;
-            }
-        }
+        taken(shard, || self.try_to_forget(turn, shard, number)).await
     }
 
     async fn close(&self, shard: ShardId, up_to: VersionNumber, late: u64) -> Result<bool, MoveError> {
-        let mut tries = Tries::default();
-        loop {
-            let tried = timeout(PATIENCE, self.try_to_close(shard, up_to, late)).await;
-            if let Some(done) = outcome(shard, &mut tries, tried) {
-                return done;
-            }
-        }
+        taken(shard, || self.try_to_close(shard, up_to, late)).await
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Background;
-use super::store::{Arrived, Done, TakenMessages};
+use super::store::{Arrived, StoredBatch, TakenMessages};
 use crate::servers::seam::{GateError, Mark, Release};
 
 /// Marks these as stored at the gate: a user who asks again is answered at once. If the gate cannot be reached, they
@@ -14,7 +14,7 @@ use crate::servers::seam::{GateError, Mark, Release};
 pub(super) async fn settle(
     background: &Arc<Background>,
     work: &TakenMessages,
-    done: &Done,
+    done: &StoredBatch,
 ) -> Result<(), GateError> {
     let Some(epoch) = background.gate.epoch.open() else { return Ok(()) };
     let (mut stored, mut parked, mut gone) = (Vec::with_capacity(work.results.len()), Vec::new(), Vec::new());

@@ -42,7 +42,7 @@ pub(super) struct TakenMessages {
 
 /// The outcome of a committed transaction.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(super) struct StoredBatch {
     pub(super) added: u64,
     /// Results that contradict what is stored, or came too late.
     pub(super) parked: HashSet<ResultId>,
@@ -130,14 +130,14 @@ pub(super) async fn store(
     of: Of<'_>,
     work: &TakenMessages,
     now: Timestamp,
-) -> Result<Done, StoreError> {
+) -> Result<StoredBatch, StoreError> {
     let begun = of.check(storing.begin().await?)?;
     let sorted = background.sort_late(of.shard, begun.moves, &work.results).await?;
     let Sorted { here, late, gone, contradicting, passed } = sorted;
-    let done = Done { gone, passed, ..Done::default() };
+    let done = StoredBatch { gone, passed, ..StoredBatch::default() };
     let mut moves = Moves::new();
     let added = outbox::add_stored(&mut moves, storing.untold().await?);
-    let done = Done { added, ..done };
+    let done = StoredBatch { added, ..done };
     let mut store = Store { storing, now, outbox_id: begun.outbox_id, moves, late, done };
     let closed = if failpoints::is_off(Mechanism::Epoch) { 0 } else { begun.closed };
     let (too_late, results): (Vec<&Arrived>, Vec<&Arrived>) =
@@ -176,7 +176,7 @@ struct Store<'a> {
     moves: Moves,
     /// Rows that may have come behind a mover.
     late: u64,
-    done: Done,
+    done: StoredBatch,
 }
 
 impl Store<'_> {

@@ -9,7 +9,7 @@ use super::{Main, MainMemory};
 use crate::check::half_full;
 use crate::world::{NoAnswer, World};
 
-/// What can be locked.
+/// A thing that can be locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::memory) enum Lock {
     Gate,

@@ -21,7 +21,7 @@ use super::catalogue::CatalogueMemory;
 use super::{DATASET, unanswered};
 use crate::world::{NoAnswer, ServerLine, World};
 
-/// What the main database holds.
+/// The memory of the main database.
 #[derive(Debug, Clone, Default)]
 pub struct MainMemory {
     /// Its record of the gate.
@@ -40,7 +40,7 @@ pub struct MainMemory {
     /// The last movement of rows.
     pub movement: Option<Moving>,
     leases: BTreeMap<u16, (String, Term)>,
-    /// Who has the lock of the gate, and of the reconciler.
+    /// The owners of the lock of the gate, and of the reconciler.
     locks: BTreeMap<Lock, u64>,
     owners: u64,
     books: Arc<Mutex<()>>,

@@ -89,12 +89,12 @@ fn each(target: &Target) -> impl Iterator<Item = Target> {
     std::iter::once(&target.addr).chain(&target.more).map(alone)
 }
 
-/// What came of the changes of a round.
+/// The outcome of a round's changes.
 #[derive(Default)]
 struct Changed {
     /// From each request to its answer.
     seconds: Vec<f64>,
-    /// What grabs after them were granted: user, coupon, result.
+    /// The grants of grabs after them: user, coupon, result.
     granted: Vec<(u64, u64, Acknowledged)>,
     /// The grabs that were decided by what was before.
     problems: Vec<String>,

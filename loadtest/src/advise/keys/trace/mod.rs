@@ -18,7 +18,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 86_400_000;
 
 impl KeyFindings {
-    /// What follows from a recording, whose rows come with queries of this mix.
+    /// The findings from a recording, whose rows come with queries of this mix.
     #[must_use]
     pub fn of_trace(recording: &Recording, mix: &QueryMix, shards: NonZeroU16, shard_writes: f64) -> Self {
         let (length, period) = if recording.days_only() { (DAY_MS, "day") } else { (HOUR_MS, "hour") };

@@ -15,6 +15,19 @@ fn leave_one_to_another(folder: &DataFolder) {
     folder.main().execute_batch("UPDATE layouts SET receives = 1 WHERE version = 2").unwrap();
 }
 
+/// Stores at shard 1 the rows that leave shard 0, if the condition holds for them, and changes what is said then.
+fn store_what_leaves(folder: &DataFolder, condition: &str, then: &str) {
+    let columns = crate::statements::COLUMNS.join(", ");
+    let to = folder.db(1);
+    let old = folder.dir.path().join("shard-0.sqlite");
+    to.execute_batch(&format!(
+        "ATTACH '{}' AS old; \
+         INSERT INTO coupon_results_p0 ({columns}) SELECT {columns} FROM old.leaving {condition}; {then}",
+        old.display()
+    ))
+    .unwrap();
+}
+
 /// The state that a crash leaves between two steps of a batch.
 #[tokio::test(flavor = "current_thread")]
 async fn what_is_between_two_files_at_a_start_arrives_once() {
@@ -25,17 +38,9 @@ async fn what_is_between_two_files_at_a_start_arrives_once() {
         change(&folder, &backend, 3, 1).await;
         backend.lifecycle.close();
         drop(backend);
-        let columns = crate::statements::COLUMNS.join(", ");
         leave_one_to_another(&folder);
         if arrived {
-            let attach = format!("ATTACH '{}' AS old", folder.dir.path().join("shard-0.sqlite").display());
-            let to = folder.db(1);
-            to.execute_batch(&attach).unwrap();
-            to.execute_batch(&format!(
-                "INSERT INTO coupon_results_p0 ({columns}) SELECT {columns} FROM old.leaving; \
-                 INSERT INTO arrivals VALUES (0, 1)"
-            ))
-            .unwrap();
+            store_what_leaves(&folder, "", "INSERT INTO arrivals VALUES (0, 1)");
         }
         let again = folder.open();
         move_all(&again).await;
@@ -56,16 +61,8 @@ async fn a_row_that_contradicts_what_is_where_it_goes_stays_on_its_way_whole() {
     let odd = rows[3];
     assert_eq!(odd.user_id.get(), 4);
     // The place where the row goes has another user's row of the same id.
-    let columns = crate::statements::COLUMNS.join(", ");
-    let to = folder.db(1);
-    let attach = format!("ATTACH '{}' AS old", folder.dir.path().join("shard-0.sqlite").display());
-    to.execute_batch(&attach).unwrap();
-    to.execute_batch(&format!(
-        "INSERT INTO coupon_results_p0 ({columns}) SELECT {columns} FROM old.leaving WHERE user_id = 4; \
-         UPDATE coupon_results_p0 SET user_id = 999 WHERE user_id = 4"
-    ))
-    .unwrap();
-    drop(to);
+    let anothers = "UPDATE coupon_results_p0 SET user_id = 999 WHERE user_id = 4";
+    store_what_leaves(&folder, "WHERE user_id = 4", anothers);
     let backend = folder.open();
     let sold = backend.gate.stock(CouponId::new(1).unwrap()).await.unwrap().unwrap().sold;
     assert_eq!(sold, 50, "it holds its stock, and so does the other");

@@ -189,7 +189,7 @@ async fn move_all(backend: &Backend) {
     finished(backend).await;
 }
 
-/// What is in the way of a movement that goes on.
+/// The trouble in the way of a movement that goes on.
 async fn trouble(backend: &Backend) -> String {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {

@@ -250,8 +250,7 @@ async fn a_version_that_main_has_and_the_process_does_not_go_by_is_not_announced
     backend.lifecycle.close();
 }
 
-/// What grabs, readers and steps do all the time, beside a mover: every row that was acknowledged is found, in the order of
-/// places.
+/// Grabs, reads and steps go on all the time beside a mover: every row that was acknowledged is found, in the order of places.
 #[tokio::test(flavor = "current_thread")]
 async fn grabs_and_reads_go_on_while_the_layout_changes_and_rows_move() {
     let folder = DataFolder::new();

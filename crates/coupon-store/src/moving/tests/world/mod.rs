@@ -21,12 +21,12 @@ use crate::moving::{Arriving, Ended, MoveError, Mover, Pace, Progress, ShardMove
 
 /// Users by the remainder of their number, over shards and then over a shard's tables.
 #[derive(Debug)]
-struct Remainder {
+struct Scattered {
     shards: u16,
     tables: u32,
 }
 
-impl ShardingStrategy for Remainder {
+impl ShardingStrategy for Scattered {
     fn name(&self) -> &str {
         "remainder"
     }
@@ -52,7 +52,7 @@ pub(super) fn era(version: VersionNumber) -> Timestamp {
 }
 
 pub(super) fn version(number: VersionNumber, receives: bool, shards: u16, tables: u32) -> LayoutVersion {
-    LayoutVersion { number, from: era(number), receives, strategy: Arc::new(Remainder { shards, tables }) }
+    LayoutVersion { number, from: era(number), receives, strategy: Arc::new(Scattered { shards, tables }) }
 }
 
 pub(super) fn row(version: VersionNumber, sequence: u16) -> CouponResult {
@@ -96,7 +96,7 @@ pub(super) struct World {
     messages: RefCell<Vec<CouponResult>>,
     stored: RefCell<BTreeSet<ResultId>>,
     confirmed: RefCell<BTreeSet<ResultId>>,
-    /// Where a row was found that is to be confirmed.
+    /// The row that is to be confirmed, and the place where it was found.
     confirming: RefCell<Option<(CouponResult, Placement)>>,
     readers: RefCell<Vec<Reader>>,
     /// Steps of the mover until it is killed.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
-use coupon_core::CouponId;
+use coupon_core::{CouponId, Versioned};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -45,7 +45,7 @@ const EDITS: usize = 500;
 /// The time between two looks while something is waited for.
 const LOOK: Duration = Duration::from_millis(25);
 
-/// What this process has followed so far.
+/// The changes that this process has followed so far.
 #[derive(Default)]
 pub(in crate::servers) struct Followed {
     /// Every coupon's terms, once they were read.
@@ -57,7 +57,7 @@ pub(in crate::servers) struct Followed {
     held_back: Option<u64>,
     /// Lists of versions that are not gone by any more, and do not lead to where rows begin to move.
     before: Vec<Previous>,
-    /// When all of them were read.
+    /// The moment when all of them were read.
     read: Option<Instant>,
     /// The epoch of the gate that was brought to a version, and that version.
     brought: Option<(u64, u64)>,
@@ -173,20 +173,7 @@ impl Followed {
             }
             _ => Ok(()),
         };
-        let cannot_go_by = match versions {
-            Ok(Some(versions)) => {
-                let begins = background.layouts.look(|before| receiving(before) < receiving(&versions));
-                let before = background.layouts.swap(versions);
-                self.before.extend(Some(before).filter(|_| begins));
-                self.held_back = None;
-                None
-            }
-            Ok(None) => None,
-            Err(error) => {
-                self.held_back.get_or_insert(known);
-                Some(error)
-            }
-        };
+        let cannot_go_by = self.swap(background, versions, known).err();
         self.layouts = layouts;
         // Rows begin to move once the processes have noted in main that they go by this version: by then no reader goes by a list
         // that does not lead to where the rows go.
@@ -202,6 +189,30 @@ impl Followed {
         background.offered.was_current(asked);
         background.layouts.was_asked(asked.into_std(), cannot_go_by.is_none());
         brought.and(cannot_go_by.map_or(Ok(()), Err))
+    }
+
+    /// Swaps in the versions of the layout, if they are others. Where this process cannot go by them, it is held back at the version of
+    /// the catalogue that it knew.
+    fn swap(
+        &mut self,
+        background: &Background,
+        versions: anyhow::Result<Option<Versioned>>,
+        known: u64,
+    ) -> anyhow::Result<()> {
+        match versions {
+            Ok(Some(versions)) => {
+                let begins = background.layouts.look(|before| receiving(before) < receiving(&versions));
+                let before = background.layouts.swap(versions);
+                self.before.extend(Some(before).filter(|_| begins));
+                self.held_back = None;
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(error) => {
+                self.held_back.get_or_insert(known);
+                Err(error)
+            }
+        }
     }
 
     /// The version that this process goes by altogether, where it follows this one as far as it can: an earlier one while it is

@@ -1,10 +1,9 @@
 //! Everything that is asked of servers themselves, over their drivers.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use coupon_core::ShardingStrategy;
 use coupon_store::servers::cluster::Cluster;
+use coupon_store::servers::gate::RedisServer;
 use coupon_store::servers::mysql::Database;
 use coupon_store::servers::names::Namespace;
 use coupon_store::servers::wipe;
@@ -12,9 +11,6 @@ use coupon_store::settings::{ServerUrl, ServersSettings};
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
 use tokio::runtime::{Builder, Runtime};
-
-/// The limit of an answer of Redis.
-const ANSWER: Duration = Duration::from_secs(3);
 
 /// Does nothing: this program can use servers.
 #[expect(clippy::unnecessary_wraps, reason = "a program without servers refuses here")]
@@ -49,9 +45,11 @@ pub(super) fn ask(url: &ServerUrl, sql: &str) -> Result<Vec<(String, String)>, S
 
 /// The version of Redis.
 pub(super) fn redis_version(settings: &ServersSettings) -> Result<String> {
-    let mut redis = redis::Client::open(settings.redis.expose())?.get_connection_with_timeout(ANSWER)?;
-    let info: redis::InfoDict = redis::cmd("INFO").arg("server").query(&mut redis)?;
-    info.get("redis_version").context("it tells none")
+    runtime()?.block_on(async {
+        let mut connection = RedisServer::new(&settings.redis)?.connect().await?;
+        let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+        info.get("redis_version").context("it tells none")
+    })
 }
 
 fn runtime() -> Result<Runtime> {

@@ -49,7 +49,7 @@ impl Addresses {
         ]
     }
 
-    // The URLs are ours: letters, digits and `:/@%._-`, nothing that TOML would want escaped.
+    // The URLs are ours: letters, digits and `:/@%._-+,`, nothing that TOML would want escaped.
     fn quoted_shards(&self) -> String {
         self.shards.iter().map(|url| format!("\"{url}\"")).collect::<Vec<_>>().join(",")
     }

@@ -16,7 +16,7 @@ pub struct SpareRedis {
 impl SpareRedis {
     /// Starts it in its own folder below the stack's.
     pub(crate) fn start(stack: &std::path::Path, like: &Node, world: World<'_>) -> Result<Self> {
-        let node = Node::like(like, "redis-spare".to_owned(), stack)?;
+        let node = Node::like(like, like.kind(), "redis-spare".to_owned(), stack)?;
         if node.data().exists() {
             std::fs::remove_dir_all(node.data()).context("the data of an earlier spare Redis")?;
         }

@@ -24,14 +24,21 @@ pub(crate) struct Place<'a> {
     pub(crate) epmd: u16,
     /// The nodes of RabbitMQ that are to be one cluster.
     pub(crate) cluster: u16,
+    /// The port of the Redis that is the primary at first.
+    pub(crate) redis: u16,
     pub(crate) tls: Option<&'a Tls>,
     pub(crate) log: &'a Path,
+    /// True when it begins anew, and does not go on after it was stopped.
+    pub(crate) begins: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerKind {
     MySql,
     Redis,
+    /// A Redis that is a replica at first.
+    RedisReplica,
+    Sentinel,
     RabbitMq,
     /// Erlang's port mapper.
     Epmd,
@@ -41,19 +48,21 @@ impl ServerKind {
     /// The number of ports it takes; the first is the one that others connect to.
     pub(crate) fn ports(self) -> usize {
         match self {
-            Self::MySql | Self::Redis | Self::Epmd => 1,
+            Self::MySql | Self::Redis | Self::RedisReplica | Self::Sentinel | Self::Epmd => 1,
             Self::RabbitMq => 2,
         }
     }
 
     /// Writes its settings, and says how to start it.
     pub(crate) fn launch(self, programs: &Programs, place: Place<'_>, password: &str) -> Result<Launch> {
-        let Place { dir, epmd, tls, log, .. } = place;
+        let Place { dir, epmd, redis, tls, log, .. } = place;
         let mut ports = place.ports.iter().copied();
         let mut port = || ports.next().context("it has no port");
         match self {
             Self::MySql => mysql::launch(&programs.mysql, dir, port()?, tls, password, log),
-            Self::Redis => redis::launch(&programs.redis, dir, port()?, tls, password, log),
+            Self::Redis => redis::launch(&programs.redis, &place, port()?, password, None),
+            Self::RedisReplica => redis::launch(&programs.redis, &place, port()?, password, Some(redis)),
+            Self::Sentinel => redis::sentinel(&programs.redis, &place, port()?, password, redis),
             Self::RabbitMq => {
                 let ports = rabbitmq::Ports { amqp: port()?, distribution: port()?, epmd };
                 rabbitmq::launch(programs, place, ports, password)
@@ -64,19 +73,25 @@ impl ServerKind {
 
     /// Connects and waits for the server's first words.
     pub(crate) fn answers(self, port: u16, password: &str, encrypted: bool) -> Result<()> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
-        stream.set_read_timeout(Some(ANSWER))?;
-        stream.set_write_timeout(Some(ANSWER))?;
+        let mut stream = connected(port)?;
         match self {
             // It encrypts from the second packet on.
             Self::MySql => mysql::greets(&mut stream),
             // Its first words would be encrypted. That it listens is all that can be asked of it.
             _ if encrypted => Ok(()),
-            Self::Redis => redis::pongs(&mut stream, password),
+            Self::Redis | Self::RedisReplica | Self::Sentinel => redis::pongs(&mut stream, password),
             Self::RabbitMq => rabbitmq::greets(&mut stream),
             // That it listens is all that can be asked of it.
             Self::Epmd => Ok(()),
+        }
+    }
+
+    /// Says whether a server has what it needs from others: asked once they have all been started.
+    pub(crate) fn is_in_place(self, port: u16, password: &str) -> Result<()> {
+        match self {
+            Self::RedisReplica => redis::follows(&mut connected(port)?, password),
+            Self::Sentinel => redis::may_elect(&mut connected(port)?, password),
+            Self::MySql | Self::Redis | Self::RabbitMq | Self::Epmd => Ok(()),
         }
     }
 
@@ -84,11 +99,22 @@ impl ServerKind {
         let (s, ssl) = if encrypted { ("s", "?require_ssl=true") } else { ("", "") };
         match self {
             Self::MySql => format!("mysql://{}:{password}@127.0.0.1:{port}{ssl}", mysql::USER),
-            Self::Redis => format!("redis{s}://:{password}@127.0.0.1:{port}"),
+            Self::Redis | Self::RedisReplica | Self::Sentinel => {
+                format!("redis{s}://:{password}@127.0.0.1:{port}")
+            }
             Self::RabbitMq => format!("amqp{s}://{}:{password}@127.0.0.1:{port}/%2f", rabbitmq::USER),
             Self::Epmd => format!("epmd://127.0.0.1:{port}"),
         }
     }
+}
+
+/// A connection to a server of this machine.
+pub(crate) fn connected(port: u16) -> Result<TcpStream> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let stream = TcpStream::connect_timeout(&address, ANSWER)?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    stream.set_write_timeout(Some(ANSWER))?;
+    Ok(stream)
 }
 
 /// True when a log says that another process was faster to take a port.

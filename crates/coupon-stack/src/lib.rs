@@ -10,7 +10,8 @@
 //!
 //! The servers come from the machine's packages ([`install::ensure`]). `COUPON_STACK_MYSQL=/path/to/mysqld` takes a
 //! MySQL (8.4 or later) or MariaDB server of your own; with `COUPON_STACK_MYSQL_ROOT=DIR` that path is inside of
-//! `DIR`, and the server runs under `chroot DIR`, which takes root.
+//! `DIR`, and the server runs under `chroot DIR`, which takes root. `COUPON_STACK_REDIS=/path/to/valkey-server` takes a Redis of
+//! your own, or a Valkey.
 //!
 //! ```no_run
 //! use coupon_stack::{StackOptions, Server, Stack};

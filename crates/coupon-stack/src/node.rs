@@ -32,6 +32,8 @@ pub(crate) struct World<'a> {
     pub(crate) epmd: u16,
     /// The nodes of RabbitMQ that are to be one cluster.
     pub(crate) cluster: u16,
+    /// The port of the Redis that is the primary at first.
+    pub(crate) redis: u16,
 }
 
 #[derive(Debug)]
@@ -68,10 +70,10 @@ impl Node {
         Self::recorded(kind, name, stack, ServerRecord { password: password()?, ..ServerRecord::default() })
     }
 
-    /// One whose folder is new, of the same kind as another and with the same password.
-    pub(crate) fn like(other: &Self, name: String, stack: &Path) -> Result<Self> {
+    /// One whose folder is new, with the same password as another.
+    pub(crate) fn like(other: &Self, kind: ServerKind, name: String, stack: &Path) -> Result<Self> {
         let record = ServerRecord { password: other.password.clone(), ..ServerRecord::default() };
-        Self::recorded(other.kind, name, stack, record)
+        Self::recorded(kind, name, stack, record)
     }
 
     /// One that has been here before, and may be running.
@@ -139,7 +141,7 @@ impl Node {
         }
         for _ in 0..MOVES {
             let log = length(&self.log());
-            match self.start_here(&mut state, world) {
+            match self.start_here(&mut state, world, true) {
                 Err(_) if port_was_taken(&read_from(&self.log(), log)) => {
                     state.ports = ports::free(self.kind.ports())?;
                 }
@@ -155,24 +157,24 @@ impl Node {
         if let Some(process) = state.running() {
             process.stop(STOP).with_context(|| self.name.clone())?;
         }
-        self.start_here(&mut state, world)
+        self.start_here(&mut state, world, false)
     }
 
     /// Starts it again if it does not run.
     pub(crate) fn ensure_running(&self, world: World<'_>) -> Result<()> {
         let mut state = self.state();
-        if state.running().is_some() { Ok(()) } else { self.start_here(&mut state, world) }
+        if state.running().is_some() { Ok(()) } else { self.start_here(&mut state, world, false) }
     }
 
-    fn start_here(&self, state: &mut State, world: World<'_>) -> Result<()> {
+    fn start_here(&self, state: &mut State, world: World<'_>, begins: bool) -> Result<()> {
         if self.kind != ServerKind::MySql {
             make_dir(&self.data)?;
         }
         let log = self.log();
         let before = length(&log);
-        let World { programs, guardian, epmd, cluster } = world;
+        let World { programs, guardian, epmd, cluster, redis } = world;
         let (name, dir, ports, tls) = (&*self.name, &*self.dir, &*state.ports, self.tls.as_ref());
-        let place = Place { name, dir, ports, epmd, cluster, tls, log: &log };
+        let place = Place { name, dir, ports, epmd, cluster, redis, tls, log: &log, begins };
         let launch = self.kind.launch(programs, place, &self.password)?;
         let group = state.group.clone();
         let process = Process::start(&launch, |identity| {
@@ -206,6 +208,16 @@ impl Node {
                 Err(_) => std::thread::sleep(POLL),
             }
         }
+    }
+
+    /// Waits until it has from the other servers what it needs.
+    pub(crate) fn wait_until_it_is_in_place(&self) -> Result<()> {
+        let end = Instant::now() + START;
+        while let Err(error) = self.kind.is_in_place(self.port(), &self.password) {
+            ensure!(Instant::now() < end, "{}: {error:#}, after {} s", self.name, START.as_secs());
+            std::thread::sleep(POLL);
+        }
+        Ok(())
     }
 
     /// Does something to its process.

@@ -13,6 +13,9 @@ pub(crate) const MYSQL: &str = "COUPON_STACK_MYSQL";
 /// The folder under which that server runs, by `chroot`.
 pub(crate) const MYSQL_ROOT: &str = "COUPON_STACK_MYSQL_ROOT";
 
+/// Takes a Redis other than the packaged one, or a Valkey.
+const REDIS: &str = "COUPON_STACK_REDIS";
+
 /// Folders of servers that a person's PATH may not name.
 const SERVER_DIRS: [&str; 5] = ["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/libexec", "/usr/local/bin"];
 /// Debian's own, for `rabbitmq-server` in the PATH is there a wrapper that insists on another user.
@@ -43,12 +46,18 @@ impl Programs {
     pub(crate) fn find() -> Result<Result<Self, Vec<&'static str>>> {
         let dirs = dirs();
         let chosen = MySql::chosen(&dirs)?;
-        Ok(Self::find_in(&dirs, Path::new(RABBITMQ), chosen))
+        Ok(Self::find_in(&dirs, Path::new(RABBITMQ), chosen, chosen_redis()?))
     }
 
-    fn find_in(dirs: &[PathBuf], rabbitmq: &Path, chosen: Option<MySql>) -> Result<Self, Vec<&'static str>> {
-        let mysql = chosen.or_else(|| MySql::packaged(dirs));
-        let redis = program(dirs, "redis-server");
+    fn find_in(
+        dirs: &[PathBuf],
+        rabbitmq: &Path,
+        mysql: Option<MySql>,
+        redis: Option<PathBuf>,
+    ) -> Result<Self, Vec<&'static str>> {
+        let mysql = mysql.or_else(|| MySql::packaged(dirs));
+        let redis = redis.or_else(|| program(dirs, "redis-server"));
+        let redis = redis.or_else(|| program(dirs, "valkey-server"));
         let rabbitmq = Some(rabbitmq.to_owned()).filter(|path| path.is_file());
         let rabbitmq = rabbitmq.or_else(|| program(dirs, "rabbitmq-server"));
         let epmd = program(dirs, "epmd");
@@ -65,6 +74,15 @@ impl Programs {
             }
         }
     }
+}
+
+/// The Redis that the environment asks for.
+fn chosen_redis() -> Result<Option<PathBuf>> {
+    let Some(chosen) = env::var_os(REDIS).filter(|redis| !redis.is_empty()) else { return Ok(None) };
+    // It is started from other folders than this one.
+    let redis = std::path::absolute(&chosen)?;
+    ensure!(redis.is_file(), "{REDIS}={}: there is no such program", chosen.display());
+    Ok(Some(redis))
 }
 
 impl MySql {
@@ -197,7 +215,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_by_its_package() {
         let (_dir, dirs) = machine(&["redis-server", "mariadbd", "rabbitmq-server"]);
-        let missing = Programs::find_in(&dirs, Path::new("/none"), None).unwrap_err();
+        let missing = Programs::find_in(&dirs, Path::new("/none"), None, None).unwrap_err();
         assert_eq!(missing, ["mariadb-server", "rabbitmq-server"], "no install program, no port mapper");
     }
 
@@ -205,9 +223,15 @@ mod tests {
     fn programs_are_found_wherever_they_are() {
         let (dir, dirs) =
             machine(&["redis-server", "mariadbd", "mariadb-install-db", "rabbitmq-server", "epmd"]);
-        let programs = Programs::find_in(&dirs, Path::new("/none"), None).unwrap();
+        let programs = Programs::find_in(&dirs, Path::new("/none"), None, None).unwrap();
         assert_eq!(programs.rabbitmq, dir.path().join("rabbitmq-server"));
         assert_eq!(programs.mysql.flavour(), "MariaDB");
+        let valkey = Some(PathBuf::from("/srv/valkey-server"));
+        let programs = Programs::find_in(&dirs, Path::new("/none"), None, valkey.clone()).unwrap();
+        assert_eq!(Some(programs.redis), valkey, "the one that was asked for");
+        std::fs::rename(dir.path().join("redis-server"), dir.path().join("valkey-server")).unwrap();
+        let programs = Programs::find_in(&dirs, Path::new("/none"), None, None).unwrap();
+        assert_eq!(programs.redis, dir.path().join("valkey-server"));
     }
 
     #[test]

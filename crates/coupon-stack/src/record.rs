@@ -25,6 +25,9 @@ pub(crate) struct Record {
     /// The nodes of RabbitMQ; one before there could be more.
     #[serde(default = "one")]
     pub(crate) rabbitmq: u16,
+    /// True where Redis has a replica and Sentinels.
+    #[serde(default)]
+    pub(crate) redis_sentinel: bool,
     /// The start of the machine that the processes belong to.
     boot: String,
     pub(crate) servers: BTreeMap<String, ServerRecord>,
@@ -43,11 +46,10 @@ pub(crate) struct ServerRecord {
 impl Record {
     pub(crate) fn new(
         programs: Programs,
-        shards: u16,
-        rabbitmq: u16,
+        (shards, rabbitmq, redis_sentinel): (u16, u16, bool),
         servers: BTreeMap<String, ServerRecord>,
     ) -> Self {
-        Self { version: VERSION, programs, shards, rabbitmq, boot: boot(), servers }
+        Self { version: VERSION, programs, shards, rabbitmq, redis_sentinel, boot: boot(), servers }
     }
 
     /// Reads a folder's, if it has one.
@@ -96,7 +98,7 @@ mod tests {
         let mysql = MySql { server: "mysqld".into(), root: None, install: None };
         let programs =
             Programs { mysql, redis: "redis".into(), rabbitmq: "rabbitmq".into(), epmd: "epmd".into() };
-        Record::new(programs, 2, 1, [("main".to_owned(), server)].into())
+        Record::new(programs, (2, 1, false), [("main".to_owned(), server)].into())
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::net::TcpStream;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -15,12 +16,12 @@ use crate::fault_tools::{self, SpareRedis};
 use crate::files::write_private;
 use crate::guardian::Guardian;
 use crate::home::{Home, check, lock};
-use crate::kind::ServerKind;
+use crate::kind::{ServerKind, connected};
 use crate::node::{Node, World};
 use crate::process::Usage;
 use crate::programs::Programs;
 use crate::record::{self, Record};
-use crate::{Addresses, Certificates, Server, install, mysql, rabbitmq, tls};
+use crate::{Addresses, Certificates, Server, install, mysql, rabbitmq, redis, tls};
 
 /// The time that another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,6 +33,9 @@ pub struct StackOptions {
     pub shards: NonZeroU16,
     /// The number of nodes of RabbitMQ, all of one cluster. 1 by default.
     pub rabbitmq: NonZeroU16,
+    /// Gives Redis a replica, and three Sentinels that elect it within seconds where Redis is gone. False by default; a folder
+    /// that holds such a stack stays one.
+    pub redis_sentinel: bool,
     /// The folder of its files. Without it they are temporary, and go with the stack.
     pub dir: Option<PathBuf>,
 }
@@ -39,7 +43,7 @@ pub struct StackOptions {
 impl Default for StackOptions {
     fn default() -> Self {
         const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
-        Self { shards: SHARDS, rabbitmq: NonZeroU16::MIN, dir: None }
+        Self { shards: SHARDS, rabbitmq: NonZeroU16::MIN, redis_sentinel: false, dir: None }
     }
 }
 
@@ -107,7 +111,14 @@ impl Stack {
         if let Some(certificates) = certificates {
             tls::keep(&dir, certificates)?;
         }
-        let (nodes, epmd) = nodes(&dir, (options.shards.get(), options.rabbitmq.get()), record)?;
+        let redis_sentinel =
+            options.redis_sentinel || record.as_ref().is_some_and(|record| record.redis_sentinel);
+        let numbers = (options.shards.get(), options.rabbitmq.get(), redis_sentinel);
+        let (nodes, epmd) = nodes(&dir, numbers, record)?;
+        ensure!(
+            !redis_sentinel || tls::Tls::of(&dir).is_none(),
+            "a stack that encrypts connections has no Sentinels: whether they are ready cannot be asked"
+        );
         let addresses = where_they_answer(&nodes);
         let mut stack = Self {
             dir,
@@ -141,7 +152,8 @@ impl Stack {
         let lock = lock(&dir, PATIENCE)?;
         let record = Record::load(&dir)?.with_context(none)?;
         let programs = record.programs.clone();
-        let (nodes, epmd) = nodes(&dir, (record.shards, record.rabbitmq), Some(record))?;
+        let numbers = (record.shards, record.rabbitmq, record.redis_sentinel);
+        let (nodes, epmd) = nodes(&dir, numbers, Some(record))?;
         let addresses = where_they_answer(&nodes);
         let saving = Mutex::default();
         Ok(Self {
@@ -161,8 +173,7 @@ impl Stack {
     fn start_all(&self) -> Result<()> {
         thread::scope(|scope| {
             let databases = scope.spawn(|| self.start_databases());
-            let redis =
-                scope.spawn(|| self.of_kind(ServerKind::Redis).try_for_each(|node| node.start(self.world())));
+            let redis = scope.spawn(|| self.start_redis());
             let rabbitmq = scope.spawn(|| self.start_rabbitmq());
             [databases, redis, rabbitmq].map(joined).into_iter().collect()
         })
@@ -170,6 +181,14 @@ impl Stack {
 
     fn of_kind(&self, kind: ServerKind) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |node| node.kind() == kind)
+    }
+
+    /// Starts Redis and, if there are any, its replica once it answers, and the Sentinels once the replica follows.
+    fn start_redis(&self) -> Result<()> {
+        [ServerKind::Redis, ServerKind::RedisReplica, ServerKind::Sentinel].into_iter().try_for_each(|kind| {
+            self.of_kind(kind).try_for_each(|node| node.start(self.world()))?;
+            self.of_kind(kind).try_for_each(Node::wait_until_it_is_in_place)
+        })
     }
 
     /// Starts the nodes of RabbitMQ, and waits until they are one cluster.
@@ -217,7 +236,8 @@ impl Stack {
 
     fn world(&self) -> World<'_> {
         let (guardian, epmd) = (self.guardian.as_ref(), self.epmd.port());
-        World { programs: &self.programs, guardian, epmd, cluster: self.cluster() }
+        let redis = self.of_kind(ServerKind::Redis).next().map_or(0, Node::port);
+        World { programs: &self.programs, guardian, epmd, cluster: self.cluster(), redis }
     }
 
     /// Records the stack for programs that attach to it, or start one here again. None does in a temporary folder.
@@ -228,7 +248,12 @@ impl Stack {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.nodes.iter().chain([&self.epmd]);
         let servers = all.map(|node| (node.name().to_owned(), node.record())).collect();
-        Record::new(self.programs.clone(), self.shards(), self.cluster(), servers).save(&self.dir)
+        Record::new(self.programs.clone(), self.numbers(), servers).save(&self.dir)
+    }
+
+    /// The shards, the nodes of RabbitMQ, and whether there are Sentinels.
+    fn numbers(&self) -> (u16, u16, bool) {
+        (self.shards(), self.cluster(), self.of_kind(ServerKind::Sentinel).next().is_some())
     }
 
     /// The number of nodes of RabbitMQ.
@@ -247,8 +272,11 @@ impl Stack {
         let name = server.to_string();
         let found = self.nodes.iter().find(|node| node.name() == name);
         found.with_context(|| {
-            let (shards, nodes) = (self.shards(), self.cluster());
-            format!("{server}: this stack has {shards} shards, counted from 0, and {nodes} of RabbitMQ")
+            let (shards, nodes, sentinels) = self.numbers();
+            let sentinels = if sentinels { "" } else { ", and no Sentinels" };
+            format!(
+                "{server}: this stack has {shards} shards, counted from 0, {nodes} of RabbitMQ{sentinels}"
+            )
         })
     }
 
@@ -260,7 +288,16 @@ impl Stack {
 
     /// All servers: main, the shards, Redis, RabbitMQ.
     pub fn servers(&self) -> impl Iterator<Item = Server> + use<> {
-        Server::all(self.shards(), self.cluster())
+        let (shards, rabbitmq, sentinels) = self.numbers();
+        Server::all(shards, rabbitmq, sentinels)
+    }
+
+    /// The address of one server by itself.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn url(&self, server: Server) -> Result<String> {
+        Ok(self.node(server)?.url())
     }
 
     /// The stack's folder.
@@ -367,6 +404,34 @@ impl Stack {
     /// When it does not start; the error quotes the end of its log.
     pub fn spare_redis(&self) -> Result<SpareRedis> {
         SpareRedis::start(&self.dir, self.node(Server::Redis)?, self.world())
+    }
+
+    /// The Redis that takes reservations now: where there are Sentinels, the one that they name.
+    ///
+    /// # Errors
+    /// When the first Sentinel that runs does not say.
+    pub fn primary_redis(&self) -> Result<Server> {
+        let Some(port) = self.of_a_sentinel(redis::elected)? else { return Ok(Server::Redis) };
+        let mut servers = [Server::Redis, Server::RedisReplica].into_iter();
+        let found = servers.find(|server| self.node(*server).is_ok_and(|node| node.port() == port));
+        found.with_context(|| format!("no Redis of this stack has port {port}"))
+    }
+
+    /// Has Sentinels put the replica of Redis in its place, as an operator would.
+    ///
+    /// # Errors
+    /// When there are none, or they refuse: the replica does not follow yet, or they are at it.
+    pub fn fail_over_redis(&self) -> Result<()> {
+        self.of_a_sentinel(redis::fail_over)?.context("this stack has no Sentinels")
+    }
+
+    /// What the first Sentinel that runs answers, if there are any.
+    fn of_a_sentinel<T>(&self, ask: impl FnOnce(&mut TcpStream, &str) -> Result<T>) -> Result<Option<T>> {
+        let runs = |node: &&Node| node.identity().is_some();
+        let Some(sentinel) = self.of_kind(ServerKind::Sentinel).find(runs) else { return Ok(None) };
+        ask(&mut connected(sentinel.port())?, &sentinel.record().password)
+            .map(Some)
+            .with_context(|| sentinel.name().to_owned())
     }
 
     /// Runs `rabbitmqctl` on the first node of RabbitMQ with these arguments, and returns what it prints.
@@ -478,18 +543,25 @@ pub fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn nodes(dir: &Path, (shards, rabbitmq): (u16, u16), record: Option<Record>) -> Result<(Vec<Node>, Node)> {
+fn nodes(
+    dir: &Path,
+    (shards, rabbitmq, sentinels): (u16, u16, bool),
+    record: Option<Record>,
+) -> Result<(Vec<Node>, Node)> {
     let mut known = record.map_or_else(BTreeMap::new, |record| record.servers);
     let mut node = |kind, name: String, like: Option<&Node>| match (known.remove(&name), like) {
         (Some(record), _) => Node::recorded(kind, name, dir, record),
-        (None, Some(like)) => Node::like(like, name, dir),
+        (None, Some(like)) => Node::like(like, kind, name, dir),
         (None, None) => Node::new(kind, name, dir),
     };
     let mut nodes = Vec::new();
-    for server in Server::all(shards, rabbitmq) {
+    for server in Server::all(shards, rabbitmq, sentinels) {
         let (kind, like) = match server {
             Server::Main | Server::Shard(_) => (ServerKind::MySql, None),
             Server::Redis => (ServerKind::Redis, None),
+            // Those that take each other's place have one password.
+            Server::RedisReplica => (ServerKind::RedisReplica, nodes.last()),
+            Server::Sentinel(_) => (ServerKind::Sentinel, nodes.last()),
             Server::RabbitMq(0) => (ServerKind::RabbitMq, None),
             // The users of a cluster, and so their passwords, are those of all of its nodes.
             Server::RabbitMq(_) => (ServerKind::RabbitMq, nodes.last()),
@@ -511,7 +583,15 @@ fn where_they_answer(nodes: &[Node]) -> Addresses {
     Addresses {
         main: url(Server::Main),
         shards: urls(Server::Shard),
-        redis: url(Server::Redis),
+        redis: redis_of_all(nodes).unwrap_or_else(|| url(Server::Redis)),
         rabbitmq: urls(Server::RabbitMq),
     }
+}
+
+/// The address of the Redis that Sentinels look after, if there are any.
+fn redis_of_all(nodes: &[Node]) -> Option<String> {
+    let sentinels: Vec<&Node> = nodes.iter().filter(|node| node.kind() == ServerKind::Sentinel).collect();
+    let hosts: Vec<String> = sentinels.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+    let password = sentinels.first()?.record().password;
+    Some(format!("redis+sentinel://:{password}@{}/{}", hosts.join(","), redis::SERVICE))
 }

@@ -18,6 +18,8 @@ use crate::root;
 
 /// The names that a session makes for itself; everything else in its folder is the repository's.
 const OWN: [&str; 5] = [".git", "data", "reports", "bench.json", "target"];
+/// The folders of the stacks that documents start.
+const STACKS: [&str; 2] = ["data/stack", "data/sentinels"];
 /// The ports that documents name.
 const PORTS: [&str; 4] = ["127.0.0.1:8001", "127.0.0.1:8002", "127.0.0.1:8003", "127.0.0.1:8004"];
 /// The time that a block may hang, by its cost.
@@ -161,10 +163,12 @@ impl Drop for Session {
             signal(service, Signal::KILL);
             let _ = service.wait();
         }
-        if self.folder.path().join("data/stack/stack.json").exists() {
-            // A document that takes its servers down left none, and the next command says so.
-            let down = programs(self.cost).join("coupon-stack");
-            let _ = Command::new(down).arg("down").current_dir(self.folder.path()).output();
+        for stack in STACKS.map(|stack| self.folder.path().join(stack)) {
+            if stack.join("stack.json").exists() {
+                // A document that takes its servers down left none, and the next command says so.
+                let down = programs(self.cost).join("coupon-stack");
+                let _ = Command::new(down).arg("down").arg("--dir").arg(stack).output();
+            }
         }
     }
 }

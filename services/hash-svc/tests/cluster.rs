@@ -16,7 +16,7 @@ const NODES: u16 = 3;
 
 fn stack() -> Stack {
     let rabbitmq = NonZeroU16::new(NODES).unwrap();
-    Stack::start(&StackOptions { shards: NonZeroU16::MIN, rabbitmq, dir: None }).unwrap()
+    Stack::start(&StackOptions { shards: NonZeroU16::MIN, rabbitmq, ..StackOptions::default() }).unwrap()
 }
 
 /// Grabs are granted, and the last of them is spent.

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use mysql_async::{Conn, Opts, OptsBuilder};
-use redis::{Client, Connection, TlsCertificates};
+use redis::{Client, Connection, RedisResult, TlsCertificates};
 use tokio_rustls::rustls::crypto;
+
+use super::sentinels;
 
 /// The time limit for a connection to come about.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -26,7 +28,8 @@ pub struct Addresses {
     pub main: String,
     /// The shards' MySQLs. Shard i was made on the server i mod their number.
     pub shards: Vec<String>,
-    /// Redis: `redis://:password@host:6379`; empty leaves the gate out.
+    /// Redis: `redis://:password@host:6379`, or `redis+sentinel://:password@host:26379,host2:26379/service`; empty leaves the gate
+    /// out.
     pub redis: String,
     /// The authority that signed the servers' certificates, as a PEM file; `None` for those that browsers trust.
     pub ca_file: Option<PathBuf>,
@@ -124,21 +127,28 @@ impl fmt::Debug for Database {
     }
 }
 
-/// A connection to Redis.
+/// A connection to Redis, wherever Sentinels say that it is.
 pub(super) fn redis(addresses: &Addresses) -> Result<Connection> {
     let (url, ca_file) = (&addresses.redis, addresses.ca_file.as_deref());
     let what = || format!("setting `servers.redis`: Redis at {}", host(url));
-    let encrypted = url.starts_with("rediss://");
-    check_encryption("servers.redis", url, encrypted, ca_file, "rediss:// at its beginning")?;
-    let client = match authority(ca_file)? {
-        Some(pem) => {
-            Client::build_with_tls(url.as_str(), TlsCertificates { client_tls: None, root_cert: Some(pem) })
-        }
-        None => Client::open(url.as_str()),
+    let encrypted = url.starts_with("rediss");
+    check_encryption("servers.redis", url, encrypted, ca_file, "rediss at its beginning")?;
+    let authority = authority(ca_file)?;
+    let open = |url: &str| -> RedisResult<Connection> {
+        let client = match authority.clone() {
+            Some(pem) => {
+                Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert: Some(pem) })
+            }
+            None => Client::open(url),
+        };
+        let connection = client?.get_connection_with_timeout(CONNECT)?;
+        connection.set_read_timeout(Some(ANSWER))?;
+        Ok(connection)
     };
-    let connection = client.with_context(what)?.get_connection_with_timeout(CONNECT).with_context(what)?;
-    connection.set_read_timeout(Some(ANSWER)).with_context(what)?;
-    Ok(connection)
+    match sentinels::read(url).with_context(what)? {
+        Some(sentinels) => open(&sentinels.primary(open).with_context(what)?).with_context(what),
+        None => open(url).with_context(what),
+    }
 }
 
 /// Holds an address to what `servers.ca_file` promises: with an authority named, everything is to be encrypted.

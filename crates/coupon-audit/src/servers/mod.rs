@@ -6,6 +6,7 @@ mod holds;
 mod names;
 mod read;
 mod rows;
+mod sentinels;
 mod verify;
 
 use std::collections::BTreeMap;

@@ -51,6 +51,19 @@ fn what_cannot_be_used_is_named_with_its_setting_and_its_server() {
         ),
         (ServersSettings { main: nobody("mysql"), ..good.clone() }, "servers.main", "refused"),
         (ServersSettings { redis: nobody("redis"), ..good.clone() }, "servers.redis", "refused"),
+        (
+            ServersSettings {
+                redis: ServerUrl::new(format!("redis+sentinel://:x@{closed}/mymaster")),
+                ..good.clone()
+            },
+            "servers.redis",
+            "no sentinel",
+        ),
+        (
+            ServersSettings { redis: nobody("redis+sentinel"), ..good.clone() },
+            "servers.redis",
+            "name for their redis is missing",
+        ),
         (ServersSettings { rabbitmq: vec![nobody("amqp")], ..good.clone() }, "servers.rabbitmq", "refused"),
         (ServersSettings { rabbitmq: Vec::new(), ..good.clone() }, "servers.rabbitmq", "missing"),
         (ServersSettings { main: ServerUrl::new("localhost"), ..good.clone() }, "servers.main", "mysql://"),

@@ -12,6 +12,7 @@ mod catalogue;
 #[path = "../api/client.rs"]
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod client;
+mod failover;
 mod holds;
 #[path = "../observability/lines.rs"]
 mod lines;

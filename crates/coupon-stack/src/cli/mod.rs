@@ -25,6 +25,8 @@ Examples:
       what they do, and where they listen
   coupon-stack pause shard-0
       what do the services do now? `resume` lets it go on
+  coupon-stack up --redis-sentinel
+      Redis has a replica, which takes its place within seconds: try `kill redis`
   coupon-stack limit shard-0 0.2
       a shard that saturates early
   coupon-stack down
@@ -52,6 +54,9 @@ enum Command {
         /// Number of nodes of RabbitMQ, all of one cluster [default: 1, or as many as the folder holds]
         #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
         rabbitmq: Option<NonZeroU16>,
+        /// Give Redis a replica and three Sentinels, which elect it where Redis is gone, as the folder's has if it holds a stack
+        #[arg(long)]
+        redis_sentinel: bool,
     },
     /// Stop it. Its data stays.
     Down {
@@ -106,7 +111,7 @@ struct Folder {
 
 #[derive(Debug, Args)]
 struct One {
-    /// main, shard-0, shard-1 and so on, redis, rabbitmq, rabbitmq-1 and so on
+    /// main, shard-0, shard-1 and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on
     #[arg(value_name = "NAME")]
     server: Server,
     #[command(flatten)]
@@ -129,7 +134,9 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Up { folder, shards, rabbitmq } => up(&folder.dir, shards, rabbitmq)?,
+            Self::Up { folder, shards, rabbitmq, redis_sentinel } => {
+                up(&folder.dir, shards, rabbitmq, redis_sentinel)?;
+            }
             Self::Down { folder } => down(&folder.dir)?,
             Self::Status { folder } => show(&Stack::attach(&folder.dir)?)?,
             Self::Kill(one) => one.stack()?.kill(one.server)?,
@@ -140,7 +147,7 @@ impl Command {
             Self::Limit { one, cores } => one.stack()?.limit_cpu(one.server, cores).map_err(Error::msg)?,
             Self::Pages(pages) => pages.show(Cli::command())?,
             Self::Run { shards, rabbitmq, command } => {
-                return run::run(&StackOptions { shards, rabbitmq, dir: None }, &command);
+                return run::run(&StackOptions { shards, rabbitmq, ..StackOptions::default() }, &command);
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -164,18 +171,28 @@ fn already_up(dir: &Path, record: &Record, wanted: &StackOptions) -> Result<()> 
             "a stack of {has} {what}, not {wanted}, is up in {shown}: take it down first"
         );
     }
+    ensure!(
+        record.redis_sentinel || !wanted.redis_sentinel,
+        "a stack without Sentinels is up in {shown}: take it down first"
+    );
     heard(writeln!(io::stdout(), "already up in {shown}:"))?;
     show(&Stack::attach(dir)?)?;
     Ok(heard(usage(dir))?)
 }
 
-fn up(dir: &Path, shards: Option<NonZeroU16>, rabbitmq: Option<NonZeroU16>) -> Result<()> {
+fn up(
+    dir: &Path,
+    shards: Option<NonZeroU16>,
+    rabbitmq: Option<NonZeroU16>,
+    redis_sentinel: bool,
+) -> Result<()> {
     let record = Record::load(dir)?;
     let held = |number: fn(&Record) -> u16| NonZeroU16::new(record.as_ref().map_or(0, number));
     let default = StackOptions::default();
     let options = StackOptions {
         shards: shards.or_else(|| held(|record| record.shards)).unwrap_or(default.shards),
         rabbitmq: rabbitmq.or_else(|| held(|record| record.rabbitmq)).unwrap_or(default.rabbitmq),
+        redis_sentinel,
         dir: Some(dir.to_owned()),
     };
     if let Some(record) = record.filter(Record::is_up) {
@@ -204,18 +221,16 @@ fn usage(dir: &Path) -> io::Result<()> {
 
 /// One line a server: its name, what it does, and where.
 fn show(stack: &Stack) -> Result<()> {
-    let addresses = stack.addresses();
-    let urls = [&addresses.main].into_iter().chain(&addresses.shards);
-    let urls = urls.chain([&addresses.redis]).chain(&addresses.rabbitmq);
     let mut lines = String::new();
-    for (server, url) in stack.servers().zip(urls) {
+    for server in stack.servers() {
+        let url = stack.url(server)?;
         let status = match stack.status(server)? {
             Status::Up => "up",
             Status::Paused => "paused",
             Status::Down => "down",
         };
         let pid = stack.pid(server).map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        writeln!(lines, "{server:<10} {status:<6} {pid:>8}  {url}")?;
+        writeln!(lines, "{server:<13} {status:<6} {pid:>8}  {url}")?;
     }
     Ok(heard(io::stdout().lock().write_all(lines.as_bytes()))?)
 }

@@ -14,8 +14,12 @@ fn all_there(stack: &Stack) -> anyhow::Result<String> {
 #[test]
 fn nodes_are_one_cluster_when_a_stack_is_up_and_when_it_is_up_again() {
     let folder = tempfile::tempdir().unwrap();
-    let options =
-        StackOptions { shards: NonZeroU16::MIN, rabbitmq: NODES, dir: Some(folder.path().join("stack")) };
+    let options = StackOptions {
+        shards: NonZeroU16::MIN,
+        rabbitmq: NODES,
+        dir: Some(folder.path().join("stack")),
+        ..StackOptions::default()
+    };
     let stack = Stack::start(&options).unwrap();
     assert_eq!(stack.addresses().rabbitmq.len(), 3);
     let last = Server::RabbitMq(2);

@@ -148,5 +148,5 @@ async fn pending(
     ask.cmd("ZCOUNT").arg(cluster.names(dataset).pending(epoch)).arg(0).arg("(+inf");
     let link = Link::new(redis, RESPONSE);
     let counted: Result<(u64,), _> = link.ask(&ask).await;
-    Ok(counted.with_context(|| format!("cannot ask Redis at {} what is pending", link.host()))?.0)
+    Ok(counted.with_context(|| format!("cannot ask Redis at {} what is pending", link.place()))?.0)
 }

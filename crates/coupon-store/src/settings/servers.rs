@@ -18,7 +18,8 @@ pub struct ServersSettings {
     /// servers are added at the end.
     #[serde(deserialize_with = "list_or_text")]
     pub shards: Vec<ServerUrl>,
-    /// Redis: `redis://:password@host:6379`.
+    /// Redis: `redis://:password@host:6379` or, where Sentinels say which one it is,
+    /// `redis+sentinel://:password@host:26379,host2:26379/service`.
     pub redis: ServerUrl,
     /// RabbitMQ: `amqp://user:password@host:5672/%2f`, or a list of them, one for each node of a cluster.
     #[serde(deserialize_with = "list_or_text")]
@@ -223,6 +224,7 @@ mod tests {
         let settings = read(&["servers.main=mysql://coupon:se@cret@db.example:3306/x", "servers.role=api"]);
         assert_eq!(format!("{:?}", settings.main), "db.example:3306");
         assert_eq!(ServerUrl::new("mysql://coupon:12/34?5@db:3306/x").host(), "db:3306");
+        assert_eq!(ServerUrl::new("redis+sentinel://:1@h:1,h:2/mymaster").host(), "h:1,h:2");
         assert!(settings.role.takes_grabs() && !settings.role.consumes());
     }
 }

@@ -87,6 +87,10 @@ mod tests {
             ),
             ("servers.redis=:pass@h", "servers.redis=(hidden)"),
             ("servers.redis=redis://h:1", "servers.redis=redis://h:1"),
+            (
+                "servers.redis=redis+sentinel://:p@h:1,i:1/m",
+                "servers.redis=redis+sentinel://(hidden)@h:1,i:1/m",
+            ),
             ("range.by=room", "range.by=room"),
             ("mysql://u:p@h", "mysql://(hidden)@h"),
         ] {

@@ -101,8 +101,8 @@ fn heard<T>(answer: Result<Result<T, NoAnswer>, tokio::time::error::Elapsed>) ->
 
 #[async_trait]
 impl GateServer for Gate {
-    fn address(&self) -> &str {
-        self.address
+    fn address(&self) -> String {
+        self.address.to_owned()
     }
 
     async fn decide(

@@ -44,13 +44,13 @@ impl GateLink {
             call.arg(-from.millis()).arg(member(*version));
         }
         call.ignore();
-        self.ask(&pipeline).await
+        self.ask(epoch, &pipeline).await
     }
 
     pub(super) async fn read_latest(&self, epoch: &Epoch) -> Result<VersionNumber, GateError> {
         let mut ask = Pipeline::with_capacity(1);
         ask.cmd("ZRANGEBYSCORE").arg(self.names.pending(epoch.number)).arg("-inf").arg("(0");
-        let (members,): (Vec<String>,) = self.ask(&ask).await?;
+        let (members,): (Vec<String>,) = self.ask(epoch, &ask).await?;
         let numbers = members.iter().filter_map(|member| member.strip_prefix(SENTINEL)?.parse().ok());
         Ok(numbers.max().unwrap_or(1))
     }

@@ -31,7 +31,7 @@ impl GateLink {
     async fn endings(&self) -> Result<[u64; 2], GateError> {
         let mut ask = Pipeline::with_capacity(1);
         ask.cmd("TIME");
-        let ((seconds, _),): ((u64, u64),) = self.ask(&ask).await?;
+        let ((seconds, _),): ((u64, u64),) = self.link.ask(&ask).await?;
         let now = seconds * 1_000 / millis(REMEMBERED);
         Ok([now, now.saturating_sub(1)])
     }
@@ -46,7 +46,7 @@ impl GateLink {
         let keys = self.endings().await?.map(|ending| format!("{key}.{ending}"));
         let mut ask = Pipeline::with_capacity(1);
         ask.cmd("SUNION").arg(&keys[..]);
-        let (users,): (Vec<u64>,) = self.ask(&ask).await?;
+        let (users,): (Vec<u64>,) = self.ask(epoch, &ask).await?;
         Ok(users.into_iter().filter_map(|user| UserId::new(user).ok()).collect())
     }
 
@@ -78,7 +78,7 @@ impl GateLink {
 
     pub(super) async fn let_go_of(&self, epoch: &Epoch, releases: &[Release]) -> Result<(), GateError> {
         for some in releases.chunks(AT_ONCE) {
-            let whole: (bool,) = self.ask(&release(&self.names, epoch, some)).await?;
+            let whole: (bool,) = self.ask(epoch, &release(&self.names, epoch, some)).await?;
             if !whole.0 {
                 return Err(GateError::Forgot);
             }
@@ -102,7 +102,7 @@ impl GateLink {
                     .arg(text::value_of(hold))
                     .arg(text::unchecked(row));
             }
-            restored.extend(self.ask::<Vec<bool>>(&pipeline).await?);
+            restored.extend(self.ask::<Vec<bool>>(epoch, &pipeline).await?);
         }
         Ok(restored)
     }

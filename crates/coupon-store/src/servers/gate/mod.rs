@@ -7,9 +7,12 @@
 mod epoch;
 mod fences;
 mod given_back;
+mod link;
 mod offers;
 mod question;
 mod redis;
+mod replication;
+mod sentinel;
 mod server;
 mod text;
 
@@ -21,7 +24,8 @@ use coupon_core::{CouponId, ResultId, UserId, VersionNumber};
 pub use epoch::Epoch;
 pub(super) use epoch::EpochCell;
 pub(super) use given_back::REMEMBERED;
-pub(super) use redis::{Link, RESPONSE};
+pub(super) use link::Link;
+pub(super) use redis::RESPONSE;
 pub use redis::{RedisError, RedisServer};
 pub(super) use server::{GateLink, remove_keys};
 
@@ -138,11 +142,24 @@ impl ServersGate {
             self.epoch.suspect();
             return Err(Unavailable::new("the gate", GateError::Forgot));
         }
-        if marks.is_empty() {
-            return Ok(false);
+        let held = match &*marks {
+            [] => Vec::new(),
+            marks => self.heard(self.server().held(&epoch, marks).await)?,
+        };
+        let is_it = |held| matches!(held, Held::Result(reserved) if reserved.id == id);
+        if held.into_iter().flatten().any(is_it) {
+            return Ok(true);
         }
-        let held = self.heard(self.server().held(&epoch, &marks).await)?;
-        Ok(held.into_iter().flatten().any(|held| matches!(held, Held::Result(reserved) if reserved.id == id)))
+        // Another may have taken the place of the one that was asked, and have granted it.
+        let latest = self.background.is_the_latest(epoch.number).await;
+        match latest {
+            Ok(true) => Ok(false),
+            Ok(false) => {
+                self.epoch.suspect();
+                Err(Unavailable::new("the gate", "another has taken its place"))
+            }
+            Err(error) => Err(Unavailable::new("the gate", format!("whether it is the latest: {error:#}"))),
+        }
     }
 
     async fn read_stock(&self, coupon: CouponId) -> Result<Option<GateStock>, Unavailable> {

@@ -12,7 +12,7 @@ use crate::terms::Terms;
 const OFFER: &str = include_str!("offer.lua");
 /// The number of coupons that one call of it writes.
 const OFFERED: usize = 1_000;
-/// The fields of the versions that are no coupons: the first that was offered, the latest, and that of the layout's versions.
+/// The fields of the versions that are versions of no coupon: the first that was offered, the latest, and that of the layout's.
 const FIELDS: [&str; 3] = ["first", "last", "layouts"];
 
 /// The coupons of which terms are written.
@@ -46,7 +46,7 @@ impl GateLink {
                 call.arg(terms.coupon.get()).arg(terms.total);
                 call.arg(terms.start.millis()).arg(terms.over_from().millis());
             }
-            let (answer,): (Vec<u64>,) = self.ask(&pipeline).await?;
+            let (answer,): (Vec<u64>,) = self.ask(epoch, &pipeline).await?;
             match answer.split_first() {
                 Some((1, coupons)) => lacking.extend(coupons.iter().filter_map(|id| CouponId::new(*id).ok())),
                 _ => return Err(GateError::Forgot),
@@ -58,7 +58,7 @@ impl GateLink {
     pub(super) async fn read_versions(&self, epoch: &Epoch) -> Result<Option<Versions>, GateError> {
         let mut ask = Pipeline::with_capacity(1);
         ask.cmd("HMGET").arg(self.names.versions(epoch.number)).arg(&FIELDS);
-        let (fields,): ((Option<u64>, Option<u64>, Option<u64>),) = self.ask(&ask).await?;
+        let (fields,): ((Option<u64>, Option<u64>, Option<u64>),) = self.ask(epoch, &ask).await?;
         let (first, last, layouts) = fields;
         let layouts = layouts.unwrap_or(0);
         Ok(first.zip(last).map(|(first, last)| Versions { first, last, layouts }))
@@ -68,7 +68,7 @@ impl GateLink {
     pub(super) async fn has_all_terms(&self, epoch: &Epoch) -> Result<bool, GateError> {
         let mut ask = Pipeline::with_capacity(1);
         ask.cmd("HKEYS").arg(self.names.versions(epoch.number));
-        let (fields,): (Vec<String>,) = self.ask(&ask).await?;
+        let (fields,): (Vec<String>,) = self.ask(epoch, &ask).await?;
         let offered: Vec<CouponId> =
             fields.iter().filter_map(|field| CouponId::new(field.parse().ok()?).ok()).collect();
         for some in offered.chunks(CHUNK) {
@@ -77,7 +77,7 @@ impl GateLink {
                 let terms = pipeline.cmd("HMGET").arg(self.names.holders(epoch.number, *coupon));
                 terms.arg("t").arg("s").arg("e");
             }
-            let terms: Vec<Vec<Option<String>>> = self.ask(&pipeline).await?;
+            let terms: Vec<Vec<Option<String>>> = self.ask(epoch, &pipeline).await?;
             if terms.into_iter().flatten().any(|field| field.is_none()) {
                 return Ok(false);
             }

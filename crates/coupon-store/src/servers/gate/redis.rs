@@ -1,15 +1,14 @@
-//! Redis, as this process reaches it.
+//! Redis, as this process reaches it: at one address, or where Sentinels say that it is.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use deadpool_redis::redis::aio::MultiplexedConnection;
-use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError as DriverError,
-    ServerErrorKind, TlsCertificates,
-};
+use deadpool_redis::redis::{self, AsyncConnectionConfig, Client, ErrorKind, RedisResult, TlsCertificates};
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
-use tokio::sync::Mutex;
 
+use super::replication::told;
+use super::sentinel::{SentinelUrl, Sentinels};
+use crate::servers::seam::elected;
 use crate::servers::tls;
 use crate::settings::ServerUrl;
 
@@ -22,17 +21,30 @@ const CONNECTIONS: usize = 1_100;
 /// that nothing was lost.
 const OLDEST: u32 = 7;
 
-/// The address of Redis.
+/// The address of Redis, or of the Sentinels that know it.
 #[derive(Clone)]
-pub struct RedisServer {
-    pool: Pool,
-    host: String,
+pub struct RedisServer(Arc<Inner>);
+
+struct Inner {
+    /// The hosts that the setting names.
+    hosts: String,
+    trust: Trust,
+    sentinels: Option<Sentinels>,
+    /// The Redis that takes reservations, once it is known.
+    primary: RwLock<Option<Arc<Primary>>>,
 }
 
-/// Shows no more than the host: the driver's own text may hold the password.
+/// A Redis that takes reservations.
+pub(super) struct Primary {
+    pool: Pool,
+    /// Its place, as main has it: its host or, where it was elected, also by which fail-over.
+    place: String,
+}
+
+/// Shows no more than the hosts: the driver's own text may hold the password.
 impl std::fmt::Debug for RedisServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RedisServer({})", self.host)
+        write!(f, "RedisServer({})", self.0.hosts)
     }
 }
 
@@ -41,7 +53,32 @@ impl std::fmt::Debug for RedisServer {
 #[error("setting `servers.redis`: Redis at {host}: {why}")]
 pub struct RedisError {
     host: String,
-    why: String,
+    /// The reason, without the setting and the host.
+    pub(super) why: String,
+}
+
+/// The authority that signed the servers' certificates, as PEM; without one, those that browsers trust.
+pub(super) struct Trust(pub(super) Option<Vec<u8>>);
+
+impl Trust {
+    pub(super) fn client(&self, url: &str) -> RedisResult<Client> {
+        match &self.0 {
+            Some(pem) => {
+                let trusted = TlsCertificates { client_tls: None, root_cert: Some(pem.clone()) };
+                Client::build_with_tls(url, trusted)
+            }
+            None => Client::open(url),
+        }
+    }
+
+    fn pool(&self, url: &str) -> anyhow::Result<Pool> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(Some(RESPONSE));
+        let server = self.client(url)?.get_connection_info().clone();
+        let manager = Manager::new_with_config(server, config)?;
+        Ok(Pool::builder(manager).max_size(CONNECTIONS).runtime(Runtime::Tokio1).build()?)
+    }
 }
 
 impl RedisServer {
@@ -50,30 +87,27 @@ impl RedisServer {
     /// # Errors
     /// When it is no address of one.
     pub fn new(url: &ServerUrl) -> anyhow::Result<Self> {
-        const EXAMPLE: &str = "an address is redis://:password@host:6379";
+        const EXAMPLE: &str = "an address is redis://:password@host:6379 or, of Sentinels, \
+                               redis+sentinel://:password@host:26379,host2:26379/service";
         anyhow::ensure!(!url.is_empty(), "setting `servers.redis` is missing; {EXAMPLE}");
         let wrong =
             |error: &dyn std::fmt::Display| anyhow::anyhow!("setting `servers.redis`: {error}; {EXAMPLE}");
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(RESPONSE));
-        let encrypted = url.expose().starts_with("rediss://");
-        tls::check("servers.redis", url, encrypted, "rediss:// at its beginning")?;
-        let client = match tls::authority(url)? {
-            Some(pem) => {
-                let trusted = TlsCertificates { client_tls: None, root_cert: Some(pem) };
-                Client::build_with_tls(url.expose(), trusted)
-            }
-            None => Client::open(url.expose()),
+        let sentinels = SentinelUrl::read(url.expose()).map_err(|error| wrong(&error))?;
+        let (encrypted, how) = match &sentinels {
+            Some(sentinels) => (sentinels.encrypted, "rediss+sentinel:// at its beginning"),
+            None => (url.expose().starts_with("rediss://"), "rediss:// at its beginning"),
         };
-        let server = client.map_err(|error| wrong(&error))?.get_connection_info().clone();
-        let manager = Manager::new_with_config(server, config).map_err(|error| wrong(&error))?;
-        let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| wrong(&error))?;
-        Ok(Self { pool, host: url.host().to_owned() })
+        tls::check("servers.redis", url, encrypted, how)?;
+        let trust = Trust(tls::authority(url)?);
+        let (sentinels, primary) = match sentinels {
+            Some(of) => (Some(Sentinels::new(&of, &trust).map_err(|error| wrong(&error))?), None),
+            None => {
+                let pool = trust.pool(url.expose()).map_err(|error| wrong(&error))?;
+                (None, Some(Arc::new(Primary { pool, place: url.host().to_owned() })))
+            }
+        };
+        let hosts = url.host().to_owned();
+        Ok(Self(Arc::new(Inner { hosts, trust, sentinels, primary: RwLock::new(primary) })))
     }
 
     /// A connection.
@@ -81,13 +115,57 @@ impl RedisServer {
     /// # Errors
     /// [`RedisError`] when there is none to be had.
     pub async fn connect(&self) -> Result<Connection, RedisError> {
-        self.pool.get().await.map_err(|error| self.error(&error))
+        Ok(self.line().await?.1)
     }
 
-    /// Its address, without the password.
+    /// The Redis that takes reservations now, and a connection to it.
+    pub(super) async fn line(&self) -> Result<(Arc<Primary>, Connection), RedisError> {
+        let primary = self.find().await?;
+        let connection = primary.pool.get().await.map_err(|error| self.error(&error))?;
+        Ok((primary, connection))
+    }
+
+    /// Asks where it is, of those who know. Where none of them answers, it is where it was last.
+    pub(super) async fn find(&self) -> Result<Arc<Primary>, RedisError> {
+        let known = self.known();
+        let Some(sentinels) = &self.0.sentinels else { return known.ok_or_else(|| self.error(&"unknown")) };
+        let told = match (sentinels.ask().await, known) {
+            (Ok(told), _) => told,
+            (Err(_), Some(known)) => return Ok(known),
+            (Err(why), None) => return Err(self.error(&why)),
+        };
+        let place = elected(&told.host, sentinels.service(), told.failover);
+        let is_known = |primary: &Option<Arc<Primary>>| primary.clone().filter(|known| known.place == place);
+        if let Some(known) = is_known(&self.known()) {
+            return Ok(known);
+        }
+        let pool = self.0.trust.pool(&sentinels.url_of(&told.host)).map_err(|error| self.error(&error))?;
+        let mut primary = self.0.primary.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have been faster.
+        if let Some(known) = is_known(&primary) {
+            return Ok(known);
+        }
+        if let Some(before) = &*primary {
+            tracing::warn!(from = before.place, to = place, "Redis has failed over");
+        }
+        let found = Arc::new(Primary { pool, place });
+        *primary = Some(Arc::clone(&found));
+        Ok(found)
+    }
+
+    fn known(&self) -> Option<Arc<Primary>> {
+        self.0.primary.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says whether that one is where reservations are taken, as far as this process knows.
+    pub(super) fn is_at(&self, primary: &Arc<Primary>) -> bool {
+        self.known().is_some_and(|known| Arc::ptr_eq(&known, primary))
+    }
+
+    /// Its place, without the password: of one that Sentinels have not told of yet, theirs.
     #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
+    pub fn place(&self) -> String {
+        self.known().map_or_else(|| self.0.hosts.clone(), |primary| primary.place.clone())
     }
 
     /// Refuses a Redis that cannot be a gate: one of a cluster or a replica, and one that would forget reservations of
@@ -115,7 +193,7 @@ impl RedisServer {
         }
         if policy.is_none() || log.is_none() {
             tracing::warn!(
-                host = self.host,
+                host = self.place(),
                 "Redis does not say whether it evicts keys and writes a log: it must not, and must"
             );
         }
@@ -142,13 +220,13 @@ impl RedisServer {
             } else {
                 format!("{text}{}", tls::hint(&text))
             };
-        RedisError { host: self.host.clone(), why }
+        RedisError { host: self.place(), why }
     }
 }
 
 /// Says why a Redis with these properties cannot be a gate, if it cannot.
 fn unfit(info: &str) -> Option<String> {
-    let told = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let told = |name| told(info, name);
     let version = told("redis_version").unwrap_or("unknown");
     let major: Option<u32> = version.split('.').next().and_then(|major| major.parse().ok());
     if major.is_none_or(|major| major < OLDEST) {
@@ -162,69 +240,6 @@ fn unfit(info: &str) -> Option<String> {
     // Its own word for a replica.
     (told("role") == Some("slave"))
         .then(|| "it is a replica, which takes no reservations: give the address of its primary".to_owned())
-}
-
-/// One thread's connection, shared by whatever is under way on it, and replaced once it has failed.
-pub(in crate::servers) struct Link {
-    server: RedisServer,
-    patience: Duration,
-    /// Kept out of the pool for good: taking it anew would cost a round trip each time.
-    kept: Mutex<Option<Connection>>,
-}
-
-impl Link {
-    pub(in crate::servers) fn new(server: RedisServer, patience: Duration) -> Self {
-        Self { server, patience, kept: Mutex::new(None) }
-    }
-
-    /// The address it leads to, without the password.
-    pub(in crate::servers) fn host(&self) -> &str {
-        self.server.host()
-    }
-
-    async fn connection(&self) -> Result<MultiplexedConnection, DriverError> {
-        let mut kept = self.kept.lock().await;
-        if let Some(connection) = kept.as_ref() {
-            let shared: &MultiplexedConnection = connection;
-            return Ok(shared.clone());
-        }
-        let connection = self
-            .server
-            .pool
-            .get()
-            .await
-            .map_err(|error| DriverError::from((ErrorKind::Io, "cannot connect", error.to_string())))?;
-        let shared: &MultiplexedConnection = &connection;
-        let shared = shared.clone();
-        *kept = Some(connection);
-        Ok(shared)
-    }
-
-    /// Sends all commands at once, and waits for all answers. Any error stands for all.
-    pub(in crate::servers) async fn ask<T: FromRedisValue>(
-        &self,
-        pipeline: &Pipeline,
-    ) -> Result<T, DriverError> {
-        let asked = async {
-            let mut connection = self.connection().await?;
-            pipeline.query_async(&mut connection).await
-        };
-        let answer = tokio::time::timeout(self.patience, asked)
-            .await
-            .unwrap_or_else(|_| Err(DriverError::from((ErrorKind::Io, "it did not answer in time"))));
-        // A connection that does not answer may never do so again, and that would show nowhere else for a long time.
-        if let Err(error) = &answer
-            && (error.is_unrecoverable_error() || error.is_io_error() || error.is_timeout())
-        {
-            *self.kept.lock().await = None;
-        }
-        answer
-    }
-}
-
-/// True if Redis lacks the script: it has lost its memory.
-pub(in crate::servers) fn is_no_script(error: &DriverError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
 #[cfg(test)]

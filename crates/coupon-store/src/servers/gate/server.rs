@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use coupon_core::{CouponId, CouponResult, Timestamp, VersionNumber};
 use deadpool_redis::redis::{FromRedisValue, Pipeline, RedisError};
 
+use super::link::is_no_script;
 use super::offers::Where;
 use super::question::{Answers, question};
-use super::redis::is_no_script;
+use super::replication::{self, Replication};
 use super::{Epoch, LAST_SLOT, Link, META_FIELDS, PARKED, RedisServer, SENTINEL, text};
 use crate::servers::names::Names;
 use crate::servers::seam::{
@@ -54,8 +55,27 @@ impl GateLink {
         Self { link: Link::new(redis, patience), names }
     }
 
-    pub(super) async fn ask<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, GateError> {
-        self.link.ask(pipeline).await.map_err(GateError::from)
+    /// Asks about an epoch, and no Redis that has been a replica since it was filled.
+    pub(super) async fn ask<T: FromRedisValue>(
+        &self,
+        epoch: &Epoch,
+        pipeline: &Pipeline,
+    ) -> Result<T, GateError> {
+        let asked = self.link.within(async {
+            let line = self.link.line().await?;
+            let mut connection = line.connection();
+            if !line.leads_to(epoch.number) {
+                let mut place = Pipeline::with_capacity(2);
+                replication::ask(&mut place, &self.names, epoch);
+                let (filled, info): (Option<String>, String) = place.query_async(&mut connection).await?;
+                if !Replication::read(&info).goes_on_from(filled.as_deref()) {
+                    return Ok(None);
+                }
+                line.found(epoch.number);
+            }
+            pipeline.query_async(&mut connection).await.map(Some)
+        });
+        asked.await?.ok_or(GateError::Forgot)
     }
 
     pub(super) fn holders_key(&self, epoch: &Epoch, coupon: u64) -> Result<String, GateError> {
@@ -85,7 +105,7 @@ impl GateLink {
     async fn set(&self, epoch: &Epoch, coupon: u64, field: String, value: String) -> Result<(), GateError> {
         let mut set = Pipeline::with_capacity(1);
         set.cmd("HSET").arg(self.holders_key(epoch, coupon)?).arg(field).arg(value).ignore();
-        self.ask(&set).await
+        self.ask(epoch, &set).await
     }
 }
 
@@ -104,7 +124,16 @@ fn whole(names: &Names, epoch: &Epoch) -> Pipeline {
     let mut pipeline = Pipeline::new();
     pipeline.cmd("SCRIPT").arg("EXISTS").arg(epoch.script.sha()).arg(epoch.releases.sha());
     pipeline.cmd("ZSCORE").arg(names.pending(epoch.number)).arg(SENTINEL);
+    replication::ask(&mut pipeline, names, epoch);
     pipeline
+}
+
+/// The answers to it: both scripts, the sentinel, the id of the Redis that was filled, the place of this one.
+type Whole = ((bool, bool), Option<String>, Option<String>, String);
+
+fn read_whole(((grabs, releases), sentinel, filled, info): Whole) -> Remembers {
+    let goes_on = Replication::read(&info).goes_on_from(filled.as_deref());
+    Remembers { script: grabs && releases && goes_on, sentinel: sentinel.is_some() }
 }
 
 /// Marks, as the members that they are.
@@ -119,8 +148,8 @@ fn read_marks(members: &[String]) -> Vec<Mark> {
 
 #[async_trait]
 impl GateServer for GateLink {
-    fn address(&self) -> &str {
-        self.link.host()
+    fn address(&self) -> String {
+        self.link.place()
     }
 
     async fn decide(
@@ -129,7 +158,7 @@ impl GateServer for GateLink {
         knows: VersionNumber,
         attempts: &[&Attempt],
     ) -> Result<Vec<Decision>, GateError> {
-        let answer: (Vec<String>,) = self.ask(&question(&self.names, epoch, knows, attempts)).await?;
+        let answer: (Vec<String>,) = self.ask(epoch, &question(&self.names, epoch, knows, attempts)).await?;
         Answers::of(&answer.0, attempts.len())?.collect()
     }
 
@@ -145,7 +174,7 @@ impl GateServer for GateLink {
         let key = self.names.holders(epoch.number, coupon);
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("HMGET").arg(&key).arg("t").arg(LAST_SLOT).cmd("HLEN").arg(&key);
-        let ((total, last), fields): ((Option<u32>, Option<u8>), i64) = self.ask(&pipeline).await?;
+        let ((total, last), fields): ((Option<u32>, Option<u8>), i64) = self.ask(epoch, &pipeline).await?;
         let sold = u32::try_from(fields - META_FIELDS - i64::from(last.is_some())).unwrap_or(0);
         Ok(total.map(|total| GateStock { total, sold }))
     }
@@ -157,7 +186,7 @@ impl GateServer for GateLink {
         loop {
             let mut scan = Pipeline::with_capacity(1);
             scan.cmd("HSCAN").arg(&key).arg(cursor).arg("COUNT").arg(SCAN);
-            let ((next, found),): ((u64, Vec<String>),) = self.ask(&scan).await?;
+            let ((next, found),): ((u64, Vec<String>),) = self.ask(epoch, &scan).await?;
             for field in found.into_iter().step_by(2) {
                 users.extend(text::field_user(&field));
                 fields.insert(field);
@@ -174,18 +203,18 @@ impl GateServer for GateLink {
     }
 
     async fn remembers(&self, epoch: &Epoch) -> Result<Remembers, GateError> {
-        let ((grabs, releases), sentinel): ((bool, bool), Option<String>) =
-            self.ask(&whole(&self.names, epoch)).await?;
-        Ok(Remembers { script: grabs && releases, sentinel: sentinel.is_some() })
+        self.link.find().await?;
+        let answer: Whole = self.link.ask(&whole(&self.names, epoch)).await?;
+        Ok(read_whole(answer))
     }
 
     async fn pending_at(&self, epoch: &Epoch, time: Timestamp) -> Result<(Remembers, Vec<Mark>), GateError> {
         let mut pipeline = whole(&self.names, epoch);
         let (key, time) = (self.names.pending(epoch.number), time.millis());
         pipeline.cmd("ZRANGEBYSCORE").arg(key).arg(time).arg(time);
-        let ((grabs, releases), sentinel, marks): ((bool, bool), Option<String>, Vec<String>) =
-            self.ask(&pipeline).await?;
-        Ok((Remembers { script: grabs && releases, sentinel: sentinel.is_some() }, read_marks(&marks)))
+        let (scripts, sentinel, filled, info, marks): ((bool, bool), _, _, _, Vec<String>) =
+            self.link.ask(&pipeline).await?;
+        Ok((read_whole((scripts, sentinel, filled, info)), read_marks(&marks)))
     }
 
     async fn pending_until(&self, epoch: &Epoch, time: Timestamp) -> Result<Vec<Mark>, GateError> {
@@ -195,7 +224,7 @@ impl GateServer for GateLink {
             let mut page = Pipeline::with_capacity(1);
             let range = page.cmd("ZRANGEBYSCORE").arg(&key).arg(0).arg(time.millis());
             range.arg("LIMIT").arg(offset).arg(CHUNK);
-            let (marks,): (Vec<String>,) = self.ask(&page).await?;
+            let (marks,): (Vec<String>,) = self.ask(epoch, &page).await?;
             found.extend(read_marks(&marks));
             if marks.len() < CHUNK {
                 return Ok(found);
@@ -207,7 +236,7 @@ impl GateServer for GateLink {
     async fn pending(&self, epoch: &Epoch) -> Result<Vec<Mark>, GateError> {
         let mut all = Pipeline::with_capacity(1);
         all.cmd("ZRANGE").arg(self.names.pending(epoch.number)).arg(0).arg(-1);
-        let (marks,): (Vec<String>,) = self.ask(&all).await?;
+        let (marks,): (Vec<String>,) = self.ask(epoch, &all).await?;
         Ok(read_marks(&marks))
     }
 
@@ -217,7 +246,7 @@ impl GateServer for GateLink {
         for some in marks.chunks(CHUNK) {
             let mut ask = Pipeline::with_capacity(1);
             ask.cmd("ZMSCORE").arg(&key).arg(members(some));
-            let (scores,): (Vec<Option<f64>>,) = self.ask(&ask).await?;
+            let (scores,): (Vec<Option<f64>>,) = self.ask(epoch, &ask).await?;
             pending.extend(scores.iter().map(Option::is_some));
         }
         Ok(pending)
@@ -241,7 +270,7 @@ impl GateServer for GateLink {
                 let key = self.names.holders(epoch.number, *coupon);
                 ask.cmd("HGET").arg(key).arg(text::field(user.get(), *slot));
             }
-            let values: Vec<Option<String>> = self.ask(&ask).await?;
+            let values: Vec<Option<String>> = self.ask(epoch, &ask).await?;
             let read =
                 some.iter().zip(values).map(|(mark, value)| text::read_held(value.as_deref()?, mark.slot));
             held.extend(read);
@@ -260,22 +289,27 @@ impl GateServer for GateLink {
             call.arg(text::field(user_id.get(), slot.unwrap_or(0)));
             call.arg(text::value(result_id.number(), *hold_until, *request)).arg(PARKED).ignore();
         }
-        self.ask(&hold).await
+        self.ask(epoch, &hold).await
     }
 
     async fn probe(&self) -> Result<(), GateError> {
+        self.link.find().await?;
         let mut probe = Pipeline::with_capacity(1);
         probe.cmd("SET").arg(self.names.probe()).arg(1).arg("PX").arg(PROBE_MS).ignore();
-        self.ask(&probe).await
+        Ok(self.link.ask(&probe).await?)
     }
 
     async fn begin(&self, epoch: &Epoch) -> Result<(), GateError> {
-        let mut load = Pipeline::with_capacity(3);
+        let mut ask = Pipeline::with_capacity(1);
+        replication::ask_here(&mut ask);
+        let (info,): (String,) = self.link.ask(&ask).await?;
+        let mut load = Pipeline::with_capacity(4);
+        replication::record(&mut load, &self.names, epoch, Replication::read(&info));
         for script in [&epoch.releases, &epoch.script] {
             load.cmd("SCRIPT").arg("LOAD").arg(script.text()).ignore();
         }
         load.cmd("ZADD").arg(self.names.pending(epoch.number)).arg("+inf").arg(SENTINEL).ignore();
-        self.ask(&load).await
+        Ok(self.link.ask(&load).await?)
     }
 
     async fn offer(&self, epoch: &Epoch, version: u64, coupons: &[&Terms]) -> Result<(), GateError> {
@@ -309,7 +343,7 @@ impl GateServer for GateLink {
             let key = self.holders_key(epoch, hold.coupon)?;
             pipeline.cmd("HSETNX").arg(key).arg(text::field(hold.user, hold.slot)).arg(text::value_of(hold));
         }
-        self.ask(&pipeline).await
+        self.ask(epoch, &pipeline).await
     }
 
     async fn hold_instead(&self, epoch: &Epoch, hold: Hold) -> Result<(), GateError> {
@@ -349,7 +383,7 @@ impl GateServer for GateLink {
                 pipeline.arg(text::field(*user, *slot));
             }
         }
-        let answers: Vec<Vec<Option<String>>> = self.ask(&pipeline).await?;
+        let answers: Vec<Vec<Option<String>>> = self.ask(epoch, &pipeline).await?;
         let mut lacking = Vec::new();
         for (holds, answer) in by_coupon.into_values().zip(answers) {
             let mut held = answer.into_iter();
@@ -383,7 +417,7 @@ impl GateServer for GateLink {
     async fn unchecked(&self, epoch: &Epoch) -> Result<Vec<Unchecked>, GateError> {
         let mut all = Pipeline::with_capacity(1);
         all.cmd("SMEMBERS").arg(self.names.unchecked(epoch.number));
-        let (rows,): (Vec<String>,) = self.ask(&all).await?;
+        let (rows,): (Vec<String>,) = self.ask(epoch, &all).await?;
         Ok(rows.iter().filter_map(|row| text::read_unchecked(row)).collect())
     }
 

@@ -123,7 +123,7 @@ pub enum Held {
 /// The gate's answer to whether it has its memory of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remembers {
-    /// It has the epoch's script, which is loaded before anything is filled.
+    /// It has the epoch's script, which is loaded before anything is filled, and has taken over no other memory since.
     pub script: bool,
     /// It has the sentinel among the pending marks.
     pub sentinel: bool,
@@ -182,8 +182,8 @@ pub enum GateError {
 /// at the same time.
 #[async_trait]
 pub trait GateServer: Send + Sync {
-    /// Its address, without the password.
-    fn address(&self) -> &str;
+    /// Its address, without the password: of one that was elected, also by which fail-over.
+    fn address(&self) -> String;
 
     /// Decides attempts, each coupon's together, in their order, of a process that knows of no later version of the layout
     /// than that: it is refused what a later one places.
@@ -207,7 +207,7 @@ pub trait GateServer: Send + Sync {
     /// Reads a coupon's holders, one part after the other.
     async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<CouponHolders, GateError>;
 
-    /// Says whether it has its memory of the epoch.
+    /// Says whether it has its memory of the epoch, wherever it is by now.
     async fn remembers(&self, epoch: &Epoch) -> Result<Remembers, GateError>;
 
     /// The pending marks of grabs of that moment, and whether it has its memory.
@@ -231,7 +231,7 @@ pub trait GateServer: Send + Sync {
     /// Makes the users of parked results holders, unless they hold another one, or the gate does not hold the coupon.
     async fn park(&self, epoch: &Epoch, results: &[CouponResult]) -> Result<(), GateError>;
 
-    /// Makes sure that it can be written.
+    /// Makes sure that it can be written, wherever it is by now.
     async fn probe(&self) -> Result<(), GateError>;
 
     /// Loads the epoch's script, and begins its pending marks with the sentinel.

@@ -55,7 +55,16 @@ impl GatePlace {
     #[must_use]
     pub fn allows(&self, address: &str) -> bool {
         let is_stock = |address: &str| address == ADDRESS;
-        self.is_at(address) || (self.age_ms > FRESH_MS && !is_stock(&self.address) && !is_stock(address))
+        self.is_at(address)
+            || self.gave_way_to(address)
+            || (self.age_ms > FRESH_MS && !is_stock(&self.address) && !is_stock(address))
+    }
+
+    /// Says whether Sentinels have elected the Redis at this address in place of that one. No process that finds the gate where
+    /// it was keeps it there: it has not heard of the fail-over.
+    fn gave_way_to(&self, address: &str) -> bool {
+        let both = election(&self.address).zip(election(address));
+        both.is_some_and(|((of, before), (service, failover))| of == service && before < failover)
     }
 
     /// Says whether the gate would stay where it is.
@@ -63,6 +72,22 @@ impl GatePlace {
     pub fn is_at(&self, address: &str) -> bool {
         self.address == address
     }
+}
+
+/// What stands between the host, the Sentinels' name for their Redis, and the number of a fail-over in the address of one.
+const ELECTED: [&str; 2] = [" of ", " since fail-over "];
+
+/// The address of a Redis that Sentinels have elected.
+pub(in crate::servers) fn elected(host: &str, service: &str, failover: u64) -> String {
+    let [of, since] = ELECTED;
+    format!("{host}{of}{service}{since}{failover}")
+}
+
+/// The Sentinels' name for their Redis, and the fail-over by which the one at this address was elected.
+fn election(address: &str) -> Option<(&str, u64)> {
+    let [of, since] = ELECTED;
+    let (elected, failover) = address.rsplit_once(since)?;
+    Some((elected.split_once(of)?.1, failover.parse().ok()?))
 }
 
 /// Numbers from here on are kept for history and for stock logs of the embedded backend.
@@ -213,6 +238,17 @@ mod tests {
         let stock = GatePlace { address: ADDRESS.to_owned(), age_ms: FRESH_MS + 1 };
         assert!(stock.allows(ADDRESS) && !stock.allows("one:6379"));
         assert!(!place(-5_000).allows("other:6379"), "a clock of main's that was put back proves nothing");
+    }
+
+    #[test]
+    fn a_gate_moves_at_once_to_the_redis_of_a_later_failover_and_back_to_none_before() {
+        let at = |host: &str, failover| elected(host, "mymaster", failover);
+        let place = GatePlace { address: at("one:6379", 3), age_ms: 0 };
+        assert!(place.allows(&at("other:6379", 4)) && place.allows(&at("one:6379", 3)));
+        assert!(!place.allows(&at("other:6379", 2)), "a Sentinel that has not heard of the latest");
+        assert!(!place.allows(&elected("other:6379", "another", 9)) && !place.allows("other:6379"));
+        let stale = GatePlace { age_ms: FRESH_MS + 1, ..place };
+        assert!(stale.allows(&at("other:6379", 0)), "Sentinels that were set up anew count from nothing");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub use gate::{
     CouponHolders, GateError, GateServer, Held, Hold, Mark, Release, Remembers, Unchecked, Versions,
 };
 pub use layouts::{ChangingLayout, Fence, LayoutServer, LayoutState, MoveOrder, MoverLock};
+pub(super) use main::elected;
 pub use main::{
     Books, GateLock, GatePlace, GateState, MainLock, MainServer, NUMBERS, Opening, Renewed, TERM_MS, Term,
     WrittenPosting,

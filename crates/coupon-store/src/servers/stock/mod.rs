@@ -107,8 +107,8 @@ async fn read_epoch(conn: &mut impl Queryable) -> mysql_async::Result<Option<u64
 
 #[async_trait]
 impl GateServer for StockGate {
-    fn address(&self) -> &str {
-        ADDRESS
+    fn address(&self) -> String {
+        ADDRESS.to_owned()
     }
 
     async fn decide(

@@ -155,29 +155,31 @@ impl Gatekeeper {
 
     /// Records in main that the gate is well where this process reaches it.
     async fn tell_where_it_is(&self) -> anyhow::Result<()> {
-        Ok(self.background.main.gate_seen(self.background.gate.server.address()).await?)
+        Ok(self.background.main.gate_seen(&self.background.gate.server.address()).await?)
     }
 
     /// Makes sure that a gate may be filled here before any process is cut off from the one there is: that none is
     /// well served elsewhere, and that this one can be written.
     async fn may_fill(&self, lock: &mut dyn GateLock) -> anyhow::Result<()> {
-        let (background, here) = (&self.background, self.background.gate.server.address());
+        let server = &self.background.gate.server;
+        // It finds out where the gate is now.
+        server
+            .probe()
+            .await
+            .with_context(|| format!("the gate at {} cannot be written", server.address()))?;
+        let here = server.address();
         if let Some(place) = lock.place().await? {
             ensure!(
-                place.allows(here),
+                place.allows(&here),
                 "the gate is at {}, where another process finds it; this process is set to {here} (settings \
                  `servers.redis`, `grab.decided_by`), which knows nothing of it",
                 place.address
             );
-            if !place.is_at(here) {
-                tracing::warn!(
-                    from = place.address,
-                    to = here,
-                    "the gate moves: no process has found it lately where it was"
-                );
+            if !place.is_at(&here) {
+                tracing::warn!(from = place.address, to = here, "the gate moves");
             }
         }
-        background.gate.server.probe().await.with_context(|| format!("the gate at {here} cannot be written"))
+        Ok(())
     }
 
     /// Fills the gate anew, unless another process is at it.
@@ -248,7 +250,7 @@ impl Gatekeeper {
     ) -> anyhow::Result<()> {
         let background = &self.background;
         background.lead_results(epoch.number).await?;
-        lock.filled_at(background.gate.server.address()).await?;
+        lock.filled_at(&background.gate.server.address()).await?;
         for _ in 0..ROUNDS {
             ensure!(
                 is_whole(background, epoch).await?,

@@ -11,6 +11,7 @@
 
 use anyhow::{Context as _, ensure};
 use coupon_core::{ShardId, VersionNumber};
+use futures_util::future::select_ok;
 use tokio::time::timeout;
 
 use super::Background;
@@ -37,6 +38,14 @@ impl Background {
         let states: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
         self.hold_main_against(&states).await?;
         Ok(last_epoch(&states))
+    }
+
+    /// Says whether no later epoch has opened than this one: each shard hears of an epoch before it opens, so that the first which
+    /// answers is believed.
+    pub(in crate::servers) async fn is_the_latest(&self, epoch: u64) -> anyhow::Result<bool> {
+        let asked = self.shards().map(|shard| Box::pin(self.state_of(shard)));
+        let (state, _) = timeout(PATIENCE, select_ok(asked)).await.context("no shard answers in time")??;
+        Ok(state.last_epoch <= epoch)
     }
 
     /// The latest version of the layout that any shard has heard of, of those that answer at once; an error where none does.

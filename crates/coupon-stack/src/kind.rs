@@ -111,7 +111,8 @@ impl ServerKind {
     }
 }
 
-fn connected(port: u16) -> Result<TcpStream> {
+/// A connection to a server of this machine.
+pub(crate) fn connected(port: u16) -> Result<TcpStream> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let stream = TcpStream::connect_timeout(&address, ANSWER)?;
     stream.set_read_timeout(Some(ANSWER))?;

@@ -122,6 +122,19 @@ pub(crate) fn may_elect(stream: &mut TcpStream, password: &str) -> Result<()> {
     Ok(())
 }
 
+/// The port of the Redis that a Sentinel names.
+pub(crate) fn elected(stream: &mut TcpStream, password: &str) -> Result<u16> {
+    let told = asked(stream, password, &format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}"))?;
+    Ok(told.last().context("it names none")?.parse()?)
+}
+
+/// Has Sentinels put the replica in the place of its primary.
+pub(crate) fn fail_over(stream: &mut TcpStream, password: &str) -> Result<()> {
+    let told = asked(stream, password, &format!("SENTINEL FAILOVER {SERVICE}"))?;
+    ensure!(told == ["+OK"], "it answers {}", told.join(" "));
+    Ok(())
+}
+
 /// The lines of the answer to a command, after the login.
 fn asked(stream: &mut TcpStream, password: &str, command: &str) -> Result<Vec<String>> {
     stream.write_all(format!("AUTH {password}\r\n{command}\r\n").as_bytes())?;

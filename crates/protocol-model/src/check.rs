@@ -25,7 +25,7 @@ pub struct SearchScope {
 
 impl SearchScope {
     /// Scopes that take seconds, for every run of the tests; the smallest first.
-    pub const QUICK: [Self; 8] = [
+    pub const QUICK: [Self; 9] = [
         Self {
             name: "a result is given back; the gate forgets it; a consumer dies",
             left: Left { requests: 1, give_backs: 1, lapses: 1, redeliveries: 1, ..Left::NOTHING },
@@ -55,10 +55,14 @@ impl SearchScope {
             name: "the gate is lost, and main put back",
             left: Left { requests: 2, gate_losses: 1, restores: 1, ..Left::NOTHING },
         },
+        Self {
+            name: "Redis fails over, and the one of before goes on; a result is given back",
+            left: Left { requests: 2, fail_overs: 1, give_backs: 1, ..Left::NOTHING },
+        },
     ];
 
     /// Larger scopes, which take minutes.
-    pub const DEEP: [Self; 4] = [
+    pub const DEEP: [Self; 5] = [
         Self {
             name: "the gate is lost, and main put back; three requests",
             left: Left { requests: 3, gate_losses: 1, restores: 1, ..Left::NOTHING },
@@ -70,6 +74,10 @@ impl SearchScope {
         Self {
             name: "the gate is lost, and main put back; a process dies",
             left: Left { requests: 2, gate_losses: 1, restores: 1, deaths: 1, ..Left::NOTHING },
+        },
+        Self {
+            name: "Redis fails over twice, and the one of before goes on; a process dies",
+            left: Left { requests: 3, fail_overs: 2, deaths: 1, ..Left::NOTHING },
         },
         Self {
             name: "two results are given back; the gate is lost, and main put back; a consumer dies",

@@ -36,11 +36,13 @@ pub enum Mechanism {
     SecondLook,
     /// Filling the gate from rows that have their stock, and from no others.
     LiveRows,
+    /// Telling a Redis that has its scripts, and took over another's memory, from one that has its own.
+    ReplicationId,
 }
 
 impl Mechanism {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Confirms,
         Self::Epoch,
         Self::SecondMarker,
@@ -56,6 +58,7 @@ impl Mechanism {
         Self::ReleaseEpochs,
         Self::SecondLook,
         Self::LiveRows,
+        Self::ReplicationId,
     ];
 
     /// Its name on the command line.
@@ -77,6 +80,7 @@ impl Mechanism {
             Self::ReleaseEpochs => "release-epochs",
             Self::SecondLook => "second-look",
             Self::LiveRows => "live-rows",
+            Self::ReplicationId => "replication-id",
         }
     }
 }

@@ -57,6 +57,12 @@ impl Rules {
             }
             Step::MendQueue => mend_queue(state),
             Step::LoseGate => lose_gate(state),
+            Step::FailOver { in_step } => self.fail_over(state, in_step),
+            Step::DecideBefore { user } => before(state, |state| {
+                let Request::Fixed { epoch, .. } = state.users[user].request else { return None };
+                state.gate.scripts.contains(epoch).then(|| self.decide(state, user))?
+            }),
+            Step::LetGoBefore { id, epoch } => before(state, |state| self.let_go(state, id, epoch)),
             Step::Forget { user } => lapse(state, user),
             Step::Die { user } => die(state, user),
             Step::DieFilling { filling } => die_filling(state, filling),
@@ -199,12 +205,33 @@ impl Rules {
         (held || done).then_some(())
     }
 
+    /// Scripts are not replicated; what was filled and became a replica since counts as if it had none.
+    fn fail_over(self, state: &mut State, in_step: bool) -> Option<()> {
+        spend(&mut state.left.fail_overs)?;
+        let Gate { scripts, holds } = state.gate.clone();
+        let scripts = if self.has(Mechanism::ReplicationId) { Epochs::default() } else { scripts };
+        let holds = if in_step { holds } else { Gate::default().holds };
+        let replaced = std::mem::replace(&mut state.gate, Gate { scripts, holds });
+        state.replaced = Some(Box::new(replaced));
+        Some(())
+    }
+
     fn let_go_early(self, state: &mut State, user: usize) -> Option<()> {
         let epoch = state.open()?;
         (!self.has(Mechanism::RowFirst) && state.left.give_backs > 0).then_some(())?;
         let id = state.shard.live_row_of(user)?;
         forget(state, id, epoch).then_some(())
     }
+}
+
+/// Takes a step at the Redis whose place another has taken.
+fn before(state: &mut State, step: impl FnOnce(&mut State) -> Option<()>) -> Option<()> {
+    let mut replaced = state.replaced.take()?;
+    std::mem::swap(&mut state.gate, &mut *replaced);
+    let taken = step(state);
+    std::mem::swap(&mut state.gate, &mut *replaced);
+    state.replaced = Some(replaced);
+    taken
 }
 
 pub(crate) fn spend(left: &mut u8) -> Option<()> {

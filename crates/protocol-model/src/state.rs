@@ -198,6 +198,8 @@ pub struct Left {
     pub requests: u8,
     /// Redis loses its memory.
     pub gate_losses: u8,
+    /// Redis fails over, and the one of before goes on.
+    pub fail_overs: u8,
     /// The process of a request, or one that fills the gate, dies.
     pub deaths: u8,
     /// Main is put back to before the last epoch.
@@ -218,6 +220,7 @@ impl Left {
     pub const NOTHING: Self = Self {
         requests: 0,
         gate_losses: 0,
+        fail_overs: 0,
         deaths: 0,
         restores: 0,
         deletions: 0,
@@ -232,6 +235,8 @@ impl Left {
 pub(crate) struct State {
     pub(crate) users: [User; USERS],
     pub(crate) gate: Gate,
+    /// The Redis whose place another has taken, and which some process still takes for the gate.
+    pub(crate) replaced: Option<Box<Gate>>,
     pub(crate) broker: Broker,
     pub(crate) shard: Shard,
     pub(crate) main: Main,
@@ -250,6 +255,7 @@ impl State {
         Self {
             users: Default::default(),
             gate: Gate { scripts: first, ..Gate::default() },
+            replaced: None,
             broker: Broker { bound: first, ..Broker::default() },
             shard: Shard { opened: 1, ..Shard::default() },
             main: Main { epoch: 1, open: 1, before: None },

@@ -45,6 +45,12 @@ pub(crate) enum Step {
     MendQueue,
     /// Redis loses its memory.
     LoseGate,
+    /// Another Redis takes its place, which has all that it had, or has heard of nothing.
+    FailOver { in_step: bool },
+    /// The Redis of before decides a request, of a process that has not heard of it.
+    DecideBefore { user: usize },
+    /// The Redis of before lets go of a row that has given its stock back.
+    LetGoBefore { id: Id, epoch: u8 },
     /// The gate forgets a hold that is stored.
     Forget { user: usize },
     /// The process of a request dies.
@@ -66,6 +72,7 @@ impl Step {
             let of_user = [
                 Self::Ask { user },
                 Self::Decide { user },
+                Self::DecideBefore { user },
                 Self::Publish { user },
                 Self::Answer { user },
                 Self::Settle { user },
@@ -83,13 +90,17 @@ impl Step {
             [Self::BeginFilling { filling }, Self::Fill { filling }, Self::DieFilling { filling }]
         });
         let ids = (0..USERS).flat_map(|user| (0..ATTEMPTS).map(move |attempt| Id { user, attempt }));
-        let let_go = ids.flat_map(|id| (1..=EPOCHS).map(move |epoch| Self::LetGo { id, epoch }));
+        let let_go = ids.flat_map(|id| {
+            (1..=EPOCHS).flat_map(move |epoch| [Self::LetGo { id, epoch }, Self::LetGoBefore { id, epoch }])
+        });
         let others = [
             Self::TellGate,
             Self::Store,
             Self::Acknowledge,
             Self::MendQueue,
             Self::LoseGate,
+            Self::FailOver { in_step: true },
+            Self::FailOver { in_step: false },
             Self::RestoreMain,
             Self::DeleteQueue,
             Self::Redeliver,
@@ -102,6 +113,9 @@ impl Step {
         matches!(
             self,
             Self::LoseGate
+                | Self::FailOver { .. }
+                | Self::DecideBefore { .. }
+                | Self::LetGoBefore { .. }
                 | Self::Forget { .. }
                 | Self::Die { .. }
                 | Self::DieFilling { .. }

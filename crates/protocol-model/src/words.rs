@@ -88,6 +88,22 @@ impl fmt::Display for Taken<'_> {
                 f.write_str("the gatekeeper makes the queue again, and binds it to the open epoch")
             }
             Step::LoseGate => f.write_str("FAULT: Redis loses its memory"),
+            Step::FailOver { in_step: true } => f.write_str("FAULT: a replica takes the place of Redis"),
+            Step::FailOver { in_step: false } => {
+                f.write_str("FAULT: a replica takes the place of Redis, and has heard of nothing")
+            }
+            Step::DecideBefore { user } => {
+                let said = if self.after(user) == Request::None { "nothing more" } else { "granted" };
+                write!(f, "the Redis of before answers {}: {said}", name(user))
+            }
+            Step::LetGoBefore { id, epoch } => {
+                write!(
+                    f,
+                    "the Redis of before lets go of {}'s result {} of epoch {epoch}",
+                    name(id.user),
+                    id.attempt + 1
+                )
+            }
             Step::Forget { user } => write!(f, "FAULT: the gate forgets {}'s hold", name(user)),
             Step::Die { user } => write!(f, "FAULT: the process of {}'s request dies", name(user)),
             Step::DieFilling { filling } => write!(f, "FAULT: {} dies", process(filling)),

@@ -32,6 +32,7 @@ fn each_mechanism_left_out_breaks_the_promise_that_it_is_for() {
         (Mechanism::ReleaseEpochs, &["no stock leaks"]),
         (Mechanism::SecondLook, &["no stock leaks"]),
         (Mechanism::LiveRows, &["no stock leaks"]),
+        (Mechanism::ReplicationId, &["never oversold"]),
     ] {
         let broken = broken_without(mechanism);
         let promise = broken.as_ref().map(|broken| broken.promise);
@@ -41,7 +42,7 @@ fn each_mechanism_left_out_breaks_the_promise_that_it_is_for() {
 
 #[test]
 fn an_epoch_given_out_twice_needs_main_to_be_put_back() {
-    let [_, _, _, lost_twice, .., put_back] = SearchScope::QUICK;
+    let [_, _, _, lost_twice, .., put_back, _] = SearchScope::QUICK;
     assert_eq!(search(lost_twice, Some(Mechanism::RecordedEpochs)).broken, None);
     let broken = search(put_back, Some(Mechanism::RecordedEpochs)).broken;
     let history = broken.map(|broken| broken.history).unwrap_or_default();

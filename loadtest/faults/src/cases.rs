@@ -42,6 +42,10 @@ pub enum RequiredServices {
     FailPoints,
     /// Any, on a RabbitMQ of several nodes.
     Cluster,
+    /// Any, on a Redis with Sentinels.
+    Sentinels,
+    /// Any, on a Redis without Sentinels.
+    OneRedis,
 }
 
 /// The servers that the cases of a run share.
@@ -60,10 +64,13 @@ impl StackKind {
     /// # Errors
     /// What it lacks.
     pub(super) fn suits(self, case: &FaultCase) -> Result<(), String> {
-        if self == Self::Plain && case.needs == RequiredServices::Cluster {
-            return Err("it needs a RabbitMQ of three nodes: --stack ha".to_owned());
-        }
-        Ok(())
+        let (needs, kind) = match (self, case.needs) {
+            (Self::Plain, RequiredServices::Cluster) => ("a RabbitMQ of three nodes", "ha"),
+            (Self::Plain, RequiredServices::Sentinels) => ("a Redis with Sentinels", "ha"),
+            (Self::Ha, RequiredServices::OneRedis) => ("a Redis without Sentinels", "plain"),
+            _ => return Ok(()),
+        };
+        Err(format!("it needs {needs}: --stack {kind}"))
     }
 
     /// The options of such a stack.
@@ -116,6 +123,16 @@ pub(super) const fn from_within(case: FaultCase) -> FaultCase {
 /// One that needs a RabbitMQ of several nodes.
 pub(super) const fn of_a_cluster(case: FaultCase) -> FaultCase {
     FaultCase { needs: RequiredServices::Cluster, ..case }
+}
+
+/// One of a Redis that fails over.
+pub(super) const fn of_sentinels(case: FaultCase) -> FaultCase {
+    FaultCase { needs: RequiredServices::Sentinels, ..case }
+}
+
+/// One of a Redis that does not.
+pub(super) const fn of_one_redis(case: FaultCase) -> FaultCase {
+    FaultCase { needs: RequiredServices::OneRedis, ..case }
 }
 
 /// One with a network that can be broken between services and a server.

@@ -1,9 +1,11 @@
 //! The cases, in the order of the table.
 
-use super::cases::{FaultCase, behind, case, from_within, holding_up, of_a_cluster};
+use super::cases::{
+    FaultCase, behind, case, from_within, holding_up, of_a_cluster, of_one_redis, of_sentinels,
+};
 use super::inject::{
-    broker, clocks, cluster, copies, databases, filling, frozen, gate, given_back, growth, leases, network,
-    operations, services,
+    broker, clocks, cluster, copies, databases, failover, filling, frozen, gate, given_back, growth, leases,
+    network, operations, services,
 };
 use super::plan::{DeploymentPlan, Proxied};
 
@@ -134,7 +136,12 @@ pub static CASES: &[FaultCase] = &[
         FROM_SHARDS,
         gate::restarted_without_its_file,
     )),
-    holding_up(case("16", "Redis failed over to a stale replica", FROM_SHARDS, gate::stale_replica_promoted)),
+    of_one_redis(holding_up(case(
+        "16",
+        "Redis failed over to a stale replica",
+        FROM_SHARDS,
+        gate::stale_replica_promoted,
+    ))),
     holding_up(case(
         "17",
         "Redis set to evict keys while it runs",
@@ -203,12 +210,12 @@ pub static CASES: &[FaultCase] = &[
     },
     FaultCase {
         plan: DeploymentPlan { proxied: Proxied::Redis, ..DeploymentPlan::PLAIN },
-        ..holding_up(case(
+        ..of_one_redis(holding_up(case(
             "23b",
             "answers of Redis cut in the middle, then all packets lost for 5 s",
             "503 meanwhile",
             network::cuts_and_swallows,
-        ))
+        )))
     },
     FaultCase {
         plan: DeploymentPlan { proxied: Proxied::RabbitMq, ..DeploymentPlan::PLAIN },
@@ -436,6 +443,30 @@ pub static CASES: &[FaultCase] = &[
         "grabs go on, by the others",
         cluster::one_cut_off,
     )),
+    of_sentinels(holding_up(case(
+        "h11",
+        "Redis killed, its replica elected by Sentinels",
+        FROM_SHARDS,
+        failover::primary_killed,
+    ))),
+    of_sentinels(holding_up(case(
+        "h12",
+        "Redis killed, a replica elected that lacks what it decided last",
+        FROM_SHARDS,
+        failover::stale_replica_elected,
+    ))),
+    of_sentinels(holding_up(case(
+        "h13",
+        "Redis frozen until its replica was elected and is filled, then woken",
+        "503 until the gate is filled from the shards, and nothing of what it decides late",
+        failover::primary_frozen,
+    ))),
+    of_sentinels(holding_up(case(
+        "h14",
+        "Redis replaced by its replica, and that by it again, by an operator",
+        FROM_SHARDS,
+        failover::changed_over_and_back,
+    ))),
 ];
 
 /// Processes that have opened more shards than the layout uses, and results that have a place to go to.

@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use coupon_lab::wait::{at_once, until};
 use coupon_loadgen::http::{ask, get_json};
 use coupon_service::api::StockView;
-use coupon_stack::Server;
 
 use super::services::first_processes;
 use super::{RECOVERY, broker, databases, gate, repeat_users};
@@ -126,8 +125,9 @@ fn until_shown(deployment: &CaseDeployment<'_>, service: &TestedService) -> Resu
 pub(crate) fn while_the_gate_is_lost(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     frozen_while(deployment, || {
         let stack = deployment.stack()?;
-        stack.kill(Server::Redis)?;
-        stack.restart(Server::Redis)
+        let redis = stack.primary_redis()?;
+        stack.kill(redis)?;
+        stack.restart(redis)
     })
 }
 

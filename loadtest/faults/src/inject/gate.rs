@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use coupon_lab::wait::until;
 use coupon_loadgen::http::{get_ok, post_json};
-use coupon_stack::{Server, Status};
+use coupon_stack::{Server, Stack, Status};
 use deadpool_redis::redis::{self, Connection};
 use serde_json::{Value, json};
 
@@ -30,17 +30,17 @@ const NOWHERE: u16 = 1;
 
 /// Killed, and started again on what it wrote.
 pub(crate) fn restarted_with_its_file(deployment: &CaseDeployment<'_>) -> Result<Proof> {
-    killed(deployment, Server::Redis, AWAY)
+    killed(deployment, deployment.stack()?.primary_redis()?, AWAY)
 }
 
 /// Frozen, and woken.
 pub(crate) fn paused(deployment: &CaseDeployment<'_>) -> Result<Proof> {
-    frozen(deployment, Server::Redis, FROZEN)
+    frozen(deployment, deployment.stack()?.primary_redis()?, FROZEN)
 }
 
 /// It runs on, and an operator empties it: keys and scripts.
 pub(crate) fn emptied(deployment: &CaseDeployment<'_>) -> Result<Proof> {
-    let mut redis = connect(&deployment.stack()?.addresses().redis)?;
+    let mut redis = connect(&primary(deployment.stack()?)?)?;
     deployment.fault_begins();
     let ((), (), left): ((), (), u64) =
         redis::pipe().atomic().cmd("SCRIPT").arg("FLUSH").cmd("FLUSHALL").cmd("DBSIZE").query(&mut redis)?;
@@ -51,7 +51,7 @@ pub(crate) fn emptied(deployment: &CaseDeployment<'_>) -> Result<Proof> {
 
 /// Redis has no memory for anything more, and may forget nothing.
 pub(crate) fn full(deployment: &CaseDeployment<'_>) -> Result<Proof> {
-    let mut redis = connect(&deployment.stack()?.addresses().redis)?;
+    let mut redis = connect(&primary(deployment.stack()?)?)?;
     let before = out_of_memory(&mut redis)?;
     deployment.fault_begins();
     // Less than any load needs.
@@ -71,23 +71,24 @@ fn out_of_memory(redis: &mut Connection) -> Result<u64> {
 /// An id that differs from one life of a server's process to the next.
 fn life(deployment: &CaseDeployment<'_>) -> Result<String> {
     let info: redis::InfoDict =
-        redis::cmd("INFO").arg("server").query(&mut connect(&deployment.stack()?.addresses().redis)?)?;
+        redis::cmd("INFO").arg("server").query(&mut connect(&primary(deployment.stack()?)?)?)?;
     info.get("run_id").context("Redis does not say its run_id")
 }
 
 /// Killed, and started again without the last second of what it wrote.
 pub(crate) fn restarted_without_a_second(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let stack = deployment.stack()?;
-    let log = newest_log(stack.data_dir(Server::Redis)?)?;
+    let redis = stack.primary_redis()?;
+    let log = newest_log(stack.data_dir(redis)?)?;
     let before = fs::metadata(&log)?.len();
     std::thread::sleep(Duration::from_secs(1));
     deployment.fault_begins();
-    stack.kill(Server::Redis)?;
+    stack.kill(redis)?;
     let file = fs::OpenOptions::new().write(true).open(&log)?;
     let cut = file.metadata()?.len().saturating_sub(before);
     file.set_len(before)?;
     std::thread::sleep(AWAY);
-    stack.restart(Server::Redis)?;
+    stack.restart(redis)?;
     deployment.fault_ends();
     Proof::when(cut > 0, format!("{cut} bytes were cut off its file"))
 }
@@ -105,11 +106,12 @@ fn newest_log(data: &Path) -> Result<PathBuf> {
 /// Killed, and started again on nothing.
 pub(crate) fn restarted_without_its_file(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let (stack, before) = (deployment.stack()?, life(deployment)?);
+    let redis = stack.primary_redis()?;
     deployment.fault_begins();
-    stack.kill(Server::Redis)?;
-    fs::remove_dir_all(stack.data_dir(Server::Redis)?.join("appendonlydir"))?;
+    stack.kill(redis)?;
+    fs::remove_dir_all(stack.data_dir(redis)?.join("appendonlydir"))?;
     std::thread::sleep(AWAY);
-    stack.restart(Server::Redis)?;
+    stack.restart(redis)?;
     deployment.fault_ends();
     let after = life(deployment)?;
     Proof::when(before != after, format!("it was {before} with its file, and {after} without"))
@@ -145,7 +147,7 @@ pub(crate) fn stale_replica_promoted(deployment: &CaseDeployment<'_>) -> Result<
 }
 
 /// The bytes of all that was ever written, as a server counts them.
-fn offset(redis: &mut Connection) -> Result<u64> {
+pub(super) fn offset(redis: &mut Connection) -> Result<u64> {
     let info: redis::InfoDict = redis::cmd("INFO").arg("replication").query(redis)?;
     info.get("master_repl_offset").context("Redis does not say its offset")
 }
@@ -156,7 +158,7 @@ fn follow(replica: &mut Connection, host: &str, port: &str) -> Result<()> {
 
 /// Redis may evict keys, and is short of memory.
 pub(crate) fn evicting(deployment: &CaseDeployment<'_>) -> Result<Proof> {
-    let mut redis = connect(&deployment.stack()?.addresses().redis)?;
+    let mut redis = connect(&primary(deployment.stack()?)?)?;
     let info: String = redis::cmd("INFO").arg("memory").query(&mut redis)?;
     let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
     let used: u64 = used.context("Redis does not say how much memory it uses")?.trim().parse()?;
@@ -200,10 +202,11 @@ const EVICTED: u64 = 20_000;
 /// Without the shard its holders are not known: no grab is granted until it is back.
 pub(crate) fn lost_while_a_shard_is_down(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let (stack, shard) = (deployment.stack()?, Server::Shard(todays_shard(deployment)?.number()));
+    let redis = stack.primary_redis()?;
     deployment.fault_begins();
     stack.kill(shard)?;
-    stack.kill(Server::Redis)?;
-    stack.restart(Server::Redis)?;
+    stack.kill(redis)?;
+    stack.restart(redis)?;
     std::thread::sleep(WRONG);
     let still = stack.status(shard)?;
     grabs_are_refused(deployment, "a grab without a gate and a shard")?;
@@ -233,7 +236,7 @@ pub(super) fn grabs_are_taken(deployment: &CaseDeployment<'_>) -> Result<()> {
 
 /// Deletes the pending marks of each service, and says of how many there were any.
 pub(super) fn lose_marks(deployment: &CaseDeployment<'_>) -> Result<usize> {
-    let mut redis = connect(&deployment.stack()?.addresses().redis)?;
+    let mut redis = connect(&primary(deployment.stack()?)?)?;
     let mut lost = 0;
     for service in &deployment.services {
         let keys: Vec<String> = redis::cmd("KEYS").arg(service.names()?.every_key()).query(&mut redis)?;
@@ -245,7 +248,7 @@ pub(super) fn lose_marks(deployment: &CaseDeployment<'_>) -> Result<usize> {
     Ok(lost)
 }
 
-fn set(redis: &mut Connection, name: &str, value: &str) -> Result<()> {
+pub(super) fn set(redis: &mut Connection, name: &str, value: &str) -> Result<()> {
     redis::cmd("CONFIG")
         .arg("SET")
         .arg(name)
@@ -254,6 +257,11 @@ fn set(redis: &mut Connection, name: &str, value: &str) -> Result<()> {
         .with_context(|| format!("CONFIG SET {name}"))
 }
 
-fn connect(url: &str) -> Result<Connection> {
+/// The address of the Redis that takes reservations now.
+fn primary(stack: &Stack) -> Result<String> {
+    stack.url(stack.primary_redis()?)
+}
+
+pub(super) fn connect(url: &str) -> Result<Connection> {
     Ok(redis::Client::open(url)?.get_connection_with_timeout(CONNECT)?)
 }

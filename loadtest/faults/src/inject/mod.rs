@@ -7,6 +7,7 @@ mod confirms;
 pub(super) mod copies;
 pub(super) mod databases;
 mod disk;
+pub(super) mod failover;
 pub(super) mod filling;
 pub(super) mod frozen;
 pub(super) mod gate;

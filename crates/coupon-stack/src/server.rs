@@ -62,7 +62,8 @@ impl Server {
     }
 
     /// The other server of a pair: a database's replica, or the database whose replica it is.
-    pub(crate) fn other(self) -> Option<Self> {
+    #[must_use]
+    pub fn other(self) -> Option<Self> {
         match self {
             Self::Main => Some(Self::MainReplica),
             Self::MainReplica => Some(Self::Main),

@@ -57,8 +57,11 @@ pub(super) fn version(url: &ServerUrl) -> Result<String, String> {
 
 /// Says whether an address is this machine's own.
 pub(super) fn is_local(url: &ServerUrl) -> bool {
-    let host = url.host().rsplit_once(':').map_or(url.host(), |(host, _)| host);
-    matches!(host, "127.0.0.1" | "localhost" | "[::1]")
+    let is_local = |host: &str| {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        matches!(name, "127.0.0.1" | "localhost" | "[::1]")
+    };
+    url.host().split(',').all(is_local)
 }
 
 fn by_pid_file(host: &str, paths: &str) -> Result<Pid, String> {

@@ -75,14 +75,19 @@ pub(crate) fn lock(dir: &Path, patience: Duration) -> Result<File> {
 pub(crate) fn check(record: &Record, dir: &Path, options: &StackOptions, mysql: &MySql) -> Result<()> {
     let dir = dir.display();
     ensure!(!record.is_up(), "a stack is up in {dir} already");
+    let size = record.size;
     for (made, wanted, what) in
-        [(record.shards, options.shards, "shards"), (record.rabbitmq, options.rabbitmq, "nodes of RabbitMQ")]
+        [(size.shards, options.shards, "shards"), (size.rabbitmq, options.rabbitmq, "nodes of RabbitMQ")]
     {
         ensure!(
             made == wanted.get(),
             "{dir} holds a stack of {made} {what}, not {wanted}: take another folder, or remove it"
         );
     }
+    ensure!(
+        size.replicas || !options.replicas,
+        "{dir} holds a stack without replicas: take another folder, or remove it"
+    );
     let (made, found) = (record.programs.mysql.flavour(), mysql.flavour());
     ensure!(
         made == found,

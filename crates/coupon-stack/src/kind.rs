@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::process::Launch;
 use crate::programs::Programs;
+use crate::record::Part;
 use crate::tls::Tls;
 use crate::{mysql, rabbitmq, redis};
 
@@ -22,6 +23,8 @@ pub(crate) struct Place<'a> {
     pub(crate) ports: &'a [u16],
     /// The port of Erlang's port mapper.
     pub(crate) epmd: u16,
+    /// The part of a database server in a pair; none where databases have no replicas.
+    pub(crate) part: Option<Part>,
     /// The nodes of RabbitMQ that are to be one cluster.
     pub(crate) cluster: u16,
     /// The port of the Redis that is the primary at first.
@@ -55,11 +58,11 @@ impl ServerKind {
 
     /// Writes its settings, and says how to start it.
     pub(crate) fn launch(self, programs: &Programs, place: Place<'_>, password: &str) -> Result<Launch> {
-        let Place { dir, epmd, redis, tls, log, .. } = place;
+        let Place { epmd, redis, log, .. } = place;
         let mut ports = place.ports.iter().copied();
         let mut port = || ports.next().context("it has no port");
         match self {
-            Self::MySql => mysql::launch(&programs.mysql, dir, port()?, tls, password, log),
+            Self::MySql => mysql::launch(&programs.mysql, place, port()?, password),
             Self::Redis => redis::launch(&programs.redis, &place, port()?, password, None),
             Self::RedisReplica => redis::launch(&programs.redis, &place, port()?, password, Some(redis)),
             Self::Sentinel => redis::sentinel(&programs.redis, &place, port()?, password, redis),

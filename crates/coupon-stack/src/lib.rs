@@ -8,6 +8,8 @@
 //! stopped when dropped, and by a guardian process when the owner is gone, however it went (`kill -9` included). Only
 //! [`Stack::leave_running`] lets it.
 //!
+//! Main and each shard may have a replica ([`StackOptions::replicas`]), which takes their place when it is promoted.
+//!
 //! The servers come from the machine's packages ([`install::ensure`]). `COUPON_STACK_MYSQL=/path/to/mysqld` takes a
 //! MySQL (8.4 or later) or MariaDB server of your own; with `COUPON_STACK_MYSQL_ROOT=DIR` that path is inside of
 //! `DIR`, and the server runs under `chroot DIR`, which takes root. `COUPON_STACK_REDIS=/path/to/valkey-server` takes a Redis of
@@ -38,6 +40,7 @@ pub mod install;
 mod kind;
 mod mysql;
 mod node;
+mod pair;
 mod ports;
 mod process;
 mod programs;

@@ -1,21 +1,26 @@
 //! MariaDB and MySQL.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::files::{copy_dir, make_dir, read_from, tail, write_private};
 use crate::guardian::Guardian;
+use crate::kind::Place;
+use crate::pair;
 use crate::process::{Launch, Process};
 use crate::programs::MySql;
-use crate::tls::Tls;
 
 pub(crate) const USER: &str = "coupon";
+/// The user that replicas follow by, and that may write to a read-only server.
+pub(crate) const OPERATOR: &str = "operator";
 
 const INSTALL: Duration = Duration::from_secs(120);
 
@@ -89,38 +94,55 @@ pub(crate) fn make_template(mysql: &MySql, dir: &Path, guardian: Option<&Guardia
             tail(&read_from(&log, 0))
         )
     })?;
-    // MySQL gives each server its own identity, which copies must not share.
-    let identity = data.join("auto.cnf");
-    if identity.exists() {
-        fs::remove_file(&identity).with_context(|| format!("cannot remove {}", identity.display()))?;
-    }
     Ok(())
 }
 
-/// Copies the template. A copy that was interrupted is not taken for a data folder later.
+/// Makes a data folder of the template.
 pub(crate) fn copy_template(template: &Path, data: &Path) -> Result<()> {
+    copy_data(&template.join("data"), data)
+}
+
+/// Copies the data folder of a server that does not run. A copy that was interrupted is not taken for a data folder later.
+pub(crate) fn copy_data(from: &Path, data: &Path) -> Result<()> {
     let partial = data.with_extension("partial");
     if partial.exists() {
         fs::remove_dir_all(&partial).with_context(|| format!("cannot remove {}", partial.display()))?;
     }
-    copy_dir(&template.join("data"), &partial)?;
+    copy_dir(from, &partial)?;
+    // MySQL gives each server its own identity, which copies must not share.
+    let identity = partial.join("auto.cnf");
+    if identity.exists() {
+        fs::remove_file(&identity).with_context(|| format!("cannot remove {}", identity.display()))?;
+    }
     fs::rename(&partial, data).with_context(|| format!("cannot make {}", data.display()))
 }
 
-pub(crate) fn launch(
-    mysql: &MySql,
-    dir: &Path,
-    port: u16,
-    tls: Option<&Tls>,
-    password: &str,
-    log: &Path,
-) -> Result<Launch> {
-    // It runs before the server listens. No other user gets in: not even root, which has no password at first.
-    let users = format!(
-        "CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{password}';\n\
-         GRANT ALL ON *.* TO '{USER}'@'%' WITH GRANT OPTION;\n\
-         DROP USER IF EXISTS 'root'@'localhost', 'root'@'127.0.0.1', 'root'@'::1';\n"
-    );
+/// The statements that make a server's users. They run before it listens. No other user gets in: not even root, which has no
+/// password at first.
+fn users(mysql: &MySql, password: &str, is_of_a_pair: bool) -> String {
+    let user = |name| {
+        format!(
+            "CREATE USER IF NOT EXISTS '{name}'@'%' IDENTIFIED BY '{password}';\n\
+             GRANT ALL ON *.* TO '{name}'@'%' WITH GRANT OPTION;\n"
+        )
+    };
+    let mut users = String::new();
+    if is_of_a_pair {
+        // Each server makes its own.
+        users += "SET SESSION sql_log_bin = 0;\n";
+        users += &user(OPERATOR);
+    }
+    users += &user(USER);
+    if is_of_a_pair && mysql.install.is_some() {
+        // Who has these may write to a read-only server.
+        users += &format!("REVOKE READ_ONLY ADMIN, SUPER ON *.* FROM '{USER}'@'%';\n");
+    }
+    users + "DROP USER IF EXISTS 'root'@'localhost', 'root'@'127.0.0.1', 'root'@'::1';\n"
+}
+
+pub(crate) fn launch(mysql: &MySql, place: Place<'_>, port: u16, password: &str) -> Result<Launch> {
+    let Place { dir, part, tls, log, .. } = place;
+    let users = users(mysql, password, part.is_some());
     let init = dir.join("users.sql");
     write_private(&init, &users)?;
     let (program, mut arguments) = mysql.command();
@@ -136,6 +158,9 @@ pub(crate) fn launch(
     arguments.push(flag("--init-file=", &mysql.inside(&init)?));
     if mysql.install.is_none() {
         arguments.push("--mysqlx=OFF".into());
+    }
+    if let Some(part) = part {
+        arguments.extend(pair::arguments(mysql, part, port));
     }
     if let Some(tls) = tls {
         arguments.push("--require-secure-transport=ON".into());
@@ -154,6 +179,46 @@ fn temporary_files(mysql: &MySql, dir: &Path) -> Result<Vec<(&'static str, OsStr
     Ok(vec![("TMPDIR", mysql.inside(&temporary)?.into())])
 }
 
+/// The first row of an answer, by column.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer(BTreeMap<String, String>);
+
+impl Answer {
+    /// Reads what a client prints: the names of the columns, and a line for each row.
+    fn read(printed: &str) -> Self {
+        let mut lines = printed.lines().map(|line| line.split('\t').map(str::to_owned));
+        let columns = lines.next().into_iter().flatten().zip(lines.next().into_iter().flatten());
+        Self(columns.collect())
+    }
+
+    pub(crate) fn of(&self, column: &str) -> Option<&str> {
+        self.0.get(column).map(String::as_str)
+    }
+
+    /// The value of the column whose name ends so: some begin otherwise in MariaDB than in MySQL.
+    pub(crate) fn ending(&self, end: &str) -> Option<&str> {
+        self.0.iter().find(|(column, _)| column.ends_with(end)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Runs statements on a server, of which one may have an answer.
+pub(crate) fn run(mysql: &MySql, port: u16, password: &str, sql: &str) -> Result<Answer> {
+    let (program, mut arguments) = mysql.client_command()?;
+    arguments
+        .extend(["--no-defaults", "--host=127.0.0.1", "--batch", "--connect-timeout=5"].map(OsString::from));
+    arguments.extend([format!("--port={port}"), format!("--user={OPERATOR}")].map(OsString::from));
+    let mut client = Command::new(&program);
+    client.args(arguments).env("MYSQL_PWD", password);
+    client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut client = client.spawn().with_context(|| format!("cannot run {}", program.display()))?;
+    // Not among its arguments, which every user of the machine may read.
+    client.stdin.take().context("its stdin is missing")?.write_all(sql.as_bytes())?;
+    let output = client.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}", said.trim());
+    Ok(Answer::read(&String::from_utf8_lossy(&output.stdout)))
+}
+
 /// Reads the greeting: a packet that begins with the protocol's version.
 pub(crate) fn greets(stream: &mut TcpStream) -> Result<()> {
     const PROTOCOL: u8 = 10;
@@ -162,4 +227,17 @@ pub(crate) fn greets(stream: &mut TcpStream) -> Result<()> {
     let [_, _, _, _, protocol] = head;
     ensure!(protocol == PROTOCOL, "it greets with protocol {protocol}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_by_column() {
+        let status = Answer::read("Slave_IO_Running\tSlave_SQL_Running\tLast_IO_Error\nYes\tNo\t\n");
+        assert_eq!((status.ending("_IO_Running"), status.ending("_SQL_Running")), (Some("Yes"), Some("No")));
+        assert_eq!((status.of("Last_IO_Error"), status.of("Gtid_IO_Pos")), (Some(""), None));
+        assert_eq!(Answer::read(""), Answer::default());
+    }
 }

@@ -10,11 +10,12 @@ use rustix::process::Signal;
 use crate::files::{length, make_dir, password, read_from, tail};
 use crate::guardian::Guardian;
 use crate::kind::{Place, ServerKind, port_was_taken};
+use crate::mysql::Answer;
 use crate::process::{Identity, POLL, Process, Usage};
-use crate::programs::Programs;
-use crate::record::ServerRecord;
+use crate::programs::{MySql, Programs};
+use crate::record::{Part, ServerRecord};
 use crate::tls::Tls;
-use crate::{cgroup, ports};
+use crate::{cgroup, mysql, ports};
 
 /// The time that a server may take until it answers.
 const START: Duration = Duration::from_secs(120);
@@ -30,6 +31,8 @@ pub(crate) struct World<'a> {
     pub(crate) guardian: Option<&'a Guardian>,
     /// The port of Erlang's port mapper.
     pub(crate) epmd: u16,
+    /// True if main and each shard have a replica.
+    pub(crate) replicas: bool,
     /// The nodes of RabbitMQ that are to be one cluster.
     pub(crate) cluster: u16,
     /// The port of the Redis that is the primary at first.
@@ -53,6 +56,7 @@ struct State {
     ports: Vec<u16>,
     process: Option<Process>,
     group: Option<PathBuf>,
+    part: Part,
 }
 
 impl State {
@@ -76,6 +80,13 @@ impl Node {
         Self::recorded(kind, name, stack, record)
     }
 
+    /// One whose folder is new: the replica of another, with the same password.
+    pub(crate) fn replica_of(other: &Self, name: String, stack: &Path) -> Result<Self> {
+        let replica = Self::like(other, other.kind, name, stack)?;
+        replica.takes_part(Part::Replica);
+        Ok(replica)
+    }
+
     /// One that has been here before, and may be running.
     pub(crate) fn recorded(
         kind: ServerKind,
@@ -86,8 +97,8 @@ impl Node {
         let dir = stack.join(&name);
         let data = dir.join("data");
         make_dir(&dir)?;
-        let ServerRecord { ports, password, process, group } = record;
-        let state = Mutex::new(State { ports, process: process.and_then(Process::adopt), group });
+        let ServerRecord { ports, password, process, group, part } = record;
+        let state = Mutex::new(State { ports, process: process.and_then(Process::adopt), group, part });
         Ok(Self { kind, name, dir, data, password, tls: Tls::of(stack), state })
     }
 
@@ -114,8 +125,18 @@ impl Node {
     pub(crate) fn record(&self) -> ServerRecord {
         let mut state = self.state();
         let process = state.running().map(|process| process.identity);
-        let (ports, group) = (state.ports.clone(), state.group.clone());
-        ServerRecord { ports, password: self.password.clone(), process, group }
+        let (ports, group, part) = (state.ports.clone(), state.group.clone(), state.part);
+        ServerRecord { ports, password: self.password.clone(), process, group, part }
+    }
+
+    /// Its part in a pair.
+    pub(crate) fn part(&self) -> Part {
+        self.state().part
+    }
+
+    /// Gives it another part, from its next start on.
+    pub(crate) fn takes_part(&self, part: Part) {
+        self.state().part = part;
     }
 
     /// The port that others connect to; 0 before it was ever started.
@@ -125,6 +146,15 @@ impl Node {
 
     pub(crate) fn url(&self) -> String {
         self.kind.url(self.port(), &self.password, self.tls.is_some())
+    }
+
+    /// Runs statements on a database server as the user who may do anything there, and returns what the last one answers.
+    pub(crate) fn run(&self, mysql: &MySql, sql: &str) -> Result<Answer> {
+        mysql::run(mysql, self.port(), &self.password, sql).with_context(|| self.name.clone())
+    }
+
+    pub(crate) fn password(&self) -> &str {
+        &self.password
     }
 
     pub(crate) fn identity(&self) -> Option<Identity> {
@@ -172,9 +202,10 @@ impl Node {
         }
         let log = self.log();
         let before = length(&log);
-        let World { programs, guardian, epmd, cluster, redis } = world;
+        let World { programs, guardian, epmd, replicas, cluster, redis } = world;
+        let part = replicas.then_some(state.part);
         let (name, dir, ports, tls) = (&*self.name, &*self.dir, &*state.ports, self.tls.as_ref());
-        let place = Place { name, dir, ports, epmd, cluster, redis, tls, log: &log, begins };
+        let place = Place { name, dir, ports, epmd, part, cluster, redis, tls, log: &log, begins };
         let launch = self.kind.launch(programs, place, &self.password)?;
         let group = state.group.clone();
         let process = Process::start(&launch, |identity| {
@@ -237,6 +268,14 @@ impl Node {
 
     pub(crate) fn stop(&self) -> Result<()> {
         self.with_process(|process| process.stop(STOP))
+    }
+
+    /// Stops it if it runs, or makes it end.
+    pub(crate) fn end_if_up(&self) -> Result<()> {
+        if self.identity().is_none() {
+            return Ok(());
+        }
+        self.stop().or_else(|error| if self.identity().is_some() { Err(error) } else { Ok(()) })
     }
 
     pub(crate) fn usage(&self) -> Result<Usage> {

@@ -149,6 +149,17 @@ impl MySql {
         self.below_root(self.install.as_ref().unwrap_or(&self.server))
     }
 
+    /// The client that comes with the server, and its first arguments.
+    pub(crate) fn client_command(&self) -> Result<(PathBuf, Vec<OsString>)> {
+        let name = if self.install.is_some() { "mariadb" } else { "mysql" };
+        let client = match &self.root {
+            Some(_) => Path::new("/usr/bin").join(name),
+            None => program(&beside(&self.server, &dirs()), name)
+                .with_context(|| format!("the client {name} is not installed"))?,
+        };
+        Ok(self.below_root(&client))
+    }
+
     fn below_root(&self, program: &Path) -> (PathBuf, Vec<OsString>) {
         match &self.root {
             None => (program.to_owned(), Vec::new()),

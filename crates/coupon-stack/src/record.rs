@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::files::write_private;
 use crate::process::Identity;
 use crate::programs::Programs;
+use crate::server::Size;
 
 pub(crate) const FILE: &str = "stack.json";
 const VERSION: u32 = 1;
@@ -21,13 +22,8 @@ pub(crate) struct Record {
     version: u32,
     /// The programs it was started with: its servers can be restarted by no other.
     pub(crate) programs: Programs,
-    pub(crate) shards: u16,
-    /// The nodes of RabbitMQ; one before there could be more.
-    #[serde(default = "one")]
-    pub(crate) rabbitmq: u16,
-    /// True where Redis has a replica and Sentinels.
-    #[serde(default)]
-    pub(crate) redis_sentinel: bool,
+    #[serde(flatten)]
+    pub(crate) size: Size,
     /// The start of the machine that the processes belong to.
     boot: String,
     pub(crate) servers: BTreeMap<String, ServerRecord>,
@@ -41,15 +37,27 @@ pub(crate) struct ServerRecord {
     pub(crate) process: Option<Identity>,
     /// The control group that limits its CPU.
     pub(crate) group: Option<PathBuf>,
+    /// Its part in a pair.
+    #[serde(default)]
+    pub(crate) part: Part,
+}
+
+/// The part of a database server in a pair of them. Any other server is the only one of its kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Part {
+    /// It takes writes.
+    #[default]
+    Primary,
+    /// It is read-only, and has what the primary has.
+    Replica,
+    /// It is read-only, and was the primary once: it may have what the primary has not.
+    Demoted,
 }
 
 impl Record {
-    pub(crate) fn new(
-        programs: Programs,
-        (shards, rabbitmq, redis_sentinel): (u16, u16, bool),
-        servers: BTreeMap<String, ServerRecord>,
-    ) -> Self {
-        Self { version: VERSION, programs, shards, rabbitmq, redis_sentinel, boot: boot(), servers }
+    pub(crate) fn new(programs: Programs, size: Size, servers: BTreeMap<String, ServerRecord>) -> Self {
+        Self { version: VERSION, programs, size, boot: boot(), servers }
     }
 
     /// Reads a folder's, if it has one.
@@ -79,10 +87,6 @@ impl Record {
     }
 }
 
-const fn one() -> u16 {
-    1
-}
-
 fn boot() -> String {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
@@ -98,7 +102,8 @@ mod tests {
         let mysql = MySql { server: "mysqld".into(), root: None, install: None };
         let programs =
             Programs { mysql, redis: "redis".into(), rabbitmq: "rabbitmq".into(), epmd: "epmd".into() };
-        Record::new(programs, (2, 1, false), [("main".to_owned(), server)].into())
+        let size = Size { shards: 2, replicas: false, rabbitmq: 1, redis_sentinel: false };
+        Record::new(programs, size, [("main".to_owned(), server)].into())
     }
 
     #[test]

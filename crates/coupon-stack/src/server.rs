@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::redis::SENTINELS;
 
 /// A server of a stack.
@@ -12,6 +14,10 @@ pub enum Server {
     Main,
     /// The database of one shard, counted from 0.
     Shard(u16),
+    /// The replica of the main database, or what was one.
+    MainReplica,
+    /// The replica of a shard's database, or what was one.
+    ShardReplica(u16),
     /// Redis: the gate.
     Redis,
     /// Its replica at first, where there are Sentinels.
@@ -22,16 +28,49 @@ pub enum Server {
     RabbitMq(u16),
 }
 
+/// The servers that a stack has, by number and kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Size {
+    pub(crate) shards: u16,
+    /// True if main and each shard have a replica.
+    #[serde(default)]
+    pub(crate) replicas: bool,
+    /// The nodes of RabbitMQ; one before there could be more.
+    #[serde(default = "one")]
+    pub(crate) rabbitmq: u16,
+    /// True where Redis has a replica and Sentinels.
+    #[serde(default)]
+    pub(crate) redis_sentinel: bool,
+}
+
+const fn one() -> u16 {
+    1
+}
+
 impl Server {
-    /// All servers of a stack with so many shards and nodes of RabbitMQ, with or without Sentinels, in the order in which they
-    /// are shown.
-    pub(crate) fn all(shards: u16, rabbitmq: u16, sentinels: bool) -> impl Iterator<Item = Self> {
-        let shards = (0..shards).map(Self::Shard);
-        let replica = sentinels.then_some(Self::RedisReplica);
-        let sentinels = (0..if sentinels { SENTINELS } else { 0 }).map(Self::Sentinel);
+    /// All servers of a stack of that size, in the order in which they are shown.
+    pub(crate) fn all(size: Size) -> impl Iterator<Item = Self> {
+        let Size { shards, replicas, rabbitmq, redis_sentinel } = size;
+        let databases = [Self::Main].into_iter().chain((0..shards).map(Self::Shard));
+        let databases = databases.flat_map(move |server| {
+            [Some(server), server.other().filter(|_| replicas)].into_iter().flatten()
+        });
+        let replica = redis_sentinel.then_some(Self::RedisReplica);
+        let sentinels = (0..if redis_sentinel { SENTINELS } else { 0 }).map(Self::Sentinel);
         let redis = [Self::Redis].into_iter().chain(replica).chain(sentinels);
-        let rabbitmq = (0..rabbitmq).map(Self::RabbitMq);
-        [Self::Main].into_iter().chain(shards).chain(redis).chain(rabbitmq)
+        databases.chain(redis).chain((0..rabbitmq).map(Self::RabbitMq))
+    }
+
+    /// The other server of a pair: a database's replica, or the database whose replica it is.
+    #[must_use]
+    pub fn other(self) -> Option<Self> {
+        match self {
+            Self::Main => Some(Self::MainReplica),
+            Self::MainReplica => Some(Self::Main),
+            Self::Shard(shard) => Some(Self::ShardReplica(shard)),
+            Self::ShardReplica(shard) => Some(Self::Shard(shard)),
+            Self::Redis | Self::RedisReplica | Self::Sentinel(_) | Self::RabbitMq(_) => None,
+        }
     }
 }
 
@@ -40,6 +79,8 @@ impl fmt::Display for Server {
         let name = match self {
             Self::Main => "main".to_owned(),
             Self::Shard(shard) => format!("shard-{shard}"),
+            Self::MainReplica => "main-replica".to_owned(),
+            Self::ShardReplica(shard) => format!("shard-{shard}-replica"),
             Self::Redis => "redis".to_owned(),
             Self::RedisReplica => "redis-replica".to_owned(),
             Self::Sentinel(number) => format!("sentinel-{number}"),
@@ -58,8 +99,8 @@ impl fmt::Display for UnknownServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no server: main, shard-0, shard-1 and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq, \
-             rabbitmq-1 and so on",
+            "{:?} is no server: main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, \
+             redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on",
             self.0
         )
     }
@@ -72,14 +113,20 @@ impl FromStr for Server {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let number = |kind: &str| name.strip_prefix(kind)?.parse::<u16>().ok();
+        let replica = || name.strip_prefix("shard-")?.strip_suffix("-replica")?.parse::<u16>().ok();
         let sentinel = || number("sentinel-").and_then(|number| number.try_into().ok()).map(Self::Sentinel);
         let further = || number("rabbitmq-").filter(|node| *node > 0).map(Self::RabbitMq);
         match name {
             "main" => Some(Self::Main),
+            "main-replica" => Some(Self::MainReplica),
             "redis" => Some(Self::Redis),
             "redis-replica" => Some(Self::RedisReplica),
             "rabbitmq" => Some(Self::RabbitMq(0)),
-            _ => number("shard-").map(Self::Shard).or_else(sentinel).or_else(further),
+            _ => number("shard-")
+                .map(Self::Shard)
+                .or_else(|| replica().map(Self::ShardReplica))
+                .or_else(sentinel)
+                .or_else(further),
         }
         .ok_or_else(|| UnknownServer(name.to_owned()))
     }
@@ -91,15 +138,17 @@ mod tests {
 
     #[test]
     fn a_name_read_back_is_the_same_server() {
-        for server in Server::all(3, 3, true) {
+        let small = Size { shards: 3, replicas: false, rabbitmq: 1, redis_sentinel: false };
+        let large = Size { replicas: true, rabbitmq: 3, redis_sentinel: true, ..small };
+        for server in Server::all(large) {
             assert_eq!(server.to_string().parse(), Ok(server));
         }
-        assert_eq!([false, true].map(|sentinels| Server::all(3, 1, sentinels).count()), [6, 10]);
+        assert_eq!([small, large].map(|size| Server::all(size).count()), [6, 16]);
     }
 
     #[test]
     fn another_name_is_refused_with_those_there_are() {
-        for name in ["", "shard", "shard--1", "shard-x", "shard-70000", "rabbitmq-0", "mysql"] {
+        for name in ["", "shard", "shard--1", "shard-x", "shard-70000", "-replica", "rabbitmq-0", "mysql"] {
             let error = name.parse::<Server>().unwrap_err().to_string();
             assert!(error.contains("shard-0") && error.contains("rabbitmq"), "{error}");
         }

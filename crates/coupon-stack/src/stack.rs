@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::fault_tools::{self, SpareRedis};
@@ -20,8 +20,9 @@ use crate::kind::{ServerKind, connected};
 use crate::node::{Node, World};
 use crate::process::Usage;
 use crate::programs::Programs;
-use crate::record::{self, Record};
-use crate::{Addresses, Certificates, Server, install, mysql, rabbitmq, redis, tls};
+use crate::record::{self, Part, Record};
+use crate::server::Size;
+use crate::{Addresses, Certificates, Server, install, mysql, pair, rabbitmq, redis, tls};
 
 /// The time that another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct StackOptions {
     /// The number of shards, each a database server. 4 by default.
     pub shards: NonZeroU16,
+    /// Gives main and each shard a replica, which [`Stack::promote`] has take writes. False by default; a folder that holds such
+    /// a stack stays one.
+    pub replicas: bool,
     /// The number of nodes of RabbitMQ, all of one cluster. 1 by default.
     pub rabbitmq: NonZeroU16,
     /// Gives Redis a replica, and three Sentinels that elect it within seconds where Redis is gone. False by default; a folder
@@ -43,7 +47,20 @@ pub struct StackOptions {
 impl Default for StackOptions {
     fn default() -> Self {
         const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
-        Self { shards: SHARDS, rabbitmq: NonZeroU16::MIN, redis_sentinel: false, dir: None }
+        Self { shards: SHARDS, replicas: false, rabbitmq: NonZeroU16::MIN, redis_sentinel: false, dir: None }
+    }
+}
+
+impl StackOptions {
+    /// The size of such a stack, in a folder that may hold one.
+    fn size(&self, record: Option<&Record>) -> Size {
+        let held = |has: fn(&Size) -> bool| record.is_some_and(|record| has(&record.size));
+        Size {
+            shards: self.shards.get(),
+            replicas: self.replicas || held(|size| size.replicas),
+            rabbitmq: self.rabbitmq.get(),
+            redis_sentinel: self.redis_sentinel || held(|size| size.redis_sentinel),
+        }
     }
 }
 
@@ -66,6 +83,7 @@ pub struct Stack {
     dir: PathBuf,
     programs: Programs,
     addresses: Addresses,
+    size: Size,
     nodes: Vec<Node>,
     /// Erlang's port mapper.
     epmd: Node,
@@ -86,7 +104,8 @@ impl Stack {
     ///
     /// # Errors
     /// When a server is not installed or does not start: then the error names it and quotes the end of its log. When a
-    /// stack is up in this folder, or it was made with another number of shards or nodes, or by another database server.
+    /// stack is up in this folder, or it was made with another number of shards or nodes, without replicas that are wanted, or by
+    /// another database server.
     pub fn start(options: &StackOptions) -> Result<Self> {
         Self::start_with(options, None)
     }
@@ -111,19 +130,22 @@ impl Stack {
         if let Some(certificates) = certificates {
             tls::keep(&dir, certificates)?;
         }
-        let redis_sentinel =
-            options.redis_sentinel || record.as_ref().is_some_and(|record| record.redis_sentinel);
-        let numbers = (options.shards.get(), options.rabbitmq.get(), redis_sentinel);
-        let (nodes, epmd) = nodes(&dir, numbers, record)?;
+        let size = options.size(record.as_ref());
+        let (nodes, epmd) = nodes(&dir, size, record)?;
         ensure!(
-            !redis_sentinel || tls::Tls::of(&dir).is_none(),
+            !size.redis_sentinel || tls::Tls::of(&dir).is_none(),
             "a stack that encrypts connections has no Sentinels: whether they are ready cannot be asked"
+        );
+        ensure!(
+            !size.replicas || tls::Tls::of(&dir).is_none(),
+            "a stack that encrypts connections has no replicas: its client would have to be told whom to trust"
         );
         let addresses = where_they_answer(&nodes);
         let mut stack = Self {
             dir,
             programs,
             addresses,
+            size,
             nodes,
             epmd,
             owned: true,
@@ -152,14 +174,15 @@ impl Stack {
         let lock = lock(&dir, PATIENCE)?;
         let record = Record::load(&dir)?.with_context(none)?;
         let programs = record.programs.clone();
-        let numbers = (record.shards, record.rabbitmq, record.redis_sentinel);
-        let (nodes, epmd) = nodes(&dir, numbers, Some(record))?;
+        let size = record.size;
+        let (nodes, epmd) = nodes(&dir, size, Some(record))?;
         let addresses = where_they_answer(&nodes);
         let saving = Mutex::default();
         Ok(Self {
             dir,
             programs,
             addresses,
+            size,
             nodes,
             epmd,
             owned: false,
@@ -203,7 +226,7 @@ impl Stack {
             let starts: Vec<_> = nodes.map(|node| scope.spawn(move || node.start(self.world()))).collect();
             starts.into_iter().try_for_each(joined)
         })?;
-        match self.cluster() {
+        match self.size.rabbitmq {
             0 | 1 => Ok(()),
             several => {
                 let wait = ["--timeout", "120", "await_online_nodes", &several.to_string()];
@@ -231,13 +254,19 @@ impl Stack {
         if template.exists() {
             fs::remove_dir_all(&template).with_context(|| format!("cannot remove {}", template.display()))?;
         }
+        for server in self.servers() {
+            if self.node(server)?.part() == Part::Replica {
+                pair::attach(&self.programs.mysql, self.other(server)?, self.node(server)?)?;
+            }
+        }
         Ok(())
     }
 
     fn world(&self) -> World<'_> {
         let (guardian, epmd) = (self.guardian.as_ref(), self.epmd.port());
         let redis = self.of_kind(ServerKind::Redis).next().map_or(0, Node::port);
-        World { programs: &self.programs, guardian, epmd, cluster: self.cluster(), redis }
+        let Size { replicas, rabbitmq: cluster, .. } = self.size;
+        World { programs: &self.programs, guardian, epmd, replicas, cluster, redis }
     }
 
     /// Records the stack for programs that attach to it, or start one here again. None does in a temporary folder.
@@ -248,36 +277,26 @@ impl Stack {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.nodes.iter().chain([&self.epmd]);
         let servers = all.map(|node| (node.name().to_owned(), node.record())).collect();
-        Record::new(self.programs.clone(), self.numbers(), servers).save(&self.dir)
-    }
-
-    /// The shards, the nodes of RabbitMQ, and whether there are Sentinels.
-    fn numbers(&self) -> (u16, u16, bool) {
-        (self.shards(), self.cluster(), self.of_kind(ServerKind::Sentinel).next().is_some())
-    }
-
-    /// The number of nodes of RabbitMQ.
-    fn cluster(&self) -> u16 {
-        // As many as there were in a u16.
-        u16::try_from(self.of_kind(ServerKind::RabbitMq).count()).unwrap_or(u16::MAX)
-    }
-
-    fn shards(&self) -> u16 {
-        let shards = self.addresses.shards.len();
-        // As many as there were in a u16.
-        u16::try_from(shards).unwrap_or(u16::MAX)
+        Record::new(self.programs.clone(), self.size, servers).save(&self.dir)
     }
 
     fn node(&self, server: Server) -> Result<&Node> {
         let name = server.to_string();
         let found = self.nodes.iter().find(|node| node.name() == name);
         found.with_context(|| {
-            let (shards, nodes, sentinels) = self.numbers();
-            let sentinels = if sentinels { "" } else { ", and no Sentinels" };
+            let Size { shards, replicas, rabbitmq, redis_sentinel } = self.size;
+            let replicas = if replicas { "" } else { ", no replicas of databases" };
+            let sentinels = if redis_sentinel { "" } else { ", and no Sentinels" };
             format!(
-                "{server}: this stack has {shards} shards, counted from 0, {nodes} of RabbitMQ{sentinels}"
+                "{server}: this stack has {shards} shards, counted from 0, {rabbitmq} of RabbitMQ{replicas}{sentinels}"
             )
         })
+    }
+
+    /// The other server of a pair.
+    fn other(&self, server: Server) -> Result<&Node> {
+        ensure!(self.size.replicas, "this stack has no replicas");
+        self.node(server.other().with_context(|| format!("{server} is no database"))?)
     }
 
     /// The addresses of the servers.
@@ -288,8 +307,7 @@ impl Stack {
 
     /// All servers: main, the shards, Redis, RabbitMQ.
     pub fn servers(&self) -> impl Iterator<Item = Server> + use<> {
-        let (shards, rabbitmq, sentinels) = self.numbers();
-        Server::all(shards, rabbitmq, sentinels)
+        Server::all(self.size)
     }
 
     /// The address of one server by itself.
@@ -298,6 +316,84 @@ impl Stack {
     /// When there is no such server.
     pub fn url(&self, server: Server) -> Result<String> {
         Ok(self.node(server)?.url())
+    }
+
+    /// True if a server is a database's and takes no writes: a replica, or one whose place another has taken.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn is_read_only(&self, server: Server) -> Result<bool> {
+        Ok(self.node(server)?.part() != Part::Primary)
+    }
+
+    /// True if a server is what it is to be as part of a pair: it takes writes, or follows the one that does.
+    ///
+    /// # Errors
+    /// When there is no such server, or it cannot be asked.
+    pub fn is_in_place(&self, server: Server) -> Result<bool> {
+        let node = self.node(server)?;
+        match node.part() {
+            Part::Primary => Ok(true),
+            Part::Replica => pair::follows(&self.programs.mysql, node),
+            Part::Demoted => Ok(false),
+        }
+    }
+
+    /// Has a replica take writes: it applies what it has received, and takes the place of the primary. That is stopped if it
+    /// runs, and is read-only when it comes back.
+    ///
+    /// # Errors
+    /// When it is no replica, does not run, or cannot apply what it has received.
+    pub fn promote(&self, server: Server) -> Result<()> {
+        let (node, primary) = (self.node(server)?, self.other(server)?);
+        match node.part() {
+            Part::Replica => {}
+            Part::Primary => bail!("{server} takes writes already"),
+            Part::Demoted => bail!("{server} may lack what {} has: rejoin it first", primary.name()),
+        }
+        ensure!(node.identity().is_some(), "{server} does not run");
+        // Before another takes writes: it must not come back as one that does.
+        primary.takes_part(Part::Demoted);
+        self.save()?;
+        primary.end_if_up()?;
+        pair::promote(&self.programs.mysql, node)?;
+        node.takes_part(Part::Primary);
+        self.save()
+    }
+
+    /// Makes a server the replica of the one that takes writes, by a copy of its files: both are stopped for a moment.
+    ///
+    /// # Errors
+    /// When it takes writes itself, or one of the two does not start.
+    pub fn rejoin(&self, server: Server) -> Result<()> {
+        let (node, primary) = (self.node(server)?, self.other(server)?);
+        ensure!(node.part() != Part::Primary, "{server} takes writes: no other has taken its place");
+        ensure!(
+            primary.part() == Part::Primary,
+            "{} takes no writes: promote one of the two first",
+            primary.name()
+        );
+        node.end_if_up()?;
+        primary.end_if_up()?;
+        if node.data().exists() {
+            fs::remove_dir_all(node.data()).with_context(|| format!("the data of {server}"))?;
+        }
+        mysql::copy_data(primary.data(), node.data())?;
+        primary.restart(self.world())?;
+        node.restart(self.world())?;
+        pair::is_copied(&self.programs.mysql, node)?;
+        pair::attach(&self.programs.mysql, primary, node)?;
+        node.takes_part(Part::Replica);
+        self.save()
+    }
+
+    /// Runs statements on a database server of a pair, as the user who may write to one that is read-only.
+    ///
+    /// # Errors
+    /// When it does not run, or refuses one of them.
+    pub fn run_sql(&self, server: Server, sql: &str) -> Result<()> {
+        self.other(server)?;
+        self.node(server)?.run(&self.programs.mysql, sql).map(drop)
     }
 
     /// The stack's folder.
@@ -458,7 +554,7 @@ impl Stack {
         let queues = self.rabbitmqctl(&["--silent", "list_queues", "name", "leader"])?;
         let leader = queues.lines().find_map(|line| line.split_once('\t').filter(|(name, _)| *name == queue));
         let (_, leader) = leader.with_context(|| format!("there is no queue {queue}"))?;
-        let mut nodes = (0..self.cluster()).map(Server::RabbitMq);
+        let mut nodes = (0..self.size.rabbitmq).map(Server::RabbitMq);
         let found = nodes.find(|node| rabbitmq::erlang_name(&node.to_string()) == leader);
         found.with_context(|| format!("queue {queue} has the leader {leader:?}"))
     }
@@ -481,7 +577,7 @@ impl Stack {
 
     /// Has a node of RabbitMQ do something for each of the others, at once.
     fn tell_of_others(&self, node: Server, does: &str) -> Result<()> {
-        let others = (0..self.cluster()).map(Server::RabbitMq).filter(|other| *other != node);
+        let others = (0..self.size.rabbitmq).map(Server::RabbitMq).filter(|other| *other != node);
         let names = others.map(|other| format!("'{}'", rabbitmq::erlang_name(&other.to_string())));
         let each = format!("[begin {does} end || Node <- [{}]].", names.collect::<Vec<_>>().join(", "));
         self.rabbitmqctl_on(node, &["eval", &each]).map(drop)
@@ -543,21 +639,20 @@ pub fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn nodes(
-    dir: &Path,
-    (shards, rabbitmq, sentinels): (u16, u16, bool),
-    record: Option<Record>,
-) -> Result<(Vec<Node>, Node)> {
+fn nodes(dir: &Path, size: Size, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
     let mut known = record.map_or_else(BTreeMap::new, |record| record.servers);
     let mut node = |kind, name: String, like: Option<&Node>| match (known.remove(&name), like) {
         (Some(record), _) => Node::recorded(kind, name, dir, record),
+        (None, Some(primary)) if kind == ServerKind::MySql => Node::replica_of(primary, name, dir),
         (None, Some(like)) => Node::like(like, kind, name, dir),
         (None, None) => Node::new(kind, name, dir),
     };
     let mut nodes = Vec::new();
-    for server in Server::all(shards, rabbitmq, sentinels) {
+    for server in Server::all(size) {
         let (kind, like) = match server {
             Server::Main | Server::Shard(_) => (ServerKind::MySql, None),
+            // It comes behind its primary.
+            Server::MainReplica | Server::ShardReplica(_) => (ServerKind::MySql, nodes.last()),
             Server::Redis => (ServerKind::Redis, None),
             // Those that take each other's place have one password.
             Server::RedisReplica => (ServerKind::RedisReplica, nodes.last()),
@@ -573,9 +668,16 @@ fn nodes(
 }
 
 fn where_they_answer(nodes: &[Node]) -> Addresses {
-    let url = |server: Server| {
+    let node = |server: Server| {
         let name = server.to_string();
-        nodes.iter().find(|node| node.name() == name).map(Node::url).unwrap_or_default()
+        nodes.iter().find(|node| node.name() == name)
+    };
+    let url = |server: Server| {
+        let url = node(server).map(Node::url).unwrap_or_default();
+        match server.other().and_then(node) {
+            Some(replica) => format!("{url},127.0.0.1:{}", replica.port()),
+            None => url,
+        }
     };
     let urls = |numbered: fn(u16) -> Server| -> Vec<String> {
         (0..u16::MAX).map(numbered).map(url).take_while(|url| !url.is_empty()).collect()

@@ -132,6 +132,8 @@ pub type Reported<T> = Result<T, &'static str>;
 pub struct ShardReport {
     /// True if it takes writes.
     pub up: bool,
+    /// Why it is not up, as far as that is known.
+    pub trouble: Option<String>,
     /// Results stored there.
     pub rows: u64,
     /// Results written.

@@ -46,6 +46,8 @@ pub enum RequiredServices {
     Sentinels,
     /// Any, on a Redis without Sentinels.
     OneRedis,
+    /// Any, on databases with replicas.
+    Replicas,
 }
 
 /// The servers that the cases of a run share.
@@ -54,7 +56,7 @@ pub enum StackKind {
     /// One of each, and a MySQL for each shard.
     #[default]
     Plain,
-    /// The same, with a RabbitMQ of three nodes, and a Redis with a replica and three Sentinels.
+    /// The same, each MySQL with a replica, with a RabbitMQ of three nodes, and a Redis with a replica and three Sentinels.
     Ha,
 }
 
@@ -67,6 +69,7 @@ impl StackKind {
         let (needs, kind) = match (self, case.needs) {
             (Self::Plain, RequiredServices::Cluster) => ("a RabbitMQ of three nodes", "ha"),
             (Self::Plain, RequiredServices::Sentinels) => ("a Redis with Sentinels", "ha"),
+            (Self::Plain, RequiredServices::Replicas) => ("databases with replicas", "ha"),
             (Self::Ha, RequiredServices::OneRedis) => ("a Redis without Sentinels", "plain"),
             _ => return Ok(()),
         };
@@ -77,7 +80,8 @@ impl StackKind {
     pub(super) fn options(self) -> StackOptions {
         const NODES: NonZeroU16 = NonZeroU16::new(3).unwrap();
         let rabbitmq = if self == Self::Ha { NODES } else { NonZeroU16::MIN };
-        StackOptions { shards: SHARDS, rabbitmq, redis_sentinel: self == Self::Ha, dir: None }
+        let is_ha = self == Self::Ha;
+        StackOptions { shards: SHARDS, replicas: is_ha, rabbitmq, redis_sentinel: is_ha, dir: None }
     }
 }
 
@@ -133,6 +137,11 @@ pub(super) const fn of_sentinels(case: FaultCase) -> FaultCase {
 /// One of a Redis that does not.
 pub(super) const fn of_one_redis(case: FaultCase) -> FaultCase {
     FaultCase { needs: RequiredServices::OneRedis, ..case }
+}
+
+/// One that needs databases with replicas.
+pub(super) const fn of_replicas(case: FaultCase) -> FaultCase {
+    FaultCase { needs: RequiredServices::Replicas, ..case }
 }
 
 /// One with a network that can be broken between services and a server.

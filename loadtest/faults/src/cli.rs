@@ -74,7 +74,7 @@ struct Args {
     /// Leave a mechanism out, and run the row that must then fail; or all of them, one after the other
     #[arg(long, value_name = "MECHANISM", value_parser = left_out())]
     without: Option<AblationChoice>,
-    /// The servers: one of each, or a RabbitMQ of three nodes
+    /// The servers: one of each, or a RabbitMQ of three nodes and a Redis with Sentinels
     #[arg(long, value_enum, default_value_t)]
     stack: StackKind,
     /// Requests a second to each service

@@ -91,9 +91,10 @@ pub fn run(options: &MatrixOptions) -> Result<MatrixReport> {
     let lacking = |case: &FaultCase| match case.needs {
         RequiredServices::Servers => Ok(()),
         RequiredServices::FailPoints => programs.have_fail_points(),
-        RequiredServices::Cluster | RequiredServices::Sentinels | RequiredServices::OneRedis => {
-            options.stack.suits(case)
-        }
+        RequiredServices::Cluster
+        | RequiredServices::Sentinels
+        | RequiredServices::OneRedis
+        | RequiredServices::Replicas => options.stack.suits(case),
     };
     // Cases that cannot be run need no servers to say so.
     let any = options.cases.iter().any(|selected| lacking(selected.case).is_ok());

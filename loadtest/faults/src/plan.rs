@@ -119,7 +119,9 @@ impl Proxied {
             Self::Main | Self::MainOfFirst => ("COUPON__SERVERS__MAIN", slice::from_ref(&settings.main)),
             Self::Shards => ("COUPON__SERVERS__SHARDS", settings.shards.as_slice()),
         };
-        Some((name, servers.iter().map(|url| url.expose().to_owned()).collect()))
+        // A replica stays out of it.
+        let first = servers.iter().filter_map(|url| Some(url.each().next()?.expose().to_owned()));
+        Some((name, first.collect()))
     }
 
     /// Starts the proxies in front of servers.

@@ -1,11 +1,11 @@
 //! The cases, in the order of the table.
 
 use super::cases::{
-    FaultCase, behind, case, from_within, holding_up, of_a_cluster, of_one_redis, of_sentinels,
+    FaultCase, behind, case, from_within, holding_up, of_a_cluster, of_one_redis, of_replicas, of_sentinels,
 };
 use super::inject::{
     broker, clocks, cluster, copies, databases, failover, filling, frozen, gate, given_back, growth, leases,
-    network, operations, services,
+    network, operations, promoted, services,
 };
 use super::plan::{DeploymentPlan, Proxied};
 
@@ -467,6 +467,24 @@ pub static CASES: &[FaultCase] = &[
         FROM_SHARDS,
         failover::changed_over_and_back,
     ))),
+    of_replicas(case(
+        "h21",
+        "the primary of a shard killed, its replica promoted by an operator",
+        "grabs go on; the replica stores them",
+        promoted::shard_killed,
+    )),
+    of_replicas(case(
+        "h22",
+        "the primary of main killed, its replica promoted by an operator",
+        "grabs go on; main is told later",
+        promoted::main_killed,
+    )),
+    of_replicas(case(
+        "h23",
+        "a shard's replica made writable beside its primary, for a while",
+        "neither is stored to, grabs wait in their queue",
+        promoted::both_writable,
+    )),
 ];
 
 /// Processes that have opened more shards than the layout uses, and results that have a place to go to.

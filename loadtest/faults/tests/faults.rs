@@ -41,8 +41,12 @@ fn killed_processes_a_lost_gate_and_cut_answers_break_no_promise() {
 
 #[test]
 fn a_row_that_cannot_be_run_is_no_success() {
-    for (row, needs) in [("3", "services with fail points"), ("h1", "a RabbitMQ of three nodes: --stack ha")]
-    {
+    for (row, needs) in [
+        ("3", "services with fail points"),
+        ("h1", "a RabbitMQ of three nodes: --stack ha"),
+        ("h11", "a Redis with Sentinels: --stack ha"),
+        ("h21", "databases with replicas: --stack ha"),
+    ] {
         let out = tempfile::tempdir().unwrap();
         let output = faults(&["--only", row, "--plain", "--out", &out.path().to_string_lossy()]);
         let said = text(&output.stderr);

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use redis::{Client, Connection, RedisResult, TlsCertificates};
 use tokio_rustls::rustls::crypto;
@@ -24,7 +25,7 @@ const NO_DATABASE: u16 = 1049;
 /// The addresses of MySQL and Redis, with their passwords, which are never printed.
 #[derive(Clone, Default)]
 pub struct Addresses {
-    /// The main MySQL: `mysql://user:password@host:3306`.
+    /// The main MySQL: `mysql://user:password@host:3306`, or `mysql://user:password@host:3306,other:3306` with its replica.
     pub main: String,
     /// The shards' MySQLs. Shard i was made on the server i mod their number.
     pub shards: Vec<String>,
@@ -48,7 +49,7 @@ impl fmt::Debug for Addresses {
     }
 }
 
-/// Host and port of an address, without user and password.
+/// Host and port of an address, without user and password; several, with commas between them, where it names a replica.
 fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     // The password first: it may hold anything that ends a host.
@@ -56,14 +57,14 @@ fn host(url: &str) -> &str {
     rest.split(['/', '?']).next().unwrap_or_default()
 }
 
-/// One database on one MySQL server.
+/// One database on one MySQL server, or on that of several which takes writes.
 #[derive(Clone)]
 pub(super) struct Database {
     /// `servers.main`, `servers.shards[2]`: what to look at when something is wrong.
     setting: String,
     host: String,
     name: String,
-    opts: Opts,
+    servers: Vec<Opts>,
 }
 
 impl Database {
@@ -71,26 +72,59 @@ impl Database {
     pub(super) fn new(setting: &str, url: &str, name: &str, ca_file: Option<&Path>) -> Result<Self> {
         const EXAMPLE: &str = "an address is mysql://user:password@host:3306";
         ensure!(!url.is_empty(), "setting `{setting}` is missing: {EXAMPLE}");
-        let opts = Opts::from_url(url).map_err(|error| anyhow!("setting `{setting}`: {error}; {EXAMPLE}"))?;
-        let asked = opts.ssl_opts().cloned();
-        check_encryption(setting, url, asked.is_some(), ca_file, "?require_ssl=true at its end")?;
-        let ssl = match (asked, authority(ca_file)?) {
-            (Some(ssl), Some(pem)) => {
-                Some(ssl.with_root_certs(vec![pem.into()]).with_disable_built_in_roots(true))
-            }
-            (ssl, _) => ssl,
+        let hosts = host(url);
+        let one = |host: &str| -> Result<Opts> {
+            let url = url.replacen(hosts, host, 1);
+            let opts =
+                Opts::from_url(&url).map_err(|error| anyhow!("setting `{setting}`: {error}; {EXAMPLE}"))?;
+            let asked = opts.ssl_opts().cloned();
+            check_encryption(setting, &url, asked.is_some(), ca_file, "?require_ssl=true at its end")?;
+            let ssl = match (asked, authority(ca_file)?) {
+                (Some(ssl), Some(pem)) => {
+                    Some(ssl.with_root_certs(vec![pem.into()]).with_disable_built_in_roots(true))
+                }
+                (ssl, _) => ssl,
+            };
+            let opts = OptsBuilder::from_opts(opts)
+                .ssl_opts(ssl)
+                .db_name(Some(name))
+                .setup(SESSION.map(str::to_owned).to_vec())
+                .prefer_socket(false);
+            Ok(opts.into())
         };
-        let opts = OptsBuilder::from_opts(opts)
-            .ssl_opts(ssl)
-            .db_name(Some(name))
-            .setup(SESSION.map(str::to_owned).to_vec())
-            .prefer_socket(false);
-        let (host, name) = (host(url).to_owned(), name.to_owned());
-        Ok(Self { setting: setting.to_owned(), host, name, opts: opts.into() })
+        let servers = hosts.split(',').map(one).collect::<Result<Vec<Opts>>>()?;
+        let (host, name) = (hosts.to_owned(), name.to_owned());
+        Ok(Self { setting: setting.to_owned(), host, name, servers })
     }
 
     pub(super) async fn connect(&self) -> Result<Conn> {
-        let connecting = tokio::time::timeout(CONNECT, Conn::new(self.opts.clone()));
+        if let [only] = &*self.servers {
+            return self.connect_to(only).await;
+        }
+        let (mut takers, mut others) = (Vec::new(), Vec::new());
+        for server in &self.servers {
+            match self.connect_to_taker(server).await {
+                Ok(Some(conn)) => takers.push(conn),
+                Ok(None) => others.push("one is read-only".to_owned()),
+                Err(error) => others.push(format!("{error:#}")),
+            }
+        }
+        match (takers.pop(), takers.is_empty()) {
+            (Some(conn), true) => Ok(conn),
+            (Some(_), false) => bail!("{self}: more than one of its servers takes writes"),
+            (None, _) => bail!("{self}: none of its servers takes writes: {}", others.join("; ")),
+        }
+    }
+
+    /// A connection to a server that takes writes; `None` for one that takes none.
+    async fn connect_to_taker(&self, server: &Opts) -> Result<Option<Conn>> {
+        let mut conn = self.connect_to(server).await?;
+        let asked: Option<String> = conn.query_first("SELECT CAST(@@GLOBAL.read_only AS CHAR)").await?;
+        Ok(asked.is_some_and(|read_only| matches!(&*read_only, "0" | "OFF")).then_some(conn))
+    }
+
+    async fn connect_to(&self, server: &Opts) -> Result<Conn> {
+        let connecting = tokio::time::timeout(CONNECT, Conn::new(server.clone()));
         let connected = connecting
             .await
             .with_context(|| format!("{self}: it did not answer within {} s", CONNECT.as_secs()))?;
@@ -196,6 +230,15 @@ mod tests {
         assert!(!shown.contains("se@cr"), "{shown}");
         let plain = Database::new("servers.main", "mysql://coupon:s3cret@db:3306", "m", None).unwrap();
         assert_eq!(format!("{plain:?}"), "Database(setting `servers.main`: MySQL at db:3306, database m)");
+    }
+
+    #[test]
+    fn an_address_may_name_a_server_and_its_replica() {
+        let url = "mysql://a:1@a:1@db:3306,other:3307/x";
+        let named = Database::new("servers.main", url, "m", None).unwrap();
+        let hosts: Vec<_> =
+            named.servers.iter().map(|opts| (opts.ip_or_hostname(), opts.tcp_port())).collect();
+        assert_eq!((&*named.host, &*hosts), ("db:3306,other:3307", &[("db", 3306), ("other", 3307)][..]));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct ShardStatus {
     pub shard: u16,
     /// True if it answers.
     pub up: bool,
+    /// Why it is not up, as far as that is known; null where it is.
+    pub trouble: Option<String>,
     /// Results stored there.
     pub rows: u64,
     /// Part of all results, 0 to 1; null when there are none.

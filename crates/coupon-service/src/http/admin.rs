@@ -161,6 +161,7 @@ fn status(shard: ShardId, report: &ShardReport, share: Option<f64>) -> ShardStat
     ShardStatus {
         shard: shard.number(),
         up: report.up,
+        trouble: report.trouble.clone(),
         rows: report.rows,
         share,
         rows_written: report.rows_written,
@@ -279,6 +280,7 @@ mod tests {
     fn a_figure_that_cannot_be_read_is_null_and_says_why() {
         let report = ShardReport {
             up: true,
+            trouble: None,
             rows: 3,
             rows_written: 2,
             commits: 1,

@@ -18,6 +18,7 @@ mod holds;
 mod lines;
 mod outage_log;
 mod policies;
+mod promoted;
 mod proxy;
 mod read_only;
 mod ready;

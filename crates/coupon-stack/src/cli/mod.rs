@@ -29,6 +29,8 @@ Examples:
       Redis has a replica, which takes its place within seconds: try `kill redis`
   coupon-stack limit shard-0 0.2
       a shard that saturates early
+  coupon-stack promote shard-0-replica
+      of a stack that is `up --replicas`: the services go on with it
   coupon-stack down
       the data stays, for the next `up`
   coupon-stack run -- hash-svc --set backend=servers
@@ -51,6 +53,9 @@ enum Command {
         /// Number of shards [default: 4, or as many as the folder holds]
         #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
         shards: Option<NonZeroU16>,
+        /// Give main and each shard a replica, which `promote` has take writes, as the folder's have if it holds a stack
+        #[arg(long)]
+        replicas: bool,
         /// Number of nodes of RabbitMQ, all of one cluster [default: 1, or as many as the folder holds]
         #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
         rabbitmq: Option<NonZeroU16>,
@@ -78,6 +83,10 @@ enum Command {
     Resume(One),
     /// Start a server again, on the same port and data.
     Restart(One),
+    /// Have a replica take writes, in the place of its primary, which is stopped if it runs.
+    Promote(One),
+    /// Make a database's server the replica of the one that takes writes. Both are stopped for a moment.
+    Rejoin(One),
     /// Give a server so many cores and no more.
     Limit {
         #[command(flatten)]
@@ -91,6 +100,9 @@ enum Command {
         /// Number of shards
         #[arg(long, value_name = "N", default_value = "4", value_parser = nonzero::<NonZeroU16>)]
         shards: NonZeroU16,
+        /// Give main and each shard a replica
+        #[arg(long)]
+        replicas: bool,
         /// Number of nodes of RabbitMQ, all of one cluster
         #[arg(long, value_name = "N", default_value = "1", value_parser = nonzero::<NonZeroU16>)]
         rabbitmq: NonZeroU16,
@@ -111,7 +123,7 @@ struct Folder {
 
 #[derive(Debug, Args)]
 struct One {
-    /// main, shard-0, shard-1 and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on
+    /// main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on
     #[arg(value_name = "NAME")]
     server: Server,
     #[command(flatten)]
@@ -134,8 +146,8 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Up { folder, shards, rabbitmq, redis_sentinel } => {
-                up(&folder.dir, shards, rabbitmq, redis_sentinel)?;
+            Self::Up { folder, shards, replicas, rabbitmq, redis_sentinel } => {
+                up(&folder.dir, (shards, rabbitmq), (replicas, redis_sentinel))?;
             }
             Self::Down { folder } => down(&folder.dir)?,
             Self::Status { folder } => show(&Stack::attach(&folder.dir)?)?,
@@ -144,10 +156,13 @@ impl Command {
             Self::Pause(one) => one.stack()?.pause(one.server)?,
             Self::Resume(one) => one.stack()?.resume(one.server)?,
             Self::Restart(one) => one.stack()?.restart(one.server)?,
+            Self::Promote(one) => one.stack()?.promote(one.server)?,
+            Self::Rejoin(one) => one.stack()?.rejoin(one.server)?,
             Self::Limit { one, cores } => one.stack()?.limit_cpu(one.server, cores).map_err(Error::msg)?,
             Self::Pages(pages) => pages.show(Cli::command())?,
-            Self::Run { shards, rabbitmq, command } => {
-                return run::run(&StackOptions { shards, rabbitmq, ..StackOptions::default() }, &command);
+            Self::Run { shards, replicas, rabbitmq, command } => {
+                let options = StackOptions { shards, replicas, rabbitmq, ..StackOptions::default() };
+                return run::run(&options, &command);
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -162,19 +177,21 @@ impl One {
 
 /// Accepts a stack that is already up, if it is the one that was asked for.
 fn already_up(dir: &Path, record: &Record, wanted: &StackOptions) -> Result<()> {
-    let shown = dir.display();
+    let (shown, size) = (dir.display(), record.size);
     for (has, wanted, what) in
-        [(record.shards, wanted.shards, "shards"), (record.rabbitmq, wanted.rabbitmq, "nodes of RabbitMQ")]
+        [(size.shards, wanted.shards, "shards"), (size.rabbitmq, wanted.rabbitmq, "nodes of RabbitMQ")]
     {
         ensure!(
             has == wanted.get(),
             "a stack of {has} {what}, not {wanted}, is up in {shown}: take it down first"
         );
     }
-    ensure!(
-        record.redis_sentinel || !wanted.redis_sentinel,
-        "a stack without Sentinels is up in {shown}: take it down first"
-    );
+    for (has, wanted, what) in [
+        (size.replicas, wanted.replicas, "replicas"),
+        (size.redis_sentinel, wanted.redis_sentinel, "Sentinels"),
+    ] {
+        ensure!(has || !wanted, "a stack without {what} is up in {shown}: take it down first");
+    }
     heard(writeln!(io::stdout(), "already up in {shown}:"))?;
     show(&Stack::attach(dir)?)?;
     Ok(heard(usage(dir))?)
@@ -182,16 +199,16 @@ fn already_up(dir: &Path, record: &Record, wanted: &StackOptions) -> Result<()> 
 
 fn up(
     dir: &Path,
-    shards: Option<NonZeroU16>,
-    rabbitmq: Option<NonZeroU16>,
-    redis_sentinel: bool,
+    (shards, rabbitmq): (Option<NonZeroU16>, Option<NonZeroU16>),
+    (replicas, redis_sentinel): (bool, bool),
 ) -> Result<()> {
     let record = Record::load(dir)?;
     let held = |number: fn(&Record) -> u16| NonZeroU16::new(record.as_ref().map_or(0, number));
     let default = StackOptions::default();
     let options = StackOptions {
-        shards: shards.or_else(|| held(|record| record.shards)).unwrap_or(default.shards),
-        rabbitmq: rabbitmq.or_else(|| held(|record| record.rabbitmq)).unwrap_or(default.rabbitmq),
+        shards: shards.or_else(|| held(|record| record.size.shards)).unwrap_or(default.shards),
+        rabbitmq: rabbitmq.or_else(|| held(|record| record.size.rabbitmq)).unwrap_or(default.rabbitmq),
+        replicas,
         redis_sentinel,
         dir: Some(dir.to_owned()),
     };
@@ -222,6 +239,7 @@ fn usage(dir: &Path) -> io::Result<()> {
 /// One line a server: its name, what it does, and where.
 fn show(stack: &Stack) -> Result<()> {
     let mut lines = String::new();
+    let width = stack.servers().map(|server| server.to_string().len()).max().unwrap_or_default();
     for server in stack.servers() {
         let url = stack.url(server)?;
         let status = match stack.status(server)? {
@@ -230,7 +248,8 @@ fn show(stack: &Stack) -> Result<()> {
             Status::Down => "down",
         };
         let pid = stack.pid(server).map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        writeln!(lines, "{server:<13} {status:<6} {pid:>8}  {url}")?;
+        let takes_none = if stack.is_read_only(server)? { "  read-only" } else { "" };
+        writeln!(lines, "{server:<width$} {status:<6} {pid:>8}  {url}{takes_none}")?;
     }
     Ok(heard(io::stdout().lock().write_all(lines.as_bytes()))?)
 }

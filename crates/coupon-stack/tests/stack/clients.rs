@@ -42,7 +42,7 @@ pub(crate) fn redis(url: &str, password: Option<&str>, commands: &[&str]) -> Vec
 }
 
 /// The answer of the database server's own client.
-fn mysql(user: &str, password: &str, port: u16, sql: &str) -> Result<String, String> {
+pub(crate) fn mysql(user: &str, password: &str, port: u16, sql: &str) -> Result<String, String> {
     let mut command = match std::env::var_os("COUPON_STACK_MYSQL_ROOT") {
         Some(root) => {
             let mut command = Command::new("chroot");

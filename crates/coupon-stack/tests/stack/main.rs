@@ -7,6 +7,7 @@ mod clients;
 mod cluster;
 mod faults;
 mod owner;
+mod replicas;
 mod sentinels;
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};

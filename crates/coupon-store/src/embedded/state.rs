@@ -101,6 +101,7 @@ impl SharedShard {
         let cpu = || Duration::from_nanos(work.cpu_nanos.load(Ordering::Relaxed)).as_secs_f64();
         ShardReport {
             up: self.up.load(Ordering::Relaxed),
+            trouble: None,
             rows: self.totals().results,
             rows_written: work.rows.load(Ordering::Relaxed),
             commits: work.commits.load(Ordering::Relaxed),

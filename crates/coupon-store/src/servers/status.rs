@@ -69,6 +69,8 @@ pub(super) struct ShardStatus {
     up: AtomicBool,
     /// True if it had less than was seen of it.
     lost: AtomicBool,
+    /// Why the last look did not succeed.
+    trouble: Mutex<Option<String>>,
     /// Results handed over and not stored, by the best estimate.
     waiting: AtomicU64,
     /// From being handed over to being stored, by this process's consumer.
@@ -84,6 +86,7 @@ impl ShardStatus {
             tables: Mutex::default(),
             up: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            trouble: Mutex::default(),
             waiting: AtomicU64::new(0),
             stored: Latencies::new(),
             read: Latencies::new(),
@@ -102,6 +105,7 @@ impl ShardStatus {
     pub(super) fn saw(&self, look: Look, tables: Option<Vec<TableId>>) -> bool {
         let was_down = !self.up.swap(true, Ordering::Relaxed);
         self.lost.store(false, Ordering::Relaxed);
+        *lock(&self.trouble) = None;
         let mut known = lock(&self.look);
         // Two tasks may look at once; the look that began later may be the first to come here.
         if look.commits < known.commits {
@@ -125,8 +129,8 @@ impl ShardStatus {
 
     /// The shard answered, and has less than was seen of it: it was put back to an earlier state, and what it says is
     /// not true any more. Says whether that is news: a shard that fails over is down before it is found to have less.
-    pub(super) fn lost_data(&self) -> bool {
-        self.went_down();
+    pub(super) fn lost_data(&self, why: String) -> bool {
+        self.went_down(why);
         !self.lost.swap(true, Ordering::Relaxed)
     }
 
@@ -136,7 +140,8 @@ impl ShardStatus {
     }
 
     /// The shard did not answer; says whether it did before.
-    pub(super) fn went_down(&self) -> bool {
+    pub(super) fn went_down(&self, why: String) -> bool {
+        *lock(&self.trouble) = Some(why);
         self.up.swap(false, Ordering::Relaxed)
     }
 
@@ -162,6 +167,7 @@ impl ShardStatus {
         let look = self.look();
         ShardReport {
             up: self.is_up(),
+            trouble: lock(&self.trouble).clone(),
             rows: look.results,
             rows_written: look.results,
             commits: look.commits,
@@ -191,11 +197,14 @@ mod tests {
     fn a_shard_that_comes_back_with_less_is_told_of_once_although_it_was_down_before() {
         let status = ShardStatus::new();
         assert!(status.saw(Look::default(), None), "it is up");
-        assert!(status.went_down());
-        assert!(status.lost_data(), "it answers, and has less");
-        assert!(!status.lost_data(), "which is known by now");
+        assert!(status.went_down("refused".to_owned()));
+        let lost = || status.lost_data("it has lost data".to_owned());
+        assert!(lost(), "it answers, and has less");
+        assert!(!lost(), "which is known by now");
         assert!(!status.is_up());
+        assert_eq!(status.report().trouble.as_deref(), Some("it has lost data"));
         assert!(status.saw(Look::default(), None), "the full copy is back");
-        assert!(status.lost_data(), "and gone again");
+        assert_eq!(status.report().trouble, None);
+        assert!(lost(), "and gone again");
     }
 }

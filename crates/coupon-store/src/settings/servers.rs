@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServersSettings {
-    /// The main MySQL: `mysql://user:password@host:3306`.
+    /// The main MySQL: `mysql://user:password@host:3306`, or `mysql://user:password@host:3306,other:3306` with its replica.
     pub main: ServerUrl,
     /// The shards' MySQLs. Shard i is made on the server i mod their number, each in its own database, and stays there when
-    /// servers are added at the end.
+    /// servers are added at the end. A replica is named as main's is.
     #[serde(deserialize_with = "list_or_text")]
     pub shards: Vec<ServerUrl>,
     /// Redis: `redis://:password@host:6379` or, where Sentinels say which one it is,
@@ -131,13 +131,27 @@ impl ServerUrl {
         self.url.is_empty()
     }
 
-    /// Host and port, without user and password.
+    /// Host and port, without user and password; several, with commas between them, where it names several servers.
     #[must_use]
     pub fn host(&self) -> &str {
-        let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
+        self.parts().1
+    }
+
+    /// The address of each server that it names: they share everything but host and port.
+    pub fn each(&self) -> impl Iterator<Item = Self> + '_ {
+        let (before, hosts, behind) = self.parts();
+        hosts
+            .split(',')
+            .map(move |host| Self { url: format!("{before}{host}{behind}"), ca_file: self.ca_file.clone() })
+    }
+
+    /// Everything up to the hosts, the hosts, and everything behind them.
+    fn parts(&self) -> (&str, &str, &str) {
+        let scheme = self.url.find("://").map_or(0, |at| at + 3);
         // The password first: it may hold anything that ends a host.
-        let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-        rest.split(['/', '?']).next().unwrap_or_default()
+        let (before, rest) = self.url.split_at(self.url.rfind('@').map_or(scheme, |at| at + 1));
+        let (hosts, behind) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        (before, hosts, behind)
     }
 }
 
@@ -147,8 +161,8 @@ impl fmt::Debug for ServerUrl {
     }
 }
 
-/// The environment has no lists: there, addresses are separated by commas; in a file, by commas or lines. A comma within one is
-/// written `%2C`.
+/// The environment has no lists: there, addresses are separated by commas; in a file, by commas or lines. What follows a comma and
+/// has no scheme is a further server of the address before it.
 fn list_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ServerUrl>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -160,13 +174,19 @@ fn list_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Server
         .map_err(|_| D::Error::custom("give a list of addresses, or one text with commas between them"))?;
     Ok(match read {
         ListOrText::List(list) => list,
-        ListOrText::Text(text) => text
-            .split([',', '\n'])
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-            .map(ServerUrl::new)
-            .collect(),
+        ListOrText::Text(text) => text.lines().flat_map(addresses).map(ServerUrl::new).collect(),
     })
+}
+
+fn addresses(line: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for part in line.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        match found.last_mut() {
+            Some(before) if !part.contains("://") => before.extend([",", part]),
+            _ => found.push(part.to_owned()),
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -188,6 +208,25 @@ mod tests {
         let text = read(&["servers.shards=mysql://a:1@h:1, mysql://a:1@h:2"]);
         assert_eq!(listed.shards, text.shards);
         assert_eq!(text.shards[1].host(), "h:2");
+    }
+
+    #[test]
+    fn an_address_may_name_a_server_and_its_replica() {
+        let (one, two) = ("mysql://a:1@h:1,r:1", "mysql://a:2@h:2,r:2/?require_ssl=true");
+        let listed = read(&[&format!(r#"servers.shards=["{one}", "{two}"]"#)]);
+        let text = read(&[&format!("servers.shards={one}, {two}")]);
+        assert_eq!(listed.shards, text.shards);
+        let each: Vec<String> = text.shards[1].each().map(|url| url.expose().to_owned()).collect();
+        let wanted = ["mysql://a:2@h:2/?require_ssl=true", "mysql://a:2@r:2/?require_ssl=true"];
+        assert_eq!((text.shards[1].host(), &*each), ("h:2,r:2", &wanted.map(str::to_owned)[..]));
+    }
+
+    #[test]
+    fn a_password_with_a_comma_ends_no_address() {
+        let text = read(&["servers.shards=mysql://a:1,2@h:1,r:1"]);
+        let [only] = &*text.shards else { panic!("{:?}", text.shards) };
+        let each: Vec<String> = only.each().map(|url| url.expose().to_owned()).collect();
+        assert_eq!(each, ["mysql://a:1,2@h:1", "mysql://a:1,2@r:1"]);
     }
 
     #[test]

@@ -94,10 +94,37 @@ impl Drop for EarlierCopy<'_> {
     }
 }
 
+/// The replica of a server that is put back: it may have what its primary has forgotten, and is made anew when this is dropped.
+#[derive(Debug)]
+struct MisledReplica<'a> {
+    stack: &'a Stack,
+    replica: Server,
+}
+
+impl MisledReplica<'_> {
+    /// Has the replica of a server, if it has one, made anew at the end of the case.
+    fn expect_of(deployment: &CaseDeployment<'_>, server: Server) -> Result<()> {
+        let stack = deployment.stack()?;
+        if let Some(replica) = server.other().filter(|replica| stack.servers().any(|one| one == *replica)) {
+            deployment.keep(MisledReplica { stack, replica });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for MisledReplica<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.stack.rejoin(self.replica) {
+            terminal::note(format!("{}: {error:#}", self.replica));
+        }
+    }
+}
+
 /// Main is put back to before an epoch of the gate, and to before much that it had applied; then one command makes its
 /// books anew.
 pub(crate) fn main_put_back(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let earlier = EarlierCopy::of(deployment.stack()?, Server::Main)?;
+    MisledReplica::expect_of(deployment, Server::Main)?;
     let copied = each(deployment, |service| applied(deployment, service))?;
     let first = opened_after(deployment, &vec![0; copied.len()])?;
     until("main is told of more", RECOVERY, || {
@@ -132,7 +159,10 @@ pub(crate) fn main_put_back(deployment: &CaseDeployment<'_>) -> Result<Proof> {
 }
 
 /// Something of each service.
-fn each<T>(deployment: &CaseDeployment<'_>, what: impl Fn(&TestedService) -> Result<T>) -> Result<Vec<T>> {
+pub(super) fn each<T>(
+    deployment: &CaseDeployment<'_>,
+    what: impl Fn(&TestedService) -> Result<T>,
+) -> Result<Vec<T>> {
     deployment.services.iter().map(what).collect()
 }
 
@@ -188,6 +218,7 @@ fn positions(rebuilt: &Rebuilt) -> Vec<(u16, i64)> {
 pub(crate) fn stale_shard_promoted(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let (stack, shard) = (deployment.stack()?, todays_shard(deployment)?);
     let earlier = EarlierCopy::of(stack, Server::Shard(shard.number()))?;
+    MisledReplica::expect_of(deployment, Server::Shard(shard.number()))?;
     let sql = "SELECT commits FROM shard_state";
     let commits = || each(deployment, |service| number(&deployment.shard(service, shard)?, sql));
     let copied = commits()?;
@@ -223,13 +254,13 @@ pub(crate) fn stale_shard_promoted(deployment: &CaseDeployment<'_>) -> Result<Pr
 }
 
 /// Says whether a process of a service has logged that.
-fn says(service: &TestedService, text: &str) -> Result<bool> {
+pub(super) fn says(service: &TestedService, text: &str) -> Result<bool> {
     let said = service.processes.iter().map(|process| process.logged(text));
     Ok(said.collect::<Result<Vec<_>>>()?.iter().any(Option::is_some))
 }
 
 /// The number that a statement answers.
-fn number(database: &Database, sql: &str) -> Result<i64> {
+pub(super) fn number(database: &Database, sql: &str) -> Result<i64> {
     blocking(async {
         let mut conn = database.connect_alone().await?;
         let number: Option<i64> = conn.query_first(sql).await?;

@@ -16,6 +16,7 @@ pub(super) mod growth;
 pub(super) mod leases;
 pub(super) mod network;
 pub(super) mod operations;
+pub(super) mod promoted;
 mod repeat_users;
 pub(super) mod services;
 
@@ -40,6 +41,19 @@ pub(super) fn mend(context: &CaseContext<'_>) -> Result<()> {
             Status::Paused => stack.resume(server)?,
             Status::Down => stack.restart(server)?,
         }
+    }
+    stack.servers().try_for_each(|server| put_in_its_place(stack, server))
+}
+
+/// Has a database's first server take writes again, and the other follow it.
+fn put_in_its_place(stack: &Stack, server: Server) -> Result<()> {
+    if !stack.is_in_place(server)? {
+        stack.rejoin(server)?;
+    }
+    let Some(replica) = server.other() else { return Ok(()) };
+    if matches!(server, Server::Main | Server::Shard(_)) && stack.is_read_only(server)? {
+        stack.promote(server)?;
+        stack.rejoin(replica)?;
     }
     Ok(())
 }

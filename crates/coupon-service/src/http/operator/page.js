@@ -177,6 +177,7 @@ function showShards({ shards }) {
     const texts = [`shard ${shard.shard}`, shard.up ? "up" : "does not answer", count.format(shard.rows), share, rate, count.format(shard.queue_depth)];
     texts.forEach((text, cell) => write(cells[cell], text));
     cells[1].className = shard.up ? "good" : "alert";
+    cells[1].title = shard.trouble ?? "";
   });
 }
 

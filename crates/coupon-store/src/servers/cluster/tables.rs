@@ -67,7 +67,7 @@ impl Cluster {
         runner.set_migration_table_name(HISTORY);
         // Connecting first gives an error that names the setting.
         drop(database.connect().await?);
-        let mut pool = database.pool();
+        let mut pool = database.pool().await?;
         runner
             .run_async(&mut pool)
             .await

@@ -39,6 +39,8 @@ pub(super) struct Primary {
     pool: Pool,
     /// Its place, as main has it: its host or, where it was elected, also by which fail-over.
     place: String,
+    /// The number of that fail-over; 0 where it was not elected.
+    failover: u64,
 }
 
 /// Shows no more than the hosts: the driver's own text may hold the password.
@@ -103,7 +105,7 @@ impl RedisServer {
             Some(of) => (Some(Sentinels::new(&of, &trust).map_err(|error| wrong(&error))?), None),
             None => {
                 let pool = trust.pool(url.expose()).map_err(|error| wrong(&error))?;
-                (None, Some(Arc::new(Primary { pool, place: url.host().to_owned() })))
+                (None, Some(Arc::new(Primary { pool, place: url.host().to_owned(), failover: 0 })))
             }
         };
         let hosts = url.host().to_owned();
@@ -125,12 +127,16 @@ impl RedisServer {
         Ok((primary, connection))
     }
 
-    /// Asks where it is, of those who know. Where none of them answers, it is where it was last.
+    /// Asks Sentinels where it is. Where none of them answers, or most do not and the others have not heard of the last
+    /// fail-over, it is where it was last.
     pub(super) async fn find(&self) -> Result<Arc<Primary>, RedisError> {
         let known = self.known();
         let Some(sentinels) = &self.0.sentinels else { return known.ok_or_else(|| self.error(&"unknown")) };
         let told = match (sentinels.ask().await, known) {
-            (Ok(told), _) => told,
+            (Ok(heard), Some(known)) if !heard.of_most && heard.latest.failover < known.failover => {
+                return Ok(known);
+            }
+            (Ok(heard), _) => heard.latest,
             (Err(_), Some(known)) => return Ok(known),
             (Err(why), None) => return Err(self.error(&why)),
         };
@@ -148,7 +154,7 @@ impl RedisServer {
         if let Some(before) = &*primary {
             tracing::warn!(from = before.place, to = place, "Redis has failed over");
         }
-        let found = Arc::new(Primary { pool, place });
+        let found = Arc::new(Primary { pool, place, failover: told.failover });
         *primary = Some(Arc::clone(&found));
         Ok(found)
     }
@@ -159,7 +165,7 @@ impl RedisServer {
 
     /// Says whether that one is where reservations are taken, as far as this process knows.
     pub(super) fn is_at(&self, primary: &Arc<Primary>) -> bool {
-        self.known().is_some_and(|known| Arc::ptr_eq(&known, primary))
+        self.0.sentinels.is_none() || self.known().is_some_and(|known| Arc::ptr_eq(&known, primary))
     }
 
     /// Its place, without the password: of one that Sentinels have not told of yet, theirs.

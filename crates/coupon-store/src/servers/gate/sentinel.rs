@@ -74,6 +74,15 @@ pub(super) struct Told {
     pub(super) failover: u64,
 }
 
+/// What all that answer say together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// The word of the one that has heard of the latest fail-over.
+    pub(super) latest: Told,
+    /// True if most of them have answered.
+    pub(super) of_most: bool,
+}
+
 /// The Sentinels of one Redis.
 pub(super) struct Sentinels {
     service: String,
@@ -81,7 +90,7 @@ pub(super) struct Sentinels {
     /// What stands before and behind the host in the address of a Redis.
     around: (String, String),
     /// Their last answer, and when it came.
-    last: Mutex<Option<(Instant, Result<Told, String>)>>,
+    last: Mutex<Option<(Instant, Result<Heard, String>)>>,
 }
 
 impl Sentinels {
@@ -116,20 +125,21 @@ impl Sentinels {
     }
 
     /// Asks all of them; the error says why none has answered.
-    pub(super) async fn ask(&self) -> Result<Told, String> {
+    pub(super) async fn ask(&self) -> Result<Heard, String> {
         let mut last = self.last.lock().await;
-        if let Some((_, told)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < PAUSE) {
-            return told.clone();
+        if let Some((_, heard)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < PAUSE) {
+            return heard.clone();
         }
         let asked = join_all(self.sentinels.iter().map(|sentinel| sentinel.ask(&self.service))).await;
-        let told = latest(asked);
-        *last = Some((Instant::now(), told.clone()));
-        told
+        let heard = together(asked);
+        *last = Some((Instant::now(), heard.clone()));
+        heard
     }
 }
 
 /// The answer that tells of the latest fail-over, the first of several.
-fn latest(answers: Vec<Result<Told, String>>) -> Result<Told, String> {
+fn together(answers: Vec<Result<Told, String>>) -> Result<Heard, String> {
+    let all = answers.len();
     let (mut latest, mut silent): (Option<Told>, Vec<String>) = (None, Vec::new());
     for answer in answers {
         match answer {
@@ -140,7 +150,8 @@ fn latest(answers: Vec<Result<Told, String>>) -> Result<Told, String> {
             Err(why) => silent.push(why),
         }
     }
-    latest.ok_or_else(|| format!("no Sentinel says where it is: {}", silent.join("; ")))
+    let latest = latest.ok_or_else(|| format!("no Sentinel says where it is: {}", silent.join("; ")))?;
+    Ok(Heard { latest, of_most: 2 * silent.len() < all })
 }
 
 /// One Sentinel. It may ask for the same password as Redis, or for none.
@@ -250,8 +261,10 @@ mod tests {
     fn the_sentinel_that_has_heard_of_the_latest_failover_is_believed() {
         let told = |host: &str, failover| Told { host: host.to_owned(), failover };
         let away = || Err("h: away".to_owned());
-        assert_eq!(latest(vec![Ok(told("a", 3)), away(), Ok(told("b", 4))]), Ok(told("b", 4)));
-        assert_eq!(latest(vec![Ok(told("a", 3)), Ok(told("b", 3))]), Ok(told("a", 3)));
-        assert!(latest(vec![away(), away()]).unwrap_err().contains("h: away; h: away"));
+        let heard = |latest, of_most| Ok(Heard { latest, of_most });
+        assert_eq!(together(vec![Ok(told("a", 3)), away(), Ok(told("b", 4))]), heard(told("b", 4), true));
+        assert_eq!(together(vec![Ok(told("a", 3)), Ok(told("b", 3))]), heard(told("a", 3), true));
+        assert_eq!(together(vec![away(), Ok(told("a", 3))]), heard(told("a", 3), false));
+        assert!(together(vec![away(), away()]).unwrap_err().contains("h: away; h: away"));
     }
 }

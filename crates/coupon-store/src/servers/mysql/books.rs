@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use coupon_core::books::{Delta, DeltasByCoupon, Movement, Posting, Stock, TotalLine};
 use coupon_core::{CouponId, ShardId, StockOperation, Timestamp};
+use mysql_async::Transaction;
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Transaction, TxOpts};
 
 use super::{Database, DatabaseError};
 use crate::servers::seam::{Books, WrittenPosting};
@@ -16,7 +16,7 @@ pub(in crate::servers) const FORGET: &str = "DELETE FROM outbox WHERE outbox_id 
 
 /// Begins a transaction on the books.
 pub(in crate::servers) async fn begin_books(main: &Database) -> Result<Transaction<'static>, DatabaseError> {
-    main.within(async { main.pool().start_transaction(TxOpts::default()).await }).await
+    main.begin().await
 }
 
 /// Takes the stock log until the end of the transaction, and returns the number of its last line.

@@ -8,6 +8,7 @@ mod layouts;
 mod main;
 mod moves;
 mod pool;
+mod primary;
 mod shard;
 mod steps;
 mod storing;
@@ -17,7 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, DriverError, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts};
+use mysql_async::{
+    Conn, DriverError, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts, Transaction,
+    TxOpts,
+};
 
 pub use self::archiving::{end_for_good, first_not_yet};
 pub(super) use self::books::{FORGET, begin_books};
@@ -25,7 +29,8 @@ pub(super) use self::catalogue::NOTE_PUT_BACK;
 pub(super) use self::layouts::BOOKS_LOCK;
 pub(super) use self::main::MainDatabase;
 pub(super) use self::moves::{LEAVING, read_moves, table_in};
-use self::pool::{Renewals, RenewedPool};
+use self::pool::RenewedPool;
+use self::primary::{Primary, Server, TAKES_NO_WRITES, Unusable};
 pub(super) use self::shard::{HoldRow, LAYOUT, ShardDatabase, hold as hold_in};
 pub(super) use self::steps::lock_state;
 use super::tls;
@@ -95,11 +100,7 @@ pub(super) mod code {
     pub(super) const READ_ONLY: [u16; 3] = [FORBIDDEN, READ_ONLY_TRANSACTION, READ_ONLY_MODE];
 }
 
-/// 1 when the server takes no writes. Some servers say `ON` for 1.
-const TAKES_NO_WRITES: &str = "SELECT CAST(@@GLOBAL.read_only AS CHAR) NOT IN ('0', 'OFF') \
-     OR CAST(@@GLOBAL.innodb_read_only AS CHAR) NOT IN ('0', 'OFF')";
-
-/// One database on one server.
+/// One database on one server, or on the one of several that takes writes.
 #[derive(Clone)]
 pub struct Database {
     /// `servers.main`, `servers.shards[2]`: what to look at when something is wrong.
@@ -107,7 +108,7 @@ pub struct Database {
     /// Its address, without user and password.
     host: String,
     name: String,
-    opts: Opts,
+    primary: Arc<Primary>,
     pool: RenewedPool,
 }
 
@@ -144,38 +145,29 @@ impl Database {
             !url.is_empty(),
             "setting `{setting}` is missing: give an address such as mysql://user:password@host:3306"
         );
-        let opts = Opts::from_url(url.expose()).map_err(|error| {
-            anyhow::anyhow!("setting `{setting}`: {error}; an address is mysql://user:password@host:3306")
-        })?;
-        let limits = PoolConstraints::new(0, connections.max(1)).unwrap_or_default();
-        let pool_opts = PoolOpts::default()
-            .with_constraints(limits)
-            .with_inactive_connection_ttl(IDLE)
-            .with_ttl_check_interval(IDLE_CHECK)
-            .with_reset_connection(false);
-        let ssl = encryption(setting, url, &opts)?;
-        let builder = OptsBuilder::from_opts(opts)
-            .ssl_opts(ssl)
-            .db_name(Some(name))
-            .pool_opts(pool_opts)
-            .setup(session(SILENT_S))
-            .tcp_keepalive(Some(KEEPALIVE))
-            .prefer_socket(false);
-        let opts = Opts::from(builder);
-        let pool = RenewedPool::new(opts.clone(), Arc::new(Renewals::default()));
-        Ok(Self {
-            setting: setting.to_owned(),
-            host: url.host().to_owned(),
-            name: name.to_owned(),
-            opts,
-            pool,
-        })
+        let servers: Vec<Server> = url
+            .each()
+            .map(|one| {
+                Ok(Server { host: one.host().to_owned(), opts: options(setting, &one, name, connections)? })
+            })
+            .collect::<anyhow::Result<_>>()?;
+        let twice = servers
+            .iter()
+            .enumerate()
+            .find(|(at, one)| servers.iter().take(*at).any(|other| other.host == one.host));
+        if let Some((_, Server { host, .. })) = twice {
+            anyhow::bail!("setting `{setting}`: it names {host} twice; a replica is another server");
+        }
+        let host = url.host().to_owned();
+        let primary = Primary::new(format!("setting `{setting}`: database {name}"), servers);
+        let pool = RenewedPool::new(&primary);
+        Ok(Self { setting: setting.to_owned(), host, name: name.to_owned(), primary, pool })
     }
 
     /// The same database with its own pool, for another runtime.
     #[must_use]
     pub fn with_own_pool(&self) -> Self {
-        Self { pool: self.pool.another(), ..self.clone() }
+        Self { pool: RenewedPool::new(&self.primary), ..self.clone() }
     }
 
     /// A connection of the pool's.
@@ -191,27 +183,24 @@ impl Database {
     /// # Errors
     /// As for [`Self::connect`].
     pub async fn connect_alone(&self) -> Result<Conn, DatabaseError> {
-        let opts = OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_LONG_S));
-        self.within(Conn::new(opts)).await
+        self.connect_as(|opts| opts.setup(session(SILENT_LONG_S))).await
     }
 
     /// A connection outside the pool, which may be silent for days.
     pub(super) async fn connect_for_days(&self) -> Result<Conn, DatabaseError> {
-        let opts = OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_DAYS_S));
-        self.within(Conn::new(opts)).await
+        self.connect_as(|opts| opts.setup(session(SILENT_DAYS_S))).await
     }
 
     /// A connection outside the pool, for a caller that holds locks that others wait for: should the process be
     /// frozen, the server lets go of them soon.
     pub(super) async fn connect_to_lock(&self) -> Result<Conn, DatabaseError> {
-        self.within(Conn::new(self.opts.clone())).await
+        self.connect_as(|opts| opts).await
     }
 
     /// A connection outside the pool, for a transaction that is to end before a lock of [`Self::connect_to_lock`] does which is
     /// held meanwhile, should the process be frozen.
     pub(super) async fn connect_for_a_batch(&self) -> Result<Conn, DatabaseError> {
-        let opts = OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_BATCH_S));
-        self.within(Conn::new(opts)).await
+        self.connect_as(|opts| opts.setup(session(SILENT_BATCH_S))).await
     }
 
     /// A connection outside the pool for statements of thousands of values: it remembers few of them, since each takes
@@ -220,10 +209,7 @@ impl Database {
     /// # Errors
     /// As for [`Self::connect`].
     pub(super) async fn connect_for_bulk(&self) -> Result<Conn, DatabaseError> {
-        let opts = OptsBuilder::from_opts(self.opts.clone())
-            .setup(session(SILENT_LONG_S))
-            .stmt_cache_size(BULK_STATEMENTS);
-        self.within(Conn::new(opts)).await
+        self.connect_as(|opts| opts.setup(session(SILENT_LONG_S)).stmt_cache_size(BULK_STATEMENTS)).await
     }
 
     /// A connection to the server that has chosen no database.
@@ -231,19 +217,37 @@ impl Database {
     /// # Errors
     /// As for [`Self::connect`].
     pub async fn connect_server(&self) -> Result<Conn, DatabaseError> {
-        let opts =
-            OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_LONG_S)).db_name(None::<String>);
-        self.within(Conn::new(opts)).await
+        self.connect_as(|opts| opts.setup(session(SILENT_LONG_S)).db_name(None::<String>)).await
+    }
+
+    /// A connection outside the pool, with such options.
+    async fn connect_as(&self, with: impl FnOnce(OptsBuilder) -> OptsBuilder) -> Result<Conn, DatabaseError> {
+        self.within(async {
+            let used = self.primary.used().await?;
+            Conn::new(with(OptsBuilder::from_opts(used.opts))).await
+        })
+        .await
+    }
+
+    /// A transaction on a connection of the pool's.
+    pub(super) async fn begin(&self) -> Result<Transaction<'static>, DatabaseError> {
+        self.within(async { self.pool.current().await?.start_transaction(TxOpts::default()).await }).await
     }
 
     async fn within<T>(
         &self,
         connecting: impl Future<Output = mysql_async::Result<T>>,
     ) -> Result<T, DatabaseError> {
-        match tokio::time::timeout(CONNECT, connecting).await {
-            Ok(connected) => connected.map_err(|error| self.error(&error)),
-            Err(_) => Err(self.failed(format!("it did not answer within {} s", CONNECT.as_secs()), true)),
-        }
+        let failed = match tokio::time::timeout(CONNECT, connecting).await {
+            Ok(Ok(connected)) => return Ok(connected),
+            Ok(Err(error)) => self.error(&error),
+            Err(_) => self.failed(format!("it did not answer within {} s", CONNECT.as_secs()), true),
+        };
+        // What keeps the other server from taking its place.
+        Err(match self.primary.trouble() {
+            Some(trouble) => DatabaseError { why: format!("{}; {trouble}", failed.why), ..failed },
+            None => failed,
+        })
     }
 
     /// Refuses a server that acknowledges commits which are not on disk.
@@ -314,17 +318,39 @@ impl Database {
     }
 
     /// The pool, for drivers that want one.
-    pub(super) fn pool(&self) -> Pool {
-        self.pool.current()
+    ///
+    /// # Errors
+    /// When no server can be used.
+    pub(super) async fn pool(&self) -> Result<Pool, DatabaseError> {
+        self.pool.current().await.map_err(|error| self.error(&error))
+    }
+
+    /// The generation of the connections that are made now.
+    pub(super) fn generation(&self) -> u64 {
+        self.primary.generation()
+    }
+
+    /// Waits for an answer over a connection of a generation, for as long as that is not given up: a server that hangs, or that
+    /// another has taken the place of, is left at once.
+    pub(super) async fn unless_given_up<T>(
+        &self,
+        generation: u64,
+        asked: impl Future<Output = mysql_async::Result<T>>,
+    ) -> mysql_async::Result<T> {
+        tokio::select! {
+            biased;
+            () = self.primary.given_up(generation) => Err(Unusable::GivenUp.into()),
+            answer = asked => answer,
+        }
     }
 
     /// Asks a connection of the pool's whether its server takes writes. If it does not, another server may have taken
-    /// over behind the same address, to which no connection leads that exists already: all of them are made anew, on
+    /// over, behind the same address or another, to which no connection leads that exists already: all of them are made anew, on
     /// every thread, those that only read included.
     pub(super) async fn follow(&self, conn: &mut Conn) -> mysql_async::Result<()> {
         let takes_no_writes: Option<bool> = conn.query_first(TAKES_NO_WRITES).await?;
         if takes_no_writes == Some(true) {
-            self.pool.renew();
+            self.primary.renew();
         }
         Ok(())
     }
@@ -332,7 +358,7 @@ impl Database {
     /// Makes all connections anew, as [`Self::follow`] does, when an error is that of a server that takes no writes.
     pub(super) fn notice(&self, error: &mysql_async::Error) {
         if code::READ_ONLY.iter().any(|code| has_code(error, *code)) {
-            self.pool.renew();
+            self.primary.renew();
         }
     }
 
@@ -340,6 +366,9 @@ impl Database {
     #[must_use]
     pub fn error(&self, error: &mysql_async::Error) -> DatabaseError {
         self.notice(error);
+        if let Some(unusable) = unusable(error) {
+            return self.failed(unusable.to_string(), true);
+        }
         let server_code = match error {
             mysql_async::Error::Server(error) => Some(error.code),
             _ => None,
@@ -373,6 +402,31 @@ impl Database {
     }
 }
 
+/// The driver's options for one server.
+fn options(setting: &str, url: &ServerUrl, name: &str, connections: usize) -> anyhow::Result<Opts> {
+    let opts = Opts::from_url(url.expose()).map_err(|error| {
+        anyhow::anyhow!(
+            "setting `{setting}`: {error}; an address is mysql://user:password@host:3306 or, with its replica, \
+             mysql://user:password@host:3306,other:3306"
+        )
+    })?;
+    let limits = PoolConstraints::new(0, connections.max(1)).unwrap_or_default();
+    let pool_opts = PoolOpts::default()
+        .with_constraints(limits)
+        .with_inactive_connection_ttl(IDLE)
+        .with_ttl_check_interval(IDLE_CHECK)
+        .with_reset_connection(false);
+    let ssl = encryption(setting, url, &opts)?;
+    let builder = OptsBuilder::from_opts(opts)
+        .ssl_opts(ssl)
+        .db_name(Some(name))
+        .pool_opts(pool_opts)
+        .setup(session(SILENT_S))
+        .tcp_keepalive(Some(KEEPALIVE))
+        .prefer_socket(false);
+    Ok(Opts::from(builder))
+}
+
 /// The address's word on encryption, with the authority that the settings name.
 fn encryption(setting: &str, url: &ServerUrl, opts: &Opts) -> anyhow::Result<Option<SslOpts>> {
     let asked = opts.ssl_opts().cloned();
@@ -383,6 +437,14 @@ fn encryption(setting: &str, url: &ServerUrl, opts: &Opts) -> anyhow::Result<Opt
         }
         (ssl, _) => ssl,
     })
+}
+
+/// The reason why no server is used, if that is what an error is.
+fn unusable(error: &mysql_async::Error) -> Option<&Unusable> {
+    match error {
+        mysql_async::Error::Other(other) => other.downcast_ref(),
+        _ => None,
+    }
 }
 
 /// True if the server is away, rather than of another opinion.

@@ -190,10 +190,11 @@ impl ShardServer for ShardDatabase {
     }
 
     async fn storing(&self) -> Result<Box<dyn Storing>, DatabaseError> {
+        let generation = self.database.generation();
         let mut conn = self.database.connect_to_lock().await?;
         // Its first statement begins a transaction: one round trip less than to say so.
         conn.query_drop("SET SESSION autocommit = 0").await.map_err(|error| self.database.error(&error))?;
-        Ok(Box::new(StoringOver::new(self.clone(), conn)))
+        Ok(Box::new(StoringOver::new(self.clone(), conn, generation)))
     }
 
     async fn tables(&self) -> Result<Vec<TableId>, DatabaseError> {

@@ -6,7 +6,7 @@ use coupon_core::{
     CouponId, CouponResult, RequestKey, ResultId, ResultState, TableId, Timestamp, UserId, VersionNumber,
 };
 use mysql_async::prelude::Queryable;
-use mysql_async::{Row, Transaction, TxOpts};
+use mysql_async::{Row, Transaction};
 
 use super::{DatabaseError, ShardDatabase, code, has_code};
 use crate::servers::format::FORMAT;
@@ -34,8 +34,7 @@ pub(super) struct StepsOver {
 
 /// Begins one.
 pub(super) async fn begin_steps(shard: &ShardDatabase) -> Result<StepsOver, DatabaseError> {
-    let began = async { shard.database.pool().start_transaction(TxOpts::default()).await };
-    let transaction = shard.database.within(began).await?;
+    let transaction = shard.database.begin().await?;
     Ok(StepsOver { shard: shard.clone(), transaction, after: 0, stepped: Vec::new() })
 }
 

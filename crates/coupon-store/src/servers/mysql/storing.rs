@@ -15,6 +15,8 @@ use crate::servers::{rooms, sql, stock};
 pub(super) struct StoringOver {
     shard: ShardDatabase,
     conn: Conn,
+    /// The generation of the connection.
+    generation: u64,
     /// The number of transactions before the one under way.
     after: u64,
     /// The rows that went in, where there is a room index to write entries for.
@@ -22,28 +24,34 @@ pub(super) struct StoringOver {
 }
 
 impl StoringOver {
-    pub(super) const fn new(shard: ShardDatabase, conn: Conn) -> Self {
-        Self { shard, conn, after: 0, rows: Vec::new() }
+    pub(super) const fn new(shard: ShardDatabase, conn: Conn, generation: u64) -> Self {
+        Self { shard, conn, generation, after: 0, rows: Vec::new() }
     }
+}
 
-    fn failed(&self, error: &mysql_async::Error) -> StoringError {
-        self.shard.storing_failed(error)
-    }
+/// Waits for an answer over a connection of a generation, for as long as that is used.
+async fn while_used<T>(
+    shard: &ShardDatabase,
+    generation: u64,
+    asked: impl Future<Output = mysql_async::Result<T>>,
+) -> Result<T, StoringError> {
+    let answer = shard.database.unless_given_up(generation, asked).await;
+    answer.map_err(|error| shard.storing_failed(&error))
 }
 
 #[async_trait]
 impl Storing for StoringOver {
     async fn tables(&mut self) -> Result<Vec<TableId>, StoringError> {
-        sql::tables(&mut self.conn).await.map_err(|error| self.failed(&error))
+        while_used(&self.shard, self.generation, sql::tables(&mut self.conn)).await
     }
 
     async fn make_table(&mut self, table: TableId) -> Result<(), StoringError> {
-        self.conn.query_drop(schema::results_table(table)).await.map_err(|error| self.failed(&error))
+        while_used(&self.shard, self.generation, self.conn.query_drop(schema::results_table(table))).await
     }
 
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let state = steps::lock_state(&mut self.conn, &self.shard.dataset).await;
-        let state = state.map_err(|error| self.failed(&error))?;
+        let asked = steps::lock_state(&mut self.conn, &self.shard.dataset);
+        let state = while_used(&self.shard, self.generation, asked).await?;
         self.after = state.map_or(0, |begun| begun.commits);
         self.rows.clear();
         Ok(state)
@@ -53,7 +61,7 @@ impl Storing for StoringOver {
         if !self.shard.stock {
             return Ok(Vec::new());
         }
-        stock::take_untold(&mut self.conn).await.map_err(|error| self.failed(&error))
+        while_used(&self.shard, self.generation, stock::take_untold(&mut self.conn)).await
     }
 
     async fn insert(
@@ -62,7 +70,8 @@ impl Storing for StoringOver {
         results: &[&CouponResult],
         ignoring: bool,
     ) -> Result<Inserted, StoringError> {
-        match self.conn.query_drop(sql::insert(table, results, ignoring)).await {
+        let asked = self.conn.query_drop(sql::insert(table, results, ignoring));
+        match self.shard.database.unless_given_up(self.generation, asked).await {
             Ok(()) => {
                 if self.shard.rooms.is_some() {
                     self.rows.extend(results.iter().copied());
@@ -70,12 +79,12 @@ impl Storing for StoringOver {
                 Ok(Inserted::All)
             }
             Err(error) if has_code(&error, code::DUPLICATE) => Ok(Inserted::Duplicate),
-            Err(error) => Err(self.failed(&error)),
+            Err(error) => Err(self.shard.storing_failed(&error)),
         }
     }
 
     async fn alike(&mut self, table: TableId, results: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
-        sql::alike(&mut self.conn, table, results).await.map_err(|error| self.failed(&error))
+        while_used(&self.shard, self.generation, sql::alike(&mut self.conn, table, results)).await
     }
 
     async fn park(
@@ -85,14 +94,14 @@ impl Storing for StoringOver {
         reason: &str,
         now: Timestamp,
     ) -> Result<(), StoringError> {
-        let parked = sql::park(&mut self.conn, table, result, reason, now).await;
-        parked.map_err(|error| self.failed(&error))
+        let asked = sql::park(&mut self.conn, table, result, reason, now);
+        while_used(&self.shard, self.generation, asked).await
     }
 
     async fn commit(&mut self, note: &Note<'_>) -> Result<(), StoringError> {
         let told = self.shard.rooms.map(|places| rooms::entries(places, &self.rows, self.after));
-        let noted = note_and_commit(&mut self.conn, note, &told.unwrap_or_default()).await;
-        noted.map_err(|error| self.failed(&error))
+        let told = told.unwrap_or_default();
+        while_used(&self.shard, self.generation, note_and_commit(&mut self.conn, note, &told)).await
     }
 
     async fn close(self: Box<Self>) {

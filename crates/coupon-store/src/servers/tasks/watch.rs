@@ -107,7 +107,7 @@ pub(in crate::servers) async fn look(background: &Background, shard: ShardId) {
     // What was seen before this look began must be in it.
     match looked.map(|(look, tables)| (floor.check(look.outbox_id, look.commits), look, tables)) {
         Ok((Err(lost), ..)) => {
-            if status.lost_data() {
+            if status.lost_data(lost.to_string()) {
                 tracing::error!(%shard, server = server.name(), error = %lost, "a shard is refused; the others are served");
             }
         }
@@ -120,7 +120,7 @@ pub(in crate::servers) async fn look(background: &Background, shard: ShardId) {
             }
         }
         Err(error) => {
-            if status.went_down() {
+            if status.went_down(format!("{error:#}")) {
                 tracing::warn!(%shard, server = server.name(), %error, "a shard is down; the others are served");
             }
         }

@@ -29,38 +29,38 @@ pub(super) const HALF_RATE: &str = "grab-p99";
 
 /// A bench.json, as far as it is read here.
 #[derive(Debug, Deserialize)]
-struct Bench {
+struct CostFile {
     date: String,
     machine: Machine,
-    sections: Vec<Section>,
+    sections: Vec<CostSection>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Section {
-    rows: Vec<Row>,
+struct CostSection {
+    rows: Vec<CostRow>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Row {
+struct CostRow {
     id: String,
-    figures: Vec<Figure>,
+    figures: Vec<CostFigure>,
     problems: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Figure {
+struct CostFigure {
     what: String,
     unit: String,
-    spread: Reading<Spread>,
+    spread: Reading<CostMedian>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Spread {
+struct CostMedian {
     median: f64,
 }
 
-impl Bench {
-    fn row(&self, id: &str) -> Result<&Row> {
+impl CostFile {
+    fn row(&self, id: &str) -> Result<&CostRow> {
         let mut rows = self.sections.iter().flat_map(|section| &section.rows);
         let row = rows.find(|row| row.id == id).with_context(|| format!("there is no row {id}"))?;
         ensure!(row.problems.is_empty(), "the row {id} is not valid: {}", row.problems.join("; "));
@@ -69,7 +69,7 @@ impl Bench {
 
     /// The median of a row's figure. `*` in its name stands for any text.
     fn figure(&self, id: &str, name: &str, unit: &str) -> Result<f64> {
-        let is_it = |figure: &&Figure| match name.split_once('*') {
+        let is_it = |figure: &&CostFigure| match name.split_once('*') {
             Some((start, end)) => figure.what.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
             None => figure.what == name,
         };
@@ -105,12 +105,6 @@ impl BySize {
     fn new(mut points: Vec<(f64, f64)>) -> Self {
         points.sort_by(|(one, _), (other, _)| one.total_cmp(other));
         Self(points)
-    }
-
-    /// The same cost at any size.
-    #[cfg(test)]
-    pub(super) fn flat(cost: f64) -> Self {
-        Self(vec![(1.0, cost)])
     }
 
     /// The cost at a size. What is done once is shared by all, so between two points it is a line over 1 ÷ size; beyond the last
@@ -197,7 +191,7 @@ impl Costs {
         Self::of(serde_json::from_str(text).context(no_figures)?)
     }
 
-    fn of(bench: Bench) -> Result<Self> {
+    fn of(bench: CostFile) -> Result<Self> {
         let figure = |id: &str, name: &str, unit: &str| bench.figure(id, name, unit);
         let batch = |(id, load): (&str, &str)| {
             figure(id, &format!("{load}: grabs a batch"), "").map(|batch| batch.max(1.0))

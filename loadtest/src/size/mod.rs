@@ -16,7 +16,7 @@ use serde::Serialize;
 pub use costs::Costs;
 pub use render::text;
 pub use sale::Sale;
-use work::Work;
+use work::SaleWork;
 
 /// The parts of sales of several sizes.
 #[derive(Debug, Clone, Serialize)]
@@ -28,17 +28,17 @@ pub struct SaleSizes {
     /// The machine that they were measured on.
     pub on: Machine,
     /// One for each size.
-    pub plans: Vec<Plan>,
+    pub plans: Vec<SalePlan>,
 }
 
 /// The parts that a sale takes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Plan {
+pub struct SalePlan {
     /// Grabs a second.
     pub grabs: u64,
     /// Its parts; the one that is full first as the sale grows comes first.
-    pub parts: Vec<Part>,
-    /// Machines, each for one kind of parts.
+    pub parts: Vec<SalePart>,
+    /// PartMachines, each for one kind of parts.
     pub machines: u64,
     /// Cores that are busy.
     pub cores: f64,
@@ -55,12 +55,12 @@ pub struct Plan {
     /// What no number of parts is enough for.
     pub limits: Vec<String>,
     /// The measured costs.
-    pub costs: Vec<Cost>,
+    pub costs: Vec<MeasuredCost>,
 }
 
 /// A kind of parts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Part {
+pub struct SalePart {
     /// Its name.
     pub name: &'static str,
     /// The grabs a second that a single one takes (of RabbitMQ, the fewest nodes that have each message), where it has to do with
@@ -69,12 +69,12 @@ pub struct Part {
     /// The number that is needed.
     pub needed: u64,
     /// The machines and what they do; none for what lives on those of another part.
-    pub machines: Option<Machines>,
+    pub machines: Option<PartMachines>,
 }
 
 /// The machines of a kind of parts, copies and replicas included.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Machines {
+pub struct PartMachines {
     /// The number of machines.
     pub number: u64,
     /// Cores that are busy on them.
@@ -85,7 +85,7 @@ pub struct Machines {
 
 /// A cost that was measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Cost {
+pub struct MeasuredCost {
     /// What costs it.
     pub what: &'static str,
     /// The cost.
@@ -99,7 +99,7 @@ pub struct Cost {
 /// Sizes a sale for each of these grabs a second.
 #[must_use]
 pub fn size(grabs: &[u64], sale: Sale, costs: &Costs) -> SaleSizes {
-    let plans = grabs.iter().map(|grabs| Work::new(*grabs, &sale, costs).plan()).collect();
+    let plans = grabs.iter().map(|grabs| SaleWork::new(*grabs, &sale, costs).plan()).collect();
     SaleSizes { sale, measured: costs.date.clone(), on: costs.machine.clone(), plans }
 }
 

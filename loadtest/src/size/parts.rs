@@ -3,17 +3,17 @@
 use coupon_core::SLOTS;
 use coupon_measure::format::{count, number};
 
-use super::work::{MICROS, Numbers, Work};
-use super::{Cost, Costs, Machines, Part, Plan, costs};
+use super::work::{MICROS, Numbers, SaleWork};
+use super::{Costs, MeasuredCost, PartMachines, SalePart, SalePlan, costs};
 
-impl Work<'_> {
+impl SaleWork<'_> {
     /// All of it.
-    pub(super) fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> SalePlan {
         let numbers = self.settled();
         let parts = self.parts(&numbers);
         let machines = || parts.iter().filter_map(|part| part.machines);
         let all: u64 = machines().map(|machines| machines.number).sum();
-        Plan {
+        SalePlan {
             grabs: self.grabs,
             machines: all,
             cores: machines().map(|machines| machines.cores).sum(),
@@ -29,7 +29,7 @@ impl Work<'_> {
     }
 
     /// The parts, the one that is full first before the others.
-    fn parts(&self, numbers: &Numbers) -> Vec<Part> {
+    fn parts(&self, numbers: &Numbers) -> Vec<SalePart> {
         let mut parts = vec![
             self.service(numbers),
             self.gate(numbers),
@@ -39,30 +39,30 @@ impl Work<'_> {
             self.shard(numbers),
             self.main(numbers),
         ];
-        let takes = |part: &Part| part.one_takes.unwrap_or(f64::INFINITY);
+        let takes = |part: &SalePart| part.one_takes.unwrap_or(f64::INFINITY);
         parts.sort_by(|one, other| takes(one).total_cmp(&takes(other)));
         parts
     }
 
     /// Parts of which so many, or such a part of one, would be full.
-    fn part(&self, name: &'static str, full: f64, needed: f64, machines: Option<Machines>) -> Part {
+    fn part(&self, name: &'static str, full: f64, needed: f64, machines: Option<PartMachines>) -> SalePart {
         let one_takes = (full > 0.0 && self.grabs > 0).then(|| self.grabs as f64 / full);
-        Part { name, one_takes, needed: needed as u64, machines }
+        SalePart { name, one_takes, needed: needed as u64, machines }
     }
 
-    /// Machines for so many cores and bytes a second.
-    fn machines(&self, least: f64, cores: f64, bytes: f64) -> Option<Machines> {
-        let number = (cores / self.machine()).max(bytes / self.card()).ceil().max(least);
-        Some(Machines { number: number as u64, cores, bytes })
+    /// PartMachines for so many cores and bytes a second.
+    fn machines(&self, least: f64, cores: f64, bytes: f64) -> Option<PartMachines> {
+        let number = (cores / self.machine_cores()).max(bytes / self.card_bytes()).ceil().max(least);
+        Some(PartMachines { number: number as u64, cores, bytes })
     }
 
-    fn service(&self, numbers: &Numbers) -> Part {
+    fn service(&self, numbers: &Numbers) -> SalePart {
         let Numbers { services, service_cores, .. } = *numbers;
         let machines = self.machines(services, service_cores, self.service_bytes());
-        self.part("service", service_cores / self.machine(), services, machines)
+        self.part("service", service_cores / self.machine_cores(), services, machines)
     }
 
-    fn gate(&self, numbers: &Numbers) -> Part {
+    fn gate(&self, numbers: &Numbers) -> SalePart {
         let full = self.granted / self.gate_takes(numbers.batch);
         let all = numbers.gates * self.each();
         let least = (all / f64::from(self.sale.cores)).ceil().max(self.each());
@@ -71,25 +71,25 @@ impl Work<'_> {
         self.part("gate", full * self.sale.skew, numbers.gates, machines)
     }
 
-    fn hottest_coupon(&self, numbers: &Numbers) -> Part {
+    fn hottest_coupon(&self, numbers: &Numbers) -> SalePart {
         self.part("hottest coupon", self.hottest / self.gate_takes(numbers.batch), 1.0, None)
     }
 
-    fn queue(&self, numbers: &Numbers) -> Part {
+    fn queue(&self, numbers: &Numbers) -> SalePart {
         self.part("queue", self.queues_full(numbers.rows_a_message), numbers.shards, None)
     }
 
-    fn nodes(&self, numbers: &Numbers) -> Part {
+    fn nodes(&self, numbers: &Numbers) -> SalePart {
         let copies = f64::from(self.sale.copies);
         let cores = self.message_cores(numbers.rows_a_message) * (1.0 + (copies - 1.0) * self.sale.copy_cost);
         // Received, sent to the nodes of the other copies and received there, and sent to a consumer.
         let sent = self.granted * (1.0 + 2.0 * (copies - 1.0)) + self.stored;
         let machines = self.machines(copies, cores, sent * self.sale.row_bytes as f64);
         let needed = machines.map_or(copies, |machines| machines.number as f64);
-        self.part("RabbitMQ", cores / (self.machine() * copies), needed, machines)
+        self.part("RabbitMQ", cores / (self.machine_cores() * copies), needed, machines)
     }
 
-    fn shard(&self, numbers: &Numbers) -> Part {
+    fn shard(&self, numbers: &Numbers) -> SalePart {
         let asked = self.single + self.scattered * numbers.shards;
         let reads =
             self.single * self.costs.read_shard + self.scattered * numbers.shards * self.costs.scatter_shard;
@@ -98,9 +98,14 @@ impl Work<'_> {
         self.part("shard", self.shards_full(), numbers.shards, self.machines(self.each(), cores, bytes))
     }
 
-    fn main(&self, numbers: &Numbers) -> Part {
+    fn main(&self, numbers: &Numbers) -> SalePart {
         let cores = self.main_cores(numbers.batch);
-        self.part("main", cores / self.machine(), 1.0, self.machines(self.each(), cores * self.each(), 0.0))
+        self.part(
+            "main",
+            cores / self.machine_cores(),
+            1.0,
+            self.machines(self.each(), cores * self.each(), 0.0),
+        )
     }
 
     /// An original and its replicas.
@@ -119,7 +124,7 @@ impl Work<'_> {
 
     /// What is too much for a part that there can be only one of.
     fn limits(&self, numbers: &Numbers) -> Vec<String> {
-        let planned = self.machine();
+        let planned = self.machine_cores();
         let takes = self.gate_takes(numbers.batch);
         let (scattered, main) = (self.scattered_cores(), self.main_cores(numbers.batch));
         let whole = |grabs: f64| count(grabs as u64);
@@ -158,18 +163,23 @@ impl Work<'_> {
     }
 
     /// The costs that played a part.
-    fn costs(&self, numbers: &Numbers) -> Vec<Cost> {
+    fn costs(&self, numbers: &Numbers) -> Vec<MeasuredCost> {
         let Costs { service, gate, main, queue, .. } = self.costs;
         let Costs { from_memory, stored, shard_rows, read_service, read_shard, scatter_shard, .. } =
             *self.costs;
-        let micros = |what, value, from| Cost { what, value, unit: "µs", from };
+        let micros = |what, value, from| MeasuredCost { what, value, unit: "µs", from };
         let mut all = vec![
             micros("a grab in a service", service.at(numbers.batch), costs::OF_BATCHES),
             micros("a grab in a gate", gate.at(numbers.batch), costs::OF_BATCHES),
             micros("a grab in RabbitMQ, first copy", queue.at(numbers.rows_a_message), costs::OF_BATCHES),
             micros("a grab in main", main.at(numbers.batch), costs::OF_BATCHES),
             micros("a row in a shard", stored, costs::CONSUMER),
-            Cost { what: "rows that a shard stores", value: shard_rows, unit: "/s", from: costs::CONSUMER },
+            MeasuredCost {
+                what: "rows that a shard stores",
+                value: shard_rows,
+                unit: "/s",
+                from: costs::CONSUMER,
+            },
         ];
         if self.refused > 0.0 {
             all.push(micros("a refusal from memory", from_memory, costs::SOLD_OUT));
@@ -185,7 +195,7 @@ impl Work<'_> {
         }
         if self.sale.batch.is_none() {
             let from = if self.sale.batch_time.is_some() { "--batch-time" } else { costs::HALF_RATE };
-            all.push(Cost { what: "a batch is under way", value: self.batch_ms(), unit: "ms", from });
+            all.push(MeasuredCost { what: "a batch is under way", value: self.batch_ms(), unit: "ms", from });
         }
         all
     }

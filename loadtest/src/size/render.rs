@@ -4,7 +4,7 @@ use coupon_cli::screen::fill;
 use coupon_measure::Table;
 use coupon_measure::format::{count, counted, number};
 
-use super::{Plan, Sale, SaleSizes};
+use super::{Sale, SalePlan, SaleSizes};
 use crate::simulate::title;
 
 /// The width of a terminal.
@@ -44,7 +44,7 @@ fn table(table: &Table) -> String {
     table.fitted(COLUMNS).iter().map(|line| line.clone() + "\n").collect()
 }
 
-fn parts(plan: &Plan) -> Table {
+fn parts(plan: &SalePlan) -> Table {
     let mut table =
         Table::new(["first full", "one takes, grabs/s", "needed", "cores busy", "machines", "MB/s"]);
     let megabytes = |bytes: f64| number(bytes / 1e6);
@@ -60,11 +60,11 @@ fn parts(plan: &Plan) -> Table {
     table
 }
 
-fn paragraphs(plan: &Plan, sale: &Sale) -> Vec<String> {
+fn paragraphs(plan: &SalePlan, sale: &Sale) -> Vec<String> {
     let machines = format!("{} of {}", counted(plan.machines, "machine"), counted(sale.cores.into(), "core"));
     let batches = plan.batch_ms.map(|milliseconds| {
         format!(
-            "A worker's batch for a gate is {}, which come in within {} ms; a message is {} rows.",
+            "A batch, of one worker for one gate: {}, within {} ms. A message, of one batch for one shard: {} rows.",
             counted(plan.batch as u64, "grab"),
             number(milliseconds),
             number(plan.rows_a_message)
@@ -86,7 +86,7 @@ fn paragraphs(plan: &Plan, sale: &Sale) -> Vec<String> {
     batches.into_iter().chain([euros]).chain(queued).chain(limits).collect()
 }
 
-fn costs(plan: &Plan) -> Table {
+fn costs(plan: &SalePlan) -> Table {
     let mut table = Table::new(["measured (µs are of CPU)", "", "by"]).right(1..2);
     for cost in &plan.costs {
         table.row([cost.what, &format!("{} {}", number(cost.value), cost.unit), cost.from]);
@@ -94,7 +94,7 @@ fn costs(plan: &Plan) -> Table {
     table
 }
 
-fn growth(plans: &[Plan]) -> Table {
+fn growth(plans: &[SalePlan]) -> Table {
     const PARTS: [&str; 4] = ["service", "gate", "RabbitMQ", "shard"];
     let mut table =
         Table::new(["grabs/s", "batch"].into_iter().chain(PARTS).chain(["machines", "cores busy"]));

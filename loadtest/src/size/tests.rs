@@ -15,20 +15,20 @@ fn sale(options: &[&str]) -> Sale {
 /// Half of four cores, no skew and no hot coupon, so that figures can be worked out in one's head.
 const PLAIN: [&str; 5] = ["--load=0.5", "--cores=4", "--skew=1", "--hot-coupon=0", "--batch=100"];
 
-fn plan(grabs: u64, options: &[&str]) -> Plan {
+fn plan(grabs: u64, options: &[&str]) -> SalePlan {
     size(&[grabs], sale(&[&PLAIN[..], options].concat()), &flat()).plans.remove(0)
 }
 
-fn part<'a>(plan: &'a Plan, name: &str) -> &'a Part {
+fn part<'a>(plan: &'a SalePlan, name: &str) -> &'a SalePart {
     plan.parts.iter().find(|part| part.name == name).unwrap()
 }
 
-fn needed(plan: &Plan) -> [u64; 5] {
+fn needed(plan: &SalePlan) -> [u64; 5] {
     ["service", "gate", "RabbitMQ", "shard", "main"].map(|name| part(plan, name).needed)
 }
 
-fn machines(plan: &Plan, name: &str) -> (u64, f64, f64) {
-    let Machines { number, cores, bytes } = part(plan, name).machines.unwrap();
+fn machines(plan: &SalePlan, name: &str) -> (u64, f64, f64) {
+    let PartMachines { number, cores, bytes } = part(plan, name).machines.unwrap();
     (number, cores, bytes / 1e6)
 }
 
@@ -184,15 +184,8 @@ fn everything_is_said_within_80_columns_with_where_it_is_from() {
     for line in text.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
-    for said in [
-        "1,000,000 grabs/s",
-        "As it grows",
-        "euros an hour",
-        "The queues grow by",
-        "one coupon",
-        "--follower",
-    ] {
-        assert_eq!(text.contains(said), said != "--follower", "{said}: {text}");
+    for said in ["1,000,000 grabs/s", "As it grows", "euros an hour", "The queues grow by", "one coupon"] {
+        assert!(text.contains(said), "{said}: {text}");
     }
     for (_, _, option) in sizes.sale.assumptions() {
         assert!(text.contains(option), "{option}: {text}");

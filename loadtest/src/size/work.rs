@@ -8,7 +8,7 @@ const MOST: f64 = 1_024.0;
 pub(super) const MICROS: f64 = 1e6;
 
 /// What a second of a sale brings.
-pub(super) struct Work<'a> {
+pub(super) struct SaleWork<'a> {
     pub(super) sale: &'a Sale,
     pub(super) costs: &'a Costs,
     pub(super) grabs: u64,
@@ -34,7 +34,7 @@ pub(super) struct Numbers {
     pub(super) service_cores: f64,
 }
 
-impl<'a> Work<'a> {
+impl<'a> SaleWork<'a> {
     pub(super) fn new(grabs: u64, sale: &'a Sale, costs: &'a Costs) -> Self {
         let all = grabs as f64;
         let granted = all * sale.granted;
@@ -53,12 +53,12 @@ impl<'a> Work<'a> {
     }
 
     /// The cores of a machine that are planned to be busy.
-    pub(super) fn machine(&self) -> f64 {
+    pub(super) fn machine_cores(&self) -> f64 {
         f64::from(self.sale.cores) * self.sale.load
     }
 
     /// The bytes a second that a machine is planned to send and receive.
-    pub(super) fn card(&self) -> f64 {
+    pub(super) fn card_bytes(&self) -> f64 {
         self.sale.gbit * 1e9 / 8.0 * self.sale.load
     }
 
@@ -88,8 +88,8 @@ impl<'a> Work<'a> {
     /// Shards for what is spread over them, by the rows that one stores and by the cores of a machine.
     pub(super) fn shards_full(&self) -> f64 {
         let cores = (self.stored * self.costs.stored + self.single * self.costs.read_shard) / MICROS;
-        let left = self.machine() - self.scattered_cores();
-        let left = if left > 0.0 { left } else { self.machine() };
+        let left = self.machine_cores() - self.scattered_cores();
+        let left = if left > 0.0 { left } else { self.machine_cores() };
         let by_rows = self.stored / (self.costs.shard_rows * self.sale.load);
         by_rows.max(cores / left) * self.sale.skew
     }
@@ -123,7 +123,9 @@ impl<'a> Work<'a> {
             + self.refused * self.costs.from_memory
             + (self.single + self.scattered * shards) * self.costs.read_service)
             / MICROS;
-        let services = at_least_one((service_cores / self.machine()).max(self.service_bytes() / self.card()));
+        let services = at_least_one(
+            (service_cores / self.machine_cores()).max(self.service_bytes() / self.card_bytes()),
+        );
         Numbers { batch, gates: self.gates(batch), shards, rows_a_message, services, service_cores }
     }
 

@@ -9,7 +9,7 @@
 //!   [`vertical`] compares two ways to read a coupon.
 //! - [`serve`] shows contestants side by side while they are under load; [`explain`] says where a grab goes, and why.
 //! - [`coupon_measure::stats`] decides whether a difference is one, [`coupon_report`] writes it down, [`simulate`]
-//!   needs no service at all. [`advise`] says which strategy a trace calls for.
+//!   and [`mod@size`] need no service at all. [`advise`] says which strategy a trace calls for.
 //! - [`cmd`] has a module for each subcommand. The benchmark and the fault matrix are programs of their own beside
 //!   this one.
 
@@ -23,5 +23,6 @@ pub mod measured;
 pub mod replay;
 pub mod serve;
 pub mod simulate;
+pub mod size;
 pub mod source;
 pub mod vertical;

@@ -1,4 +1,4 @@
-//! Counts as people write them: the same ways for every flag of every program.
+//! Numbers as people write them: the same ways for every flag of every program.
 
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
@@ -50,6 +50,15 @@ pub fn nonzero<N: TryFrom<NonZeroU64>>(text: &str) -> Result<N, String> {
 pub fn within<N: TryFrom<u64>>(text: &str, range: &RangeInclusive<u64>) -> Result<N, String> {
     let inside = read(text).filter(|read| range.contains(read)).and_then(|read| N::try_from(read).ok());
     inside.ok_or_else(|| format!("give a whole number from {} to {}", range.start(), range.end()))
+}
+
+/// A number that need not be whole, within a range.
+///
+/// # Errors
+/// For anything else.
+pub fn between(text: &str, range: &RangeInclusive<f64>) -> Result<f64, String> {
+    let inside = text.parse::<f64>().ok().filter(|read| range.contains(read));
+    inside.ok_or_else(|| format!("give a number from {} to {}", range.start(), range.end()))
 }
 
 #[expect(
@@ -112,6 +121,11 @@ mod tests {
         for outside in ["0", "1001", "-1", "x", ""] {
             let refused = within::<u32>(outside, &(1..=1_000)).unwrap_err();
             assert_eq!(refused, "give a whole number from 1 to 1000", "{outside}");
+        }
+        assert_eq!((between("0.5", &(0.0..=1.0)), between("1", &(0.0..=1.0))), (Ok(0.5), Ok(1.0)));
+        for outside in ["-0.1", "1.1", "NaN", "inf", "x", ""] {
+            let refused = between(outside, &(0.0..=1.0)).unwrap_err();
+            assert_eq!(refused, "give a number from 0 to 1", "{outside}");
         }
     }
 }

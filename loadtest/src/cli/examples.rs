@@ -6,6 +6,8 @@ Examples:
       which strategy for which need, in two minutes
   loadtest simulate --shards 4,64,1024
       how evenly each would spread, without any service
+  loadtest size --grabs 1M
+      what would a sale of a million grabs a second take?
   loadtest explain --user 123 --room 92
       where that grab goes, and why
   loadtest run --acks acks.csv
@@ -92,6 +94,19 @@ Examples:
       one room that everybody watches
   loadtest simulate --shards 8 --machines 3
       machines that hold several shards, and the loss of one";
+
+pub(super) const SIZE: &str = "\
+Examples:
+  loadtest size --grabs 10k,100k,1M
+      what is full first as a sale grows, and what it takes then
+  loadtest size --granted 0.1 --reads 200k --scatter 0.01
+      most are refused, and some reads ask every shard
+  loadtest size --costs bench.json --cores 16 --core-hour 0.05
+      with what `loadtest bench` measured on a machine of yours, and a price
+
+A gate is one core, and a coupon is at one gate: --hot-coupon is the ceiling
+that no number of gates lifts. CPU is what processes are charged with; --load
+leaves room for what the kernel does for them, and for busy moments.";
 
 pub(super) const EXPLAIN: &str = "\
 Examples:

@@ -10,7 +10,7 @@ use coupon_cli::Pages;
 use coupon_cli::terminal;
 
 use crate::cmd::{
-    advise, audit, compare, diff, explain, figures, history, replay, run, schema, serve, simulate,
+    advise, audit, compare, diff, explain, figures, history, replay, run, schema, serve, simulate, size,
     subprograms, vertical,
 };
 
@@ -56,6 +56,9 @@ enum Command {
     /// Route millions of keys through the strategies, without any service.
     #[command(after_help = examples::SIMULATE)]
     Simulate(simulate::Args),
+    /// Say which parts and machines a sale takes that is larger than one machine, on paper.
+    #[command(after_help = examples::SIZE)]
+    Size(Box<size::Args>),
     /// Measure what splitting wide columns off the coupons brings.
     Vertical(vertical::Args),
     /// Show where a row lives and which places a query visits.
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(args),
+        Command::Size(args) => size::run(*args),
         Command::Vertical(args) => vertical::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Faults(args) => subprograms::run("loadtest-faults", &args),

@@ -18,6 +18,7 @@ pub mod run;
 pub mod schema;
 pub mod serve;
 pub mod simulate;
+pub mod size;
 pub mod subprograms;
 pub mod vertical;
 

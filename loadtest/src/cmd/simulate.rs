@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::ensure;
-use coupon_cli::numbers::{nonzero, some, within};
+use coupon_cli::numbers::{between, nonzero, some, within};
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use serde::Serialize;
@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, default_value = "1e9", value_parser = some::<u64>)]
     users: u64,
     /// Let user k grab as often as k to the power of minus this, instead of all alike.
-    #[arg(long, value_name = "S", value_parser = exponent)]
+    #[arg(long, value_name = "S", value_parser = |text: &str| between(text, &(0.01..=10.0)))]
     zipf: Option<f64>,
     /// Rooms 1 to this number offer coupons.
     #[arg(long, default_value = "100", value_parser = some::<u64>)]
@@ -44,7 +44,7 @@ pub struct Args {
     hot_rooms: Option<u64>,
     /// The part of grabs that goes to the hot rooms, 0 to 1; the rest goes to all rooms. The default is that of
     /// the standard workload: 20 grabs of 31.9.
-    #[arg(long, default_value_t = 20.0 / 31.9, value_parser = part)]
+    #[arg(long, default_value_t = 20.0 / 31.9, value_parser = |text: &str| between(text, &(0.0..=1.0)))]
     hot_share: f64,
     /// Number of shards over which the cured ranges are spread (all of them, where there are fewer).
     #[arg(long, default_value = "4", value_parser = nonzero::<NonZeroU16>)]
@@ -123,20 +123,6 @@ fn weights(machines: u16, weights: Vec<u32>) -> anyhow::Result<Vec<u32>> {
 
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
-}
-
-fn exponent(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|exponent| (0.01..=10.0).contains(exponent))
-        .ok_or_else(|| "give a number from 0.01 to 10".to_owned())
-}
-
-fn part(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|part| (0.0..=1.0).contains(part))
-        .ok_or_else(|| "give a number from 0 to 1".to_owned())
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use keys::KeyDistribution;
 use measure::Windows;
 pub(crate) use measure::{rows_of_shards, rows_to_move};
 pub use render::text;
+pub(crate) use render::title;
 use serde::Serialize;
 use variants::Variant;
 

@@ -44,7 +44,8 @@ fn introduction(options: &SimulateOptions) -> String {
     )
 }
 
-pub(super) fn title(text: &str) -> String {
+/// A heading.
+pub(crate) fn title(text: &str) -> String {
     format!("\n{text}\n{}\n", RULE.to_string().repeat(text.chars().count()))
 }
 

@@ -24,6 +24,7 @@ fn a_result_that_cannot_be_written_is_no_success() {
         vec!["run", "--print-workload"],
         vec!["diff", &before, &before],
         vec!["history", &dated],
+        vec!["size"],
         vec!["man"],
         vec!["--help"],
     ] {

@@ -10,7 +10,8 @@
 //! | `sh slow`, `sh slow service` | compiles, seeds millions, compares: run by `make test-docs`, the quick ones around it too |
 //! | `sh docker` | wants Docker: run by `make test-docs-docker` |
 //!
-//! Blocks of any other language are no commands, and an indented block may not be one.
+//! Blocks of any other language are no commands, and an indented block may not be one. A `text` block below the mark in
+//! `outputs.rs` is held against what the command before it says.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -18,6 +19,7 @@ mod blocks;
 mod copies;
 mod links;
 mod names;
+mod outputs;
 mod programs;
 mod running;
 mod session;

@@ -291,3 +291,14 @@ impl State {
             && (0..USERS).all(|user| self.shard.live_rows_of(user) == 0 || holds[user].is_some())
     }
 }
+
+pub(crate) fn spend(left: &mut u8) -> Option<()> {
+    *left = left.checked_sub(1)?;
+    Some(())
+}
+
+pub(crate) fn send(state: &mut State, message: Message) {
+    state.broker.routed.push(message);
+    // Their order means nothing: one order for all of them keeps states few.
+    state.broker.routed.sort_unstable();
+}

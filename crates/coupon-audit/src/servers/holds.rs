@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use coupon_core::Timestamp;
 use redis::Connection;
 
-use super::gate::GateKeys;
+use super::keys::GateKeys;
 use crate::scan::Holders;
 use crate::source::{Parked, Snapshot};
 

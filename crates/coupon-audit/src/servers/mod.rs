@@ -3,6 +3,7 @@
 mod connect;
 mod gate;
 mod holds;
+mod keys;
 mod names;
 mod read;
 mod rows;
@@ -24,7 +25,7 @@ use super::history::{History, Moved, Movement};
 use super::source::{self, Catalogue, Place, Shard, Snapshot};
 pub use connect::Addresses;
 use connect::Database;
-use gate::GateKeys;
+use keys::GateKeys;
 use names::Namespace;
 use rows::Databases;
 pub use verify::Differences;

@@ -7,8 +7,8 @@ use anyhow::{Result, bail, ensure};
 use coupon_core::{ResultId, Timestamp};
 use redis::Connection;
 
-use super::gate::GateKeys;
 use super::holds::{Differing, Hold, Kept, Slot, accounted, differing};
+use super::keys::GateKeys;
 use super::{Servers, connect};
 use crate::kept;
 use crate::scan::{Holders, Holding, Sold};

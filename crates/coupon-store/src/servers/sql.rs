@@ -9,10 +9,10 @@ use coupon_core::{
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
-use super::mysql::{LEAVING, table_in};
+use super::mysql::table_in;
 use super::seam::{Alike, OutboxEntry};
 use super::values::{self, get, parsed};
-use crate::statements::{self, Filter, Fresh, Numbers};
+use crate::statements::{self, Filter, Fresh, LEAVING, Numbers};
 use crate::{Change, Found, PageRequest, ResultSummary, Totals};
 
 const MYSQL: Dialect = Dialect::MySql;

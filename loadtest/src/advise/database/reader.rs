@@ -11,10 +11,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::rustls::crypto;
 
 use super::Address;
-use super::key::{Key, Place};
+use super::key::{Key, Place, quoted};
 use super::places::{self, Block, Left};
 use super::spans::{KeyBounds, spans};
-use super::table::{Table, quoted};
+use super::table::Table;
 
 /// The time limit for a connection to come about.
 const CONNECT: Duration = Duration::from_secs(5);

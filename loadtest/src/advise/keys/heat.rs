@@ -88,7 +88,7 @@ fn told(moment: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::Sampled;
+    use super::super::sampled::Sampled;
     use super::*;
 
     #[test]

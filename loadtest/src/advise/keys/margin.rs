@@ -1,6 +1,6 @@
 //! The distance that the share of a value in a sample of places may have from its share of the table.
 
-use super::evidence::Sampled;
+use super::sampled::Sampled;
 
 /// Twice the standard error of a value's share, where the rows of a place are neighbours and may be alike. Places follow each
 /// other at equal distances, so it is the difference from one to the next that counts: a value whose rows are all beside

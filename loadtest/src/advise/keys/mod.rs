@@ -14,6 +14,7 @@ mod order;
 mod page;
 mod prefix;
 mod render;
+mod sampled;
 mod spread;
 mod study;
 mod trace;

@@ -8,8 +8,9 @@ use coupon_core::{SLOTS, Timestamp};
 use coupon_measure::Random;
 use coupon_measure::sketch::{Distinct, Frequent, Often, Reservoir};
 
-use super::evidence::{Evidence, Query, Sampled, Second, Stretch, slot};
+use super::evidence::{Evidence, Query, Second, Stretch};
 use super::margin::margin;
+use super::sampled::{Sampled, slot};
 use super::{CommonFindings, KeyFindings, NAMED, Share};
 use crate::replay::{KeyColumns, LONGEST, PART, hash};
 

@@ -5,10 +5,11 @@ use std::io::{self, Read};
 
 use coupon_measure::format::count;
 
+use super::column::Unjudged;
 use super::log::{LogKind, each_statement};
 use super::shape::Shape;
 use super::stack::with_deep_stack;
-use super::statement::{Statement, Unjudged, read, unqualified};
+use super::statement::{Statement, read, unqualified};
 
 /// So many shapes, of so many bytes together, are told apart.
 const SHAPES: usize = 20_000;

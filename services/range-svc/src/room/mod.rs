@@ -1,6 +1,7 @@
 //! Ranges of rooms: one table a range, each on one shard.
 
 mod placed;
+mod range;
 mod ranges;
 
 use std::num::{NonZeroU16, NonZeroU64};
@@ -17,7 +18,7 @@ use crate::Spread;
 pub use placed::{Boundary, PlacedRange, PlacedRanges};
 pub use ranges::RoomRanges;
 
-use ranges::{RoomRange, listed};
+use range::{RoomRange, listed};
 
 /// Boundaries that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,6 @@
 //! A load that is to go on where it was cut short ([`BulkFilling::Resumable`]) keeps SQLite's log, and takes a row that is
 //! there already for what it stored before.
 
-pub(in crate::embedded) mod bindings;
 mod lane;
 
 use std::collections::{BTreeMap, HashSet};
@@ -20,6 +19,7 @@ use coupon_core::{Coupon, CouponDetails, CouponResult, LiveRoom, Placement, Shar
 use rusqlite::{Connection, ffi};
 
 use self::lane::Lane;
+use super::bindings;
 use super::folder::{Folder, FolderError};
 use crate::BulkFilling;
 use crate::carried::{CarriedRow, CarriedTable};

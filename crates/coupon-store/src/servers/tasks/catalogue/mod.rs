@@ -19,11 +19,11 @@ use tokio::time::{Instant, timeout};
 
 pub(super) use self::enforce::deadline;
 use super::Background;
-use super::movement::receiving;
 use crate::VersionRecord;
 use crate::layouts::Previous;
 use crate::outage::TaskOutage;
 use crate::servers::gate::Epoch;
+use crate::servers::layouts::receiving;
 use crate::servers::seam::{Edit, LIVES_MS, News};
 use crate::set_aside::{Place, SetAside, number};
 use crate::terms::Terms;

@@ -10,7 +10,7 @@ use crate::inject::UNREADABLE;
 use crate::memory::{CouponMemory, HolderMemory, ShardMemory, Slot, State};
 use crate::plan::{FaultKind, SeededSchedule};
 use crate::process::places;
-use crate::world::World;
+use crate::world::{ProcessId, World};
 
 /// A clear answer that a user got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +63,11 @@ pub(crate) fn broken(
     broken
 }
 
-/// Says whether the gate of an epoch lacks a holder whose row takes stock, unless it has lost its memory, or that coupon: of
+/// Says whether the gate of an epoch, as the process sees it that filled it, lacks a holder whose row takes stock, unless it has lost its memory, or that coupon: of
 /// that it decides nothing.
-pub(crate) fn half_full(state: &State, epoch: u64) -> Option<String> {
-    let memory = state.gate.epochs.get(&epoch).filter(|_| state.gate.scripts.contains(&epoch))?;
+pub(crate) fn half_full(state: &State, filled_by: ProcessId, epoch: u64) -> Option<String> {
+    let gate = state.gate_of(filled_by);
+    let memory = gate.epochs.get(&epoch).filter(|_| gate.scripts.contains(&epoch))?;
     let lacks = |row: &CouponResult| {
         if state.lost_coupons.contains(&(epoch, row.coupon_id)) {
             return false;

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use anyhow::Result;
-use coupon_stack::StackOptions;
+use coupon_stack::Topology;
 
 use super::context::SHARDS;
 use super::deployment::CaseDeployment;
@@ -76,12 +76,14 @@ impl StackKind {
         Err(format!("it needs {needs}: --stack {kind}"))
     }
 
-    /// The options of such a stack.
-    pub(super) fn options(self) -> StackOptions {
+    /// The servers of such a stack.
+    pub(super) fn topology(self) -> Topology {
         const NODES: NonZeroU16 = NonZeroU16::new(3).unwrap();
-        let rabbitmq = if self == Self::Ha { NODES } else { NonZeroU16::MIN };
-        let is_ha = self == Self::Ha;
-        StackOptions { shards: SHARDS, replicas: is_ha, rabbitmq, redis_sentinel: is_ha, dir: None }
+        let plain = Topology { shards: SHARDS, ..Topology::default() };
+        match self {
+            Self::Plain => plain,
+            Self::Ha => Topology { replicas: true, redis_sentinel: true, rabbitmq: NODES, ..plain },
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use coupon_core::{ResultQuery, ShardId, UserId};
-use coupon_stack::{Server, Stack, StackOptions};
+use coupon_stack::{Server, Stack, Topology};
 use coupon_store::{Backend, Decision, Visit};
 
 use crate::bench::{Bench, PLENTY, USERS, grab, held_by, remaining, run, shard_of, until, verified};
@@ -21,7 +21,7 @@ const SHARD: u16 = 1;
 fn servers() -> &'static Stack {
     static STACK: LazyLock<Stack> = LazyLock::new(|| {
         let shards = NonZeroU16::new(2).unwrap();
-        Stack::start(&StackOptions { shards, replicas: true, ..StackOptions::default() }).unwrap()
+        Stack::start(&Topology { shards, replicas: true, ..Topology::default() }.into()).unwrap()
     });
     &STACK
 }

@@ -47,7 +47,7 @@ pub(crate) fn broken(
     let mut broken = std::mem::take(&mut state.broken);
     let rows = state.shards.iter().flat_map(|shard| shard.rows()).collect();
     let check = Check { state: &state, at_first: terms, terms: &state.main.catalogue.terms, rows };
-    check.told(&heard.told, &mut broken);
+    check.answers(&heard.told, &mut broken);
     check.states(&heard.states, &mut broken);
     check.ends(plan, &mut broken);
     broken.extend(heard.otherwise.iter().cloned());
@@ -113,7 +113,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// An acknowledged grab is stored, as it was acknowledged.
-    fn told(&self, told: &[ClearAnswer], broken: &mut Vec<String>) {
+    fn answers(&self, told: &[ClearAnswer], broken: &mut Vec<String>) {
         let rows: BTreeMap<ResultId, &CouponResult> =
             self.rows.iter().map(|row| (row.result_id, *row)).collect();
         let mut answers = BTreeMap::new();

@@ -10,7 +10,7 @@ use coupon_loadgen::load::{LoadSpec, run_load};
 use coupon_report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Violation};
 use coupon_service::api::ShardsStatus;
 
-use super::Ending;
+use super::ending::Ending;
 use super::growth::Planned;
 use super::observer::Watcher;
 use super::turn::{self, Turn};

@@ -211,7 +211,7 @@ fn audit(contestant: &Contestant) -> String {
         }
     }
     let found: Vec<String> =
-        sum.violations().iter().map(|(name, _, violation)| violation.told(name)).collect();
+        sum.violations().iter().map(|(name, _, violation)| violation.sentence(name)).collect();
     let verdict = if sum.passed() { "ok" } else { "FAILED" };
     let missing =
         missing.map(|reason| format!("; not every round was audited: {reason}")).unwrap_or_default();

@@ -345,7 +345,7 @@ impl Applier {
         let found = apply(&transaction, changes, self.clock.now())?;
         transaction.commit()?;
         self.set_aside.tell(Place::Books, found);
-        self.applied.told(entries.len(), began.elapsed());
+        self.applied.record(entries.len(), began.elapsed());
         Ok(())
     }
 

@@ -184,7 +184,7 @@ impl ShardingStrategy for RoomRangeSharding {
         match &self.ranges {
             RoomRanges::Equal(width) => Self::LAYOUT_OF_EQUAL.line(&[width, spread], shards),
             RoomRanges::Starts(starts) => Self::LAYOUT_OF_LISTED.line(&[&listed(starts), spread], shards),
-            RoomRanges::Placed(placed) => match placed.told() {
+            RoomRanges::Placed(placed) => match placed.parts() {
                 (list, None) => Self::LAYOUT_OF_PLACED.line(&[&list, spread], shards),
                 (list, Some((last, width))) => {
                     Self::LAYOUT_OF_PLACED_FIRST.line(&[&list, &last, &width, spread], shards)

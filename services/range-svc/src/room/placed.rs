@@ -185,7 +185,7 @@ impl PlacedRanges {
     }
 
     /// The list, and where it ends and with what width it goes on, if it does.
-    pub(super) fn told(&self) -> (String, Option<(u64, NonZeroU64)>) {
+    pub(super) fn parts(&self) -> (String, Option<(u64, NonZeroU64)>) {
         (listed(&self.listed), self.after.map(|after| (after.room, after.width)))
     }
 

@@ -93,7 +93,7 @@ impl Applier {
         }
         let settled = told?;
         if settled.entries > 0 {
-            background.counts.applied.told(settled.entries, began.elapsed());
+            background.counts.applied.record(settled.entries, began.elapsed());
             background.offered.set_aside.tell(Place::Books, settled.found);
         }
         Ok(settled.entries)

@@ -47,7 +47,7 @@ pub(in crate::servers) async fn agree_at_start(
 ) -> anyhow::Result<Arc<ClockOffset>> {
     let clock_offset = Arc::new(ClockOffset::default());
     let compared = compare(main, clock).await?;
-    clock_offset.heard(compared.told());
+    clock_offset.heard(compared.mains_time());
     clock_offset.found(compared.offset_ms(clock_offset.offset_ms()));
     clock_offset
         .check()
@@ -75,7 +75,7 @@ pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leas
         let known = corrected(clock_offset, stepped.unwrap_or(0));
         if let Ok(comparison) = compare(&*background.main, clock).await {
             compared = Instant::now();
-            clock_offset.heard(comparison.told());
+            clock_offset.heard(comparison.mains_time());
             note(clock_offset, comparison.offset_ms(known));
         } else if stepped.is_some() {
             compared = compared.checked_sub(EVERY).unwrap_or(compared);

@@ -56,7 +56,7 @@ pub enum StackKind {
     /// One of each, and a MySQL for each shard.
     #[default]
     Plain,
-    /// The same, each MySQL with a replica, with a RabbitMQ of three nodes, and a Redis with a replica and three Sentinels.
+    /// The same, each MySQL with a replica, a Redis with a replica and three Sentinels, and a RabbitMQ of three nodes.
     Ha,
 }
 
@@ -163,6 +163,13 @@ mod tests {
         assert_eq!(ids.len(), CASES.len());
         assert!(CASES.iter().all(|case| find_case(case.id).is_some_and(|found| found.name == case.name)));
         assert!(find_case("0").is_none());
+    }
+
+    #[test]
+    fn cases_of_servers_that_fail_over_are_numbered_in_one_row() {
+        let only_there = CASES.iter().filter(|case| StackKind::Plain.suits(case).is_err());
+        let ids: Vec<&str> = only_there.map(|case| case.id).collect();
+        assert_eq!(ids, (1..=13).map(|number| format!("h{number}")).collect::<Vec<_>>());
     }
 
     #[test]

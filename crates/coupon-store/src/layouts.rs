@@ -20,8 +20,8 @@ pub struct Layouts {
     versions: Swapped<List>,
     /// The shards that are open, whether or not a version uses them yet.
     prepared: NonZeroU16,
-    /// For how long it is relied on that there is no other list, once main or the gate had none; for ever where no process but this
-    /// one changes it.
+    /// The time for which it is relied on that there is no other list, once main or the gate had none; for ever where no process
+    /// but this one changes it.
     good_for: Option<Duration>,
     /// The last moment at which that was so, in milliseconds after `began`.
     heard_ms: AtomicU64,

@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_secs(10);
 pub struct OutageLine {
     /// The number of failures since it last worked.
     pub failures: u64,
-    /// For how long.
+    /// The seconds that it lasted.
     pub lasted_s: u64,
 }
 

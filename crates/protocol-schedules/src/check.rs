@@ -26,9 +26,9 @@ pub(crate) struct ClearAnswer {
 /// Everything that users heard.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Heard {
-    /// Of their grabs.
+    /// The answers to their grabs.
     pub(crate) told: Vec<ClearAnswer>,
-    /// Of the steps of their results: how each stands.
+    /// The states of their results, as steps were answered.
     pub(crate) states: Vec<(ResultId, ResultState)>,
     /// Answers that contradict earlier ones.
     pub(crate) otherwise: Vec<String>,

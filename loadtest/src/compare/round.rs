@@ -77,7 +77,7 @@ impl Entrant {
         Ok(Self { rounds, heat, watcher, growth, ..Self::new(fresh()?)? })
     }
 
-    /// From now on its turns are shown.
+    /// Has its turns shown from now on.
     pub(super) fn show(&mut self, watcher: Watcher) {
         watcher.observer.started(watcher.contestant, &self.running.stats);
         self.watcher = Some(watcher);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::heat::HOT;
 
-/// So many rooms, coupons and users are named.
+/// The rooms, coupons and users that are named.
 const NAMED: usize = 4;
 
 /// A map of range of keys × time.

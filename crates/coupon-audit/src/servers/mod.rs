@@ -235,7 +235,7 @@ async fn hold_shard(
     Ok(Some(read::shard(connection, number, before, position).await?))
 }
 
-/// From now on the connection sees one moment, and changes nothing.
+/// Has the connection see one moment from now on, and change nothing.
 async fn hold_one(connection: &mut Conn) -> Result<()> {
     connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
     connection.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;

@@ -14,7 +14,7 @@ use crate::api::{HotKey, HotKeys, HotResults};
 type Keys = [u64; 3];
 type Seen = Arc<Mutex<Recent<3>>>;
 
-/// So many of each are named.
+/// The most of each that are named.
 const NAMED: usize = 10;
 /// In metrics, only what has this share of all: a new label value begins a series that Prometheus keeps.
 const SHARE_OF_SERIES: f64 = 0.01;

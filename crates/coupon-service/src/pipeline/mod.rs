@@ -49,7 +49,7 @@ pub struct BatchLimits {
     pub in_flight: usize,
     /// The most grabs that wait for a batch on one worker; beyond it they get 503.
     pub waiting_max: usize,
-    /// For how long a worker repeats what the gate refused; zero: the gate is always asked.
+    /// The time for which a worker repeats what the gate refused; zero: the gate is always asked.
     pub memory: Duration,
 }
 

@@ -33,7 +33,7 @@ mod tests {
 
     use super::*;
 
-    /// Of ten rows at each of a thousand places.
+    /// The margin of ten rows at each of a thousand places.
     fn of(mut has: impl FnMut(u32, u32) -> bool) -> f64 {
         let mut row = |place, number| Sampled {
             value: u32::from(has(place, number)).to_string().into(),

@@ -37,7 +37,7 @@ use evidence::{Evidence, Query};
 use order::Ordered;
 use spread::{Ranges, ascent, halves, hashed};
 
-/// So many of the most frequent values are named.
+/// The most frequent values that are named.
 const NAMED: usize = 5;
 /// Fewer rows say nothing of shards.
 const FEW: usize = 100;

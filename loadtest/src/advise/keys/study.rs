@@ -16,7 +16,7 @@ use crate::replay::{KeyColumns, LONGEST, PART, hash};
 
 /// Rows whose values are kept: what they say of a share is right to about half a percentage point.
 const SAMPLED: usize = 20_000;
-/// Apart from the streams of requests, rounds, moments and queries.
+/// The stream of samples, apart from those of requests, rounds, moments and queries.
 const SAMPLE: u64 = 1 << 58;
 const DAY_MS: i64 = 86_400_000;
 /// Equal parts of the time between the first row and the last.

@@ -26,7 +26,7 @@ use crate::carried::{CarriedRow, CarriedTable};
 
 /// Page cache of all connections together, in KiB; sorting for an index takes as much again.
 const CACHE_KIB: u32 = 96 * 1024;
-/// Below this, a connection's part of the cache is too small to be of use.
+/// The least part of the cache that is of use to a connection.
 const LEAST_CACHE_KIB: u32 = 2 * 1024;
 
 /// A bulk load under way. Dropping it leaves the folder incomplete.

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The task that applies the outboxes.
 pub(super) struct Applier {
     background: Arc<Background>,
-    /// Of each shard's outbox.
+    /// The outage of each shard's outbox.
     outages: Vec<TaskOutage>,
     /// Of the parked changes.
     parked: TaskOutage,

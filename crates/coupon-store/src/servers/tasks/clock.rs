@@ -118,8 +118,8 @@ impl Steps {
         Self { shown: clock.now(), at: Instant::now(), since_boot_ms: clock.since_boot_ms() }
     }
 
-    /// By how many milliseconds the clock was set since the last look, if it was, or the machine slept. A clock that
-    /// ran on while the machine slept was not set: it shows what main's does as well as it did before.
+    /// The milliseconds by which the clock was set since the last look, if it was, or the machine slept. A clock that ran on
+    /// while the machine slept was not set: it shows what main's does as well as it did before.
     fn stepped(&mut self, clock: &Clock) -> Option<i64> {
         let before = std::mem::replace(self, Self::new(clock));
         let ran = self.shown.millis() - before.shown.millis();

@@ -100,7 +100,7 @@ impl Crew {
         self.others.spawn(task);
     }
 
-    /// Until the process stops.
+    /// Runs until the process stops.
     pub(in crate::servers) async fn run(mut self) {
         while !self.background.signals.stopping() {
             tokio::time::sleep(LOOK).await;

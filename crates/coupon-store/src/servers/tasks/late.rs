@@ -53,7 +53,7 @@ const MAIN: Duration = Duration::from_secs(2);
 pub(super) struct Sorted<'a> {
     /// Those that are stored here.
     pub(super) here: Vec<&'a Arrived>,
-    /// So many of those may have come behind a mover.
+    /// The number of those that may have come behind a mover.
     pub(super) late: u64,
     /// Repeats of rows that are stored elsewhere by now, whose stock was given back since.
     pub(super) gone: HashSet<ResultId>,

@@ -128,6 +128,36 @@ fn while_both_take_writes_neither_is_used() {
 }
 
 #[test]
+fn a_frozen_primary_is_left_and_noticed_when_it_wakes() {
+    let _alone = alone();
+    let (primary, replica) = shard_pair();
+    run(&replicated(), async |bench| {
+        let backend = bench.open();
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
+        drained(&backend).await;
+        servers().pause(primary).unwrap();
+        servers().run_sql(replica, "STOP REPLICA; RESET REPLICA ALL; SET GLOBAL read_only = 0").unwrap();
+        assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted(0));
+        drained(&backend).await;
+        assert_eq!(held_by(&backend, 3).await.len(), 2);
+
+        servers().resume(primary).unwrap();
+        let says = "more than one of its servers takes writes";
+        until("neither is used", async || trouble(&backend).await.contains(says)).await;
+        servers().run_sql(primary, "SET GLOBAL read_only = 1").unwrap();
+        assert_eq!(grab(&backend, bench, 5, PLENTY).await, Decision::Granted(0));
+        drained(&backend).await;
+        for user in [1, 3, 5] {
+            assert_eq!(held_by(&backend, user).await.len(), 2, "user {user}");
+        }
+        assert_eq!(verified(bench).count(), 0);
+        backend.lifecycle.close();
+    });
+    servers().run_sql(primary, "SET GLOBAL read_only = 0").unwrap();
+    servers().rejoin(replica).unwrap();
+}
+
+#[test]
 fn a_replica_that_lacks_what_was_committed_is_refused_until_the_full_copy_is_back() {
     let _alone = alone();
     listen();

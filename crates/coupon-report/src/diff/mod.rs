@@ -1,11 +1,12 @@
 //! Two reports side by side: what became better, what became worse, and where that cannot be said.
 //!
 //! A round of the one is held against the round of the same index of the other: with the same seed both had the same
-//! requests at the same times. What rounds cannot show is what the machine did between the two runs, which is in every round of
-//! one and in none of the other. So of two single runs rates and times may *look* worse or better, and only what is counted is
-//! judged. With [`MIN_RUNS`] runs in all the run is the unit: their medians show how far runs differ by themselves, and Student's t
-//! says whether those after lie farther away, corrected for all figures together (Holm). What is counted is judged of every run:
-//! one run that is worse than those before is enough, and the failures of all runs of a side are taken together.
+//! requests at the same times. What rounds cannot show is what the machine did between the two runs, which is in every
+//! round of one and in none of the other. So of two single runs rates and times may *look* worse or better, and only
+//! what is counted is judged. With [`MIN_RUNS`] runs in all the run is the unit: their medians show how far runs differ
+//! by themselves, and Student's t says whether those after lie farther away, corrected for all figures together (Holm).
+//! What is counted is judged of every run: one run that is worse than those before is enough, and the failures of all
+//! runs of a side are taken together.
 //!
 //! Rates and times of a run in which the load was the limit are those of the load: they are left out.
 
@@ -116,8 +117,8 @@ impl Default for DiffOptions<'_> {
 pub struct Diff {
     /// The unit that rates and times were judged by.
     pub unit: Unit,
-    /// True when rates and times were not judged, or not by runs, since the load was the limit of some runs. A service that got slower
-    /// may be why: it holds each connection for longer.
+    /// True when rates and times were not judged, or not by runs, since the load was the limit of some runs. A service
+    /// that got slower may be why: it holds each connection for longer.
     pub load_limited: bool,
     /// Reservations about the comparison.
     pub notes: Vec<String>,

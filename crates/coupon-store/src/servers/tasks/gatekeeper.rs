@@ -306,8 +306,8 @@ impl Gatekeeper {
 }
 
 impl Background {
-    /// Leads results of an epoch to every shard's queue. The process that does so has the lock of the gate: an epoch that is closed
-    /// leads nowhere.
+    /// Leads results of an epoch to every shard's queue. The process that does so has the lock of the gate: an epoch
+    /// that is closed leads nowhere.
     pub(super) async fn lead_results(&self, epoch: u64) -> anyhow::Result<()> {
         let admin = self.queues.server.admin().await?;
         admin.declare().await?;

@@ -21,12 +21,10 @@ use crate::model::{Bound, Claim, Measurement, NamedFigure};
 
 /// The shards that there are to be.
 const MORE: NonZeroU16 = NonZeroU16::new(8).unwrap();
-/// Requests a second of the flash sale beside it: so few that two cores with all servers on them answer each of them in
-/// time before the change, too. With a thousand, of which every tenth counts a hot room of a million results, some
-/// waited for ten seconds then.
+/// Requests a second of the flash sale beside it: so few that two cores with all servers on them answer each of them in time before the
+/// change, too. With a thousand, of which every tenth counts a hot room of a million results, some waited for ten seconds then.
 const RATE: f64 = 200.0;
-/// The first part of the load, in which connections are made and files read for the first time: it is no measure of
-/// what was before.
+/// The first part of the load, in which connections are made and files read for the first time: it is no measure of what was before.
 const SETTLES: Duration = Duration::from_secs(3);
 /// Results when a few minutes must do.
 const QUICK: u64 = 200_000;

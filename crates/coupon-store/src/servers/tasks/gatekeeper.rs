@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use tokio::time::timeout;
 
-use super::Background;
+use super::background::Background;
 use super::fill::Filling;
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use coupon_core::{CouponResult, Placement, ResultId, RouteError, ShardId, VersionNumber, Versioned};
 use tokio::time::timeout;
 
-use super::Background;
+use super::background::Background;
 use super::store::{Arrived, LostData};
 use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};

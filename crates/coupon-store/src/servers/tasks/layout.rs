@@ -14,7 +14,7 @@ use coupon_core::catalogue_change::Operator;
 use coupon_core::{Placement, ShardingStrategy, VersionNumber, Versioned};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Background;
+use super::background::Background;
 use super::catalogue::deadline;
 use super::consume::ahead;
 use crate::failpoints::{self, Mechanism, Point};

@@ -2,7 +2,7 @@
 
 use coupon_core::{CouponResult, Placement, ShardId};
 
-use super::Background;
+use super::background::Background;
 use super::moving::ShardConnections;
 use super::turns::Turn;
 use crate::moving::{MoveError, MovingShards as _, deliver, not_there};

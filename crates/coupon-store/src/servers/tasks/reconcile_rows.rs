@@ -15,7 +15,7 @@ use std::time::Duration;
 use coupon_core::{CouponId, Placement, ResultId, RowKey, ShardId, TableId, UserId};
 use tokio::time::Instant;
 
-use super::Background;
+use super::background::Background;
 use crate::servers::gate::Epoch;
 use crate::servers::seam::{Hold, Release, Unchecked};
 

@@ -13,7 +13,7 @@ use anyhow::{Context as _, ensure};
 use coupon_core::{ShardId, VersionNumber};
 use tokio::time::timeout;
 
-use super::Background;
+use super::background::Background;
 use crate::failpoints::{self, Mechanism};
 use crate::servers::gate::Epoch;
 use crate::servers::mysql::PATIENCE;

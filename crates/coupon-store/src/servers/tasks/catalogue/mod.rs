@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 pub(super) use self::enforce::deadline;
-use super::Background;
+use super::background::Background;
 use crate::VersionRecord;
 use crate::layouts::Previous;
 use crate::outage::TaskOutage;

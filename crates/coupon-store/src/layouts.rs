@@ -71,8 +71,8 @@ impl Layouts {
         self.heard_ms.fetch_max(u64::try_from(heard).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// True if the list can change only by a version that is announced first: where there is one version, or rows are moved to the
-    /// latest already.
+    /// True if the list can change only by a version that is announced first: where there is one version, or rows are
+    /// moved to the latest already.
     #[must_use]
     pub fn changes_by_announcement_alone(&self) -> bool {
         self.look(|versions| versions.versions().len() == 1 || versions.latest().receives)

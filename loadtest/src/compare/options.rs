@@ -33,8 +33,8 @@ pub struct CompareOptions {
     pub workload: String,
     /// Notes on the load for the reader of the report.
     pub notes: Vec<String>,
-    /// The change of each contestant's layout in the middle of each turn. Every turn is then on data seeded for it, and its load keeps
-    /// each request.
+    /// The change of each contestant's layout in the middle of each turn. Every turn is then on data seeded for it, and
+    /// its load keeps each request.
     pub growth: Option<PlannedGrowth>,
     /// The limits that figures must keep.
     pub limits: Vec<Limit>,

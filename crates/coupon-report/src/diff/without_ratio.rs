@@ -2,7 +2,7 @@
 
 use coupon_measure::format;
 
-use super::ChangeVerdict;
+use super::model::ChangeVerdict;
 
 /// The number of rounds or runs in which a figure is nothing.
 #[derive(Clone, Copy)]

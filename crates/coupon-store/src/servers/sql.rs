@@ -249,8 +249,8 @@ pub(super) fn insert_whole(table: TableId, rows: &[&CouponResult]) -> String {
     format!("INSERT INTO {table} ({}) VALUES {values}{}", statements::COLUMNS.join(","), hold(table, rows))
 }
 
-/// The values of rows with all that became of them, in the order of a table's columns. As text, since a statement that is prepared for so
-/// many values takes the server, and the driver, some MB.
+/// The values of rows with all that became of them, in the order of a table's columns. As text, since a statement that
+/// is prepared for so many values takes the server, and the driver, some MB.
 pub(super) fn whole<'a>(rows: impl ExactSizeIterator<Item = &'a CouponResult>) -> String {
     /// The characters of a row, as they usually are.
     const ROW: usize = 112;

@@ -179,7 +179,8 @@ fn sharded(
     found
 }
 
-/// The tables of statements that a name means, with its database or without: as statements are compared by it, where there is none.
+/// The tables of statements that a name means, with its database or without: as statements are compared by it, where
+/// there is none.
 fn asked(table: &str, named: &BTreeSet<&str>) -> Vec<String> {
     let parts: Vec<&str> = table.split('.').map(|part| part.trim().trim_matches('`')).collect();
     let (whole, alone) = (parts.join("."), parts.last().copied().unwrap_or_default());

@@ -84,8 +84,8 @@ impl Recording {
         Ok(made)
     }
 
-    /// Adds the rows of lines, and counts them. `room` has the rank and the id of a line's room. Returns the place of each row among
-    /// all grabs that were read.
+    /// Adds the rows of lines, and counts them. `room` has the rank and the id of a line's room. Returns the place of
+    /// each row among all grabs that were read.
     fn add(
         &mut self,
         lines: Vec<Line>,

@@ -10,7 +10,7 @@ use coupon_core::ShardId;
 use coupon_core::books::Gap;
 use tokio::time::timeout;
 
-use super::Background;
+use super::background::Background;
 use crate::outage::TaskOutage;
 use crate::servers::books::{ENTRIES, tell, tell_parked};
 use crate::set_aside::Place;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use coupon_core::Placement;
 use tokio::time::timeout;
 
-use super::Background;
+use super::background::Background;
 use super::steps::{At, change};
 use super::store::Of;
 use crate::failpoints::{self, Mechanism, Point};

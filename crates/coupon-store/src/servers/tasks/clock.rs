@@ -7,7 +7,7 @@ use std::time::Duration;
 use coupon_core::Timestamp;
 use tokio::time::Instant;
 
-use super::Background;
+use super::background::Background;
 use crate::clock::Clock;
 use crate::ids::Leased;
 use crate::servers::seam::{DatabaseError, MainServer};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use coupon_core::ShardId;
 use tokio::time::Instant;
 
-use super::Background;
+use super::background::Background;
 use super::watch::look;
 use crate::Unavailable;
 use crate::servers::gate::Epoch;

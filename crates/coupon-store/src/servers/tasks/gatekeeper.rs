@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use tokio::time::timeout;
 
-use super::Background;
+use super::background::Background;
 use super::fill::Filling;
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
@@ -308,8 +308,8 @@ impl Gatekeeper {
 }
 
 impl Background {
-    /// Leads results of an epoch to every shard's queue. The process that does so has the lock of the gate: an epoch that is closed
-    /// leads nowhere.
+    /// Leads results of an epoch to every shard's queue. The process that does so has the lock of the gate: an epoch
+    /// that is closed leads nowhere.
     pub(super) async fn lead_results(&self, epoch: u64) -> anyhow::Result<()> {
         let mut admin = self.queues.server.admin().await?;
         admin.declare().await?;

@@ -14,7 +14,7 @@ use coupon_core::catalogue_change::Operator;
 use coupon_core::{Placement, ShardingStrategy, VersionNumber, Versioned};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Background;
+use super::background::Background;
 use super::catalogue::deadline;
 use super::consume::ahead;
 use crate::failpoints::{self, Mechanism, Point};
@@ -264,8 +264,9 @@ impl Background {
         let asked = Instant::now();
         let epoch = self.gate.epoch.open().context("the gate is shut")?;
         let knows = self.knows_the_latest(&epoch).await?;
-        // Asked after it: what a gate says that has lost its memory is no word. Nor is that of an epoch that is over, of a gate that
-        // was left behind: a version that its successor was told of is known to every shard that answers.
+        // Asked after it: what a gate says that has lost its memory is no word. Nor is that of an epoch that is over,
+        // of a gate that was left behind: a version that its successor was told of is known to every shard that
+        // answers.
         let knows = knows && is_intact(self.gate.server.remembers(&epoch).await?);
         if knows && self.latest_layout_at_shards().await? <= self.layouts.look(|known| known.latest().number)
         {

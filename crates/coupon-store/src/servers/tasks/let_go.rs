@@ -11,7 +11,7 @@ use std::time::Duration;
 use coupon_core::ShardId;
 use tokio::time::timeout;
 
-use super::Background;
+use super::background::Background;
 use crate::outage::TaskOutage;
 use crate::servers::gate::Epoch;
 use crate::servers::seam::{GateError, GateServer, Release, Waiting};

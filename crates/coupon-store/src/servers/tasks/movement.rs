@@ -16,7 +16,7 @@ use coupon_core::catalogue_change::Operator;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Background;
+use super::background::Background;
 use super::catalogue::deadline;
 use super::layout::MENDED;
 use super::moving::ShardConnections;

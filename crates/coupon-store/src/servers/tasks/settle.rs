@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Background;
+use super::background::Background;
 use super::store::{Arrived, StoredBatch, TakenMessages};
 use crate::servers::seam::{GateError, Mark, Release};
 

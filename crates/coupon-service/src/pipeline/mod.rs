@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use coupon_core::{Placement, RouteError, RowKey, ShardId, ShardingStrategy};
 use coupon_store::failpoints::{self, Point};
 use coupon_store::ids::IdGenerator;
-use coupon_store::{Attempt, Backend, Decided, Decision, PlacedResult, Reservation, Unavailable};
+use coupon_store::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 

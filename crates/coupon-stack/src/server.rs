@@ -30,7 +30,7 @@ pub enum Server {
 impl Server {
     /// All servers of such a stack, in the order in which they are shown.
     pub(crate) fn all(topology: &Topology) -> impl Iterator<Item = Self> + use<> {
-        let Topology { shards, replicas, redis_sentinel, rabbitmq } = *topology;
+        let Topology { shards, replicas, redis_sentinel, .. } = *topology;
         let databases = [Self::Main].into_iter().chain((0..shards.get()).map(Self::Shard));
         let databases = databases.flat_map(move |server| {
             [Some(server), server.other().filter(|_| replicas)].into_iter().flatten()

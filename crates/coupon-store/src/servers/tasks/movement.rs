@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use coupon_core::VersionNumber;
 use coupon_core::catalogue_change::Operator;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -304,7 +303,7 @@ impl Background {
 
 #[cfg(test)]
 mod tests {
-    use coupon_core::Timestamp;
+    use coupon_core::{Timestamp, VersionNumber};
 
     use super::*;
     use crate::servers::layouts::first;

@@ -5,8 +5,9 @@ use std::num::NonZeroU16;
 
 use serde::Serialize;
 
-use super::evidence::{Second, slot};
+use super::evidence::Second;
 use super::order::{Ordered, Row};
+use super::sampled::slot;
 use super::spread::{Ranges, halves, hashed};
 
 /// Writes a second that a shard takes, where none is given: from full queues into four MySQL shards on two cores

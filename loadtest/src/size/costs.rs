@@ -6,8 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use coupon_measure::{Machine, Reading};
 use serde::Deserialize;
 
-/// The figures that are taken where no others are given: those of docs/BENCHMARKS.md. `loadtest/src/size/recorded.jq` takes
-/// them out of the run's bench.json.
+/// The figures that are taken where no others are given, which recorded.jq took out of a bench.json.
 const RECORDED: &str = include_str!("recorded.json");
 /// The format of a bench.json that is read.
 const FORMAT: u32 = 2;

@@ -13,7 +13,8 @@
           id, problems,
           figures: [
             .figures[]
-            | select(.what | test("^(echo|batched)|rate|p99|generator|exchange|÷|synced|later") | not)
+            | select(.what | test("^(echo|batched)|generator|rate|p99|connections: p50") | not)
+            | select(.what | test(": |^(API|consumer|bare connections at once|slowest shard, each asked alone)$|servers, consumer$"))
             | { what, unit, spread: (.spread | .value |= { median }) }
           ]
         }

@@ -14,7 +14,9 @@
           figures: [
             .figures[]
             | select(.what | test("^(echo|batched)|generator|rate|p99|connections: p50") | not)
-            | select(.what | test(": |^(API|consumer|bare connections at once|slowest shard, each asked alone)$|servers, consumer$"))
+            | select(.what | test(
+                ": |servers, consumer$|^(API|consumer|bare connections at once|slowest shard, each asked alone)$"
+              ))
             | { what, unit, spread: (.spread | .value |= { median }) }
           ]
         }

@@ -50,7 +50,7 @@ impl SaleWork<'_> {
         SalePart { name, one_takes, needed: needed as u64, machines }
     }
 
-    /// PartMachines for so many cores and bytes a second.
+    /// Machines for so many cores and bytes a second.
     fn machines(&self, least: f64, cores: f64, bytes: f64) -> Option<PartMachines> {
         let number = (cores / self.machine_cores()).max(bytes / self.card_bytes()).ceil().max(least);
         Some(PartMachines { number: number as u64, cores, bytes })

@@ -73,9 +73,8 @@ async fn in_step() -> (Server, Server) {
             told.push(place.ok().map(told_of));
         }
         let is = |at: usize, role: &str, link: Option<&str>| {
-            told[at]
-                .as_ref()
-                .is_some_and(|(is, status)| is.as_deref() == Some(role) && status.as_deref() == link)
+            let told: Option<&(Option<String>, Option<String>)> = told.get(at).and_then(Option::as_ref);
+            told.is_some_and(|(is, status)| is.as_deref() == Some(role) && status.as_deref() == link)
         };
         let follows = |replica, primary| is(replica, "slave", Some("up")) && is(primary, "master", None);
         match (follows(1, 0), follows(0, 1)) {

@@ -1,7 +1,7 @@
 //! The gates that decide grabs: how coupons and epochs are divided among several of them.
 //!
 //! A coupon's grabs are decided by one gate, which a hash of its id chooses, and an epoch is of one gate, by the remainder of
-//! its number. So no two gates ever have the same epoch, and whoever knows how many gates there are knows whose each is.
+//! its number. So no two gates ever have the same epoch, and the number of gates alone says whose each is.
 
 use std::fmt;
 
@@ -116,6 +116,30 @@ pub struct PerGate<T> {
 }
 
 impl<T> PerGate<T> {
+    /// The thing of the only gate.
+    #[must_use]
+    pub const fn one(thing: T) -> Self {
+        Self { first: thing, others: Vec::new() }
+    }
+
+    /// The things of the gates in a list.
+    ///
+    /// # Errors
+    /// [`GateCountError`] for a list of none, or of more gates than a data set has.
+    pub fn list(things: Vec<T>) -> Result<Self, GateCountError> {
+        let count = GateCount::new(things.len());
+        let mut things = things.into_iter();
+        let first = things.next().ok_or(GateCountError(0))?;
+        count.map(|_| Self { first, others: things.collect() })
+    }
+
+    /// Others, each made of the one of its gate.
+    pub fn map<U>(self, mut make: impl FnMut(GateId, T) -> U) -> PerGate<U> {
+        let first = make(GateId::FIRST, self.first);
+        let others = (1..).map(GateId).zip(self.others).map(|(gate, other)| make(gate, other));
+        PerGate { first, others: others.collect() }
+    }
+
     /// The number of gates.
     #[must_use]
     pub fn count(&self) -> GateCount {
@@ -139,6 +163,13 @@ impl<T> PerGate<T> {
     #[must_use]
     pub fn of_epoch(&self, epoch: u64) -> &T {
         self.get(self.count().of_epoch(epoch))
+    }
+
+    /// The one of the gate that an epoch is of, to be changed.
+    pub fn of_epoch_mut(&mut self, epoch: u64) -> &mut T {
+        let Self { first, others } = self;
+        let gate = GateCount(u8::try_from(others.len() + 1).unwrap_or(u8::MAX)).of_epoch(epoch);
+        gate.index().checked_sub(1).and_then(|other| others.get_mut(other)).unwrap_or(first)
     }
 
     /// Each of them.
@@ -193,7 +224,10 @@ mod tests {
     fn a_data_set_has_one_to_sixteen_gates() {
         assert!([0, 17, 300].into_iter().all(|gates| GateCount::new(gates).is_err()));
         assert_eq!(GateCount::new(1), Ok(GateCount::ONE));
-        let of_each = gates(16).each(|gate| gate);
+        let of_each =
+            gates(16).each(|gate| gate).map(|gate, same| if gate == same { gate } else { GateId(99) });
+        assert!(PerGate::list(vec![0; 17]).is_err() && PerGate::<u8>::list(Vec::new()).is_err());
+        assert_eq!(PerGate::list(vec![5, 6]).unwrap().get(GateId(1)), &6);
         assert_eq!(of_each.count(), gates(16));
         assert!(of_each.iter().zip(gates(16).all()).all(|(one, gate)| *one == gate));
         assert!(gates(16).all().all(|gate| *of_each.get(gate) == gate));

@@ -12,6 +12,7 @@ pub mod copied;
 mod copying;
 mod format;
 pub mod gate;
+pub mod gates;
 pub mod markers;
 mod marks;
 pub mod mysql;

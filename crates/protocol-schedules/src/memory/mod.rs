@@ -16,7 +16,7 @@ mod storing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use coupon_core::{CouponId, ShardId};
+use coupon_core::{CouponId, PerGate, ShardId};
 use coupon_store::Known;
 use coupon_store::servers::seam::{DatabaseError, MainServer, QueueServer, Servers, ShardServer, Terms};
 
@@ -104,7 +104,14 @@ pub fn reach(world: &Arc<World>, process: ProcessId, known: Known, shards: u16) 
     let connect = move |patience| -> Box<dyn coupon_store::servers::seam::GateServer> {
         Box::new(gate_line::Gate { line: gate.clone(), address, patience })
     };
-    Servers::new(DATASET, known, Box::new(connect), queues, (0..shards).map(shard).collect(), main)
+    Servers::new(
+        DATASET,
+        known,
+        PerGate::one(Box::new(connect)),
+        queues,
+        (0..shards).map(shard).collect(),
+        main,
+    )
 }
 
 fn unanswered(server: Server, lost: NoAnswer) -> DatabaseError {

@@ -19,7 +19,7 @@ impl Cluster {
         self.main.create().await?;
         self.update_main_tables().await?;
         for (shard, database) in self.numbered() {
-            self.make_shard(shard, database, &dataset).await?;
+            self.make_shard(shard, database, &dataset, 0).await?;
         }
         Ok(dataset)
     }

@@ -36,14 +36,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coupon_core::{Placement, ShardId};
+use coupon_core::{CouponId, Placement, ShardId};
 
 use super::broker::{Message, PublishError};
 use super::catalogue::OfferedCatalogue;
 use super::counts::Counts;
+use super::gate::Epoch;
 use super::markers::Markers;
 use super::rooms::RoomDatabases;
-use super::seam::{Living, MainServer, Publish as _, Route, ShardServer};
+use super::seam::{Hold, Living, MainServer, Publish as _, Route, ShardServer};
 use super::status::ShardStatus;
 use crate::{Layouts, Unavailable};
 use apply::Applier;
@@ -54,7 +55,7 @@ use consume::Consumer;
 pub(super) use crew::Crew;
 use expire::Sweeper;
 use gatekeeper::Gatekeeper;
-pub(super) use handles::{Floors, GateHandle, QueuesHandle, Signals, Time};
+pub(super) use handles::{Floors, GateHandle, GateLines, Gates, QueuesHandle, Signals, Time, lines};
 pub(super) use lease::{Leases, RENEW};
 use let_go::LetGo;
 pub(super) use movement::MovementRate;
@@ -63,19 +64,21 @@ pub(super) use publish::Watched;
 use reconcile::Reconciler;
 use reconcile_rows::ShardPasses;
 pub(super) use store::Floor;
-use store::{StoredBatch, TakenMessages};
+use store::{Of, StoredBatch, TakenMessages};
 pub(super) use watch::look;
 use watch::watch;
 
 /// The tasks' shared state. Databases and connections are those of the thread that runs them.
 pub(super) struct Background {
     pub(super) dataset: String,
+    /// The list of gates that it goes by, as main counts them.
+    pub(super) list: u64,
     pub(super) layouts: Arc<Layouts>,
     /// The time from which a version of the layout is announced to that from which it is in force.
     pub(super) lead: Duration,
     pub(super) offered: Arc<OfferedCatalogue>,
     pub(super) status: Vec<Arc<ShardStatus>>,
-    pub(super) gate: GateHandle,
+    pub(super) gates: Gates,
     pub(super) queues: QueuesHandle,
     pub(super) databases: Vec<Box<dyn ShardServer>>,
     /// The room index, if there is one.
@@ -118,6 +121,37 @@ impl Background {
         if done.added > 0 {
             self.signals.stored();
         }
+    }
+
+    /// The gate that an epoch is of.
+    fn gate_of(&self, epoch: &Epoch) -> &GateHandle {
+        self.gates.of_epoch(epoch.number)
+    }
+
+    /// The epochs that are open, of gates that answer.
+    fn open_epochs(&self) -> Vec<Arc<Epoch>> {
+        self.gates.iter().filter_map(GateHandle::open).collect()
+    }
+
+    /// Those of some things that are about coupons of a gate.
+    fn of_gate<T: Copy>(&self, gate: &GateHandle, of: &[T], coupon: impl Fn(&T) -> CouponId) -> Vec<T> {
+        let count = self.gates.count();
+        of.iter().filter(|one| count.of(coupon(one)) == gate.id).copied().collect()
+    }
+
+    /// Those of some rows that are about coupons of a gate.
+    fn held_at(&self, gate: &GateHandle, mut holds: Vec<Hold>) -> Vec<Hold> {
+        let count = self.gates.count();
+        if count.is_several() {
+            holds.retain(|hold| CouponId::new(hold.coupon).is_ok_and(|coupon| count.of(coupon) == gate.id));
+        }
+        holds
+    }
+
+    /// A shard, as this process goes by it.
+    fn at(&self, shard: ShardId) -> Of<'_> {
+        let Self { dataset, list, gates, floors, .. } = self;
+        Of { dataset, list: *list, gates: gates.count(), shard, floors }
     }
 
     /// Puts a message where it stays until a person looks at it.

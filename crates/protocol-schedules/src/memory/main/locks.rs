@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use coupon_store::servers::seam::{DatabaseError, GateLock, GatePlace, GateState, MainLock, Opening};
+use coupon_store::servers::seam::{
+    BatchLock, DatabaseError, GateLock, GatePlace, GateState, MainLock, Opening,
+};
 
 use super::{Main, MainMemory};
 use crate::check::half_full;
@@ -71,6 +73,13 @@ impl Drop for Locked {
 #[async_trait]
 impl MainLock for Locked {
     async fn end(self: Box<Self>) {}
+}
+
+#[async_trait]
+impl BatchLock for Locked {
+    async fn are_open(&mut self) -> anyhow::Result<bool> {
+        Ok(self.order(|_, memory| memory.gate.open().is_some()).await?)
+    }
 }
 
 #[async_trait]

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use coupon_core::books::{DeltasByCoupon, Stock};
-use coupon_core::{CouponId, ShardId, Timestamp};
+use coupon_core::{CouponId, GateId, ShardId, Timestamp};
 use coupon_store::Moving;
 use coupon_store::servers::seam::{
-    Books, DatabaseError, GateLock, GateState, MainLock, MainServer, NUMBERS, Renewed, TERM_MS, Term, Terms,
+    BatchLock, Books, DatabaseError, GateLock, GateState, GatesRecord, MainLock, MainServer, NUMBERS,
+    Renewed, TERM_MS, Term, Terms,
 };
 use tokio::sync::Mutex;
 
@@ -136,15 +137,16 @@ impl MainServer for Main {
         self.ask(|_| clock.now()).await
     }
 
-    async fn record(&self) -> Result<(Option<String>, GateState), DatabaseError> {
-        self.ask(|memory| (Some(DATASET.to_owned()), memory.gate)).await
+    async fn record(&self) -> Result<(Option<String>, GatesRecord), DatabaseError> {
+        let record = |memory: &mut MainMemory| GatesRecord { list: 0, gates: vec![memory.gate] };
+        self.ask(|memory| (Some(DATASET.to_owned()), record(memory))).await
     }
 
     async fn positions(&self) -> Result<BTreeMap<ShardId, i64>, DatabaseError> {
         self.ask(|memory| memory.positions.clone()).await
     }
 
-    async fn gate_seen(&self, address: &str) -> Result<(), DatabaseError> {
+    async fn gate_seen(&self, _: GateId, address: &str) -> Result<(), DatabaseError> {
         let address = address.to_owned();
         self.order(move |world, memory| {
             let now = world.clock.now();
@@ -153,15 +155,15 @@ impl MainServer for Main {
         .await
     }
 
-    async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
+    async fn lock_gate(&self, _: GateId) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
         Ok(self.lock(Lock::Gate).await?.map(|locked| Box::new(locked) as Box<dyn GateLock>))
     }
 
-    async fn lock_gate_for_a_batch(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
-        self.lock_gate().await
+    async fn lock_gates_for_a_batch(&self) -> Result<Option<Box<dyn BatchLock>>, DatabaseError> {
+        Ok(self.lock(Lock::Gate).await?.map(|locked| Box::new(locked) as Box<dyn BatchLock>))
     }
 
-    async fn lock_reconciler(&self) -> Result<Option<Box<dyn MainLock>>, DatabaseError> {
+    async fn lock_reconciler(&self, _: GateId) -> Result<Option<Box<dyn MainLock>>, DatabaseError> {
         Ok(self.lock(Lock::Reconciler).await?.map(|locked| Box::new(locked) as Box<dyn MainLock>))
     }
 

@@ -102,7 +102,7 @@ mod tests {
         let mysql = MySql { server: "mysqld".into(), root: None, install: None };
         let programs =
             Programs { mysql, redis: "redis".into(), rabbitmq: "rabbitmq".into(), epmd: "epmd".into() };
-        let size = Size { shards: 2, replicas: false, rabbitmq: 1, redis_sentinel: false };
+        let size = Size { shards: 2, replicas: false, rabbitmq: 1, redis: 1, redis_sentinel: false };
         Record::new(programs, size, [("main".to_owned(), server)].into())
     }
 

@@ -18,8 +18,10 @@ pub enum Server {
     MainReplica,
     /// The replica of a shard's database, or what was one.
     ShardReplica(u16),
-    /// Redis: the gate.
+    /// Redis: the gate, or the first of several.
     Redis,
+    /// The Redis of a further gate, counted from 1.
+    Gate(u16),
     /// Its replica at first, where there are Sentinels.
     RedisReplica,
     /// One of the Sentinels, counted from 0, where there are any.
@@ -38,6 +40,9 @@ pub(crate) struct Size {
     /// The nodes of RabbitMQ; one before there could be more.
     #[serde(default = "one")]
     pub(crate) rabbitmq: u16,
+    /// The number of gates, each a Redis; one before there could be more.
+    #[serde(default = "one")]
+    pub(crate) redis: u16,
     /// True where Redis has a replica and Sentinels.
     #[serde(default)]
     pub(crate) redis_sentinel: bool,
@@ -50,14 +55,14 @@ const fn one() -> u16 {
 impl Server {
     /// All servers of a stack of that size, in the order in which they are shown.
     pub(crate) fn all(size: Size) -> impl Iterator<Item = Self> {
-        let Size { shards, replicas, rabbitmq, redis_sentinel } = size;
+        let Size { shards, replicas, rabbitmq, redis, redis_sentinel } = size;
         let databases = [Self::Main].into_iter().chain((0..shards).map(Self::Shard));
         let databases = databases.flat_map(move |server| {
             [Some(server), server.other().filter(|_| replicas)].into_iter().flatten()
         });
         let replica = redis_sentinel.then_some(Self::RedisReplica);
         let sentinels = (0..if redis_sentinel { SENTINELS } else { 0 }).map(Self::Sentinel);
-        let redis = [Self::Redis].into_iter().chain(replica).chain(sentinels);
+        let redis = [Self::Redis].into_iter().chain(replica).chain(sentinels).chain((1..redis).map(Self::Gate));
         databases.chain(redis).chain((0..rabbitmq).map(Self::RabbitMq))
     }
 
@@ -69,7 +74,7 @@ impl Server {
             Self::MainReplica => Some(Self::Main),
             Self::Shard(shard) => Some(Self::ShardReplica(shard)),
             Self::ShardReplica(shard) => Some(Self::Shard(shard)),
-            Self::Redis | Self::RedisReplica | Self::Sentinel(_) | Self::RabbitMq(_) => None,
+            Self::Redis | Self::Gate(_) | Self::RedisReplica | Self::Sentinel(_) | Self::RabbitMq(_) => None,
         }
     }
 }
@@ -82,6 +87,7 @@ impl fmt::Display for Server {
             Self::MainReplica => "main-replica".to_owned(),
             Self::ShardReplica(shard) => format!("shard-{shard}-replica"),
             Self::Redis => "redis".to_owned(),
+            Self::Gate(number) => format!("redis-{number}"),
             Self::RedisReplica => "redis-replica".to_owned(),
             Self::Sentinel(number) => format!("sentinel-{number}"),
             Self::RabbitMq(0) => "rabbitmq".to_owned(),
@@ -100,7 +106,7 @@ impl fmt::Display for UnknownServer {
         write!(
             f,
             "{:?} is no server: main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, \
-             redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on",
+             redis-1 and so on, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on",
             self.0
         )
     }
@@ -115,7 +121,7 @@ impl FromStr for Server {
         let number = |kind: &str| name.strip_prefix(kind)?.parse::<u16>().ok();
         let replica = || name.strip_prefix("shard-")?.strip_suffix("-replica")?.parse::<u16>().ok();
         let sentinel = || number("sentinel-").and_then(|number| number.try_into().ok()).map(Self::Sentinel);
-        let further = || number("rabbitmq-").filter(|node| *node > 0).map(Self::RabbitMq);
+        let further = |kind| number(kind).filter(|number| *number > 0);
         match name {
             "main" => Some(Self::Main),
             "main-replica" => Some(Self::MainReplica),
@@ -126,7 +132,8 @@ impl FromStr for Server {
                 .map(Self::Shard)
                 .or_else(|| replica().map(Self::ShardReplica))
                 .or_else(sentinel)
-                .or_else(further),
+                .or_else(|| further("rabbitmq-").map(Self::RabbitMq))
+                .or_else(|| further("redis-").map(Self::Gate)),
         }
         .ok_or_else(|| UnknownServer(name.to_owned()))
     }
@@ -138,12 +145,12 @@ mod tests {
 
     #[test]
     fn a_name_read_back_is_the_same_server() {
-        let small = Size { shards: 3, replicas: false, rabbitmq: 1, redis_sentinel: false };
-        let large = Size { replicas: true, rabbitmq: 3, redis_sentinel: true, ..small };
+        let small = Size { shards: 3, replicas: false, rabbitmq: 1, redis: 1, redis_sentinel: false };
+        let large = Size { replicas: true, rabbitmq: 3, redis: 3, redis_sentinel: true, ..small };
         for server in Server::all(large) {
             assert_eq!(server.to_string().parse(), Ok(server));
         }
-        assert_eq!([small, large].map(|size| Server::all(size).count()), [6, 16]);
+        assert_eq!([small, large].map(|size| Server::all(size).count()), [6, 18]);
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct StackOptions {
     pub replicas: bool,
     /// The number of nodes of RabbitMQ, all of one cluster. 1 by default.
     pub rabbitmq: NonZeroU16,
+    /// The number of gates, each a Redis: coupons are divided among them. 1 by default.
+    pub redis: NonZeroU16,
     /// Gives Redis a replica, and three Sentinels that elect it within seconds where Redis is gone. False by default; a folder
     /// that holds such a stack stays one.
     pub redis_sentinel: bool,
@@ -47,7 +49,8 @@ pub struct StackOptions {
 impl Default for StackOptions {
     fn default() -> Self {
         const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
-        Self { shards: SHARDS, replicas: false, rabbitmq: NonZeroU16::MIN, redis_sentinel: false, dir: None }
+        let one = NonZeroU16::MIN;
+        Self { shards: SHARDS, replicas: false, rabbitmq: one, redis: one, redis_sentinel: false, dir: None }
     }
 }
 
@@ -59,6 +62,7 @@ impl StackOptions {
             shards: self.shards.get(),
             replicas: self.replicas || held(|size| size.replicas),
             rabbitmq: self.rabbitmq.get(),
+            redis: self.redis.get(),
             redis_sentinel: self.redis_sentinel || held(|size| size.redis_sentinel),
         }
     }
@@ -132,6 +136,10 @@ impl Stack {
         }
         let size = options.size(record.as_ref());
         let (nodes, epmd) = nodes(&dir, size, record)?;
+        ensure!(
+            !size.redis_sentinel || size.redis == 1,
+            "a stack of several gates has no Sentinels: each gate would have three of its own"
+        );
         ensure!(
             !size.redis_sentinel || tls::Tls::of(&dir).is_none(),
             "a stack that encrypts connections has no Sentinels: whether they are ready cannot be asked"
@@ -284,11 +292,12 @@ impl Stack {
         let name = server.to_string();
         let found = self.nodes.iter().find(|node| node.name() == name);
         found.with_context(|| {
-            let Size { shards, replicas, rabbitmq, redis_sentinel } = self.size;
+            let Size { shards, replicas, rabbitmq, redis, redis_sentinel } = self.size;
             let replicas = if replicas { "" } else { ", no replicas of databases" };
             let sentinels = if redis_sentinel { "" } else { ", and no Sentinels" };
             format!(
-                "{server}: this stack has {shards} shards, counted from 0, {rabbitmq} of RabbitMQ{replicas}{sentinels}"
+                "{server}: this stack has {shards} shards, counted from 0, {rabbitmq} of RabbitMQ, {redis} of \
+                 Redis{replicas}{sentinels}"
             )
         })
     }
@@ -653,7 +662,7 @@ fn nodes(dir: &Path, size: Size, record: Option<Record>) -> Result<(Vec<Node>, N
             Server::Main | Server::Shard(_) => (ServerKind::MySql, None),
             // It comes behind its primary.
             Server::MainReplica | Server::ShardReplica(_) => (ServerKind::MySql, nodes.last()),
-            Server::Redis => (ServerKind::Redis, None),
+            Server::Redis | Server::Gate(_) => (ServerKind::Redis, None),
             // Those that take each other's place have one password.
             Server::RedisReplica => (ServerKind::RedisReplica, nodes.last()),
             Server::Sentinel(_) => (ServerKind::Sentinel, nodes.last()),
@@ -685,7 +694,10 @@ fn where_they_answer(nodes: &[Node]) -> Addresses {
     Addresses {
         main: url(Server::Main),
         shards: urls(Server::Shard),
-        redis: redis_of_all(nodes).unwrap_or_else(|| url(Server::Redis)),
+        redis: redis_of_all(nodes).unwrap_or_else(|| {
+            let gates = [url(Server::Redis)].into_iter().chain((1..u16::MAX).map(Server::Gate).map(url));
+            gates.take_while(|url| !url.is_empty()).collect::<Vec<_>>().join(",")
+        }),
         rabbitmq: urls(Server::RabbitMq),
     }
 }

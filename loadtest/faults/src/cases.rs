@@ -81,7 +81,8 @@ impl StackKind {
         const NODES: NonZeroU16 = NonZeroU16::new(3).unwrap();
         let rabbitmq = if self == Self::Ha { NODES } else { NonZeroU16::MIN };
         let is_ha = self == Self::Ha;
-        StackOptions { shards: SHARDS, replicas: is_ha, rabbitmq, redis_sentinel: is_ha, dir: None }
+        let size = StackOptions { shards: SHARDS, rabbitmq, ..StackOptions::default() };
+        StackOptions { replicas: is_ha, redis_sentinel: is_ha, ..size }
     }
 }
 

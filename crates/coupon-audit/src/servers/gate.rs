@@ -1,4 +1,4 @@
-//! The gate, held against the rows: a hold that no shard has is stock that no user can ever get.
+//! The gates, held against the rows: a hold that no shard has is stock that no user can ever get.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
-use super::connect::{self, Addresses};
+use super::connect::Addresses;
+use super::gates::{self, Lines};
 use super::holds::{self, Kept, META, parsed};
 use super::names::{NO_GATE, Namespace};
 use super::{Servers, read};
@@ -24,26 +25,54 @@ const SETTLE_AT_LEAST: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
 const KEEPER: Keeper = Keeper { name: "the gate", takes_over: "when it is filled" };
 
-/// Data set and epoch of the gate, which are part of the keys to read.
+/// Data set and epochs of the gates, which are part of the keys to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct GateKeys {
     namespace: Namespace,
     dataset: String,
-    epoch: u64,
-    open_epoch: u64,
+    /// Of each gate, in order.
+    epochs: Vec<Epochs>,
     /// True if the database decides grabs: then there is none.
     pub(super) by_database: bool,
 }
 
+/// A gate's epochs, as main has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Epochs {
+    taken: u64,
+    open: u64,
+}
+
 impl GateKeys {
-    /// Reads main's record of it.
+    /// Reads main's record of them.
     pub(super) async fn read(main: &mut Conn, namespace: &Namespace, dataset: &str) -> Result<Self> {
-        let sql = "SELECT epoch, open_epoch FROM gate_state";
-        let state: Option<(u64, u64)> = main.query_first(sql).await?;
-        let (epoch, open_epoch) = state.context("main does not tell the gate's epoch")?;
+        let epochs = |(taken, open)| Epochs { taken, open };
+        let mut several = Vec::new();
+        if read::has(&read::tables(main).await?, "gates") {
+            several = main.query_map("SELECT epoch, open_epoch FROM gates ORDER BY gate", epochs).await?;
+        }
+        if several.is_empty() {
+            let sql = "SELECT epoch, open_epoch FROM gate_state";
+            let one = main.query_first(sql).await?.map(epochs);
+            several.push(one.context("main does not tell the gate's epoch")?);
+        }
         let by_database = read::gate_address(main).await?.is_some_and(|address| address == NO_GATE);
         let (namespace, dataset) = (namespace.clone(), dataset.to_owned());
-        Ok(Self { namespace, dataset, epoch, open_epoch, by_database })
+        Ok(Self { namespace, dataset, epochs: several, by_database })
+    }
+
+    /// The number of gates.
+    pub(super) fn count(&self) -> usize {
+        self.epochs.len()
+    }
+
+    /// The place of a coupon's gate.
+    pub(super) fn of(&self, coupon: i64) -> usize {
+        gates::place(coupon, self.count())
+    }
+
+    fn open_epoch(&self, gate: usize) -> u64 {
+        self.epochs.get(gate).map_or(0, |epochs| epochs.open)
     }
 
     /// Reads main's present record of it.
@@ -52,21 +81,21 @@ impl GateKeys {
     }
 
     pub(super) fn holders(&self, coupon: i64) -> String {
-        self.namespace.holders(&self.dataset, self.open_epoch, coupon)
+        self.namespace.holders(&self.dataset, self.open_epoch(self.of(coupon)), coupon)
     }
 
     /// The reason why there is no gate to look at, if there is none.
     pub(super) fn closed(&self) -> Option<&'static str> {
-        match (self.open_epoch, self.epoch) {
-            (0, _) => Some("the gate was never opened"),
-            (open, taken) if open < taken => Some("the gate was being rebuilt"),
+        self.epochs.iter().find_map(|Epochs { taken, open }| match open {
+            0 => Some("the gate was never opened"),
+            open if open < taken => Some("the gate was being rebuilt"),
             _ => None,
-        }
+        })
     }
 
-    /// The sorted set of reservations that are not known to be stored.
-    pub(super) fn pending(&self) -> String {
-        self.namespace.pending(&self.dataset, self.open_epoch)
+    /// The sorted set of a gate's reservations that are not known to be stored.
+    pub(super) fn pending(&self, gate: usize) -> String {
+        self.namespace.pending(&self.dataset, self.open_epoch(gate))
     }
 
     /// Waits until no reservation is pending, at most for as long as a service may take to settle them all. What stays
@@ -75,14 +104,16 @@ impl GateKeys {
         if self.by_database || addresses.redis.is_empty() || self.closed().is_some() {
             return Ok(());
         }
-        let mut redis = connect::redis(addresses)?;
-        // The process that fills the gate puts a sentinel behind them, later than any of them, and the versions of the layout
-        // before them.
-        let mut pending = redis::cmd("ZCOUNT");
-        pending.arg(self.pending()).arg(0).arg("(+inf");
+        let mut lines = Lines::open(addresses, self.count())?;
         let patience = Instant::now() + (addresses.reconcile * ROUNDS).max(SETTLE_AT_LEAST);
-        while pending.query::<u64>(&mut redis)? > 0 && Instant::now() < patience {
-            std::thread::sleep(POLL);
+        for gate in 0..self.count() {
+            // The process that fills the gate puts a sentinel behind them, later than any of them, and the versions of the layout
+            // before them.
+            let mut pending = redis::cmd("ZCOUNT");
+            pending.arg(self.pending(gate)).arg(0).arg("(+inf");
+            while pending.query::<u64>(lines.to(gate)?)? > 0 && Instant::now() < patience {
+                std::thread::sleep(POLL);
+            }
         }
         Ok(())
     }
@@ -101,10 +132,10 @@ impl source::Gate for HeldGate<'_> {
         if servers.addresses.redis.is_empty() || gate.closed().is_some() {
             return Ok(known);
         }
-        let mut redis = connect::redis(&servers.addresses)?;
+        let mut lines = Lines::open(&servers.addresses, gate.count())?;
         for id in snapshot.catalogue.keys() {
             let (total, start, end): (Option<String>, Option<String>, Option<String>) =
-                redis::cmd("HMGET").arg(gate.holders(*id)).arg(&META).query(&mut redis)?;
+                redis::cmd("HMGET").arg(gate.holders(*id)).arg(&META).query(lines.to(gate.of(*id))?)?;
             if let [Some(total), Some(start), Some(end)] =
                 [total, start, end].map(|field| parsed(field.as_ref()))
             {
@@ -136,10 +167,10 @@ impl source::Gate for HeldGate<'_> {
             report.skip(Kind::Miscounted, format!("the gate was not held against the rows: {why}"));
             return Ok(());
         }
-        let mut redis = connect::redis(&servers.addresses)?;
+        let mut lines = Lines::open(&servers.addresses, gate.count())?;
         let (mut found, mut other) = (Vec::new(), OtherTerms::of(KEEPER, snapshot, scope.start));
         for id in on_offer(&snapshot.catalogue, now().millis()) {
-            let Some(kept) = Kept::read(&mut redis, gate, id)? else {
+            let Some(kept) = Kept::read(&mut lines, gate, id)? else {
                 let key = gate.holders(id);
                 found.push((1, format!("coupon {id} is on offer, and the gate does not know it: no {key}")));
                 continue;

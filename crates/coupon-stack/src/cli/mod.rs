@@ -27,6 +27,8 @@ Examples:
       what do the services do now? `resume` lets it go on
   coupon-stack up --redis-sentinel
       Redis has a replica, which takes its place within seconds: try `kill redis`
+  coupon-stack up --redis 2
+      two gates: of coupons of the second, `pause redis-1` leaves 503
   coupon-stack limit shard-0 0.2
       a shard that saturates early
   coupon-stack promote shard-0-replica
@@ -59,6 +61,9 @@ enum Command {
         /// Number of nodes of RabbitMQ, all of one cluster [default: 1, or as many as the folder holds]
         #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
         rabbitmq: Option<NonZeroU16>,
+        /// Number of gates, each a Redis [default: 1, or as many as the folder holds]
+        #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
+        redis: Option<NonZeroU16>,
         /// Give Redis a replica and three Sentinels, which elect it where Redis is gone, as the folder's has if it holds a stack
         #[arg(long)]
         redis_sentinel: bool,
@@ -106,6 +111,9 @@ enum Command {
         /// Number of nodes of RabbitMQ, all of one cluster
         #[arg(long, value_name = "N", default_value = "1", value_parser = nonzero::<NonZeroU16>)]
         rabbitmq: NonZeroU16,
+        /// Number of gates, each a Redis
+        #[arg(long, value_name = "N", default_value = "1", value_parser = nonzero::<NonZeroU16>)]
+        redis: NonZeroU16,
         /// The command and its arguments
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -123,7 +131,7 @@ struct Folder {
 
 #[derive(Debug, Args)]
 struct One {
-    /// main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on
+    /// main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, redis-1 and so on, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on
     #[arg(value_name = "NAME")]
     server: Server,
     #[command(flatten)]
@@ -146,8 +154,8 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Up { folder, shards, replicas, rabbitmq, redis_sentinel } => {
-                up(&folder.dir, (shards, rabbitmq), (replicas, redis_sentinel))?;
+            Self::Up { folder, shards, replicas, rabbitmq, redis, redis_sentinel } => {
+                up(&folder.dir, (shards, rabbitmq, redis), (replicas, redis_sentinel))?;
             }
             Self::Down { folder } => down(&folder.dir)?,
             Self::Status { folder } => show(&Stack::attach(&folder.dir)?)?,
@@ -160,8 +168,8 @@ impl Command {
             Self::Rejoin(one) => one.stack()?.rejoin(one.server)?,
             Self::Limit { one, cores } => one.stack()?.limit_cpu(one.server, cores).map_err(Error::msg)?,
             Self::Pages(pages) => pages.show(Cli::command())?,
-            Self::Run { shards, replicas, rabbitmq, command } => {
-                let options = StackOptions { shards, replicas, rabbitmq, ..StackOptions::default() };
+            Self::Run { shards, replicas, rabbitmq, redis, command } => {
+                let options = StackOptions { shards, replicas, rabbitmq, redis, ..StackOptions::default() };
                 return run::run(&options, &command);
             }
         }
@@ -178,9 +186,11 @@ impl One {
 /// Accepts a stack that is already up, if it is the one that was asked for.
 fn already_up(dir: &Path, record: &Record, wanted: &StackOptions) -> Result<()> {
     let (shown, size) = (dir.display(), record.size);
-    for (has, wanted, what) in
-        [(size.shards, wanted.shards, "shards"), (size.rabbitmq, wanted.rabbitmq, "nodes of RabbitMQ")]
-    {
+    for (has, wanted, what) in [
+        (size.shards, wanted.shards, "shards"),
+        (size.rabbitmq, wanted.rabbitmq, "nodes of RabbitMQ"),
+        (size.redis, wanted.redis, "gates"),
+    ] {
         ensure!(
             has == wanted.get(),
             "a stack of {has} {what}, not {wanted}, is up in {shown}: take it down first"
@@ -199,7 +209,7 @@ fn already_up(dir: &Path, record: &Record, wanted: &StackOptions) -> Result<()> 
 
 fn up(
     dir: &Path,
-    (shards, rabbitmq): (Option<NonZeroU16>, Option<NonZeroU16>),
+    (shards, rabbitmq, redis): (Option<NonZeroU16>, Option<NonZeroU16>, Option<NonZeroU16>),
     (replicas, redis_sentinel): (bool, bool),
 ) -> Result<()> {
     let record = Record::load(dir)?;
@@ -208,6 +218,7 @@ fn up(
     let options = StackOptions {
         shards: shards.or_else(|| held(|record| record.size.shards)).unwrap_or(default.shards),
         rabbitmq: rabbitmq.or_else(|| held(|record| record.size.rabbitmq)).unwrap_or(default.rabbitmq),
+        redis: redis.or_else(|| held(|record| record.size.redis)).unwrap_or(default.redis),
         replicas,
         redis_sentinel,
         dir: Some(dir.to_owned()),

@@ -232,6 +232,9 @@ impl Cluster {
             label.dataset
         );
         let began = Instant::now();
+        for (_, shard) in whole.numbered().take(usize::from(label.shards)) {
+            whole.update_shard_tables(shard, false).await?;
+        }
         // What was granted and handed over is stored first: what is left of an epoch that is closed is never granted.
         settle_queues(&whole, settings, &label.dataset).await?;
         let before = whole.close_gates(settings, &label).await?;

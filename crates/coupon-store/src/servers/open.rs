@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use coupon_core::{PerGate, ShardId, ShardingStrategy, Versioned};
+use tokio::time::timeout;
 
 use super::broker::{Broker, BrokerQueues};
 use super::catalogue::{OfferedCatalogue, ServersCatalogue};
@@ -33,6 +34,11 @@ use crate::{Backend, Data, Gate, Growing, HandOver, Layouts, RoomIndex, VersionR
 
 /// The longest that a start waits for a gate that has to be filled first: until then no request is answered at all.
 const GATE: Duration = Duration::from_secs(5);
+
+/// The longest that a command waits until the gates are filled.
+const FILLED: Duration = Duration::from_secs(3_600);
+/// The most results that wait for a shard of a process that takes no grabs.
+const BACKLOG: usize = 1_000;
 
 /// Each worker leases its own number, of which there are a thousand for all processes.
 const WORKERS_MAX: usize = 100;
@@ -143,15 +149,10 @@ impl Parts {
             clock,
         )
         .await?;
-        let layouts = {
-            let shards = u16::try_from(cluster.shards.len()).ok().and_then(NonZeroU16::new);
-            let versions = versioned(&Versioned::first(strategy), &versions)?;
-            Layouts::new(versions, shards.unwrap_or(prepared))
-        };
         let part = ProcessPart::of(settings, options.workers, options.shard_backlog);
-        let layouts = Arc::new(layouts.good_for(RELIES.min(part.layout_lead / 2)));
+        let layouts = layouts(&cluster, strategy, &versions, part)?;
         let process = Process::start(servers, part, layouts, clock).await?;
-        if tokio::time::timeout(GATE, process.wait_for_the_gates()).await.is_err() {
+        if timeout(GATE, process.background.wait_for_the_gates()).await.is_err() {
             tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");
         }
         let background = Arc::clone(&process.background);
@@ -208,6 +209,47 @@ impl Parts {
             data: Data::Servers(namespace),
         }
     }
+}
+
+/// The layouts of a data set, as a process with that part goes by them.
+fn layouts(
+    cluster: &Cluster,
+    strategy: Arc<dyn ShardingStrategy>,
+    versions: &[VersionRecord],
+    part: ProcessPart,
+) -> anyhow::Result<Arc<Layouts>> {
+    let opened = u16::try_from(cluster.shards.len()).ok().and_then(NonZeroU16::new);
+    let opened = opened.unwrap_or(strategy.shard_count());
+    let versions = versioned(&Versioned::first(strategy), versions)?;
+    Ok(Arc::new(Layouts::new(versions, opened).good_for(RELIES.min(part.layout_lead / 2))))
+}
+
+/// Fills the gates of a data set whose services are stopped, as one of them would, and ends once all are open.
+///
+/// # Errors
+/// As for [`open`], and when a gate does not open within an hour; the log says why.
+pub async fn fill_gates(
+    settings: &ServersSettings,
+    strategy: Arc<dyn ShardingStrategy>,
+    room_index: bool,
+    clock: &Clock,
+) -> anyhow::Result<()> {
+    let others = (UnknownUsers::Refuse, room_index);
+    let shards = strategy.shard_count();
+    let (cluster, servers, versions) =
+        connect_all(DecidedBy::Gate, settings, &*strategy, shards, others, clock).await?;
+    // Filling a gate has markers go through the queues: this process takes them from there.
+    let part = ProcessPart { role: Role::Consumer, ..ProcessPart::of(settings, 1, BACKLOG) };
+    let layouts = layouts(&cluster, strategy, &versions, part)?;
+    let process = Process::start(servers, part, layouts, clock).await?;
+    let background = Arc::clone(&process.background);
+    let opened = async {
+        let opened = timeout(FILLED, background.wait_for_the_gates()).await;
+        background.signals.stop();
+        opened.context("the gates are not open yet; a service that starts goes on filling them")
+    };
+    let (opened, ()) = tokio::join!(opened, process.run());
+    opened
 }
 
 /// Connects to the servers that settings name. Where there is no data set yet, makes one that holds the sample catalogue.

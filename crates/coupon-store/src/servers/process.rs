@@ -135,16 +135,6 @@ impl Process {
         Tasks(Arc::clone(&self.background))
     }
 
-    /// Waits until every gate is open.
-    pub(super) async fn wait_for_the_gates(&self) {
-        for shard in self.background.shards() {
-            look(&self.background, shard).await;
-        }
-        while self.background.gates.iter().any(|gate| gate.epoch.number().is_none()) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
     /// Works until it is asked to stop. A process that is dropped instead ends at once, wherever it is.
     pub async fn run(self) {
         self.crew.run().await;
@@ -207,6 +197,16 @@ impl Tasks {
 }
 
 impl Background {
+    /// Waits until every gate is open.
+    pub(super) async fn wait_for_the_gates(&self) {
+        for shard in self.shards() {
+            look(self, shard).await;
+        }
+        while self.gates.iter().any(|gate| gate.epoch.number().is_none()) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     async fn new(
         servers: Servers,
         part: ProcessPart,

@@ -44,7 +44,7 @@ impl Cluster {
     }
 
     /// Makes a shard's tables but for those of results, which are brought up to date.
-    pub(super) async fn update_shard_tables(
+    pub(in crate::servers) async fn update_shard_tables(
         &self,
         database: &Database,
         of_before: bool,

@@ -13,6 +13,7 @@ mod catalogue;
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod client;
 mod failover;
+mod gates;
 mod holds;
 #[path = "../observability/lines.rs"]
 mod lines;

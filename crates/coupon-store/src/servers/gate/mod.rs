@@ -19,7 +19,7 @@ mod text;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{CouponId, GateCount, ResultId, UserId, VersionNumber};
+use coupon_core::{CouponId, GateCount, GateId, ResultId, UserId, VersionNumber};
 use futures_util::future::join_all;
 
 pub use epoch::Epoch;
@@ -98,10 +98,9 @@ impl ServersGate {
 
     async fn decide(&self, knows: VersionNumber, attempts: &[Attempt]) -> Result<Decided, Unavailable> {
         // All are about coupons of one gate.
-        let Some(coupon) = attempts.first().map(|attempt| attempt.coupon) else {
-            return Ok(Decided { decisions: Vec::new(), epoch: 0 });
-        };
-        let open = self.open_for(coupon)?;
+        let gates = &self.background.gates;
+        let gate = attempts.first().map_or_else(|| gates.get(GateId::FIRST), |one| gates.of(one.coupon));
+        let open = self.open(gate)?;
         let (epoch, cell) = (&open.epoch, &open.gate.epoch);
         // There is no version after that to ask for.
         let knows = if failpoints::is_off(Mechanism::LayoutFence) { VersionNumber::MAX - 1 } else { knows };

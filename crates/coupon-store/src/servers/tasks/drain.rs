@@ -19,11 +19,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The longest to wait for word that main has applied more.
 const WORD: Duration = Duration::from_millis(100);
 
-/// Asks all at once; any error stands for all.
-async fn all_of<T>(
-    asked: impl IntoIterator<Item = impl Future<Output = Result<T, Unavailable>>>,
-) -> Result<Vec<T>, Unavailable> {
-    join_all(asked).await.into_iter().collect()
+/// Any error stands for all.
+fn all<T>(answers: Vec<Result<T, Unavailable>>) -> Result<Vec<T>, Unavailable> {
+    answers.into_iter().collect()
 }
 
 impl Background {
@@ -32,10 +30,10 @@ impl Background {
     /// A marker proves it of what is in the queues. What a queue has lost, or was never given, is pending at the gate:
     /// it is handed over again, and waited for.
     pub(in crate::servers) async fn drain(self: Arc<Self>) -> Result<(), Unavailable> {
-        let pending = all_of(self.gates.iter().map(|gate| self.pending_now(gate))).await?;
+        let pending = all(join_all(self.gates.iter().map(|gate| self.pending_now(gate))).await)?;
         let shards: Vec<ShardId> = self.shards().collect();
-        all_of(shards.iter().map(|shard| self.marker(*shard, 0))).await?;
-        all_of(pending.into_iter().map(|pending| self.settled(pending))).await?;
+        all(join_all(shards.iter().map(|shard| self.marker(*shard, 0))).await)?;
+        all(join_all(pending.into_iter().map(|pending| self.settled(pending))).await)?;
         let mut wanted = Vec::new();
         for shard in shards {
             let server = self.shard(shard).map_err(|error| Unavailable::new("a shard", error))?;

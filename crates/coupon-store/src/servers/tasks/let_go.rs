@@ -76,9 +76,7 @@ impl LetGo {
             server.forget_releases(&done).await?;
             background.counts.let_go(done.len());
             background.counts.releases_wait(self.shard, waiting.len() - done.len());
-            if !done.is_empty() {
-                background.signals.stored();
-            }
+            background.signals.stored();
             if let Some(error) = failed {
                 return Err(error.into());
             }
@@ -94,14 +92,7 @@ impl LetGo {
     /// Has each gate that is open let go of those of its own. Returns those of which nothing is left to do, and why a gate has
     /// not let go of any, if one has not.
     async fn let_go_of(&self, waiting: &[Waiting]) -> (Vec<Waiting>, Option<GateError>) {
-        let background = &self.background;
-        let gates = background.gates.iter().map(|gate| async move {
-            let of_gate = background.of_gate(gate, waiting, |one| one.release.coupon);
-            let Some(epoch) = gate.open().filter(|_| !of_gate.is_empty()) else { return Ok(Vec::new()) };
-            let releases: Vec<Release> = of_gate.iter().map(|waiting| waiting.release).collect();
-            gate.heard(background.let_go(gate, gate.quick(), &epoch, &releases).await)?;
-            Ok(of_gate.into_iter().filter(|one| is_done(one, epoch.number)).collect())
-        });
+        let gates = self.background.gates.iter().map(|gate| self.let_go_at(gate, waiting));
         let (mut done, mut failed) = (Vec::new(), None);
         for answer in join_all(gates).await {
             match answer {
@@ -110,6 +101,15 @@ impl LetGo {
             }
         }
         (done, failed)
+    }
+
+    async fn let_go_at(&self, gate: &GateHandle, waiting: &[Waiting]) -> Result<Vec<Waiting>, GateError> {
+        let background = &self.background;
+        let of_gate = background.of_gate(gate, waiting, |one| one.release.coupon);
+        let Some(epoch) = gate.open().filter(|_| !of_gate.is_empty()) else { return Ok(Vec::new()) };
+        let releases: Vec<Release> = of_gate.iter().map(|waiting| waiting.release).collect();
+        gate.heard(background.let_go(gate, gate.quick(), &epoch, &releases).await)?;
+        Ok(of_gate.into_iter().filter(|one| is_done(one, epoch.number)).collect())
     }
 }
 

@@ -329,13 +329,7 @@ impl Followed {
         let (count, terms) = (gates.count(), terms.as_ref());
         let brought = count.all().zip(gates.iter_mut()).filter_map(|(gate, brought)| {
             let epoch = epochs.iter().find(|epoch| count.of_epoch(epoch.number) == gate)?;
-            let of_gate = move |terms: &&Terms| count.of(terms.coupon) == gate;
-            let changed: Vec<Terms> = changed.iter().filter(of_gate).copied().collect();
-            let known = move || {
-                let all = terms.into_iter().flat_map(BTreeMap::values).filter(of_gate);
-                all.map(|terms| (terms.coupon, *terms)).collect()
-            };
-            Some(brought.bring(background, epoch, versions, changed, known, layouts))
+            Some(brought.bring(background, epoch, versions, (terms, changed), layouts))
         });
         join_all(brought).await.into_iter().collect()
     }
@@ -381,23 +375,26 @@ impl Followed {
 }
 
 impl BroughtTo {
-    /// Brings an epoch of the gate to a version: all that is known, unless this process has brought it to the version before. What
-    /// it lacks is added later.
+    /// Brings an epoch of the gate to a version: all terms that are known of its coupons, unless this process has brought it to the
+    /// version before. What it lacks is added later.
     async fn bring(
         &mut self,
         background: &Background,
         epoch: &Epoch,
         (known, version): (u64, u64),
-        changed: Vec<Terms>,
-        all_known: impl FnOnce() -> BTreeMap<CouponId, Terms>,
+        (terms, changed): (Option<&BTreeMap<CouponId, Terms>>, &[Terms]),
         layouts: &[VersionRecord],
     ) -> anyhow::Result<()> {
+        let changed = background.of_gate(background.gate_of(epoch), changed, |terms| terms.coupon);
         if self.done == Some((epoch.number, version)) && changed.is_empty() {
             return Ok(());
         }
         let whole = self.done != Some((epoch.number, known));
-        let mut all = if whole { all_known() } else { BTreeMap::new() };
-        all.extend(changed.into_iter().map(|terms| (terms.coupon, terms)));
+        let before: Vec<Terms> =
+            terms.filter(|_| whole).into_iter().flat_map(BTreeMap::values).copied().collect();
+        let before = background.of_gate(background.gate_of(epoch), &before, |terms| terms.coupon);
+        let all = before.into_iter().chain(changed).map(|terms| (terms.coupon, terms));
+        let all: BTreeMap<CouponId, Terms> = all.collect();
         // Until it is done, it may be done in part.
         self.done = None;
         background.fence(epoch, version, layouts).await?;

@@ -1,5 +1,5 @@
--- Only for the servers' backend: the gates of a data set that has several. That of a data set with one alone is in `gate_state` and
--- `gate_record`; where there are several, the row of `gate_state` has a key of its own, and an epoch that never opens: what was
+-- Only for the servers' backend: the gates of a data set that has several. That of a data set with one alone is in `gate_state`
+-- and `gate_record`. Where there are several, the row of `gate_state` has a key of its own, and an epoch that never opens: what was
 -- granted before there were these gates is of that epoch, or of an earlier one.
 CREATE TABLE gates (
     -- its place in `servers.redis`, counted from 0

@@ -10,7 +10,7 @@ use coupon_measure::recent::Top;
 use coupon_measure::sketch::Frequent;
 use coupon_report::model::{Heat, HeatMap, HeatRange, HotKey, Reading};
 
-/// So many rooms, coupons and users are named.
+/// The rooms, coupons and users that are named.
 const NAMED: usize = 10;
 
 /// Counts of a load's grabs, in bounded room.

@@ -15,15 +15,15 @@ pub(super) struct Coupon {
     pub(super) room: i64,
     pub(super) total: i64,
     pub(super) remaining: i64,
-    /// From when it can be grabbed, in milliseconds since 1970.
+    /// The time from which it can be grabbed, in milliseconds since 1970.
     pub(super) start: i64,
-    /// Until when.
+    /// The time until which it can be.
     pub(super) end: i64,
     /// Not withdrawn.
     pub(super) active: bool,
     /// The number of results that take stock which a user may have.
     pub(super) user_limit: i64,
-    /// By how much operators have made the total smaller than the largest that it was.
+    /// The amount by which operators have made the total smaller than the largest that it was.
     pub(super) taken_back: i64,
 }
 

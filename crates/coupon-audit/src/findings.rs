@@ -12,7 +12,7 @@ pub const SHOWN: usize = 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// More rows of a coupon than it had stock.
+    /// A coupon has more rows than it had stock.
     Oversold,
     /// A user holds a coupon twice, a request was granted twice, or an id is stored twice, on any shards and tables.
     Duplicate,

@@ -53,7 +53,7 @@ impl<T: Ord + Clone> About<T> {
     }
 
     /// The answers about a user's result, whose places are marked as found.
-    pub(super) fn told(&self, result: i64, user: i64, found: &mut [bool]) -> &[T] {
+    pub(super) fn answers_about(&self, result: i64, user: i64, found: &mut [bool]) -> &[T] {
         let Ok(user) = u64::try_from(user) else { return &[] };
         let start = self.results.partition_point(|about| *about < (result, user));
         let same = self.results.iter().skip(start).take_while(|about| **about == (result, user)).count();

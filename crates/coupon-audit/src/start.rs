@@ -21,13 +21,13 @@ pub struct StartState {
     pub(super) gate: BTreeMap<i64, Terms>,
     /// The position to which main had applied each shard's outbox, and the last entry there.
     pub(super) outboxes: Vec<(i64, i64)>,
-    /// Of each shard and coupon, the results that came of no outbox.
+    /// The results of each shard and coupon that came of no outbox.
     pub(super) unlogged: Unlogged,
     /// The number of its rows that had given their stock back.
     pub(super) given_back: i64,
 }
 
-/// Of each shard and coupon, results that no line of the stock log names: they were there before there was an outbox.
+/// The results of each shard and coupon that no line of the stock log names: they were there before there was an outbox.
 pub(super) type Unlogged = HashMap<(u16, i64), i64>;
 
 /// The state of a row before the run.

@@ -93,8 +93,8 @@ pub(super) fn now() -> Timestamp {
     Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
-/// The coupons that the gate, or the database that decides grabs, must have: on offer, and not ended yet. A row whose ids are none is
-/// no coupon.
+/// The coupons that the gate, or the database that decides grabs, must have: on offer, and not ended yet. A row whose
+/// ids are none is no coupon.
 pub(super) fn on_offer(catalogue: &Catalogue, now: i64) -> impl Iterator<Item = i64> {
     let is_on_offer = move |(id, coupon): &(&i64, &Coupon)| {
         **id > 0 && coupon.room > 0 && coupon.active && coupon.end > now

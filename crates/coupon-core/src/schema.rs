@@ -112,7 +112,8 @@ pub struct ResultsUpdate {
 }
 
 impl ResultsUpdate {
-    /// The question for the next slice of the rows, behind an id: their number, `most` at most, and the last id, if there are any.
+    /// The question for the next slice of the rows, behind an id: their number, `most` at most, and the last id, if
+    /// there are any.
     #[must_use]
     pub fn next_slice(&self, after: i64, most: u32) -> String {
         let table = &self.table;

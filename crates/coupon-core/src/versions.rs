@@ -130,9 +130,9 @@ impl Versioned {
         self.in_the_end(row.time).strategy.place(row)
     }
 
-    /// The places where a row may be, each once: that of the version it was written by, then those that it is moved to, in the order in
-    /// which it comes to them for the last time. A reader who asks in this order misses a row that a later version leads back to a
-    /// place which it has left: [`Self::rounds`] visits that once for either version.
+    /// The places where a row may be, each once: that of the version it was written by, then those that it is moved to,
+    /// in the order in which it comes to them for the last time. A reader who asks in this order misses a row that a
+    /// later version leads back to a place which it has left: [`Self::rounds`] visits that once for either version.
     ///
     /// # Errors
     /// [`RouteError`] for a row that has no place.

@@ -119,8 +119,8 @@ fn as_operator(target: &Target) -> Target {
     Target { operator: Some(OPERATOR.to_owned()), ..target.clone() }
 }
 
-/// Has earlier rows moved to where the latest version says, so many a second at most. Where that goes on already, it goes on at this
-/// rate.
+/// Has earlier rows moved to where the latest version says, so many a second at most. Where that goes on already, it
+/// goes on at this rate.
 ///
 /// # Errors
 /// When the service refuses it or does not answer.
@@ -128,7 +128,8 @@ pub fn rebalance(target: &Target, rate: NonZeroU32) -> Result<RebalanceView> {
     post_json(&as_operator(target), "/admin/rebalance", &RebalanceRequest { rows_per_s: Some(rate.get()) })
 }
 
-/// Has all earlier rows moved to where the latest version says, so many a second at most, and waits for the end. Returns their number.
+/// Has all earlier rows moved to where the latest version says, so many a second at most, and waits for the end.
+/// Returns their number.
 ///
 /// # Errors
 /// As [`rebalance`], and when rows do not move.

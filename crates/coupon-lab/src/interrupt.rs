@@ -77,7 +77,7 @@ pub fn forget_folder(folder: &Path) {
     left().folders.retain(|known| known != folder);
 }
 
-/// From now on, an interrupt stops the services and removes their temporary folders, then ends this process.
+/// Has an interrupt stop the services and remove their temporary folders from now on, then end this process.
 ///
 /// # Errors
 /// When signals cannot be waited for.
@@ -98,8 +98,8 @@ pub fn stop_services_on_interrupt() -> Result<()> {
     Ok(())
 }
 
-/// From now on, an interrupt ends the load that heeds this flag, whose figures are then kept; a second one ends this
-/// process at once.
+/// Has an interrupt end the load that heeds this flag from now on, whose figures are then kept; a second one ends this process at
+/// once.
 ///
 /// # Errors
 /// When signals cannot be waited for.

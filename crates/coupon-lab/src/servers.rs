@@ -8,7 +8,7 @@ use coupon_audit::Data;
 use coupon_core::ShardingStrategy;
 use coupon_measure::Figure;
 use coupon_seeding::{SeedOptions, audited};
-use coupon_stack::{Server, Stack, StackOptions};
+use coupon_stack::{Server, Stack, Topology};
 use coupon_store::settings::{ServerUrl, ServersSettings, Sources};
 
 use super::drivers;
@@ -45,16 +45,16 @@ impl SharedServers {
     /// # Errors
     /// When they are not installed or do not start, or this program was built without servers.
     pub fn private(shards: NonZeroU16) -> Result<Self> {
-        Self::start(&StackOptions { shards, ..StackOptions::default() })
+        Self::start(Topology { shards, ..Topology::default() })
     }
 
-    /// The same, with these options.
+    /// Starts a stack for this run.
     ///
     /// # Errors
     /// As for [`Self::private`].
-    pub fn start(options: &StackOptions) -> Result<Self> {
+    pub fn start(topology: Topology) -> Result<Self> {
         drivers::ensure_built()?;
-        let stack = Stack::start(options)?;
+        let stack = Stack::start(&topology.into())?;
         let sources = Sources { flags: stack.addresses().settings(), ..Sources::default() };
         let settings = sources.read_storage()?.servers;
         Ok(Self { settings, stack: Some(stack), processes: OnceLock::new() })

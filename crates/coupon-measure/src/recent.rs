@@ -9,7 +9,8 @@ use crate::sketch::{Frequent, Often};
 
 /// The length of a window.
 const WINDOW: Duration = Duration::from_secs(10);
-/// So many windows are counted, the one that goes on among them: they reach back for fifty seconds at least, a minute at most.
+/// The number of windows that are counted, the one that goes on among them: they reach back for fifty seconds at least, a minute
+/// at most.
 const WINDOWS: u64 = 6;
 
 /// Rows of so many numbers each, seen of late. A copy shares what both have seen so far.
@@ -99,7 +100,7 @@ fn oldest(at: Duration) -> u64 {
 pub struct Top {
     all: u64,
     error: u64,
-    /// So often each value came at least.
+    /// The least number of times that each value came.
     least: HashMap<u64, u64>,
 }
 
@@ -125,8 +126,8 @@ impl Top {
         self.error
     }
 
-    /// So many values that are certainly more frequent than any that is not counted any more, the most frequent first.
-    /// Whatever has more than twice the error is among them, if there is room.
+    /// The values that are certainly more frequent than any that is not counted any more, the most frequent first, at
+    /// most so many. Whatever has more than twice the error is among them, if there is room.
     #[must_use]
     pub fn most(&self, values: usize) -> Vec<Often<u64>> {
         let certain = self.least.iter().filter(|(_, least)| **least > self.error);

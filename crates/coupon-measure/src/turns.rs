@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 
-/// Apart from the streams of rounds, which are counted from 0.
+/// The stream of turns, apart from those of rounds, which are counted from 0.
 const TURNS: u64 = 1 << 63;
 const WARM_UP: u64 = 1 << 62;
 

@@ -20,7 +20,7 @@ pub(super) struct GrowthSummary {
 pub(super) const HEADS: [&str; 5] = ["", "before", "while rows move", "after", "while ÷ before"];
 
 /// The summary of a contestant's changes; nothing where its layout was left alone.
-pub(super) fn told(contestant: &Contestant) -> Option<GrowthSummary> {
+pub(super) fn summary(contestant: &Contestant) -> Option<GrowthSummary> {
     let first = contestant.growths().next()?;
     let of = |figure: fn(&GrowthRound) -> Option<f64>| shown(contestant.growth(figure));
     let facts = vec![

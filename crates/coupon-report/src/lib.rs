@@ -30,9 +30,9 @@ pub use summarise::summarise;
 /// The files of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
-    /// For programs.
+    /// The report for programs.
     pub json: PathBuf,
-    /// For people: one page that needs nothing else.
+    /// The report for people: one page that needs nothing else.
     pub html: PathBuf,
     /// The file that now holds the figures of an earlier report, if there was one.
     pub earlier: Option<PathBuf>,

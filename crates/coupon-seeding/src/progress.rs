@@ -10,7 +10,7 @@ use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressS
 pub trait Progress {
     /// A stage of so many steps begins.
     fn stage(&mut self, name: &'static str, steps: u64);
-    /// So many of the stage's steps are done.
+    /// Counts steps of the stage that are done.
     fn reached(&mut self, step: u64);
     /// The stage is over.
     fn done(&mut self);

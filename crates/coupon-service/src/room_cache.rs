@@ -8,8 +8,8 @@ use coupon_core::RoomId;
 
 use crate::api::RoomStats;
 
-/// So many rooms are kept; beyond that one is taken up when another's answer is too old. The cache is for the few that
-/// are hot.
+/// The most rooms that are kept; beyond that one is taken up when another's answer is too old. The cache is for the few that are
+/// hot.
 const ROOMS: usize = 1_024;
 
 /// The latest statistics of each room, for as long as the setting allows.

@@ -11,7 +11,7 @@ use coupon_store::settings::Secret;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// As many characters as the hash has bytes: fewer would be the weakest part.
+/// The fewest characters of a secret: as many as the hash has bytes, since fewer would be the weakest part.
 const SECRET_MIN: usize = 32;
 
 /// Put before what is signed, so that nothing else signed with the same secret can pass for a token.

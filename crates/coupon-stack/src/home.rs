@@ -8,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
-use crate::StackOptions;
 use crate::files::make_dir;
 use crate::guardian::Guardian;
 use crate::process::POLL;
 use crate::programs::MySql;
 use crate::record::Record;
+use crate::{StackOptions, Topology};
 
 /// A folder that this process has in hand.
 #[derive(Debug)]
@@ -75,18 +75,13 @@ pub(crate) fn lock(dir: &Path, patience: Duration) -> Result<File> {
 pub(crate) fn check(record: &Record, dir: &Path, options: &StackOptions, mysql: &MySql) -> Result<()> {
     let dir = dir.display();
     ensure!(!record.is_up(), "a stack is up in {dir} already");
-    let size = record.size;
-    for (made, wanted, what) in
-        [(size.shards, options.shards, "shards"), (size.rabbitmq, options.rabbitmq, "nodes of RabbitMQ")]
-    {
-        ensure!(
-            made == wanted.get(),
-            "{dir} holds a stack of {made} {what}, not {wanted}: take another folder, or remove it"
-        );
-    }
+    let (held, wanted) = (record.topology, options.topology);
+    // Sentinels may come to a Redis that is there, and so may more of them: a gate is filled from what the databases have.
+    let redis_sentinel = held.redis_sentinel || wanted.redis_sentinel;
+    let grown = Topology { redis: wanted.redis, redis_sentinel, ..held };
     ensure!(
-        size.replicas || !options.replicas,
-        "{dir} holds a stack without replicas: take another folder, or remove it"
+        grown == wanted,
+        "{dir} holds a stack of {held}, not of {wanted}: take another folder, or remove it"
     );
     let (made, found) = (record.programs.mysql.flavour(), mysql.flavour());
     ensure!(

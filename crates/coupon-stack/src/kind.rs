@@ -1,6 +1,7 @@
 //! The differences between the kinds of servers.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,8 +26,8 @@ pub(crate) struct Place<'a> {
     pub(crate) epmd: u16,
     /// The part of a database server in a pair; none where databases have no replicas.
     pub(crate) part: Option<Part>,
-    /// The nodes of RabbitMQ that are to be one cluster.
-    pub(crate) cluster: u16,
+    /// The number of nodes of RabbitMQ, all of one cluster.
+    pub(crate) rabbitmq: NonZeroU16,
     /// The port of the Redis that is the primary at first.
     pub(crate) redis: u16,
     pub(crate) tls: Option<&'a Tls>,

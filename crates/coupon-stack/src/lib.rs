@@ -1,14 +1,13 @@
 //! Starts the servers of the `servers` backend as private child processes: one main database, the shards, Redis and
 //! RabbitMQ. For development, tests and faults; not for production.
 //!
-//! RabbitMQ may be a cluster of several nodes ([`StackOptions::rabbitmq`]).
+//! What may fail over is there by [`Topology`]: replicas of the databases, a replica of Redis with Sentinels, several nodes of
+//! RabbitMQ.
 //!
 //! Everything is private to a [`Stack`]: its folder, its ports (loopback only), its passwords, its Erlang nodes and
 //! the port mapper of those. So any number of stacks runs on one machine. A stack never outlives its owner: it is
 //! stopped when dropped, and by a guardian process when the owner is gone, however it went (`kill -9` included). Only
 //! [`Stack::leave_running`] lets it.
-//!
-//! Main and each shard may have a replica ([`StackOptions::replicas`]), which takes their place when it is promoted.
 //!
 //! The servers come from the machine's packages ([`install::ensure`]). `COUPON_STACK_MYSQL=/path/to/mysqld` takes a
 //! MySQL (8.4 or later) or MariaDB server of your own; with `COUPON_STACK_MYSQL_ROOT=DIR` that path is inside of
@@ -50,6 +49,7 @@ mod redis;
 mod server;
 mod stack;
 mod tls;
+mod topology;
 
 pub use addresses::Addresses;
 pub use fault_tools::SpareRedis;
@@ -58,3 +58,4 @@ pub use process::Usage;
 pub use server::{Server, UnknownServer};
 pub use stack::{Stack, StackOptions, Status, joined};
 pub use tls::Certificates;
+pub use topology::Topology;

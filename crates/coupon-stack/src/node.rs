@@ -15,6 +15,7 @@ use crate::process::{Identity, POLL, Process, Usage};
 use crate::programs::{MySql, Programs};
 use crate::record::{Part, ServerRecord};
 use crate::tls::Tls;
+use crate::topology::Topology;
 use crate::{cgroup, mysql, ports};
 
 /// The time that a server may take until it answers.
@@ -31,10 +32,7 @@ pub(crate) struct World<'a> {
     pub(crate) guardian: Option<&'a Guardian>,
     /// The port of Erlang's port mapper.
     pub(crate) epmd: u16,
-    /// True if main and each shard have a replica.
-    pub(crate) replicas: bool,
-    /// The nodes of RabbitMQ that are to be one cluster.
-    pub(crate) cluster: u16,
+    pub(crate) topology: Topology,
     /// The port of the Redis that is the primary at first.
     pub(crate) redis: u16,
 }
@@ -202,10 +200,11 @@ impl Node {
         }
         let log = self.log();
         let before = length(&log);
-        let World { programs, guardian, epmd, replicas, cluster, redis } = world;
+        let World { programs, guardian, epmd, topology, redis } = world;
+        let Topology { replicas, rabbitmq, .. } = topology;
         let part = replicas.then_some(state.part);
         let (name, dir, ports, tls) = (&*self.name, &*self.dir, &*state.ports, self.tls.as_ref());
-        let place = Place { name, dir, ports, epmd, part, cluster, redis, tls, log: &log, begins };
+        let place = Place { name, dir, ports, epmd, part, rabbitmq, redis, tls, log: &log, begins };
         let launch = self.kind.launch(programs, place, &self.password)?;
         let group = state.group.clone();
         let process = Process::start(&launch, |identity| {

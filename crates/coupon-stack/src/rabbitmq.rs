@@ -57,7 +57,7 @@ pub(crate) fn epmd(programs: &Programs, port: u16, log: &Path) -> Launch {
 }
 
 pub(crate) fn launch(programs: &Programs, place: Place<'_>, ports: Ports, password: &str) -> Result<Launch> {
-    let Place { name, dir, cluster, tls, log, .. } = place;
+    let Place { name, dir, rabbitmq, tls, log, .. } = place;
     let (config, plugins, home) = (dir.join("rabbitmq.conf"), dir.join("enabled_plugins"), dir.join("home"));
     let listen = match tls {
         None => format!("listeners.tcp.1 = 127.0.0.1:{}", ports.amqp),
@@ -70,8 +70,8 @@ pub(crate) fn launch(programs: &Programs, place: Place<'_>, ports: Ports, passwo
             tls.key().display()
         ),
     };
-    let shared = match cluster {
-        0 | 1 => "vm_memory_high_watermark.absolute = 2GB\n".to_owned(),
+    let shared = match rabbitmq.get() {
+        1 => "vm_memory_high_watermark.absolute = 2GB\n".to_owned(),
         nodes => clustered(nodes),
     };
     let text = format!(

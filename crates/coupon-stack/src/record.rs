@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::files::write_private;
 use crate::process::Identity;
 use crate::programs::Programs;
-use crate::server::Size;
+use crate::topology::Topology;
 
 pub(crate) const FILE: &str = "stack.json";
 const VERSION: u32 = 1;
@@ -23,7 +23,7 @@ pub(crate) struct Record {
     /// The programs it was started with: its servers can be restarted by no other.
     pub(crate) programs: Programs,
     #[serde(flatten)]
-    pub(crate) size: Size,
+    pub(crate) topology: Topology,
     /// The start of the machine that the processes belong to.
     boot: String,
     pub(crate) servers: BTreeMap<String, ServerRecord>,
@@ -56,8 +56,12 @@ pub(crate) enum Part {
 }
 
 impl Record {
-    pub(crate) fn new(programs: Programs, size: Size, servers: BTreeMap<String, ServerRecord>) -> Self {
-        Self { version: VERSION, programs, size, boot: boot(), servers }
+    pub(crate) fn new(
+        programs: Programs,
+        topology: Topology,
+        servers: BTreeMap<String, ServerRecord>,
+    ) -> Self {
+        Self { version: VERSION, programs, topology, boot: boot(), servers }
     }
 
     /// Reads a folder's, if it has one.
@@ -102,8 +106,7 @@ mod tests {
         let mysql = MySql { server: "mysqld".into(), root: None, install: None };
         let programs =
             Programs { mysql, redis: "redis".into(), rabbitmq: "rabbitmq".into(), epmd: "epmd".into() };
-        let size = Size { shards: 2, replicas: false, rabbitmq: 1, redis: 1, redis_sentinel: false };
-        Record::new(programs, size, [("main".to_owned(), server)].into())
+        Record::new(programs, Topology::default(), [("main".to_owned(), server)].into())
     }
 
     #[test]
@@ -118,6 +121,20 @@ mod tests {
         let before = Record { boot: "another".to_owned(), ..record(own) };
         before.save(dir.path()).unwrap();
         assert!(!Record::load(dir.path()).unwrap().unwrap().is_up());
+    }
+
+    #[test]
+    fn a_record_of_before_has_one_server_of_each_kind() {
+        let record = record(Identity::of(std::process::id()).unwrap());
+        let mut value = serde_json::to_value(&record).unwrap();
+        let fields = value.as_object_mut().unwrap();
+        assert!(
+            ["replicas", "redis", "redis_sentinel", "rabbitmq"]
+                .iter()
+                .all(|field| fields.remove(*field).is_some())
+        );
+        let read: Record = serde_json::from_value(value).unwrap();
+        assert_eq!(read.topology, Topology::default());
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use crate::redis::SENTINELS;
+use crate::topology::Topology;
 
 /// A server of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,40 +29,24 @@ pub enum Server {
     RabbitMq(u16),
 }
 
-/// The servers that a stack has, by number and kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Size {
-    pub(crate) shards: u16,
-    /// True if main and each shard have a replica.
-    #[serde(default)]
-    pub(crate) replicas: bool,
-    /// The nodes of RabbitMQ; one before there could be more.
-    #[serde(default = "one")]
-    pub(crate) rabbitmq: u16,
-    /// The number of gates, each a Redis; one before there could be more.
-    #[serde(default = "one")]
-    pub(crate) redis: u16,
-    /// True where Redis has a replica and Sentinels.
-    #[serde(default)]
-    pub(crate) redis_sentinel: bool,
-}
-
-const fn one() -> u16 {
-    1
-}
-
 impl Server {
-    /// All servers of a stack of that size, in the order in which they are shown.
-    pub(crate) fn all(size: Size) -> impl Iterator<Item = Self> {
-        let Size { shards, replicas, rabbitmq, redis, redis_sentinel } = size;
-        let databases = [Self::Main].into_iter().chain((0..shards).map(Self::Shard));
+    /// All servers of such a stack, in the order in which they are shown.
+    pub(crate) fn all(topology: &Topology) -> impl Iterator<Item = Self> + use<> {
+        let Topology { shards, replicas, redis, redis_sentinel, .. } = *topology;
+        let databases = [Self::Main].into_iter().chain((0..shards.get()).map(Self::Shard));
         let databases = databases.flat_map(move |server| {
             [Some(server), server.other().filter(|_| replicas)].into_iter().flatten()
         });
         let replica = redis_sentinel.then_some(Self::RedisReplica);
         let sentinels = (0..if redis_sentinel { SENTINELS } else { 0 }).map(Self::Sentinel);
-        let redis = [Self::Redis].into_iter().chain(replica).chain(sentinels).chain((1..redis).map(Self::Gate));
-        databases.chain(redis).chain((0..rabbitmq).map(Self::RabbitMq))
+        let gates = [Self::Redis].into_iter().chain((1..redis.get()).map(Self::Gate));
+        let redis = gates.chain(replica).chain(sentinels);
+        databases.chain(redis).chain(Self::nodes_of_rabbitmq(topology))
+    }
+
+    /// The nodes of RabbitMQ of such a stack.
+    pub(crate) fn nodes_of_rabbitmq(topology: &Topology) -> impl Iterator<Item = Self> + use<> {
+        (0..topology.rabbitmq.get()).map(Self::RabbitMq)
     }
 
     /// The other server of a pair: a database's replica, or the database whose replica it is.
@@ -141,16 +124,20 @@ impl FromStr for Server {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU16;
+
     use super::*;
 
     #[test]
     fn a_name_read_back_is_the_same_server() {
-        let small = Size { shards: 3, replicas: false, rabbitmq: 1, redis: 1, redis_sentinel: false };
-        let large = Size { replicas: true, rabbitmq: 3, redis: 3, redis_sentinel: true, ..small };
-        for server in Server::all(large) {
+        let three = NonZeroU16::new(3).unwrap();
+        let small = Topology { shards: three, ..Topology::default() };
+        let large = Topology { replicas: true, redis_sentinel: true, rabbitmq: three, ..small };
+        let gates = Topology { redis: three, ..small };
+        for server in Server::all(&large).chain(Server::all(&gates)) {
             assert_eq!(server.to_string().parse(), Ok(server));
         }
-        assert_eq!([small, large].map(|size| Server::all(size).count()), [6, 18]);
+        assert_eq!([small, large, gates].map(|topology| Server::all(&topology).count()), [6, 16, 8]);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::TcpStream;
-use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -21,50 +20,24 @@ use crate::node::{Node, World};
 use crate::process::Usage;
 use crate::programs::Programs;
 use crate::record::{self, Part, Record};
-use crate::server::Size;
+use crate::topology::Topology;
 use crate::{Addresses, Certificates, Server, install, mysql, pair, rabbitmq, redis, tls};
 
 /// The time that another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The settings of a stack.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct StackOptions {
-    /// The number of shards, each a database server. 4 by default.
-    pub shards: NonZeroU16,
-    /// Gives main and each shard a replica, which [`Stack::promote`] has take writes. False by default; a folder that holds such
-    /// a stack stays one.
-    pub replicas: bool,
-    /// The number of nodes of RabbitMQ, all of one cluster. 1 by default.
-    pub rabbitmq: NonZeroU16,
-    /// The number of gates, each a Redis: coupons are divided among them. 1 by default.
-    pub redis: NonZeroU16,
-    /// Gives Redis a replica, and three Sentinels that elect it within seconds where Redis is gone. False by default; a folder
-    /// that holds such a stack stays one.
-    pub redis_sentinel: bool,
+    /// Its servers.
+    pub topology: Topology,
     /// The folder of its files. Without it they are temporary, and go with the stack.
     pub dir: Option<PathBuf>,
 }
 
-impl Default for StackOptions {
-    fn default() -> Self {
-        const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
-        let one = NonZeroU16::MIN;
-        Self { shards: SHARDS, replicas: false, rabbitmq: one, redis: one, redis_sentinel: false, dir: None }
-    }
-}
-
-impl StackOptions {
-    /// The size of such a stack, in a folder that may hold one.
-    fn size(&self, record: Option<&Record>) -> Size {
-        let held = |has: fn(&Size) -> bool| record.is_some_and(|record| has(&record.size));
-        Size {
-            shards: self.shards.get(),
-            replicas: self.replicas || held(|size| size.replicas),
-            rabbitmq: self.rabbitmq.get(),
-            redis: self.redis.get(),
-            redis_sentinel: self.redis_sentinel || held(|size| size.redis_sentinel),
-        }
+impl From<Topology> for StackOptions {
+    fn from(topology: Topology) -> Self {
+        Self { topology, dir: None }
     }
 }
 
@@ -87,7 +60,7 @@ pub struct Stack {
     dir: PathBuf,
     programs: Programs,
     addresses: Addresses,
-    size: Size,
+    topology: Topology,
     nodes: Vec<Node>,
     /// Erlang's port mapper.
     epmd: Node,
@@ -108,8 +81,7 @@ impl Stack {
     ///
     /// # Errors
     /// When a server is not installed or does not start: then the error names it and quotes the end of its log. When a
-    /// stack is up in this folder, or it was made with another number of shards or nodes, without replicas that are wanted, or by
-    /// another database server.
+    /// stack is up in this folder, or it was made with other servers, though Sentinels may come, or by another database server.
     pub fn start(options: &StackOptions) -> Result<Self> {
         Self::start_with(options, None)
     }
@@ -134,26 +106,28 @@ impl Stack {
         if let Some(certificates) = certificates {
             tls::keep(&dir, certificates)?;
         }
-        let size = options.size(record.as_ref());
-        let (nodes, epmd) = nodes(&dir, size, record)?;
+        let topology = options.topology;
         ensure!(
-            !size.redis_sentinel || size.redis == 1,
-            "a stack of several gates has no Sentinels: each gate would have three of its own"
+            !topology.redis_sentinel || topology.redis.get() == 1,
+            "a stack of several Redis has no Sentinels: they look after one"
         );
-        ensure!(
-            !size.redis_sentinel || tls::Tls::of(&dir).is_none(),
-            "a stack that encrypts connections has no Sentinels: whether they are ready cannot be asked"
-        );
-        ensure!(
-            !size.replicas || tls::Tls::of(&dir).is_none(),
-            "a stack that encrypts connections has no replicas: its client would have to be told whom to trust"
-        );
+        if tls::Tls::of(&dir).is_some() {
+            ensure!(
+                !topology.redis_sentinel,
+                "a stack that encrypts connections has no Sentinels: whether they are ready cannot be asked"
+            );
+            ensure!(
+                !topology.replicas,
+                "a stack that encrypts connections has no replicas: its client would have to know whom to trust"
+            );
+        }
+        let (nodes, epmd) = nodes(&dir, topology, record)?;
         let addresses = where_they_answer(&nodes);
         let mut stack = Self {
             dir,
             programs,
             addresses,
-            size,
+            topology,
             nodes,
             epmd,
             owned: true,
@@ -182,15 +156,15 @@ impl Stack {
         let lock = lock(&dir, PATIENCE)?;
         let record = Record::load(&dir)?.with_context(none)?;
         let programs = record.programs.clone();
-        let size = record.size;
-        let (nodes, epmd) = nodes(&dir, size, Some(record))?;
+        let topology = record.topology;
+        let (nodes, epmd) = nodes(&dir, topology, Some(record))?;
         let addresses = where_they_answer(&nodes);
         let saving = Mutex::default();
         Ok(Self {
             dir,
             programs,
             addresses,
-            size,
+            topology,
             nodes,
             epmd,
             owned: false,
@@ -234,8 +208,8 @@ impl Stack {
             let starts: Vec<_> = nodes.map(|node| scope.spawn(move || node.start(self.world()))).collect();
             starts.into_iter().try_for_each(joined)
         })?;
-        match self.size.rabbitmq {
-            0 | 1 => Ok(()),
+        match self.topology.rabbitmq.get() {
+            1 => Ok(()),
             several => {
                 let wait = ["--timeout", "120", "await_online_nodes", &several.to_string()];
                 self.rabbitmqctl(&wait).context("the nodes of RabbitMQ are not one cluster").map(drop)
@@ -273,8 +247,7 @@ impl Stack {
     fn world(&self) -> World<'_> {
         let (guardian, epmd) = (self.guardian.as_ref(), self.epmd.port());
         let redis = self.of_kind(ServerKind::Redis).next().map_or(0, Node::port);
-        let Size { replicas, rabbitmq: cluster, .. } = self.size;
-        World { programs: &self.programs, guardian, epmd, replicas, cluster, redis }
+        World { programs: &self.programs, guardian, epmd, topology: self.topology, redis }
     }
 
     /// Records the stack for programs that attach to it, or start one here again. None does in a temporary folder.
@@ -285,26 +258,18 @@ impl Stack {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.nodes.iter().chain([&self.epmd]);
         let servers = all.map(|node| (node.name().to_owned(), node.record())).collect();
-        Record::new(self.programs.clone(), self.size, servers).save(&self.dir)
+        Record::new(self.programs.clone(), self.topology, servers).save(&self.dir)
     }
 
     fn node(&self, server: Server) -> Result<&Node> {
         let name = server.to_string();
         let found = self.nodes.iter().find(|node| node.name() == name);
-        found.with_context(|| {
-            let Size { shards, replicas, rabbitmq, redis, redis_sentinel } = self.size;
-            let replicas = if replicas { "" } else { ", no replicas of databases" };
-            let sentinels = if redis_sentinel { "" } else { ", and no Sentinels" };
-            format!(
-                "{server}: this stack has {shards} shards, counted from 0, {rabbitmq} of RabbitMQ, {redis} of \
-                 Redis{replicas}{sentinels}"
-            )
-        })
+        found.with_context(|| format!("{server}: this stack has {}; numbers begin with 0", self.topology))
     }
 
     /// The other server of a pair.
     fn other(&self, server: Server) -> Result<&Node> {
-        ensure!(self.size.replicas, "this stack has no replicas");
+        ensure!(self.topology.replicas, "this stack has no replicas");
         self.node(server.other().with_context(|| format!("{server} is no database"))?)
     }
 
@@ -314,9 +279,9 @@ impl Stack {
         &self.addresses
     }
 
-    /// All servers: main, the shards, Redis, RabbitMQ.
+    /// All servers: main and the shards, each before its replica, then those of Redis, and RabbitMQ.
     pub fn servers(&self) -> impl Iterator<Item = Server> + use<> {
-        Server::all(self.size)
+        Server::all(&self.topology)
     }
 
     /// The address of one server by itself.
@@ -563,7 +528,7 @@ impl Stack {
         let queues = self.rabbitmqctl(&["--silent", "list_queues", "name", "leader"])?;
         let leader = queues.lines().find_map(|line| line.split_once('\t').filter(|(name, _)| *name == queue));
         let (_, leader) = leader.with_context(|| format!("there is no queue {queue}"))?;
-        let mut nodes = (0..self.size.rabbitmq).map(Server::RabbitMq);
+        let mut nodes = Server::nodes_of_rabbitmq(&self.topology);
         let found = nodes.find(|node| rabbitmq::erlang_name(&node.to_string()) == leader);
         found.with_context(|| format!("queue {queue} has the leader {leader:?}"))
     }
@@ -586,7 +551,7 @@ impl Stack {
 
     /// Has a node of RabbitMQ do something for each of the others, at once.
     fn tell_of_others(&self, node: Server, does: &str) -> Result<()> {
-        let others = (0..self.size.rabbitmq).map(Server::RabbitMq).filter(|other| *other != node);
+        let others = Server::nodes_of_rabbitmq(&self.topology).filter(|other| *other != node);
         let names = others.map(|other| format!("'{}'", rabbitmq::erlang_name(&other.to_string())));
         let each = format!("[begin {does} end || Node <- [{}]].", names.collect::<Vec<_>>().join(", "));
         self.rabbitmqctl_on(node, &["eval", &each]).map(drop)
@@ -648,7 +613,7 @@ pub fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn nodes(dir: &Path, size: Size, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
+fn nodes(dir: &Path, topology: Topology, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
     let mut known = record.map_or_else(BTreeMap::new, |record| record.servers);
     let mut node = |kind, name: String, like: Option<&Node>| match (known.remove(&name), like) {
         (Some(record), _) => Node::recorded(kind, name, dir, record),
@@ -657,7 +622,7 @@ fn nodes(dir: &Path, size: Size, record: Option<Record>) -> Result<(Vec<Node>, N
         (None, None) => Node::new(kind, name, dir),
     };
     let mut nodes = Vec::new();
-    for server in Server::all(size) {
+    for server in Server::all(&topology) {
         let (kind, like) = match server {
             Server::Main | Server::Shard(_) => (ServerKind::MySql, None),
             // It comes behind its primary.

@@ -245,9 +245,9 @@ mod built_in {
         told.and_then(|told| told.trim().parse().ok()).unwrap_or(0)
     }
 
-    /// The same grab under another id of the same moment: what only a mistake of the gate's could bring about. It is one that named
-    /// no request: in the matrix of faults none of these is given back, so that what becomes of the two is for an operator alone
-    /// to say.
+    /// The same grab under another id of the same moment: what only a mistake of the gate's could bring about. It is
+    /// one that named no request: in the matrix of faults none of these is given back, so that what becomes of the two
+    /// is for an operator alone to say.
     pub(crate) fn contradiction(results: &[PlacedResult]) -> Option<PlacedResult> {
         let owned =
             |row: &&PlacedResult| row.result.state == ResultState::Owned && row.result.request.is_none();

@@ -20,8 +20,8 @@ pub struct Layouts {
     versions: Swapped<List>,
     /// The shards that are open, whether or not a version uses them yet.
     prepared: NonZeroU16,
-    /// For how long it is relied on that there is no other list, once main or the gate had none; for ever where no process but this
-    /// one changes it.
+    /// The time for which it is relied on that there is no other list, once main or the gate had none; for ever where no process
+    /// but this one changes it.
     good_for: Option<Duration>,
     /// The last moment at which that was so, in milliseconds after `began`.
     heard_ms: AtomicU64,
@@ -71,8 +71,8 @@ impl Layouts {
         self.heard_ms.fetch_max(u64::try_from(heard).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// True if the list can change only by a version that is announced first: where there is one version, or rows are moved to the
-    /// latest already.
+    /// True if the list can change only by a version that is announced first: where there is one version, or rows are
+    /// moved to the latest already.
     #[must_use]
     pub fn changes_by_announcement_alone(&self) -> bool {
         self.look(|versions| versions.versions().len() == 1 || versions.latest().receives)

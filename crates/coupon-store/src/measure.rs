@@ -91,7 +91,7 @@ impl Default for AppliedEntries {
 }
 
 impl AppliedEntries {
-    pub(super) fn told(&self, entries: usize, took: Duration) {
+    pub(super) fn record(&self, entries: usize, took: Duration) {
         self.entries.fetch_add(entries as u64, Ordering::Relaxed);
         self.took.took(took);
     }

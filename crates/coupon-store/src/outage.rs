@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_secs(10);
 pub struct OutageLine {
     /// The number of failures since it last worked.
     pub failures: u64,
-    /// For how long.
+    /// The seconds that it lasted.
     pub lasted_s: u64,
 }
 
@@ -38,7 +38,7 @@ struct Current {
 }
 
 impl Current {
-    fn told(&self, now: Instant) -> OutageLine {
+    fn line(&self, now: Instant) -> OutageLine {
         OutageLine { failures: self.failures, lasted_s: now.saturating_duration_since(self.began).as_secs() }
     }
 }
@@ -80,11 +80,11 @@ impl Outage {
             outage.told = now;
         }
         *current = Some(outage);
-        tell.then(|| outage.told(now))
+        tell.then(|| outage.line(now))
     }
 
     fn ended_at(&self, now: Instant) -> Option<OutageLine> {
-        self.lock().take().map(|outage| outage.told(now))
+        self.lock().take().map(|outage| outage.line(now))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Current>> {
@@ -144,7 +144,7 @@ impl TaskOutage {
 mod tests {
     use super::*;
 
-    const fn told(failures: u64, lasted_s: u64) -> Option<OutageLine> {
+    const fn line(failures: u64, lasted_s: u64) -> Option<OutageLine> {
         Some(OutageLine { failures, lasted_s })
     }
 
@@ -155,27 +155,27 @@ mod tests {
         assert_eq!(outage.ended_at(at(0)), None, "there was none");
         let lines: Vec<(u64, OutageLine)> =
             (0..150).filter_map(|second| Some((second, outage.failed_at(at(second))?))).collect();
-        let expected = [(0, told(1, 0)), (60, told(61, 60)), (120, told(121, 120))];
+        let expected = [(0, line(1, 0)), (60, line(61, 60)), (120, line(121, 120))];
         assert_eq!(lines, expected.map(|(second, told)| (second, told.unwrap())));
-        assert_eq!(outage.ended_at(at(150)), told(150, 150));
+        assert_eq!(outage.ended_at(at(150)), line(150, 150));
         assert_eq!(outage.ended_at(at(151)), None, "it is told once that it is over");
-        assert_eq!(outage.failed_at(at(152)), told(1, 0), "the next one begins anew");
+        assert_eq!(outage.failed_at(at(152)), line(1, 0), "the next one begins anew");
     }
 
     #[test]
     fn an_outage_that_no_request_has_met_for_a_while_is_over() {
         let (outage, start) = (Outage::of_requests(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(outage.failed_at(at(0)), told(1, 0));
+        assert_eq!(outage.failed_at(at(0)), line(1, 0));
         assert_eq!(outage.failed_at(at(9)), None);
-        assert_eq!(outage.failed_at(at(19)), told(1, 0), "another one");
+        assert_eq!(outage.failed_at(at(19)), line(1, 0), "another one");
     }
 
     #[test]
     fn a_task_that_tries_seldom_is_in_the_same_outage_still() {
         let (outage, start) = (Outage::of_task(), Instant::now());
-        assert_eq!(outage.failed_at(start), told(1, 0));
+        assert_eq!(outage.failed_at(start), line(1, 0));
         assert_eq!(outage.failed_at(start + Duration::from_secs(30)), None);
-        assert_eq!(outage.failed_at(start + Duration::from_secs(90)), told(3, 90));
+        assert_eq!(outage.failed_at(start + Duration::from_secs(90)), line(3, 90));
     }
 }

@@ -42,7 +42,7 @@ pub struct Visited<T> {
 pub struct PageRequest {
     /// Only results before this one.
     pub before: Option<ResultId>,
-    /// At most so many.
+    /// The most of them.
     pub limit: usize,
 }
 

@@ -20,7 +20,7 @@ impl<'a> TableProgress<'a> {
         Self { table, rows: 0, said: Instant::now() }
     }
 
-    /// So many rows more are up to date.
+    /// Counts rows more that are up to date.
     pub(crate) fn passed(&mut self, rows: u64) {
         self.rows += rows;
         if self.said.elapsed() >= EVERY {

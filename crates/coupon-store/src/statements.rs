@@ -33,6 +33,9 @@ pub(crate) const COLUMNS: [&str; 15] = [
     "state_time",
 ];
 
+/// The table of what is leaving a shard.
+pub(crate) const LEAVING: &str = "leaving";
+
 /// The form in which a statement holds its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Numbers {

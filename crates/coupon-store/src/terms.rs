@@ -1,4 +1,4 @@
-//! On what terms a coupon can be grabbed, read from whatever main holds: people edit it as well.
+//! The terms on which a coupon can be grabbed, read from whatever main holds: people edit it as well.
 
 use std::collections::HashSet;
 
@@ -46,7 +46,7 @@ pub struct Terms {
     pub room: RoomId,
     /// The number there are.
     pub total: u32,
-    /// By how much operators have made that smaller than the largest that it was: so many more may be sold.
+    /// The amount by which operators have made that smaller than the largest that it was: so many more may be sold.
     pub taken_back: u32,
     /// The time from which it can be grabbed.
     pub start: Timestamp,
@@ -56,7 +56,7 @@ pub struct Terms {
     pub active: bool,
     /// The least amount of an order that it can be spent on.
     pub min_purchase: Money,
-    /// On what terms it is granted.
+    /// The terms on which it is granted.
     pub grab: GrabTerms,
 }
 

@@ -103,7 +103,7 @@ impl ClockComparison {
     }
 
     /// The time that main said.
-    pub(crate) const fn told(&self) -> Timestamp {
+    pub(crate) const fn mains_time(&self) -> Timestamp {
         Timestamp::from_millis(self.main_ms)
     }
 

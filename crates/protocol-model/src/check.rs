@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use stateright::{Checker as _, HasDiscoveries, Model, Property};
 
 use crate::lease::{LeaseStep, Leases};
-use crate::mechanism::Mechanism;
+use crate::mechanism::{Mechanism, Rules};
 use crate::promise::PROMISES;
-use crate::rules::Rules;
 use crate::state::{Left, State};
 use crate::step::Step;
 use crate::words::Taken;

@@ -1,8 +1,9 @@
 //! The steps of a process that fills the gate anew.
 
-use crate::mechanism::Mechanism;
-use crate::rules::{Rules, send};
-use crate::state::{ATTEMPTS, Broker, EPOCHS, FILLINGS, Filling, Hold, Id, Message, Stage, State, USERS};
+use crate::mechanism::{Mechanism, Rules};
+use crate::state::{
+    ATTEMPTS, Broker, EPOCHS, FILLINGS, Filling, Hold, Id, Message, Stage, State, USERS, send,
+};
 
 impl Rules {
     /// The next thing that a process does which fills the gate.

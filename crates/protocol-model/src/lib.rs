@@ -12,11 +12,11 @@
 #![expect(clippy::indexing_slicing, reason = "arrays of a fixed, small size, indexed by numbers below it")]
 
 mod check;
+mod effects;
 mod filling;
 mod lease;
 mod mechanism;
 mod promise;
-mod rules;
 mod state;
 mod step;
 mod words;

@@ -100,3 +100,17 @@ impl FromStr for Mechanism {
         found.ok_or_else(|| format!("{text:?} is no mechanism of the models: {known}"))
     }
 }
+
+/// The rules by which states follow each other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// The mechanism that is left out.
+    pub(crate) without: Option<Mechanism>,
+}
+
+impl Rules {
+    /// True if a mechanism is there.
+    pub(crate) fn has(self, mechanism: Mechanism) -> bool {
+        self.without != Some(mechanism)
+    }
+}

@@ -1,6 +1,6 @@
 //! The promises of docs/RELIABILITY.md, as what no state may contradict.
 
-use crate::rules::Rules;
+use crate::mechanism::Rules;
 use crate::state::{ATTEMPTS, STOCK, State, USERS};
 
 /// A promise: its name, and the law that every reachable state obeys.

@@ -67,7 +67,7 @@ pub(crate) struct User {
     pub(crate) asked: usize,
     /// The one under way.
     pub(crate) request: Request,
-    /// Of each of the user's requests, true if an answer said that its id is held.
+    /// A mark for each of the user's requests: true if an answer said that its id is held.
     pub(crate) told: [bool; ATTEMPTS],
 }
 
@@ -122,7 +122,7 @@ pub(crate) struct Shard {
     pub(crate) rows: [[u8; ATTEMPTS]; USERS],
     /// The rows that have given their stock back: released by their user, or expired.
     pub(crate) given_back: [[bool; ATTEMPTS]; USERS],
-    /// Of each row that has given its stock back, until the gate has let go of it: the last epoch that was closed then.
+    /// For each row that has given its stock back, until the gate has let go of it: the last epoch that was closed then.
     pub(crate) releases: [[Option<u8>; ATTEMPTS]; USERS],
     /// The ids that are parked.
     pub(crate) parked: [[bool; ATTEMPTS]; USERS],
@@ -290,4 +290,15 @@ impl State {
             && self.shard.releases.iter().flatten().all(Option::is_none)
             && (0..USERS).all(|user| self.shard.live_rows_of(user) == 0 || holds[user].is_some())
     }
+}
+
+pub(crate) fn spend(left: &mut u8) -> Option<()> {
+    *left = left.checked_sub(1)?;
+    Some(())
+}
+
+pub(crate) fn send(state: &mut State, message: Message) {
+    state.broker.routed.push(message);
+    // Their order means nothing: one order for all of them keeps states few.
+    state.broker.routed.sort_unstable();
 }

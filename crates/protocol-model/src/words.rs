@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::rules::Rules;
+use crate::mechanism::Rules;
 use crate::state::{Filling, Message, Request, Stage, State};
 use crate::step::Step;
 

@@ -10,7 +10,7 @@ use crate::inject::UNREADABLE;
 use crate::memory::{CouponMemory, HolderMemory, ShardMemory, Slot, State};
 use crate::plan::{FaultKind, SeededSchedule};
 use crate::process::places;
-use crate::world::World;
+use crate::world::{ProcessId, World};
 
 /// A clear answer that a user got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +26,9 @@ pub(crate) struct ClearAnswer {
 /// Everything that users heard.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Heard {
-    /// Of their grabs.
+    /// The answers to their grabs.
     pub(crate) told: Vec<ClearAnswer>,
-    /// Of the steps of their results: how each stands.
+    /// The states of their results, as steps were answered.
     pub(crate) states: Vec<(ResultId, ResultState)>,
     /// Answers that contradict earlier ones.
     pub(crate) otherwise: Vec<String>,
@@ -47,7 +47,7 @@ pub(crate) fn broken(
     let mut broken = std::mem::take(&mut state.broken);
     let rows = state.shards.iter().flat_map(|shard| shard.rows()).collect();
     let check = Check { state: &state, at_first: terms, terms: &state.main.catalogue.terms, rows };
-    check.told(&heard.told, &mut broken);
+    check.answers(&heard.told, &mut broken);
     check.states(&heard.states, &mut broken);
     check.ends(plan, &mut broken);
     broken.extend(heard.otherwise.iter().cloned());
@@ -63,10 +63,11 @@ pub(crate) fn broken(
     broken
 }
 
-/// Says whether the gate of an epoch lacks a holder whose row takes stock, unless it has lost its memory, or that coupon: of
+/// Says whether the gate of an epoch, as the process sees it that filled it, lacks a holder whose row takes stock, unless it has lost its memory, or that coupon: of
 /// that it decides nothing.
-pub(crate) fn half_full(state: &State, epoch: u64) -> Option<String> {
-    let memory = state.gate.epochs.get(&epoch).filter(|_| state.gate.scripts.contains(&epoch))?;
+pub(crate) fn half_full(state: &State, filled_by: ProcessId, epoch: u64) -> Option<String> {
+    let gate = state.gate_of(filled_by);
+    let memory = gate.epochs.get(&epoch).filter(|_| gate.scripts.contains(&epoch))?;
     let lacks = |row: &CouponResult| {
         if state.lost_coupons.contains(&(epoch, row.coupon_id)) {
             return false;
@@ -112,7 +113,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// An acknowledged grab is stored, as it was acknowledged.
-    fn told(&self, told: &[ClearAnswer], broken: &mut Vec<String>) {
+    fn answers(&self, told: &[ClearAnswer], broken: &mut Vec<String>) {
         let rows: BTreeMap<ResultId, &CouponResult> =
             self.rows.iter().map(|row| (row.result_id, *row)).collect();
         let mut answers = BTreeMap::new();

@@ -90,6 +90,16 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
             for_a_while(&world, server, ms, Condition { loses, ..Condition::default() }).await;
         }
         FaultKind::Stale(shard, ms) => stale(&world, shard, &copies, ms).await,
+        FaultKind::FailsOver(unaware, ms) => {
+            let before = {
+                let mut state = world.state();
+                state.fail_overs += 1;
+                std::mem::replace(&mut state.gate, without_scripts(&copies.gate))
+            };
+            world.state().gate_before = Some((unaware, before));
+            pause(ms).await;
+            world.state().gate_before = None;
+        }
         FaultKind::Wrong(process, by, ms) => {
             processes.set_wrong_by(process, by);
             pause(ms).await;
@@ -206,12 +216,7 @@ fn at_once(world: &World, kind: FaultKind, copies: &Copies) {
                 lost_coupons.extend(lost.map(|(id, _)| (*epoch, id)));
             }
         }
-        FaultKind::PutBack => {
-            let mut gate = copies.gate.clone();
-            // No copy has a script.
-            gate.scripts.clear();
-            world.state().gate = gate;
-        }
+        FaultKind::PutBack => world.state().gate = without_scripts(&copies.gate),
         FaultKind::Cut(server) => cut(world, server),
         FaultKind::Deleted(shard) => {
             let messages = world.state().queues.delete(shard);
@@ -234,6 +239,13 @@ fn at_once(world: &World, kind: FaultKind, copies: &Copies) {
         }
         _ => {}
     }
+}
+
+/// A copy of the gate, as a replica has it.
+fn without_scripts(gate: &GateMemory) -> GateMemory {
+    let mut copy = gate.clone();
+    copy.scripts.clear();
+    copy
 }
 
 /// Main's record of the gate before an epoch was taken.

@@ -67,7 +67,7 @@ pub struct Condition {
     pub down: bool,
     /// It takes its time.
     pub slow: bool,
-    /// Of so many questions in a hundred, the question or its answer is lost.
+    /// The questions in a hundred that are lost, or their answers.
     pub loses: u64,
 }
 

@@ -173,6 +173,16 @@ fn every_promise_holds_while_coupons_end() {
     assert!(answered > 1_000, "users hear next to nothing: {answered}");
 }
 
+/// The gate fails over to a copy that lacks what was decided last, and a process goes on with the one of before.
+#[test]
+fn every_promise_holds_while_the_gate_fails_over() {
+    let mut answered = 0;
+    for seed in 0..100 {
+        answered += plays(seed, &SeededSchedule::with_fail_over(seed));
+    }
+    assert!(answered > 1_000, "users hear next to nothing: {answered}");
+}
+
 /// The coupon's end, and then the loss of the gate, come between the grab and what is done with it.
 #[test]
 fn what_is_held_when_its_coupon_ends_is_confirmed_and_its_request_is_answered_alike() {

@@ -249,7 +249,7 @@ pub struct Series {
 pub enum AllowedGrowth {
     /// Less is better, and it has to grow with this power of x, not more: 0 for what need not grow at all.
     Cost(f64),
-    /// More is better, and it should grow with this power of x: 0 for what need not fall.
+    /// A rate: more is better, and it should grow with this power of x: 0 for what need not fall.
     Rate(f64),
     /// Nothing is expected of it.
     Free,

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use anyhow::Result;
-use coupon_stack::StackOptions;
+use coupon_stack::Topology;
 
 use super::context::SHARDS;
 use super::deployment::CaseDeployment;
@@ -56,7 +56,7 @@ pub enum StackKind {
     /// One of each, and a MySQL for each shard.
     #[default]
     Plain,
-    /// The same, each MySQL with a replica, with a RabbitMQ of three nodes, and a Redis with a replica and three Sentinels.
+    /// The same, each MySQL with a replica, a Redis with a replica and three Sentinels, and a RabbitMQ of three nodes.
     Ha,
 }
 
@@ -76,13 +76,14 @@ impl StackKind {
         Err(format!("it needs {needs}: --stack {kind}"))
     }
 
-    /// The options of such a stack.
-    pub(super) fn options(self) -> StackOptions {
+    /// The servers of such a stack.
+    pub(super) fn topology(self) -> Topology {
         const NODES: NonZeroU16 = NonZeroU16::new(3).unwrap();
-        let rabbitmq = if self == Self::Ha { NODES } else { NonZeroU16::MIN };
-        let is_ha = self == Self::Ha;
-        let size = StackOptions { shards: SHARDS, rabbitmq, ..StackOptions::default() };
-        StackOptions { replicas: is_ha, redis_sentinel: is_ha, ..size }
+        let plain = Topology { shards: SHARDS, ..Topology::default() };
+        match self {
+            Self::Plain => plain,
+            Self::Ha => Topology { replicas: true, redis_sentinel: true, rabbitmq: NODES, ..plain },
+        }
     }
 }
 
@@ -162,6 +163,13 @@ mod tests {
         assert_eq!(ids.len(), CASES.len());
         assert!(CASES.iter().all(|case| find_case(case.id).is_some_and(|found| found.name == case.name)));
         assert!(find_case("0").is_none());
+    }
+
+    #[test]
+    fn cases_of_servers_that_fail_over_are_numbered_in_one_row() {
+        let only_there = CASES.iter().filter(|case| StackKind::Plain.suits(case).is_err());
+        let ids: Vec<&str> = only_there.map(|case| case.id).collect();
+        assert_eq!(ids, (1..=13).map(|number| format!("h{number}")).collect::<Vec<_>>());
     }
 
     #[test]

@@ -31,7 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   loadtest-faults --list
   loadtest-faults --only 1,15,23a --plain --rate 100
-  loadtest-faults --stack ha --only h1,h2,h3,h4
+  loadtest-faults --stack ha --only h1,h7,h11
   loadtest-faults --without epoch --out reports/without-epoch";
 /// The exit code of a broken promise.
 const BROKEN: u8 = 2;
@@ -74,7 +74,7 @@ struct Args {
     /// Leave a mechanism out, and run the row that must then fail; or all of them, one after the other
     #[arg(long, value_name = "MECHANISM", value_parser = left_out())]
     without: Option<AblationChoice>,
-    /// The servers: one of each, or a RabbitMQ of three nodes and a Redis with Sentinels
+    /// The servers: one of each, or each MySQL with a replica, a Redis with Sentinels and a RabbitMQ of three nodes
     #[arg(long, value_enum, default_value_t)]
     stack: StackKind,
     /// Requests a second to each service

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::load::ANSWER;
 use super::service::TestedService;
 
-/// Of so many grants, one is asked for, and of so many of those, one is spent.
+/// The number of grants of which one is asked for, and of those of which one is spent.
 const ASKED_FOR: usize = 4;
 const SPENT: usize = 2;
 /// The number of customers of a service who ask at once.

@@ -98,7 +98,7 @@ pub fn run(options: &MatrixOptions) -> Result<MatrixReport> {
     };
     // Cases that cannot be run need no servers to say so.
     let any = options.cases.iter().any(|selected| lacking(selected.case).is_ok());
-    let site = any.then(|| SharedServers::start(&options.stack.options())).transpose()?;
+    let site = any.then(|| SharedServers::start(options.stack.topology())).transpose()?;
     let mut results = Vec::new();
     for &SelectedCase { case, ablation } in &options.cases {
         terminal::progress(format!("{} {} …", case.id, case.name));

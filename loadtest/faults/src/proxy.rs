@@ -81,7 +81,7 @@ impl FaultProxy {
         Ok(Self { address, mode, count, thread: Some(thread) })
     }
 
-    /// From now on it does this.
+    /// Has it do this from now on.
     pub(super) fn set(&self, mode: ProxyMode) {
         self.mode.send_replace(mode);
     }

@@ -44,8 +44,8 @@ fn a_row_that_cannot_be_run_is_no_success() {
     for (row, needs) in [
         ("3", "services with fail points"),
         ("h1", "a RabbitMQ of three nodes: --stack ha"),
-        ("h11", "a Redis with Sentinels: --stack ha"),
-        ("h21", "databases with replicas: --stack ha"),
+        ("h7", "a Redis with Sentinels: --stack ha"),
+        ("h11", "databases with replicas: --stack ha"),
     ] {
         let out = tempfile::tempdir().unwrap();
         let output = faults(&["--only", row, "--plain", "--out", &out.path().to_string_lossy()]);

@@ -15,7 +15,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// The queries of so many grabs at most are planned, and of half as many at least where there are more: enough to
 /// estimate a shard's part of them to about half a percentage point.
 const PLANNED: usize = 20_000;
-/// Apart from the streams of requests, rounds, moments and queries.
+/// The stream of samples, apart from those of requests, rounds, moments and queries.
 const SAMPLE: u64 = 1 << 59;
 
 /// The places of rows, and the visits of queries.

@@ -12,7 +12,7 @@ use crate::replay::{QueryMix, Recording};
 
 /// Rooms that have at least this part of a shard's fair share are worth naming.
 const HOT: f64 = 0.25;
-/// So many of them are named.
+/// The most that are named.
 const NAMED: usize = 10;
 
 /// The tables, and what follows from them.

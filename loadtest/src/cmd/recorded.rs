@@ -213,7 +213,7 @@ mod tests {
         send: SendArgs,
     }
 
-    fn told(times: &[u64], flags: &[&str]) -> (String, Duration) {
+    fn pace_of(times: &[u64], flags: &[&str]) -> (String, Duration) {
         let file = tempfile::NamedTempFile::new().unwrap();
         let lines: String = times.iter().map(|time| format!("{time},1,1,{time}\n")).collect();
         std::fs::write(file.path(), format!("user_id,room_id,coupon_id,grab_time\n{lines}")).unwrap();
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn a_trace_of_one_moment_is_sent_at_once_at_any_pace() {
         for flags in [&[][..], &["--seconds", "600"], &["--speed", "0.000001"]] {
-            let (told, length) = told(&[1_456_665_255, 1_456_665_255], flags);
+            let (told, length) = pace_of(&[1_456_665_255, 1_456_665_255], flags);
             assert!(told.contains("at once") && !told.contains("times its speed"), "{told}");
             assert!(length < Duration::from_secs(1), "{length:?}");
         }
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_pace_is_told_as_times_or_as_a_part_of_the_recorded_one() {
-        let pace = |flags: &[&str]| told(&[1_456_665_255, 1_456_665_375], flags).0;
+        let pace = |flags: &[&str]| pace_of(&[1_456_665_255, 1_456_665_375], flags).0;
         assert_eq!(pace(&[]), "sent at 2.0 times its speed, in 60.0 s");
         assert_eq!(pace(&["--speed", "0.01"]), "sent at 1/100 times its speed, in 12000.1 s");
     }

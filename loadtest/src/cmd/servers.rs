@@ -80,7 +80,7 @@ pub(super) struct BackendArgs {
 
 /// The least and the most cores that a quota may say.
 const QUOTAS: RangeInclusive<f64> = 0.01..=1_024.0;
-/// More processes than this are a mistake.
+/// The most processes: more are a mistake.
 const MOST_PROCESSES: usize = 64;
 
 /// Longer round trips than this are no network's.

@@ -16,8 +16,8 @@ pub struct Args {
     /// Grabs a second; several numbers are set side by side, and the last is told in full.
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1M", value_parser = count::<u64>)]
     grabs: Vec<u64>,
-    /// What each part costs: the bench.json of `loadtest bench` on machines of your own [default: the figures of
-    /// docs/BENCHMARKS.md]
+    /// What each part costs: the bench.json of `loadtest bench` on a machine of your own [default: that of a recorded run,
+    /// which is told]
     #[arg(long, value_name = "FILE")]
     costs: Option<PathBuf>,
     #[command(flatten)]

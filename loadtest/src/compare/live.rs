@@ -6,9 +6,10 @@ use std::thread;
 use anyhow::{Result, anyhow, ensure};
 use coupon_loadgen::load::LoadSpec;
 
+use super::ending::Ending;
 use super::observer::Observer;
+use super::options::CompareOptions;
 use super::round::Entrant;
-use super::{CompareOptions, Ending, worse};
 
 /// Puts all under load at once, each by its own generator, with the same requests at the same moments.
 pub(super) fn round(
@@ -31,7 +32,7 @@ pub(super) fn round(
             .into_iter()
             .map(|turn| turn.join().unwrap_or_else(|_| Err(anyhow!("a contestant's turn did not end well"))))
             .collect();
-        ended.into_iter().try_fold(Ending::Kept, |worst, ending| Ok(worse(worst, ending?)))
+        ended.into_iter().try_fold(Ending::Kept, |worst, ending| Ok(worst.or_worse(ending?)))
     })
 }
 

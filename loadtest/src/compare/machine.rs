@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use coupon_lab::SharedServers;
 use coupon_report::model::Meta;
 
+use super::loads;
+use super::options::CompareOptions;
 use super::round::Entrant;
 use super::servers::Servers;
-use super::{CompareOptions, loads};
 use crate::measured;
 
 /// Enough to run the comparison again.

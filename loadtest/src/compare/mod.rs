@@ -3,12 +3,14 @@
 //! All contestants are up all the time; they take turns within a round, in an order in which each has every place as often as
 //! any other, so that a machine that slows down or speeds up does so for all of them alike. The round is the unit of statistics.
 
+mod ending;
 mod growth;
 mod lag;
 mod live;
 mod loads;
 pub(crate) mod machine;
 mod observer;
+mod options;
 mod outlook;
 mod round;
 mod sampler;
@@ -18,30 +20,28 @@ mod wide_columns;
 mod work;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use coupon_cli::terminal;
 use coupon_lab::{Deployment, Setup, stop_services_on_interrupt, wait_if_interrupted};
-use coupon_loadgen::http::Target;
-use coupon_loadgen::load::LoadSpec;
 use coupon_measure::Turns;
 use coupon_measure::stats::MIN_ROUNDS;
 use coupon_report::model::{Requirement, Vertical};
-use coupon_report::require::{self, Limit};
+use coupon_report::require;
 use coupon_report::{self, Report, model};
 use coupon_service::api::AdminStats;
 use coupon_strategies::Spec;
-pub use observer::Observer;
 
+pub use ending::Ending;
 use growth::Planned;
 pub(crate) use growth::key_of;
 pub use growth::{GrowthArgs, PlannedGrowth};
 pub use lag::latest_lag_ms;
+pub use observer::Observer;
 use observer::Watcher;
-
+pub use options::CompareOptions;
 use round::Entrant;
 pub use sampler::Sample;
 use servers::Servers;
@@ -52,52 +52,6 @@ const WARM_UP: Duration = Duration::from_secs(1);
 
 /// The part of repeated grabs with which two contestants no longer do the same work.
 const REPEATED: f64 = 0.05;
-
-/// The plan of a comparison.
-#[derive(Debug)]
-pub struct CompareOptions {
-    /// Contestants to start.
-    pub contestants: Vec<Spec>,
-    /// Services that run already.
-    pub targets: Vec<Target>,
-    /// The contestants' common settings; their servers follow from the next field.
-    pub setup: Setup,
-    /// The servers that there are to be.
-    pub servers: ServersChoice,
-    /// The cores that each shard's server may use.
-    pub shard_cpu: Option<f64>,
-    /// The number of rounds.
-    pub rounds: u32,
-    /// The load of every round, but for its seed: each round has its own, drawn from this one's. A trace is sent once,
-    /// a part of it each round.
-    pub load: LoadSpec,
-    /// The workload's name: its file, if it has one.
-    pub workload: String,
-    /// Notes on the load for the reader of the report.
-    pub notes: Vec<String>,
-    /// The change of each contestant's layout in the middle of each turn. Every turn is then on data seeded for it, and its load keeps
-    /// each request.
-    pub growth: Option<PlannedGrowth>,
-    /// The limits that figures must keep.
-    pub limits: Vec<Limit>,
-    /// The folder for the report.
-    pub out: PathBuf,
-}
-
-/// The ending of a comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Every round was audited, every promise kept as far as the data could be read, and every limit as well.
-    Kept,
-    /// The load generator or its connections were the limit, so that rates and times say nothing of a contestant.
-    LoadLimited,
-    /// A figure was not what was required of it; the promises were kept.
-    BeyondLimit,
-    /// A contestant broke a promise.
-    Violated,
-    /// The data of a contestant that was started here could not be audited.
-    NotAudited,
-}
 
 /// Compares, prints the summary and writes the report.
 ///
@@ -159,9 +113,9 @@ fn measure(options: &CompareOptions, observer: Option<&Arc<dyn Observer>>) -> Re
     for entrant in entrants {
         stop(entrant, &mut report);
     }
-    let ending = if beyond { worse(ending, Ending::BeyondLimit) } else { ending };
+    let ending = if beyond { ending.or_worse(Ending::BeyondLimit) } else { ending };
     let limited = report.was_the_load_the_limit();
-    let ending = if limited { worse(ending, Ending::LoadLimited) } else { ending };
+    let ending = if limited { ending.or_worse(Ending::LoadLimited) } else { ending };
     Ok((ending, report))
 }
 
@@ -261,7 +215,7 @@ fn rounds(options: &CompareOptions, servers: &Servers, entrants: &mut Vec<Entran
             }
             let Some(entrant) = entrants.get_mut(at) else { continue };
             terminal::progress(format!("round {} of {}: {}", index + 1, options.rounds, entrant.name()));
-            ending = worse(ending, entrant.round(index, position, &load, servers.quota)?);
+            ending = ending.or_worse(entrant.round(index, position, &load, servers.quota)?);
         }
         terminal::clear_progress();
         // The round is finished for all, so that the report compares like with like; more would prove nothing.
@@ -281,17 +235,6 @@ fn renew(options: &CompareOptions, servers: &Servers, entrants: &mut Vec<Entrant
     let warmed_up = warm_up_one(options, &mut renewed);
     entrants.insert(at, renewed);
     warmed_up
-}
-
-fn worse(one: Ending, other: Ending) -> Ending {
-    let rank = |ending| match ending {
-        Ending::Kept => 0,
-        Ending::LoadLimited => 1,
-        Ending::BeyondLimit => 2,
-        Ending::NotAudited => 3,
-        Ending::Violated => 4,
-    };
-    if rank(other) > rank(one) { other } else { one }
 }
 
 fn conclude(
@@ -400,16 +343,5 @@ mod tests {
         assert_eq!(same_store(&apart), None);
         let twice = [("a", at("1", "/data/a")), ("c", None), ("b", at("1", "/data/a"))];
         assert_eq!(same_store(&twice), Some(("a", "b", "/data/a".to_owned())));
-    }
-
-    #[test]
-    fn a_broken_promise_outweighs_a_missing_audit() {
-        assert_eq!(worse(Ending::NotAudited, Ending::Violated), Ending::Violated);
-        assert_eq!(worse(Ending::Violated, Ending::NotAudited), Ending::Violated);
-        assert_eq!(worse(Ending::Kept, Ending::NotAudited), Ending::NotAudited);
-        assert_eq!(worse(Ending::NotAudited, Ending::BeyondLimit), Ending::NotAudited);
-        assert_eq!(worse(Ending::Kept, Ending::BeyondLimit), Ending::BeyondLimit);
-        assert_eq!(worse(Ending::LoadLimited, Ending::BeyondLimit), Ending::BeyondLimit);
-        assert_eq!(worse(Ending::LoadLimited, Ending::Kept), Ending::LoadLimited);
     }
 }

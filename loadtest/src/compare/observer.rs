@@ -9,7 +9,7 @@ use coupon_loadgen::load::LoadProgress;
 use coupon_report::model::{AuditResult, Reading};
 use coupon_service::api::{AdminStats, HotResults};
 
-use super::Sample;
+use super::sampler::Sample;
 
 /// An observer of a comparison. Each call comes from the thread that did the work, which waits meanwhile.
 pub trait Observer: Debug + Send + Sync {

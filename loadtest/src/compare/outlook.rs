@@ -9,7 +9,7 @@ use coupon_loadgen::workload::{Endpoint, Schedule, Workload};
 use coupon_report::model::{Figure, Outlook, OutlookCase, Reading};
 use coupon_strategies::Spec;
 
-use super::CompareOptions;
+use super::options::CompareOptions;
 use crate::simulate::Forecast;
 
 /// Numbers of shards to which a system with a handful may grow.

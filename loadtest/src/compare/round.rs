@@ -10,7 +10,7 @@ use coupon_loadgen::load::{LoadSpec, run_load};
 use coupon_report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Violation};
 use coupon_service::api::ShardsStatus;
 
-use super::Ending;
+use super::ending::Ending;
 use super::growth::Planned;
 use super::observer::Watcher;
 use super::turn::{self, Turn};
@@ -77,7 +77,7 @@ impl Entrant {
         Ok(Self { rounds, heat, watcher, growth, ..Self::new(fresh()?)? })
     }
 
-    /// From now on its turns are shown.
+    /// Has its turns shown from now on.
     pub(super) fn show(&mut self, watcher: Watcher) {
         watcher.observer.started(watcher.contestant, &self.running.stats);
         self.watcher = Some(watcher);

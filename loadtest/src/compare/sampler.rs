@@ -13,7 +13,7 @@ use super::observer::Watcher;
 /// Four looks a second show the shape of a second; each costs the service one small request.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// More looks than these a report does not keep of a round: a map has fewer columns.
+/// The most looks of a round that a report keeps: a map has fewer columns.
 const MOST_LOOKS: usize = 240;
 
 /// Work done by each shard and work waiting for it, at a moment after the round's start.

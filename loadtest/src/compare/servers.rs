@@ -8,7 +8,8 @@ use coupon_cli::terminal;
 use coupon_lab::SharedServers;
 use coupon_store::settings::ServersSettings;
 
-use super::{CompareOptions, PlannedGrowth};
+use super::growth::PlannedGrowth;
+use super::options::CompareOptions;
 
 /// The servers that a comparison is to have.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use coupon_measure::stats::MIN_ROUNDS;
 use coupon_report::model::{Reading, Vertical};
 use coupon_seeding::SeedOptions;
 
-use super::CompareOptions;
+use super::options::CompareOptions;
 use crate::vertical::{Both, VerticalOptions, measure};
 
 /// The time for which each of the four reads is sent to each of the two services in a round: four seconds in all.

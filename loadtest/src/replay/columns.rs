@@ -6,7 +6,7 @@ use coupon_measure::format::{count, list};
 
 use crate::source::Record;
 
-/// So many columns are named where one is missed.
+/// The columns that are named where one is missed.
 const NAMED: usize = 20;
 /// The most bytes of an id, a time or a column of a key: they are kept, and memory is bounded by their number alone
 /// otherwise.

@@ -12,9 +12,9 @@ use super::key_columns::{KeyColumns, PART, hash};
 use super::sampling::{RowShare, Sampling};
 use crate::source::Record;
 
-/// So many rows are kept with their texts: enough to see whether they have an order, and a share to half a percentage point.
+/// The rows that are kept with their texts: enough to see whether they have an order, and a share to half a percentage point.
 const KEPT: usize = 20_000;
-/// So many values are counted by their names: each that has a larger part of the rows than one in so many is among them.
+/// The values that are counted by their names: each that has a larger part of the rows than one in so many is among them.
 const NAMED: usize = 512;
 
 /// The meaning of a key's column, where it has one that queries know.

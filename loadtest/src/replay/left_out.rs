@@ -11,7 +11,7 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    /// So many lines, from that one on.
+    /// Adds lines, so many from that one on.
     pub(super) fn add(&mut self, reason: String, first: u64, lines: u64) {
         self.reasons.entry(reason).or_insert((0, first)).0 += lines;
     }

@@ -10,7 +10,7 @@ use coupon_measure::random::Random;
 
 use super::Recording;
 
-/// Apart from the streams of requests, rounds and moments.
+/// The stream of queries, apart from those of requests, rounds and moments.
 const QUERIES: u64 = 1 << 60;
 
 /// The number of queries and updates of each kind that come with a grab, on average.

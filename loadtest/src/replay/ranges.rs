@@ -26,9 +26,9 @@ pub fn equal_work(recording: &Recording, shards: NonZeroU16) -> RoomRanges {
     starting_at(recording, &filled(rows, &[low as f64]))
 }
 
-/// More ranges than shards, so that a hot room has one to itself and the others even out what it leaves. Range i
-/// lives on shard i % shards, whatever it holds, so that a shard with a hot room must get less in its other ranges:
-/// sizes are corrected by what each shard came to, again and again, and the best of all attempts counts.
+/// Ranges, more of them than shards, so that a hot room has one to itself and the others even out what it leaves. Range i lives
+/// on shard i % shards, whatever it holds, so that a shard with a hot room must get less in its other ranges: sizes are corrected
+/// by what each shard came to, again and again, and the best of all attempts counts.
 #[must_use]
 pub fn split(recording: &Recording, shards: NonZeroU16) -> RoomRanges {
     let rows = &recording.rooms.stored;

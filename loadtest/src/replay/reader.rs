@@ -43,7 +43,7 @@ pub struct ReadOptions {
     pub format: Option<TimeFormat>,
     /// The zone of times without an offset; UTC without it.
     pub zone: Option<TimeZone>,
-    /// Only so many rows are read.
+    /// The most rows that are read.
     pub first: Option<u64>,
     /// The part of the rows that is kept.
     pub sample: RowShare,

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use coupon_measure::format::percent;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Apart from the hashes that decide the places of rows.
+/// The seed of a hash, apart from those that decide the places of rows.
 const SEED: u64 = 0x5eed_7ace;
 
 /// A part of the rows, as `1%` or `0.01`.
@@ -53,7 +53,7 @@ impl Sampling {
         (self.part.0 < 1.0).then_some(self.part)
     }
 
-    /// From now on half of what was kept so far.
+    /// Keeps half of what was kept so far.
     pub(super) fn halve(&mut self) {
         self.part.0 /= 2.0;
     }

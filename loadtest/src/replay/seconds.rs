@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-/// So many seconds are counted at a time.
+/// The seconds that are counted at a time.
 const MOST: usize = 500_000;
 
 /// Counts by second of all grabs of a file, whether or not they are kept: of a part of them the busiest second is known all the

@@ -34,7 +34,7 @@ const fn number(name: &'static str, default: f64, range: (f64, f64), whole: bool
 }
 
 const USERS: Number = number("users", 100_000.0, (1.0, 10_000_000.0), true);
-/// More than a service takes is worth a look; much more would only fill memory.
+/// The rate: more than a service takes is worth a look; much more would only fill memory.
 const RATE: Number = number("rate", 1_000.0, (1.0, 20_000.0), false);
 /// A run ends by itself, and soon: it is there to be watched.
 const SECONDS: Number = number("seconds", 30.0, (1.0, 120.0), false);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::heat::HOT;
 
-/// So many rooms, coupons and users are named.
+/// The rooms, coupons and users that are named.
 const NAMED: usize = 4;
 
 /// A map of range of keys × time.
@@ -47,7 +47,7 @@ fn shade(granted: u64, most: u64) -> char {
 }
 
 /// The hot keys, by name; nothing before there was any result.
-pub(super) fn told(hot: &HotResults) -> Vec<String> {
+pub(super) fn lines(hot: &HotResults) -> Vec<String> {
     if hot.results == 0 {
         return Vec::new();
     }
@@ -83,9 +83,9 @@ mod tests {
         let key = |id, results: u64| HotKey { id, results, share: results as f64 / 200.0 };
         let rooms = HotKeys { error: 0, top: (1..=9).map(|room| key(room, 100 / room)).collect() };
         let hot = HotResults { results: 200, rooms, ..HotResults::default() };
-        let lines = told(&hot);
-        assert_eq!(lines[0], "rooms: 1 (50 %), 2 (25 %), 3 (16.5 %), 4 (12.5 %)");
-        assert_eq!(lines[1..], ["coupons: none stands out", "users: none stands out"]);
-        assert!(told(&HotResults::default()).is_empty());
+        let found = lines(&hot);
+        assert_eq!(found[0], "rooms: 1 (50 %), 2 (25 %), 3 (16.5 %), 4 (12.5 %)");
+        assert_eq!(found[1..], ["coupons: none stands out", "users: none stands out"]);
+        assert!(lines(&HotResults::default()).is_empty());
     }
 }

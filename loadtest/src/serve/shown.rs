@@ -283,7 +283,7 @@ impl Observer for Board {
     }
 
     fn hot(&self, contestant: usize, hot: &HotResults) {
-        let told = hot::told(hot);
+        let told = hot::lines(hot);
         self.contestant(contestant, |contestant| contestant.hot = told);
     }
 
@@ -351,7 +351,8 @@ impl Audit {
         };
         let AuditResult { acknowledged, stored, unknown, .. } = found;
         let violations = found.violations();
-        let told: Vec<String> = violations.iter().map(|(name, _, violation)| violation.told(name)).collect();
+        let told: Vec<String> =
+            violations.iter().map(|(name, _, violation)| violation.sentence(name)).collect();
         Self {
             passed: Some(found.passed()),
             told: format!(

@@ -38,7 +38,7 @@ pub struct SalePlan {
     pub grabs: u64,
     /// Its parts; the one that is full first as the sale grows comes first.
     pub parts: Vec<SalePart>,
-    /// PartMachines, each for one kind of parts.
+    /// Machines, each for one kind of parts.
     pub machines: u64,
     /// Cores that are busy.
     pub cores: f64,

@@ -37,7 +37,7 @@ impl SaleWork<'_> {
             self.queue(numbers),
             self.nodes(numbers),
             self.shard(numbers),
-            self.main(numbers),
+            self.main(),
         ];
         let takes = |part: &SalePart| part.one_takes.unwrap_or(f64::INFINITY);
         parts.sort_by(|one, other| takes(one).total_cmp(&takes(other)));
@@ -50,7 +50,7 @@ impl SaleWork<'_> {
         SalePart { name, one_takes, needed: needed as u64, machines }
     }
 
-    /// PartMachines for so many cores and bytes a second.
+    /// Machines for so many cores and bytes a second.
     fn machines(&self, least: f64, cores: f64, bytes: f64) -> Option<PartMachines> {
         let number = (cores / self.machine_cores()).max(bytes / self.card_bytes()).ceil().max(least);
         Some(PartMachines { number: number as u64, cores, bytes })
@@ -98,14 +98,11 @@ impl SaleWork<'_> {
         self.part("shard", self.shards_full(), numbers.shards, self.machines(self.each(), cores, bytes))
     }
 
-    fn main(&self, numbers: &Numbers) -> SalePart {
-        let cores = self.main_cores(numbers.batch);
-        self.part(
-            "main",
-            cores / self.machine_cores(),
-            1.0,
-            self.machines(self.each(), cores * self.each(), 0.0),
-        )
+    /// There is one main, whatever it has to do.
+    fn main(&self) -> SalePart {
+        let cores = self.main_cores();
+        let machines = PartMachines { number: self.each() as u64, cores: cores * self.each(), bytes: 0.0 };
+        self.part("main", cores / self.machine_cores(), 1.0, Some(machines))
     }
 
     /// An original and its replicas.
@@ -118,15 +115,15 @@ impl SaleWork<'_> {
         rows * (1.0 + 2.0 * f64::from(self.sale.replicas)) * self.sale.row_bytes as f64
     }
 
-    fn main_cores(&self, batch: f64) -> f64 {
-        self.granted * self.costs.main.at(batch) / MICROS
+    fn main_cores(&self) -> f64 {
+        self.granted * self.costs.main / MICROS
     }
 
     /// What is too much for a part that there can be only one of.
     fn limits(&self, numbers: &Numbers) -> Vec<String> {
         let planned = self.machine_cores();
         let takes = self.gate_takes(numbers.batch);
-        let (scattered, main) = (self.scattered_cores(), self.main_cores(numbers.batch));
+        let (scattered, main) = (self.scattered_cores(), self.main_cores());
         let whole = |grabs: f64| count(grabs as u64);
         let limit = |is_beyond: bool, why: String| is_beyond.then_some(why);
         let limits = [
@@ -164,15 +161,15 @@ impl SaleWork<'_> {
 
     /// The costs that played a part.
     fn costs(&self, numbers: &Numbers) -> Vec<MeasuredCost> {
-        let Costs { service, gate, main, queue, .. } = self.costs;
-        let Costs { from_memory, stored, shard_rows, read_service, read_shard, scatter_shard, .. } =
+        let Costs { service, gate, queue, .. } = self.costs;
+        let Costs { main, from_memory, stored, shard_rows, read_service, read_shard, scatter_shard, .. } =
             *self.costs;
         let micros = |what, value, from| MeasuredCost { what, value, unit: "µs", from };
         let mut all = vec![
             micros("a grab in a service", service.at(numbers.batch), costs::OF_BATCHES),
             micros("a grab in a gate", gate.at(numbers.batch), costs::OF_BATCHES),
             micros("a grab in RabbitMQ, first copy", queue.at(numbers.rows_a_message), costs::OF_BATCHES),
-            micros("a grab in main", main.at(numbers.batch), costs::OF_BATCHES),
+            micros("a grab in main, at most", main, costs::USUAL),
             micros("a row in a shard", stored, costs::CONSUMER),
             MeasuredCost {
                 what: "rows that a shard stores",

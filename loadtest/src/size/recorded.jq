@@ -13,7 +13,10 @@
           id, problems,
           figures: [
             .figures[]
-            | select(.what | test("^(echo|batched)|rate|p99|generator|exchange|÷|synced|later") | not)
+            | select(.what | test("^(echo|batched)|generator|rate|p99|connections: p50") | not)
+            | select(.what | test(
+                ": |servers, consumer$|^(API|consumer|bare connections at once|slowest shard, each asked alone)$"
+              ))
             | { what, unit, spread: (.spread | .value |= { median }) }
           ]
         }

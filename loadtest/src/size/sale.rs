@@ -27,8 +27,8 @@ pub struct Sale {
     /// The part of the reads that ask every shard; the others ask one.
     #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = part)]
     pub scatter: f64,
-    /// The part of the granted grabs that is of the hottest coupon. One gate decides all of a coupon. The default is that of a hot
-    /// coupon of the standard workload.
+    /// The part of the granted grabs that is of the hottest coupon. One gate decides all of a coupon. The default is that of a
+    /// hot coupon of the standard workload.
     #[arg(long, value_name = "PART", default_value_t = 0.026, value_parser = part)]
     pub hot_coupon: f64,
     /// Grabs of one worker that one gate decides at once [default: what comes in while the batch before is under way]

@@ -9,7 +9,7 @@ use super::browser::Browser;
 use super::server::{Server, is_empty, runs};
 
 const JSON: &str = "Content-Type: application/json\r\n";
-/// So many that no test depends on how fast it is stopped.
+/// A load so long that no test depends on how fast it is stopped.
 const LONG: &str = r#"{"rate":50,"seconds":120,"users":2000}"#;
 
 /// The writes a second of each shard of a contestant, as the page says them.

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::process::{Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use coupon_stack::{Stack, StackOptions};
+use coupon_stack::{Stack, Topology};
 use mysql_async::Pool;
 use mysql_async::prelude::Queryable as _;
 
@@ -33,7 +33,7 @@ struct Shop {
 impl Shop {
     fn open() -> Self {
         let stack =
-            Stack::start(&StackOptions { shards: NonZeroU16::MIN, ..StackOptions::default() }).unwrap();
+            Stack::start(&Topology { shards: NonZeroU16::MIN, ..Topology::default() }.into()).unwrap();
         let url = stack.addresses().main.clone();
         let (user, rest) = url.strip_prefix("mysql://").unwrap().split_once(':').unwrap();
         let (password, host) = rest.split_once('@').unwrap();

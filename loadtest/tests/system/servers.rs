@@ -9,7 +9,7 @@ use coupon_lab::{ServiceCommand, ServiceProcess, built};
 use coupon_loadgen::http::{Target, get_json};
 use coupon_report::{self, Report};
 use coupon_service::api::AdminStats;
-use coupon_stack::{Stack, StackOptions};
+use coupon_stack::{Stack, Topology};
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
 
@@ -18,7 +18,7 @@ use crate::went_well;
 const TWO: NonZeroU16 = NonZeroU16::new(2).unwrap();
 /// Servers that run already, for tests that take some as given.
 static STACK: LazyLock<Stack> =
-    LazyLock::new(|| Stack::start(&StackOptions { shards: TWO, ..StackOptions::default() }).unwrap());
+    LazyLock::new(|| Stack::start(&Topology { shards: TWO, ..Topology::default() }.into()).unwrap());
 
 /// A short comparison of two strategies.
 fn compare(out: &Path, more: &[&str], environment: &[(&'static str, String)]) -> Report {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use coupon_stack::{Server, Stack, StackOptions};
+use coupon_stack::{Server, Stack, Topology};
 
 use crate::frozen::Place;
 use crate::growing_servers::{FIRST_USER, Load, PAUSE, USERS, audit, make, settings, until};
@@ -16,7 +16,7 @@ const NODES: u16 = 3;
 
 fn stack() -> Stack {
     let rabbitmq = NonZeroU16::new(NODES).unwrap();
-    Stack::start(&StackOptions { shards: NonZeroU16::MIN, rabbitmq, ..StackOptions::default() }).unwrap()
+    Stack::start(&Topology { shards: NonZeroU16::MIN, rabbitmq, ..Topology::default() }.into()).unwrap()
 }
 
 /// Grabs are granted, and the last of them is spent.

@@ -23,5 +23,5 @@ pub static PROGRAM: Program<RangeSettings> = Program {
     strategy: |settings, shards| Ok(settings.strategy(shards)?),
 };
 
-/// Beyond so many tables a plan says "all": shards find out better which of them exist.
+/// The most tables of a plan; beyond, it says "all": shards find out better which of them exist.
 const LONGEST_PLAN: usize = 4_096;

@@ -63,7 +63,7 @@ impl Default for RangeSettings {
 /// Settings that contradict each other. The message names the setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RangeSettingsError {
-    /// More lanes than shards.
+    /// There are more lanes than shards.
     #[error("range.spread is {spread}, but there are only {shards} shards to spread over")]
     SpreadTooWide {
         /// The setting.

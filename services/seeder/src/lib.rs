@@ -227,9 +227,9 @@ struct OneCli {
 enum Command {
     /// Retire the results of old days: drops tables that hold nothing else, and deletes rows from the others.
     ///
-    /// Beside a running service on files, name it with --target: it archives what it has, between the grabs, and goes on also when
-    /// this command is ended. On servers, services may be running meanwhile; which databases are meant is said by
-    /// servers.namespace, or, without it, by --strategy.
+    /// Beside a running service on files, name it with --target: it archives what it has, between the grabs, and goes
+    /// on also when this command is ended. On servers, services may be running meanwhile; which databases are meant is
+    /// said by servers.namespace, or, without it, by --strategy.
     Archive {
         /// On servers: whose databases, unless servers.namespace says so.
         #[arg(long, value_parser = strategies())]
@@ -308,7 +308,8 @@ enum Command {
     Layout(LayoutCommand),
     /// Move earlier results to where the latest version of the layout puts them, and say how far it is.
     ///
-    /// At a running service (--target), which goes on also when this command is ended, or in a folder that none is using (--data).
+    /// At a running service (--target), which goes on also when this command is ended, or in a folder that none is
+    /// using (--data).
     Rebalance(RebalanceArgs),
     #[command(flatten)]
     Pages(Pages),
@@ -318,8 +319,8 @@ enum Command {
 enum OneCommand {
     /// Retire the results of old days: drops tables that hold nothing else, and deletes rows from the others.
     ///
-    /// Beside a running service on files, name it with --target: it archives what it has, between the grabs, and goes on also when
-    /// this command is ended. On servers, services may be running meanwhile.
+    /// Beside a running service on files, name it with --target: it archives what it has, between the grabs, and goes
+    /// on also when this command is ended. On servers, services may be running meanwhile.
     Archive(Retirement),
     /// Copy a data set that is at rest into another one, of this strategy. The source stays as it is.
     ///
@@ -362,7 +363,8 @@ enum OneCommand {
     Layout(LayoutCommand),
     /// Move earlier results to where the latest version of the layout puts them, and say how far it is.
     ///
-    /// At a running service (--target), which goes on also when this command is ended, or in a folder that none is using (--data).
+    /// At a running service (--target), which goes on also when this command is ended, or in a folder that none is
+    /// using (--data).
     Rebalance(RebalanceArgs),
     #[command(flatten)]
     Pages(Pages),

@@ -8,7 +8,7 @@ use coupon_seeding::{Progress, Silent, build_room_index};
 
 use crate::copying::site::Here;
 
-/// So many that the index takes in each shard's rows in two parts at least.
+/// Results, so many that the index takes in each shard's rows in two parts at least.
 const PAST: u64 = 24_000;
 /// The most rows of a part.
 const PART: u64 = 8_192;

@@ -28,7 +28,7 @@ struct Answered<'a> {
     read: &'a AnsweredQuestion,
     /// The rows in answers, by their ids, and for each whether it is stored.
     rows: HashMap<i64, (&'a Stored, bool)>,
-    /// Below this id, rows may be missing: a later page has them.
+    /// The id below which rows may be missing: a later page has them.
     lowest: i64,
     /// The number of rows it lacks, and the first of them.
     missing: Option<(u64, Grab)>,

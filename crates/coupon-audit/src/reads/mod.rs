@@ -18,7 +18,7 @@ pub(crate) use lists::Lists;
 /// Numbers of users and rooms in a sample.
 const USERS: usize = 16;
 const ROOMS: usize = 4;
-/// So many rows a page, and so many pages of a list.
+/// The most rows of a page, and the most pages of a list.
 const LIMIT: usize = 1_000;
 const PAGES: usize = 3;
 /// The windows of recent orders, in hours.
@@ -74,7 +74,7 @@ pub struct AnsweredQuestion {
 enum Contents {
     /// The latest rows, or all there are.
     Rows { rows: Vec<Stored>, whole: bool },
-    /// So many results, and the time of the last.
+    /// The number of results, and the time of the last.
     Count { results: i64, last: Option<i64> },
     /// Sums, and those of each shard.
     Sums { all: Sums, shards: Vec<(u16, Sums)> },

@@ -54,11 +54,11 @@ pub(super) struct Seen {
     ids: Vec<i64>,
     pub(super) holders: Holders,
     pub(super) sold: Sold,
-    /// Of each of the ledger's acknowledged grabs, and of its uses and steps, true if it was found.
+    /// A mark for each of the ledger's acknowledged grabs, and of its uses and steps, true if it was found.
     pub(super) found: Vec<bool>,
     pub(super) uses: Vec<bool>,
     pub(super) steps: Vec<bool>,
-    /// Of each of the start's rows, true if it was found.
+    /// A mark for each of the start's rows: true if it was found.
     old: Vec<bool>,
     /// The rows that name their request.
     asked: Vec<Asked>,
@@ -233,7 +233,7 @@ impl Seen {
         }
     }
 
-    /// Of each of the start's rows, in their order, true if it was found.
+    /// The marks of the start's rows, in their order: true if it was found.
     pub(super) fn old(&self) -> &[bool] {
         &self.old
     }

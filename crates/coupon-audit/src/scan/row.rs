@@ -117,8 +117,8 @@ impl Pass<'_> {
     fn used(&self, read: &Read, seen: &mut Seen, report: &mut AuditReport) {
         let Read { row, place, before } = *read;
         let (id, user) = (row.grab.id, row.grab.user);
-        let told = self.ledger.map(|ledger| ledger.uses.told(id, user, &mut seen.uses));
-        let steps = self.ledger.map(|ledger| ledger.steps.told(id, user, &mut seen.steps));
+        let told = self.ledger.map(|ledger| ledger.uses.answers_about(id, user, &mut seen.uses));
+        let steps = self.ledger.map(|ledger| ledger.steps.answers_about(id, user, &mut seen.steps));
         let wrong = spent::wrong(row.spent, row.time, told, before);
         for wrong in wrong.into_iter().chain(steps::wrong(row.life, steps, before)) {
             report.add(Kind::Spent, 1, || format!("{}: {wrong}", row.grab.at(place)));

@@ -7,8 +7,8 @@ use std::num::NonZeroU32;
 use anyhow::{Context, Result};
 use coupon_core::Timestamp;
 
-use super::gate::GateKeys;
 use super::gates::Lines;
+use super::keys::GateKeys;
 use crate::scan::Holders;
 use crate::source::{Parked, Snapshot};
 

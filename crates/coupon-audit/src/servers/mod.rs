@@ -4,6 +4,7 @@ mod connect;
 mod gate;
 mod gates;
 mod holds;
+mod keys;
 mod names;
 mod read;
 mod rows;
@@ -25,7 +26,7 @@ use super::history::{History, Moved, Movement};
 use super::source::{self, Catalogue, Place, Shard, Snapshot};
 pub use connect::Addresses;
 use connect::Database;
-use gate::GateKeys;
+use keys::GateKeys;
 use names::Namespace;
 use rows::Databases;
 pub use verify::Differences;
@@ -235,7 +236,7 @@ async fn hold_shard(
     Ok(Some(read::shard(connection, number, before, position).await?))
 }
 
-/// From now on the connection sees one moment, and changes nothing.
+/// Has the connection see one moment from now on, and change nothing.
 async fn hold_one(connection: &mut Conn) -> Result<()> {
     connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
     connection.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;

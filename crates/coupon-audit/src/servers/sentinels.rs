@@ -33,7 +33,7 @@ impl Sentinels<'_> {
         for answer in answers {
             match answer {
                 Ok(named) if elected.as_ref().is_none_or(|elected| named.0 > elected.0) => {
-                    elected = Some(named)
+                    elected = Some(named);
                 }
                 Ok(_) => {}
                 Err(error) => why = format!("{why}; {error:#}"),

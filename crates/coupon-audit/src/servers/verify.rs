@@ -7,9 +7,9 @@ use anyhow::{Result, bail, ensure};
 use coupon_core::{ResultId, Timestamp};
 
 use super::Servers;
-use super::gate::GateKeys;
 use super::gates::Lines;
 use super::holds::{Differing, Hold, Kept, Slot, accounted, differing};
+use super::keys::GateKeys;
 use crate::kept;
 use crate::scan::{Holders, Holding, Sold};
 use crate::source::{Catalogue, Snapshot, Stored};

@@ -27,7 +27,7 @@ fn sold<S: Store>() -> S {
 }
 
 /// Has main know of an archive of both results of coupon 1, in the lines 14 and 15 of its log.
-fn told<S: Store>(store: &S) {
+fn note_archive<S: Store>(store: &S) {
     let shard = shard_of(YESTERDAY);
     store.note(shard, 1);
     store.main(&format!("UPDATE outbox_positions SET outbox_id = 4 WHERE shard = {shard}"));
@@ -62,7 +62,7 @@ fn archived<S: Store>() -> S {
     for user in USERS {
         store.take(shard_of(YESTERDAY), TABLE_YESTERDAY, user, 1);
     }
-    told(&store);
+    note_archive(&store);
     store
 }
 
@@ -114,7 +114,7 @@ fn an_archive_of_days_that_it_keeps_is_found<S: Store>() {
     for user in USERS {
         store.take(shard_of(YESTERDAY), TABLE_YESTERDAY, user, 1);
     }
-    told(&store);
+    note_archive(&store);
     named(&store, 13, &[(over(), of(2))]);
     assert_eq!(store.audit_since(&start).violations(), 0, "{}", store.audit_since(&start));
     let yesterday: Day = YESTERDAY.parse::<Timestamp>().unwrap().day();
@@ -137,7 +137,7 @@ fn an_archive_of_another_coupon_than_it_told_is_found_at_both<S: Store>() {
     let store = sold::<S>();
     store.take(shard_of(YESTERDAY), TABLE_YESTERDAY, 3, 1);
     store.take(shard_of(YESTERDAY), TABLE_YESTERDAY, 7, 2);
-    told(&store);
+    note_archive(&store);
     named(&store, 13, &[(over(), of(2))]);
     let (kind, _, text) = store.only();
     assert_eq!(kind, Kind::Miscounted, "{text}");

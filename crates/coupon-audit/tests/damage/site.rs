@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use coupon_audit::{Addresses, AuditReport, Claims, Data, Scope, Servers, StartState};
 use coupon_core::TableId;
 use coupon_core::schema::{self, Dialect};
-use coupon_stack::{Stack, StackOptions};
+use coupon_stack::{Stack, Topology};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts};
 use tokio::runtime::Runtime;
@@ -20,7 +20,7 @@ const EPOCH: u64 = 3;
 
 /// One for all tests; it goes with this process.
 static STACK: LazyLock<Stack> =
-    LazyLock::new(|| Stack::start(&StackOptions { shards: TWO, ..StackOptions::default() }).unwrap());
+    LazyLock::new(|| Stack::start(&Topology { shards: TWO, ..Topology::default() }.into()).unwrap());
 static SITES: AtomicU32 = AtomicU32::new(0);
 const TWO: NonZeroU16 = NonZeroU16::new(2).unwrap();
 const DATASET: &str = "d1";

@@ -93,7 +93,7 @@ pub struct Stock {
     pub total: i64,
     /// The number of them that are left: below zero where an operator took back what was sold by then.
     pub remaining: i64,
-    /// By how much operators have made the total smaller than the largest that it was.
+    /// The amount by which operators have made the total smaller than the largest that it was.
     pub taken_back: i64,
 }
 
@@ -218,7 +218,7 @@ impl Behind {
 /// Deltas by coupon, and how far they bring main.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// On whose word.
+    /// The word that it is taken on.
     pub word: Word,
     /// The changes of each coupon, in order.
     pub coupons: DeltasByCoupon,

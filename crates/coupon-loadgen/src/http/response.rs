@@ -15,7 +15,7 @@ pub(crate) enum ResponseError {
     /// Not HTTP/1.1 as this client reads it.
     #[error("the answer is not HTTP/1.1")]
     NotHttp,
-    /// More than [`LARGEST`].
+    /// A body of more than [`LARGEST`].
     #[error("the answer is larger than 64 MiB")]
     TooLarge,
     /// The end of the stream came first.

@@ -260,7 +260,7 @@ pub struct GrabsByOutcome {
 pub struct GrabRecord {
     /// The user who asked.
     pub user_id: u64,
-    /// For which coupon.
+    /// The coupon.
     pub coupon_id: u64,
     /// The coupon's room, where the client knew it.
     pub room_id: Option<u64>,

@@ -18,11 +18,11 @@ use crate::workload::{Phase, Request, Schedule};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Job {
     pub(super) request: Request,
-    /// From when its latency counts; none: from when it is sent.
+    /// The moment from which its latency counts; none: the one at which it is sent.
     pub(super) due: Option<Instant>,
     /// It had to wait for a free connection.
     pub(super) queued: bool,
-    /// In which part of the load's shape it is due, if that has any.
+    /// The part of the load's shape in which it is due, if that has any.
     pub(super) phase: usize,
 }
 

@@ -32,7 +32,7 @@ pub struct LoadSpec {
     pub arrivals: Arrivals,
     /// The most connections that are open at a time.
     pub connections: usize,
-    /// For how long requests are sent.
+    /// The time for which requests are sent.
     pub duration: Duration,
     /// Decides the requests and their times; the same seed gives the same, whatever the target.
     pub seed: u64,

@@ -6,7 +6,7 @@ use anyhow::ensure;
 
 use super::{CatalogueSpec, Checkout, Endpoint, Requests, RoomChoice, Scenario, Workload};
 
-/// More kinds of users than a person can look at.
+/// The most kinds of users that a person can look at.
 const MOST_SCENARIOS: usize = 1_000;
 /// A week.
 const MOST_HOLD_S: u32 = 604_800;

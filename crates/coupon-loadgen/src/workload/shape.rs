@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "shape", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ArrivalShape {
-    /// So many requests a second.
+    /// A rate of requests a second.
     Constant {
         /// Requests a second.
         rate: f64,
@@ -28,7 +28,7 @@ pub enum ArrivalShape {
         peak: f64,
         /// The time of the jump, in seconds.
         at_s: f64,
-        /// In how many seconds half of what is above the base goes away.
+        /// The seconds in which half of what is above the base goes away.
         half_life_s: f64,
     },
 }
@@ -40,9 +40,9 @@ pub struct Step {
     /// A number of users of the scenarios, who think between actions and are answered at once; their requests are the
     /// rate.
     pub users: Option<f64>,
-    /// So many requests a second.
+    /// The rate of requests a second.
     pub rate: Option<f64>,
-    /// For how long.
+    /// The time that it lasts.
     pub seconds: f64,
 }
 
@@ -55,11 +55,11 @@ pub struct Phase {
     pub until: Duration,
 }
 
-/// More requests a second than any address takes.
+/// The most requests a second: more than any address takes.
 const MOST: f64 = 1e6;
 /// A week.
 const LONGEST_S: f64 = 604_800.0;
-/// After so many half-lives a spike is over: two hundredths are left of it.
+/// The half-lives after which a spike is over: two hundredths are left of it.
 const HALF_LIVES: f64 = 6.0;
 
 impl ArrivalShape {

@@ -272,7 +272,7 @@ mod tests {
     }
 
     /// The places of the series that have any.
-    fn told(series: &[Vec<Option<f64>>], seed: u64) -> Vec<(usize, Vec<usize>)> {
+    fn changed(series: &[Vec<Option<f64>>], seed: u64) -> Vec<(usize, Vec<usize>)> {
         let found = places(series, LEAST, seed).into_iter().enumerate();
         let found = found.map(|(index, places)| (index, places.iter().map(|place| place.at).collect()));
         found.filter(|(_, places): &(usize, Vec<usize>)| !places.is_empty()).collect()
@@ -285,7 +285,7 @@ mod tests {
         let told = (0..tables)
             .filter(|table| {
                 let columns = 8 + table % 9;
-                !told(&noise(&mut random, 10, columns), *table as u64).is_empty()
+                !changed(&noise(&mut random, 10, columns), *table as u64).is_empty()
             })
             .count();
         // Two standard errors of 5 % in 200.
@@ -314,7 +314,7 @@ mod tests {
         let mut series = noise(&mut Random::new(3, 0), 10, 30);
         step(&mut series[0], 10..20, 2.0);
         step(&mut series[4], 10..30, -2.0);
-        assert_eq!(told(&series, 1), [(0, vec![10, 20]), (4, vec![10])]);
+        assert_eq!(changed(&series, 1), [(0, vec![10, 20]), (4, vec![10])]);
     }
 
     #[test]
@@ -323,7 +323,7 @@ mod tests {
         step(&mut series[0], 10..18, 2.0);
         step(&mut series[4], 16..30, 3.0);
         step(&mut series[5], 19..30, 3.0);
-        assert_eq!(told(&series, 1), [(0, vec![10, 18]), (4, vec![16]), (5, vec![19])]);
+        assert_eq!(changed(&series, 1), [(0, vec![10, 18]), (4, vec![16]), (5, vec![19])]);
     }
 
     #[test]
@@ -334,7 +334,7 @@ mod tests {
                 of.iter_mut().flatten().zip(at..).for_each(|(figure, n)| *figure = (n % 5) as f64 * 0.01);
             }
             step(&mut series[3], before..before + after, 1.0);
-            told(&series, 1)
+            changed(&series, 1)
         };
         assert_eq!(clear(5, 3), [(3, vec![5])]);
         assert_eq!(clear(4, 3), []);
@@ -351,9 +351,9 @@ mod tests {
         series[5] = vec![None; 30];
         series[6][2..].fill(None);
         series.push(Vec::new());
-        assert_eq!(told(&series, 1), [(2, vec![16])]);
+        assert_eq!(changed(&series, 1), [(2, vec![16])]);
         assert_eq!(places(&series, LEAST, 1), places(&series, LEAST, 1));
-        assert_eq!((told(&[], 1), told(&[vec![None; 20]], 1)), (Vec::new(), Vec::new()));
+        assert_eq!((changed(&[], 1), changed(&[vec![None; 20]], 1)), (Vec::new(), Vec::new()));
     }
 
     #[test]
@@ -382,8 +382,8 @@ mod tests {
     #[test]
     fn what_never_varies_never_changes() {
         let mut constant = vec![vec![Some(1.0); 20]; 3];
-        assert_eq!(told(&constant, 1), []);
+        assert_eq!(changed(&constant, 1), []);
         step(&mut constant[0], 10..20, 0.5);
-        assert_eq!(told(&constant, 1), [(0, vec![10])]);
+        assert_eq!(changed(&constant, 1), [(0, vec![10])]);
     }
 }

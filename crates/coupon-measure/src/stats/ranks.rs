@@ -1,6 +1,6 @@
 //! The signed-rank test: chance without a word about a distribution.
 
-/// More values than this are judged by the normal distribution, from which the exact one hardly differs by then.
+/// The most values that are judged by the exact distribution: with more, the normal one hardly differs from it.
 const EXACT: usize = 50;
 
 /// The least probability that so many values can have by chance: that of all on one side.

@@ -20,9 +20,9 @@ const BUCKETS: usize = 112;
 const FIRST_MS: f64 = 0.01;
 /// The ways to swap are counted out up to this many.
 const COUNTED: u64 = 1_024;
-/// Of more ways, so many are drawn at most: what the pairs of eight contestants and more need, corrected together.
+/// The most ways that are drawn, where there are more: what the pairs of eight contestants and more need, corrected together.
 const SWAPS: u64 = 8_192;
-/// So many drawn ways that are as far apart end the drawing.
+/// The number of drawn ways as far apart that ends the drawing.
 const ENOUGH: u64 = 64;
 
 /// The bucket of a time.
@@ -165,7 +165,7 @@ fn swapped(differences: &[Vec<f64>], part: f64, seed: u64) -> f64 {
 mod tests {
     use super::*;
 
-    /// So many requests around a time, spread over a third of it.
+    /// Requests around a time, spread over a third of it.
     fn round(random: &mut Random, humps: &[f64]) -> Vec<(u16, u64)> {
         let mut counts = std::collections::BTreeMap::new();
         let mood = 1.0 + 0.3 * random.unit();

@@ -3,7 +3,7 @@
 use coupon_measure::format::{counted, number};
 use coupon_measure::stats::estimate;
 
-use super::{MIN_RUNS, Unit};
+use super::model::{MIN_RUNS, Unit};
 use crate::model::{Contestant, Doubt, Meta, Report};
 
 /// The obstacles to a comparison: each a sentence that names a difference. None when the two measured the same thing.

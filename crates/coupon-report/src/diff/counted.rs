@@ -3,8 +3,9 @@
 use coupon_measure::stats::{estimate, judge_by, ratios};
 
 use super::judged::{change, pairs, values};
+use super::model::{ChangeVerdict, DiffRow};
+use super::sides::Sides;
 use super::without_ratio::between_rounds;
-use super::{ChangeVerdict, DiffRow, Sides};
 use crate::model::{Contestant, Metric};
 
 /// A counted figure, of every run after against every run before.

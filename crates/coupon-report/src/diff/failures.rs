@@ -3,7 +3,8 @@
 use coupon_measure::format;
 use coupon_measure::stats::estimate;
 
-use super::{ChangeVerdict, DiffRow, FAILED, Sides};
+use super::model::{ChangeVerdict, DiffRow, FAILED};
+use super::sides::Sides;
 use crate::model::{Contestant, Metric};
 
 /// Two parts lie farther apart by chance in 3 of 1,000 comparisons: so many standard deviations.

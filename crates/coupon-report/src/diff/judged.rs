@@ -5,8 +5,10 @@ use coupon_measure::stats::{
     Comparison, ERROR, Judged, Judgement, Least, estimate, holm, judge_by, judge_family, ratios, student,
 };
 
+use super::model::{ChangeVerdict, DiffOptions, DiffRow, Unit};
+use super::sides::{Sides, Subject};
 use super::without_ratio::{between_rounds, between_runs};
-use super::{ChangeVerdict, DiffOptions, DiffRow, Sides, Subject, Unit, counted, failures};
+use super::{counted, failures};
 use crate::model::{Contestant, Metric};
 
 /// Runs never differ by less than this, as a part: a few that happen to agree are not sure of anything.

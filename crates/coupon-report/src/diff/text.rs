@@ -6,7 +6,7 @@ use coupon_measure::Table;
 use coupon_measure::format::{self, number};
 use coupon_measure::stats::{ERROR, Estimate};
 
-use super::{ChangeVerdict, Diff, DiffRow, Unit};
+use super::model::{ChangeVerdict, Diff, DiffRow, Unit};
 use crate::terminal::Screen;
 use crate::terminal::text::Page;
 

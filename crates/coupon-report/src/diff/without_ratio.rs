@@ -2,7 +2,7 @@
 
 use coupon_measure::format;
 
-use super::ChangeVerdict;
+use super::model::ChangeVerdict;
 
 /// The number of rounds or runs in which a figure is nothing.
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ impl Nothing {
         2 * self.some > self.of
     }
 
-    fn told(self, when: &str, unit: &str) -> Option<String> {
+    fn sentence(self, when: &str, unit: &str) -> Option<String> {
         let of = format::counted(self.of as u64, unit);
         (self.some > 0).then(|| format!("nothing {when} in {} of {of}", self.some))
     }
@@ -52,7 +52,7 @@ fn judged(
     unit: &str,
 ) -> Option<(ChangeVerdict, Option<String>)> {
     let told: Vec<String> =
-        [gone.told("after", unit), come.told("before", unit)].into_iter().flatten().collect();
+        [gone.sentence("after", unit), come.sentence("before", unit)].into_iter().flatten().collect();
     if told.is_empty() {
         return None;
     }

@@ -21,7 +21,7 @@ use crate::diff::{ChangeVerdict, LEAST};
 use crate::model::{Metric, Report};
 
 pub use text::print;
-pub(crate) use text::{by, by_chance, cannot_say, told};
+pub(crate) use text::{by, by_chance, cannot_say, sentence};
 
 /// A report, and what people know it by.
 #[derive(Debug, Clone)]

@@ -32,7 +32,7 @@ pub fn print(history: &History, out: &mut impl Write, screen: Screen) -> io::Res
             page.alarm(0, "WORSE ", &format!("{of}audit: it passed before and fails in the last run"), 2)?;
         }
         for (figures, changed) in series.worse() {
-            let line = format!("{of}{}: {}", figures.contestant, told(series, figures, changed));
+            let line = format!("{of}{}: {}", figures.contestant, sentence(series, figures, changed));
             page.alarm(0, "WORSE ", &line, 2)?;
         }
     }
@@ -118,7 +118,7 @@ fn place(series: &RunSeries, at: usize, page: &mut Page<'_>) -> io::Result<()> {
 }
 
 /// A change of a figure in words: `grab p99, ms 4.10 before, 6.20 after (1.51×), since run 12 of 20, 2026-11-02T10:00:00Z`.
-pub(crate) fn told(series: &RunSeries, figures: &Figures, changed: &LastingChange) -> String {
+pub(crate) fn sentence(series: &RunSeries, figures: &Figures, changed: &LastingChange) -> String {
     let since = series.runs.get(changed.at).map_or("", |run| run.date.as_str());
     format!(
         "{} {} before, {} after ({}), since run {} of {}, {since}",

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::marks::name;
 use super::table::{heads, named_row, scrolling};
 use crate::Report;
-use crate::growth::{GrowthSummary, HEADS, told};
+use crate::growth::{GrowthSummary, HEADS, summary};
 use crate::model::Contestant;
 
 /// True if the layout of any contestant was to be changed.
@@ -38,19 +38,19 @@ fn card(report: &Report, contestant: &Contestant) -> Markup {
         div.card {
             h3 { (name(report, &contestant.name)) }
             @if let Some(why) = &contestant.unchanged { p.soft { "Left alone: " (why) "." } }
-            @if let Some(told) = told(contestant) { (facts(&told, &contestant.name)) }
+            @if let Some(summary) = summary(contestant) { (facts(&summary, &contestant.name)) }
         }
     }
 }
 
-fn facts(told: &GrowthSummary, contestant: &str) -> Markup {
+fn facts(summary: &GrowthSummary, contestant: &str) -> Markup {
     html! {
-        dl { @for (word, fact) in &told.facts { dt { (word) } dd { (fact) } } }
-        @if let Some(wrong) = &told.wrong { p.bad { "Not as predicted: " (wrong) "." } }
+        dl { @for (word, fact) in &summary.facts { dt { (word) } dd { (fact) } } }
+        @if let Some(wrong) = &summary.wrong { p.bad { "Not as predicted: " (wrong) "." } }
         (scrolling(&format!("The change of {contestant}"), &html! {
             table {
                 thead { tr { (heads(HEADS)) } }
-                tbody { @for row in &told.rows {
+                tbody { @for row in &summary.rows {
                     (named_row(row))
                 } }
             }

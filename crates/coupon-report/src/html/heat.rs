@@ -13,7 +13,7 @@ use crate::model::{Contestant, Heat, HeatMap, HotKey, Reading};
 const HEIGHT: f64 = 112.0;
 /// The height of a map's heading.
 const HEAD: f64 = 20.0;
-/// So many are named in a sentence.
+/// The most that are named in a sentence.
 const NAMED: usize = 5;
 
 /// Names for the whole load, and maps for each contestant.

@@ -2,7 +2,7 @@
 
 use crate::model::ShardLook;
 
-/// More columns than this are joined, so that each can be seen.
+/// The most columns: more are joined, so that each can be seen.
 const MOST_COLUMNS: f64 = 60.0;
 /// Possible lengths of a column, in seconds: samples come four times a second.
 const STEPS: [f64; 11] = [0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0];

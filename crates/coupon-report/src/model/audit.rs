@@ -42,7 +42,7 @@ impl Violation {
 
     /// For people: `0 lost`, or `0 misplaced (in part n/a: …)`.
     #[must_use]
-    pub fn told(&self, name: &str) -> String {
+    pub fn sentence(&self, name: &str) -> String {
         let count = format::count(self.count);
         match &self.not_checked {
             Some(why) => format!("{count} {name} (in part n/a: {why})"),
@@ -188,8 +188,8 @@ mod tests {
         let mut sum = AuditResult::default();
         sum.add(&AuditResult { misplaced, ..AuditResult::default() });
         sum.add(&AuditResult::default());
-        assert_eq!(sum.misplaced.told("misplaced"), "0 misplaced (in part n/a: whose is it?)");
-        assert_eq!(sum.lost.told("lost"), "0 lost");
+        assert_eq!(sum.misplaced.sentence("misplaced"), "0 misplaced (in part n/a: whose is it?)");
+        assert_eq!(sum.lost.sentence("lost"), "0 lost");
     }
 
     #[test]

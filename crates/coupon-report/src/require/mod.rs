@@ -1,8 +1,9 @@
 //! Limits that figures must keep: `hash.grab.p99<20ms`.
 //!
 //! A limit is read, and refused if it is misspelt, before anything is measured ([`Limit::parse`]), and held against the
-//! figures afterwards ([`check`]). A figure that could not be read keeps no limit: a check that passes for want of a figure
-//! would be none. Nor does a rate or a time where the load was the limit, which is a figure of the load; but it breaks none either.
+//! figures afterwards ([`check`]). A figure that could not be read keeps no limit: a check that passes for want of a
+//! figure would be none. Nor does a rate or a time where the load was the limit, which is a figure of the load; but it
+//! breaks none either.
 
 mod parse;
 

@@ -39,7 +39,7 @@ fn criteria<'a>(report: &'a Report, candidates: &[&'a Contestant]) -> [Criterion
 
 impl Criterion<'_> {
     /// The sentence for those that lead.
-    fn told(&self) -> String {
+    fn sentence(&self) -> String {
         let leaders = self.standing.leaders().join(" or ");
         if self.standing.is_first_alone() {
             format!("{leaders} {}", self.leads)
@@ -49,7 +49,7 @@ impl Criterion<'_> {
     }
 
     /// The sentence for those that are chosen, which are named already.
-    fn told_of_choice(&self) -> String {
+    fn sentence_of_choice(&self) -> String {
         if self.standing.is_first_alone() {
             format!("it {}", self.leads)
         } else {
@@ -198,7 +198,7 @@ fn conclude(judged: &[&Criterion<'_>]) -> Answer {
     };
     let certainty = chosen.by.certainty();
     if !chosen.agreed {
-        let parts: Vec<String> = decisive.iter().map(|of| of.told()).collect();
+        let parts: Vec<String> = decisive.iter().map(|of| of.sentence()).collect();
         let mut choice: Vec<String> = decisive.iter().flat_map(|of| of.standing.leaders()).collect();
         choice.sort();
         choice.dedup();
@@ -210,7 +210,7 @@ fn conclude(judged: &[&Criterion<'_>]) -> Answer {
         };
     }
     let choice = chosen.names;
-    let parts: Vec<String> = decisive.iter().map(|of| of.told_of_choice()).collect();
+    let parts: Vec<String> = decisive.iter().map(|of| of.sentence_of_choice()).collect();
     Answer {
         verdict: format!("Choose {}: {}.{same}", choice.join(" or "), format::list(&parts)),
         choice,
@@ -302,7 +302,7 @@ fn other_mixes(report: &Report, leader: &Contestant, candidates: &[&Contestant])
         new
     });
     if !found.is_empty() {
-        return found.iter().take(TURNS).map(told).collect();
+        return found.iter().take(TURNS).map(other_mix).collect();
     }
     let judged = leader.rounds.len() >= MIN_ROUNDS && leader.median(&Metric::Mean).is_some();
     if !judged {
@@ -333,7 +333,7 @@ fn other_mixes(report: &Report, leader: &Contestant, candidates: &[&Contestant])
     }
 }
 
-fn told(turn: &Turn) -> String {
+fn other_mix(turn: &Turn) -> String {
     let Turn { endpoint, share, from, other } = turn;
     format!(
         "Another mix: from {} {} on ({} to {}; here {}) {other} takes less time a request.",

@@ -85,8 +85,8 @@ fn conclusion(verdicts: &[&Verdict], single: &str) -> (Vec<String>, String) {
     (choice, sentences.join(" "))
 }
 
-/// The sentence on the contestants with one shard that none with more was shown to write better than, to stand beside a choice among
-/// the others; nothing where there is none.
+/// The sentence on the contestants with one shard that none with more was shown to write better than, to stand beside a
+/// choice among the others; nothing where there is none.
 pub(super) fn beside_choice(report: &Report) -> Option<String> {
     let unbeaten = |single: &&Contestant| {
         advice(report, single).is_some_and(|advice| advice.choice == [single.name.as_str()])

@@ -12,7 +12,7 @@ use crate::model::{AuditResult, Contestant, Metric, Quantile, Reading};
 use crate::summarise::{endpoints_of, median_shares};
 use crate::{Report, by_shard, endpoints};
 
-/// More shards than this are not listed one by one.
+/// The most shards that are listed one by one.
 const MOST_SHARDS: usize = 8;
 /// The columns of the table of endpoints.
 const COLUMNS: [&str; 6] = ["endpoint", "p50 ms", "p99 ms", "shards", "tables", "errors"];
@@ -211,7 +211,7 @@ fn audit(contestant: &Contestant) -> String {
         }
     }
     let found: Vec<String> =
-        sum.violations().iter().map(|(name, _, violation)| violation.told(name)).collect();
+        sum.violations().iter().map(|(name, _, violation)| violation.sentence(name)).collect();
     let verdict = if sum.passed() { "ok" } else { "FAILED" };
     let missing =
         missing.map(|reason| format!("; not every round was audited: {reason}")).unwrap_or_default();

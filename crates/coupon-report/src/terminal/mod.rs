@@ -182,7 +182,7 @@ fn audit(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     page.heading("Audit")?;
     let audit = &report.audit;
     let found: Vec<String> =
-        audit.sums.violations().iter().map(|(name, _, violation)| violation.told(name)).collect();
+        audit.sums.violations().iter().map(|(name, _, violation)| violation.sentence(name)).collect();
     let audits = format::counted(audit.rounds_audited.into(), "audit");
     let made = format!(": {audits}, one after each contestant's round");
     match (audit.passed, audit.sums.passed()) {

@@ -12,8 +12,8 @@ use crate::recorded::{contestant, recorded};
 
 const METRIC: &str = "latency.p50.room_orders";
 
-/// So many runs of the recorded comparison, a day apart: each endpoint of each contestant is up to a tenth slower or
-/// faster than it was, and all of a run together as much again.
+/// Runs of the recorded comparison, a day apart: each endpoint of each contestant is up to a tenth slower or faster than it was,
+/// and all of a run together as much again.
 fn runs(number: u64) -> Vec<Given> {
     let mut recorded = recorded();
     recorded.contestants.retain(|contestant| ["hash", "range-room"].contains(&contestant.name.as_str()));

@@ -30,7 +30,7 @@ pub(crate) fn summarised(mut report: Report) -> Report {
     report
 }
 
-/// So many rounds: the recorded ones again, where there are not enough.
+/// A report of so many rounds: the recorded ones again, where there are not enough.
 pub(crate) fn of_rounds(rounds: u32) -> Report {
     let mut report = measured();
     report.meta.rounds = rounds;

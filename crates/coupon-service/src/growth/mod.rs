@@ -81,8 +81,8 @@ pub fn view(
     }
 }
 
-/// The shards, of those that there are, that closed versions have used, and no other does. None where a line does not say how many
-/// shards it is of.
+/// The shards, of those that there are, that closed versions have used, and no other does. None where a line does not
+/// say how many shards it is of.
 fn unused(versions: &[VersionRecord], prepared: NonZeroU16) -> impl Iterator<Item = u16> + use<> {
     let most = |closed: bool| {
         let some = versions.iter().filter(|version| version.closed == closed);

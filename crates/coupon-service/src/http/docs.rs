@@ -90,7 +90,7 @@ pub(super) struct Api;
 struct Bounds;
 
 impl Bounds {
-    /// As many digits as an id has that is within 63 bits, but for the last thousandth of them.
+    /// The digits of an id that is within 63 bits, but for the last thousandth of them.
     const RESULT_ID: &str = "^(0|[1-9][0-9]{0,17}|[1-8][0-9]{18}|9[01][0-9]{17}|92[01][0-9]{16})$";
     /// The form of a cursor; not every text of this form is one.
     const CURSOR: &str = "^[A-Za-z0-9_-]{44}$";

@@ -3,7 +3,7 @@
 //! A number with a fraction is kept as a double, which holds up to 15 digits exactly, and rounds what is finer:
 //! `5.0000000000000001` would be 5. A client that writes that means something else, and is refused.
 
-/// So many digits of a decimal number survive in a double.
+/// The digits of a decimal number that survive in a double.
 const DIGITS_KEPT: usize = 15;
 
 /// The first number in a JSON text that is finer than what is kept of it, after its place: `users[3].user_level`. Text

@@ -6,8 +6,8 @@ use std::time::Duration;
 use coupon_core::ShardId;
 use coupon_store::metrics::{Buckets, Exposition};
 
+use super::grab::{GrabDecision, NotDecided};
 use super::hot::Hot;
-use super::{GrabDecision, NotDecided};
 use crate::api::HotResults;
 
 /// The end of a grab.

@@ -14,7 +14,7 @@ use crate::api::{HotKey, HotKeys, HotResults};
 type Keys = [u64; 3];
 type Seen = Arc<Mutex<Recent<3>>>;
 
-/// So many of each are named.
+/// The most of each that are named.
 const NAMED: usize = 10;
 /// In metrics, only what has this share of all: a new label value begins a series that Prometheus keeps.
 const SHARE_OF_SERIES: f64 = 0.01;
@@ -133,7 +133,7 @@ mod tests {
         worker.count(Duration::ZERO, std::iter::once(keys));
     }
 
-    fn told(keys: &HotKeys) -> Vec<(u64, u64)> {
+    fn pairs(keys: &HotKeys) -> Vec<(u64, u64)> {
         keys.top.iter().map(|key| (key.id, key.results)).collect()
     }
 
@@ -147,9 +147,9 @@ mod tests {
         grab(&other, [4, 41, 1]);
         let found = hot.results();
         assert_eq!((found.results, found.rooms.error), (4, 0));
-        assert_eq!(told(&found.rooms), [(3, 3), (4, 1)]);
-        assert_eq!(told(&found.coupons), [(31, 2), (32, 1), (41, 1)]);
-        assert_eq!(told(&found.users), [(1, 2), (2, 1), (3, 1)]);
+        assert_eq!(pairs(&found.rooms), [(3, 3), (4, 1)]);
+        assert_eq!(pairs(&found.coupons), [(31, 2), (32, 1), (41, 1)]);
+        assert_eq!(pairs(&found.users), [(1, 2), (2, 1), (3, 1)]);
         assert!((found.rooms.top[0].share - 0.75).abs() < 1e-9);
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use coupon_core::{CouponId, ResultId, UserId};
 use tokio::time::Instant;
 
-use super::{Grab, GrabDecision};
+use super::grab::{Grab, GrabDecision};
 
 /// The most holders that are remembered, of all coupons together: 8 bytes each.
 const HOLDERS_MAX: usize = 2_000_000;

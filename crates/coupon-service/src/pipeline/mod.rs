@@ -7,6 +7,7 @@
 //! other gate.
 
 mod counters;
+mod grab;
 mod hot;
 mod memory;
 mod next;
@@ -19,26 +20,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::{
-    CouponId, GrabTerms, PerGate, Placement, RequestKey, ResultId, RoomId, RouteError, RowKey, ShardId,
-    ShardingStrategy, UserId,
-};
+use coupon_core::{PerGate, Placement, RouteError, RowKey, ShardId, ShardingStrategy};
+use coupon_store::failpoints::{self, Point};
+use coupon_store::ids::IdGenerator;
+use coupon_store::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
-use counters::EarlyRefusal;
-pub use counters::{GrabCounters, GrabEnd};
-
-use coupon_store::failpoints::{self, Point};
-use coupon_store::ids::IdGenerator;
-use coupon_store::{Attempt, Backend, Decided, Decision, Grant, PlacedResult, Reservation, Unavailable};
-
+use self::counters::EarlyRefusal;
+pub use self::counters::{GrabCounters, GrabEnd};
+pub use self::grab::{Grab, GrabDecision, NotDecided};
+use self::grab::{Reply, Waiting};
+use self::hot::HotWorker;
+use self::memory::{Life, Memory};
+use self::next::Next;
+use self::placing::{Batch, Fixed};
+use self::runner::Runner;
 use crate::telemetry::traces::{Traced, traced};
-use hot::HotWorker;
-use memory::{Life, Memory};
-use next::Next;
-use placing::{Batch, Fixed};
-use runner::Runner;
 
 /// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -52,73 +50,8 @@ pub struct BatchLimits {
     pub in_flight: usize,
     /// The most grabs that wait for a batch on one worker, of one gate's coupons; beyond it they get 503.
     pub waiting_max: usize,
-    /// For how long a worker repeats what the gate refused; zero: the gate is always asked.
+    /// The time for which a worker repeats what the gate refused; zero: the gate is always asked.
     pub memory: Duration,
-}
-
-/// A grab that names a user and a coupon which exist, with what is known of the coupon.
-#[derive(Debug, Clone, Copy)]
-pub struct Grab {
-    /// The user who wants it.
-    pub user: UserId,
-    /// The coupon wanted.
-    pub coupon: CouponId,
-    /// The coupon's room.
-    pub room: RoomId,
-    /// The terms of the coupon.
-    pub terms: GrabTerms,
-    /// The request, if the caller names it.
-    pub request: Option<RequestKey>,
-}
-
-impl Grab {
-    /// The attempt that the gate is asked to decide, once the grab has an id.
-    const fn attempt(&self, id: ResultId) -> Attempt {
-        let Self { user, coupon, terms, request, .. } = *self;
-        Attempt {
-            user,
-            coupon,
-            id,
-            limit: terms.user_limit,
-            hold_until: terms.hold_until(id.time()),
-            request,
-        }
-    }
-}
-
-/// The decision on a grab.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GrabDecision {
-    /// Stored.
-    Granted(Reservation),
-    /// This very request was granted and stored before, whatever became of the result since.
-    Repeated(Grant),
-    /// The user has as many as one may; the first of them is stored under this id.
-    Duplicate(ResultId),
-    /// None left.
-    OutOfStock,
-    /// Outside the window, or withdrawn.
-    InvalidTime,
-}
-
-/// The reason why a grab was not decided.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotDecided {
-    /// The outcome is unknown, or the service is overloaded; asking again is safe, and finds out.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-    /// The strategy has no place for the result; asking again never helps.
-    #[error(transparent)]
-    NoPlace(#[from] RouteError),
-}
-
-type Reply = oneshot::Sender<Result<GrabDecision, NotDecided>>;
-
-struct Waiting {
-    grab: Grab,
-    reply: Reply,
-    /// Only if its request is recorded.
-    traced: Option<Box<Traced>>,
 }
 
 #[derive(Default)]

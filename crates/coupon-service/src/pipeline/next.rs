@@ -2,7 +2,7 @@
 
 use coupon_store::{Attempt, Decision, Reservation, Unavailable};
 
-use super::{GrabDecision, NotDecided};
+use super::grab::{GrabDecision, NotDecided};
 
 /// The step that follows the gate's decision about an attempt.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use coupon_core::{Placement, RowKey, ShardId, ShardingStrategy as _, VersionNumber, Versioned};
 use coupon_store::{Attempt, Unavailable};
 
+use super::Batcher;
 use super::counters::EarlyRefusal;
-use super::{Batcher, Grab, NotDecided, Waiting};
+use super::grab::{Grab, NotDecided, Waiting};
 
 /// A grab whose result has an id, and with it a place.
 pub(super) struct Fixed {

@@ -4,7 +4,10 @@ use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator};
-use coupon_core::{LayoutVersion, Placement, Plan, ResultQuery, ResultState, VersionNumber, Versioned};
+use coupon_core::{
+    CouponId, GrabTerms, LayoutVersion, Placement, Plan, RequestKey, ResultId, ResultQuery, ResultState,
+    RoomId, UserId, VersionNumber, Versioned,
+};
 use coupon_store::clock::Clock;
 use coupon_store::embedded::{self, Options};
 use coupon_store::settings::UnknownUsers;

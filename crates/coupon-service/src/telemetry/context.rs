@@ -102,7 +102,7 @@ impl Parent {
     }
 }
 
-/// So many digits, none of them a capital.
+/// Reads so many digits, none of them a capital.
 fn hexadecimal(digits: &[u8], count: usize) -> Option<u128> {
     let value = |digit: &u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),

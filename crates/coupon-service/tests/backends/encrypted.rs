@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, mpsc};
 
 use coupon_service::app::Application;
-use coupon_stack::{Certificates, Stack, StackOptions};
+use coupon_stack::{Certificates, Stack, Topology};
 use coupon_store::clock::Clock;
 use coupon_store::servers::broker::Broker;
 use coupon_store::servers::gate::RedisServer;
@@ -29,7 +29,7 @@ struct Site {
 static SITE: LazyLock<Site> = LazyLock::new(|| {
     let certificates = certificates();
     let stack = Stack::start_encrypted(
-        &StackOptions { shards: NonZeroU16::MIN, ..StackOptions::default() },
+        &Topology { shards: NonZeroU16::MIN, ..Topology::default() }.into(),
         &certificates,
     )
     .unwrap();

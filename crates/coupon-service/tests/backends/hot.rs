@@ -5,7 +5,7 @@ use coupon_service::api::{HotKeys, HotResults, ShardsStatus};
 use crate::bench::{Bench, PLENTY, SCARCE};
 use crate::served::Served;
 
-fn told(keys: &HotKeys) -> Vec<(u64, u64)> {
+fn pairs(keys: &HotKeys) -> Vec<(u64, u64)> {
     keys.top.iter().map(|key| (key.id, key.results)).collect()
 }
 
@@ -25,7 +25,7 @@ pub(crate) async fn what_is_hot_is_told_by_name_and_a_grab_counts_once(bench: &B
     service.drain();
     service.grab(2, PLENTY);
     let hot = hot(&service);
-    assert_eq!((hot.results, hot.rooms.error, told(&hot.rooms)), (4, 0, vec![(1, 4)]));
-    assert_eq!(told(&hot.coupons), [(PLENTY, 3), (SCARCE, 1)]);
-    assert_eq!(told(&hot.users), [(1, 2), (2, 1), (3, 1)]);
+    assert_eq!((hot.results, hot.rooms.error, pairs(&hot.rooms)), (4, 0, vec![(1, 4)]));
+    assert_eq!(pairs(&hot.coupons), [(PLENTY, 3), (SCARCE, 1)]);
+    assert_eq!(pairs(&hot.users), [(1, 2), (2, 1), (3, 1)]);
 }

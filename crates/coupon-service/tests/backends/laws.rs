@@ -142,8 +142,8 @@ pub(crate) async fn a_result_that_contradicts_what_is_stored_is_parked_and_keeps
     backend.lifecycle.close();
 }
 
-/// The data opened again with what was granted to user 1 parked: another user's result came first with its id, which only a mistake
-/// can bring about.
+/// The data opened again with what was granted to user 1 parked: another user's result came first with its id, which
+/// only a mistake can bring about.
 async fn opened_again_with_a_parked_result(
     bench: &Bench,
     backend: Backend,

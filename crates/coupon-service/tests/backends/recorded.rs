@@ -54,7 +54,7 @@ async fn assert_taken_up(backend: &Backend) {
     assert_left(backend, [(1, 2), (2, 3)]).await;
 }
 
-/// So many are left of each coupon, as main says it.
+/// Main says that so many are left of each coupon.
 async fn assert_left(backend: &Backend, left: [(u64, u32); 2]) {
     backend.lifecycle.drain().await.unwrap();
     for (coupon, left) in left {

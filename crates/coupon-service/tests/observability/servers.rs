@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
 use coupon_core::{Placement, Plan, ResultQuery, RouteError, RowKey, ShardId, ShardingStrategy};
-use coupon_stack::{Stack, StackOptions};
+use coupon_stack::{Stack, Topology};
 use coupon_store::clock::Clock;
 
 use crate::client::{post, request};
@@ -44,7 +44,7 @@ fn metrics(service: &Running) -> BTreeMap<String, MetricFamily> {
 
 #[test]
 fn the_servers_backend_has_the_metrics_that_are_written_down_each_process_those_of_its_role() {
-    let stack = Stack::start(&StackOptions { shards: SHARDS, ..StackOptions::default() }).unwrap();
+    let stack = Stack::start(&Topology { shards: SHARDS, ..Topology::default() }.into()).unwrap();
     let all = {
         let service = started(&stack, "all");
         for user in 1..=4 {

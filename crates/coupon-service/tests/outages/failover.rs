@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::sync::LazyLock;
 
-use coupon_stack::{Server, Stack, StackOptions};
+use coupon_stack::{Server, Stack, Topology};
 use coupon_store::Decision;
 use coupon_store::servers::gate::RedisServer;
 use coupon_store::settings::{ServerUrl, ServersSettings};
@@ -40,7 +40,7 @@ fn a_gate_that_took_over_an_older_memory_is_filled_anew_though_it_has_its_script
 /// A Redis that fails over, for all tests here: which of the two is the primary changes from one to the next.
 static PAIR: LazyLock<Stack> = LazyLock::new(|| {
     let shards = NonZeroU16::MIN;
-    Stack::start(&StackOptions { shards, redis_sentinel: true, ..StackOptions::default() }).unwrap()
+    Stack::start(&Topology { shards, redis_sentinel: true, ..Topology::default() }.into()).unwrap()
 });
 
 /// A data set on the suite's databases and queues, with its gate where Sentinels say.
@@ -73,9 +73,8 @@ async fn in_step() -> (Server, Server) {
             told.push(place.ok().map(told_of));
         }
         let is = |at: usize, role: &str, link: Option<&str>| {
-            told[at]
-                .as_ref()
-                .is_some_and(|(is, status)| is.as_deref() == Some(role) && status.as_deref() == link)
+            let told: Option<&(Option<String>, Option<String>)> = told.get(at).and_then(Option::as_ref);
+            told.is_some_and(|(is, status)| is.as_deref() == Some(role) && status.as_deref() == link)
         };
         let follows = |replica, primary| is(replica, "slave", Some("up")) && is(primary, "master", None);
         match (follows(1, 0), follows(0, 1)) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use anyhow::{Result, ensure};
 use coupon_core::ShardingStrategy;
-use coupon_stack::{Server, Stack, StackOptions};
+use coupon_stack::{Server, Stack, Topology};
 use coupon_store::settings::{ServerUrl, ServersSettings};
 use coupon_store::{Backend, Decision, servers};
 
@@ -17,8 +17,8 @@ use crate::{alone, drained, grab_at_last};
 
 /// The gates, for all tests here.
 static GATES: LazyLock<Stack> = LazyLock::new(|| {
-    let two = NonZeroU16::new(2).unwrap();
-    Stack::start(&StackOptions { shards: NonZeroU16::MIN, redis: two, ..StackOptions::default() }).unwrap()
+    let (one, two) = (NonZeroU16::MIN, NonZeroU16::new(2).unwrap());
+    Stack::start(&Topology { shards: one, redis: two, ..Topology::default() }.into()).unwrap()
 });
 
 /// A data set on the suite's databases and queues, with two gates: of the coupon that is scarce the first, and of the other the

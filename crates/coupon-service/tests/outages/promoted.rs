@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use coupon_core::{ResultQuery, ShardId, UserId};
-use coupon_stack::{Server, Stack, StackOptions};
+use coupon_stack::{Server, Stack, Topology};
 use coupon_store::{Backend, Decision, Visit};
 
 use crate::bench::{Bench, PLENTY, USERS, grab, held_by, remaining, run, shard_of, until, verified};
@@ -21,7 +21,7 @@ const SHARD: u16 = 1;
 fn servers() -> &'static Stack {
     static STACK: LazyLock<Stack> = LazyLock::new(|| {
         let shards = NonZeroU16::new(2).unwrap();
-        Stack::start(&StackOptions { shards, replicas: true, ..StackOptions::default() }).unwrap()
+        Stack::start(&Topology { shards, replicas: true, ..Topology::default() }.into()).unwrap()
     });
     &STACK
 }
@@ -125,6 +125,36 @@ fn while_both_take_writes_neither_is_used() {
         assert_eq!(verified(bench).count(), 0);
         backend.lifecycle.close();
     });
+}
+
+#[test]
+fn a_frozen_primary_is_left_and_noticed_when_it_wakes() {
+    let _alone = alone();
+    let (primary, replica) = shard_pair();
+    run(&replicated(), async |bench| {
+        let backend = bench.open();
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
+        drained(&backend).await;
+        servers().pause(primary).unwrap();
+        servers().run_sql(replica, "STOP REPLICA; RESET REPLICA ALL; SET GLOBAL read_only = 0").unwrap();
+        assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted(0));
+        drained(&backend).await;
+        assert_eq!(held_by(&backend, 3).await.len(), 2);
+
+        servers().resume(primary).unwrap();
+        let says = "more than one of its servers takes writes";
+        until("neither is used", async || trouble(&backend).await.contains(says)).await;
+        servers().run_sql(primary, "SET GLOBAL read_only = 1").unwrap();
+        assert_eq!(grab(&backend, bench, 5, PLENTY).await, Decision::Granted(0));
+        drained(&backend).await;
+        for user in [1, 3, 5] {
+            assert_eq!(held_by(&backend, user).await.len(), 2, "user {user}");
+        }
+        assert_eq!(verified(bench).count(), 0);
+        backend.lifecycle.close();
+    });
+    servers().run_sql(primary, "SET GLOBAL read_only = 0").unwrap();
+    servers().rejoin(replica).unwrap();
 }
 
 #[test]

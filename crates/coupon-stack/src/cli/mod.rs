@@ -15,7 +15,7 @@ use coupon_cli::numbers::nonzero;
 use coupon_cli::{Pages, heard, plain};
 
 use crate::record::Record;
-use crate::{Server, Stack, StackOptions, Status};
+use crate::{Server, Stack, StackOptions, Status, Topology};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,25 +48,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start a stack that outlives this command; where one is up, say so.
+    /// Start a stack that outlives this command, with the servers that the folder holds if it holds any; where one is up, say so.
     Up {
         #[command(flatten)]
         folder: Folder,
-        /// Number of shards [default: 4, or as many as the folder holds]
-        #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
-        shards: Option<NonZeroU16>,
-        /// Give main and each shard a replica, which `promote` has take writes, as the folder's have if it holds a stack
-        #[arg(long)]
-        replicas: bool,
-        /// Number of nodes of RabbitMQ, all of one cluster [default: 1, or as many as the folder holds]
-        #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
-        rabbitmq: Option<NonZeroU16>,
-        /// Number of gates, each a Redis [default: 1, or as many as the folder holds]
-        #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
-        redis: Option<NonZeroU16>,
-        /// Give Redis a replica and three Sentinels, which elect it where Redis is gone, as the folder's has if it holds a stack
-        #[arg(long)]
-        redis_sentinel: bool,
+        #[command(flatten)]
+        wanted: Wanted,
     },
     /// Stop it. Its data stays.
     Down {
@@ -102,18 +89,8 @@ enum Command {
     },
     /// Run a command with a temporary stack in its environment (`COUPON__SERVERS__…`), then stop the stack.
     Run {
-        /// Number of shards
-        #[arg(long, value_name = "N", default_value = "4", value_parser = nonzero::<NonZeroU16>)]
-        shards: NonZeroU16,
-        /// Give main and each shard a replica
-        #[arg(long)]
-        replicas: bool,
-        /// Number of nodes of RabbitMQ, all of one cluster
-        #[arg(long, value_name = "N", default_value = "1", value_parser = nonzero::<NonZeroU16>)]
-        rabbitmq: NonZeroU16,
-        /// Number of gates, each a Redis
-        #[arg(long, value_name = "N", default_value = "1", value_parser = nonzero::<NonZeroU16>)]
-        redis: NonZeroU16,
+        #[command(flatten)]
+        wanted: Wanted,
         /// The command and its arguments
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -127,6 +104,39 @@ struct Folder {
     /// The stack's folder
     #[arg(long, value_name = "DIR", default_value = "data/stack")]
     dir: PathBuf,
+}
+
+// The servers that a command asks for. As a doc comment it would take the place of the command's own help.
+#[derive(Debug, Args)]
+struct Wanted {
+    /// Number of shards [default: 4]
+    #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
+    shards: Option<NonZeroU16>,
+    /// Give main and each shard a replica, which `promote` has take writes
+    #[arg(long)]
+    replicas: bool,
+    /// Number of Redis, each a gate of its own [default: 1]
+    #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
+    redis: Option<NonZeroU16>,
+    /// Give a single Redis a replica and three Sentinels, which elect it where Redis is gone
+    #[arg(long)]
+    redis_sentinel: bool,
+    /// Number of nodes of RabbitMQ, all of one cluster [default: 1]
+    #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
+    rabbitmq: Option<NonZeroU16>,
+}
+
+impl Wanted {
+    /// What it names, and else what there is.
+    fn or(&self, held: Topology) -> Topology {
+        Topology {
+            shards: self.shards.unwrap_or(held.shards),
+            replicas: self.replicas || held.replicas,
+            redis: self.redis.unwrap_or(held.redis),
+            redis_sentinel: self.redis_sentinel || held.redis_sentinel,
+            rabbitmq: self.rabbitmq.unwrap_or(held.rabbitmq),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -154,9 +164,7 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Up { folder, shards, replicas, rabbitmq, redis, redis_sentinel } => {
-                up(&folder.dir, (shards, rabbitmq, redis), (replicas, redis_sentinel))?;
-            }
+            Self::Up { folder, wanted } => up(&folder.dir, &wanted)?,
             Self::Down { folder } => down(&folder.dir)?,
             Self::Status { folder } => show(&Stack::attach(&folder.dir)?)?,
             Self::Kill(one) => one.stack()?.kill(one.server)?,
@@ -168,9 +176,8 @@ impl Command {
             Self::Rejoin(one) => one.stack()?.rejoin(one.server)?,
             Self::Limit { one, cores } => one.stack()?.limit_cpu(one.server, cores).map_err(Error::msg)?,
             Self::Pages(pages) => pages.show(Cli::command())?,
-            Self::Run { shards, replicas, rabbitmq, redis, command } => {
-                let options = StackOptions { shards, replicas, rabbitmq, redis, ..StackOptions::default() };
-                return run::run(&options, &command);
+            Self::Run { wanted, command } => {
+                return run::run(&wanted.or(Topology::default()).into(), &command);
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -184,48 +191,21 @@ impl One {
 }
 
 /// Accepts a stack that is already up, if it is the one that was asked for.
-fn already_up(dir: &Path, record: &Record, wanted: &StackOptions) -> Result<()> {
-    let (shown, size) = (dir.display(), record.size);
-    for (has, wanted, what) in [
-        (size.shards, wanted.shards, "shards"),
-        (size.rabbitmq, wanted.rabbitmq, "nodes of RabbitMQ"),
-        (size.redis, wanted.redis, "gates"),
-    ] {
-        ensure!(
-            has == wanted.get(),
-            "a stack of {has} {what}, not {wanted}, is up in {shown}: take it down first"
-        );
-    }
-    for (has, wanted, what) in [
-        (size.replicas, wanted.replicas, "replicas"),
-        (size.redis_sentinel, wanted.redis_sentinel, "Sentinels"),
-    ] {
-        ensure!(has || !wanted, "a stack without {what} is up in {shown}: take it down first");
-    }
+fn already_up(dir: &Path, held: Topology, wanted: Topology) -> Result<()> {
+    let shown = dir.display();
+    ensure!(held == wanted, "a stack of {held}, not of {wanted}, is up in {shown}: take it down first");
     heard(writeln!(io::stdout(), "already up in {shown}:"))?;
     show(&Stack::attach(dir)?)?;
     Ok(heard(usage(dir))?)
 }
 
-fn up(
-    dir: &Path,
-    (shards, rabbitmq, redis): (Option<NonZeroU16>, Option<NonZeroU16>, Option<NonZeroU16>),
-    (replicas, redis_sentinel): (bool, bool),
-) -> Result<()> {
+fn up(dir: &Path, wanted: &Wanted) -> Result<()> {
     let record = Record::load(dir)?;
-    let held = |number: fn(&Record) -> u16| NonZeroU16::new(record.as_ref().map_or(0, number));
-    let default = StackOptions::default();
-    let options = StackOptions {
-        shards: shards.or_else(|| held(|record| record.size.shards)).unwrap_or(default.shards),
-        rabbitmq: rabbitmq.or_else(|| held(|record| record.size.rabbitmq)).unwrap_or(default.rabbitmq),
-        redis: redis.or_else(|| held(|record| record.size.redis)).unwrap_or(default.redis),
-        replicas,
-        redis_sentinel,
-        dir: Some(dir.to_owned()),
-    };
+    let topology = wanted.or(record.as_ref().map(|record| record.topology).unwrap_or_default());
     if let Some(record) = record.filter(Record::is_up) {
-        return already_up(dir, &record, &options);
+        return already_up(dir, record.topology, topology);
     }
+    let options = StackOptions { topology, dir: Some(dir.to_owned()) };
     let stack = Stack::start(&options)?;
     // A reader that closes the output early (`up | head`) is no reason to stop it.
     let shown = show(&stack).and_then(|()| Ok(heard(usage(dir))?));

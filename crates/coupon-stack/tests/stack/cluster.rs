@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use coupon_stack::{Server, Stack, StackOptions};
+use coupon_stack::{Server, Stack, StackOptions, Topology};
 
 const NODES: NonZeroU16 = NonZeroU16::new(3).unwrap();
 
@@ -14,12 +14,8 @@ fn all_there(stack: &Stack) -> anyhow::Result<String> {
 #[test]
 fn nodes_are_one_cluster_when_a_stack_is_up_and_when_it_is_up_again() {
     let folder = tempfile::tempdir().unwrap();
-    let options = StackOptions {
-        shards: NonZeroU16::MIN,
-        rabbitmq: NODES,
-        dir: Some(folder.path().join("stack")),
-        ..StackOptions::default()
-    };
+    let topology = Topology { shards: NonZeroU16::MIN, rabbitmq: NODES, ..Topology::default() };
+    let options = StackOptions { topology, dir: Some(folder.path().join("stack")) };
     let stack = Stack::start(&options).unwrap();
     assert_eq!(stack.addresses().rabbitmq.len(), 3);
     let last = Server::RabbitMq(2);
@@ -34,9 +30,10 @@ fn nodes_are_one_cluster_when_a_stack_is_up_and_when_it_is_up_again() {
     assert!(name(&stack).contains("three"));
     stack.shut_down().unwrap();
 
-    let fewer = StackOptions { rabbitmq: NonZeroU16::MIN, ..options.clone() };
+    let fewer = Topology { rabbitmq: NonZeroU16::MIN, ..topology };
+    let fewer = StackOptions { topology: fewer, ..options.clone() };
     let error = Stack::start(&fewer).unwrap_err().to_string();
-    assert!(error.contains("3 nodes of RabbitMQ, not 1"), "{error}");
+    assert!(error.contains("RabbitMQ of 3, not of"), "{error}");
     let stack = Stack::start(&options).unwrap();
     all_there(&stack).unwrap();
     assert!(name(&stack).contains("three"));

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
-use coupon_stack::{Server, Stack, StackOptions};
+use coupon_stack::{Server, Stack, Topology};
 
 use crate::clients::{mysql, parts};
 
@@ -40,8 +40,8 @@ fn is_read_only(stack: &Stack, server: Server) {
 
 #[test]
 fn a_replica_has_what_its_primary_has_takes_its_place_and_gives_it_back() {
-    let options = StackOptions { shards: NonZeroU16::MIN, replicas: true, ..StackOptions::default() };
-    let stack = Stack::start(&options).unwrap();
+    let topology = Topology { shards: NonZeroU16::MIN, replicas: true, ..Topology::default() };
+    let stack = Stack::start(&topology.into()).unwrap();
     assert_eq!(stack.servers().count(), 6);
     for server in [SHARD, REPLICA] {
         let url = stack.url(server).unwrap();
@@ -79,6 +79,6 @@ fn a_replica_has_what_its_primary_has_takes_its_place_and_gives_it_back() {
 fn a_stack_without_replicas_promotes_none() {
     let stack = crate::stack();
     let error = stack.promote(Server::MainReplica).unwrap_err().to_string();
-    assert!(error.contains("main-replica") && error.contains("no replicas"), "{error}");
+    assert!(error.contains("main-replica") && error.contains("without replicas"), "{error}");
     assert!(stack.promote(Server::Main).unwrap_err().to_string().contains("no replicas"));
 }

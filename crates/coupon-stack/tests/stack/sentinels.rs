@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
-use coupon_stack::{Server, Stack, StackOptions};
+use coupon_stack::{Server, Stack, Topology};
 
 use crate::clients::parts;
 
@@ -31,8 +31,8 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 
 #[test]
 fn a_replica_takes_the_place_of_a_redis_that_is_gone_and_keeps_it() {
-    let options = StackOptions { shards: NonZeroU16::MIN, redis_sentinel: true, ..StackOptions::default() };
-    let stack = Stack::start(&options).unwrap();
+    let topology = Topology { shards: NonZeroU16::MIN, redis_sentinel: true, ..Topology::default() };
+    let stack = Stack::start(&topology.into()).unwrap();
     assert_eq!(stack.servers().count(), 8, "main, a shard, RabbitMQ, and five of Redis");
     let all = &stack.addresses().redis;
     assert!(all.starts_with("redis+sentinel://:") && all.ends_with("/coupon"), "{all}");

@@ -65,7 +65,7 @@ pub(super) enum LayoutStep {
     Announce(VersionRecord),
     /// Rows begin to move to the latest version.
     Receive(Moving, Operator),
-    /// So far they have moved.
+    /// The movement of rows, as far as it has come.
     Moving(Moving),
     /// They have all moved: the versions before are closed.
     Moved(Moving),
@@ -73,8 +73,8 @@ pub(super) enum LayoutStep {
 
 /// A step of an archive.
 pub(super) enum ArchiveStep {
-    /// So many results of these coupons, of the days before one, are about to go, since this operator asked for it.
-    /// Lines among the changes say so, and from now on no coupon that is over comes to be on offer again.
+    /// Results of these coupons, of the days before one, that are about to go, since this operator asked for it. Lines among the
+    /// changes say so, and from now on no coupon that is over comes to be on offer again.
     Begin(BTreeMap<CouponId, i64>, Day, Operator),
     /// It has ended.
     End,
@@ -345,7 +345,7 @@ impl Applier {
         let found = apply(&transaction, changes, self.clock.now())?;
         transaction.commit()?;
         self.set_aside.tell(Place::Books, found);
-        self.applied.told(entries.len(), began.elapsed());
+        self.applied.record(entries.len(), began.elapsed());
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use super::gate::MemoryGate;
 use super::hand_over::WriterHandle;
 use super::inbox::Inbox;
 use super::late::WriterFence;
-use super::open::Options;
+use super::options::Options;
 use super::pressure::Pressure;
 use super::reader::Readers;
 use super::rooms::Telling;

@@ -6,14 +6,11 @@ use coupon_core::{
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::bulk::bindings;
+use super::bindings;
 use super::sql::{self, parsed};
 use crate::moving::{Batch, Departure, Key, ShardMoves, Slice, not_there};
-use crate::statements::{self, COLUMNS};
+use crate::statements::{self, COLUMNS, LEAVING};
 use crate::{Found, PageRequest, PlacedResult, Totals};
-
-/// The table of what is leaving.
-pub(super) const LEAVING: &str = "leaving";
 
 /// The shard's own record of what has moved.
 pub(super) fn state(db: &Connection) -> rusqlite::Result<ShardMoves> {

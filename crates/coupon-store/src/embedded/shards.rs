@@ -10,6 +10,7 @@ use super::hand_over::Writers;
 use super::reader::Readers;
 use super::state::SharedShard;
 use super::{moves, sql};
+use crate::statements::LEAVING;
 use crate::{
     Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ResultSummary, ShardReport, Shards,
     Totals, Unavailable, Visit, Visited,
@@ -115,7 +116,7 @@ impl Shards for EmbeddedShards {
                 };
                 tables.iter().try_for_each(|table| sql::summary(db, *table, &query).map(&mut add))?;
                 if leaves {
-                    add(sql::summary(db, moves::LEAVING, &query)?);
+                    add(sql::summary(db, LEAVING, &query)?);
                 }
                 Ok((sum, tables.len() as u64))
             })

@@ -93,7 +93,7 @@ async fn a_result_handed_over_twice_is_stored_and_counted_once() {
     backend.lifecycle.close();
 }
 
-/// So many results at once that a writer calls its shard busy.
+/// Hands over so many results at once that a writer calls its shard busy.
 async fn make_busy(backend: &Backend) -> Vec<ResultId> {
     let rows: Vec<PlacedResult> = (100..200_u16).map(|n| row(u64::from(n) * 2 + 1, n)).collect();
     let ids = rows.iter().rev().map(|row| row.result.result_id).collect();

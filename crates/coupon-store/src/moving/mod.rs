@@ -101,7 +101,7 @@ pub(crate) trait MovingShards {
 
     /// The most rows that one batch takes, whatever the rate: they are in memory, and their shard stores nothing meanwhile.
     const BATCH: u32;
-    /// So many batches a second, as long as their sizes allow it.
+    /// The most batches a second, as long as their sizes allow it.
     const BATCHES_PER_S: u32;
 
     /// Every shard that may have rows to move.
@@ -162,6 +162,6 @@ pub struct Slice {
     pub after: Option<ResultId>,
     /// Rows from before that moment.
     pub before: Timestamp,
-    /// So many at most.
+    /// The most of them.
     pub most: usize,
 }

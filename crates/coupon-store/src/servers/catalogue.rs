@@ -209,7 +209,7 @@ pub(super) async fn all_rooms(conn: &mut impl Queryable) -> mysql_async::Result<
     rooms.iter().map(|row| parsed(row, 0, RoomId::new)).collect()
 }
 
-/// From now on a coupon's results go to the room that it has now, whatever its row says later.
+/// Has a coupon's results go to the room that it has now, whatever its row says later.
 pub(super) async fn keep_rooms(conn: &mut Conn) -> mysql_async::Result<()> {
     let new = "SELECT c.coupon_id, c.room_id FROM coupons c LEFT JOIN coupon_rooms r ON r.coupon_id = c.coupon_id \
                WHERE r.coupon_id IS NULL AND c.room_id > 0";

@@ -93,8 +93,8 @@ impl Cluster {
         Ok(noted.map_err(|error| self.main.error(&error))?)
     }
 
-    /// Notes worker numbers as given back at a time: the process that leases them has ids later than those that are stored, whatever
-    /// this main's clock shows.
+    /// Notes worker numbers as given back at a time: the process that leases them has ids later than those that are
+    /// stored, whatever this main's clock shows.
     pub(super) async fn note_workers(&self, workers: &[(u16, Timestamp)]) -> anyhow::Result<()> {
         if workers.is_empty() {
             return Ok(());

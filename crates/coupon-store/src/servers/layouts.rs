@@ -25,6 +25,11 @@ pub(super) fn forgotten(known: &Versioned, records: &[VersionRecord]) -> Option<
     known.versions().iter().find(|version| !is_there(version)).map(|version| version.number)
 }
 
+/// The latest version that rows come to.
+pub(super) fn receiving(versions: &Versioned) -> Option<VersionNumber> {
+    versions.versions().iter().rfind(|version| version.receives).map(|version| version.number)
+}
+
 /// Reads every version, from the first on.
 pub(super) async fn read(conn: &mut impl Queryable) -> mysql_async::Result<Vec<VersionRecord>> {
     let sql = "SELECT version, valid_from, layout, receives, closed, announced_at, operator, what FROM layouts \

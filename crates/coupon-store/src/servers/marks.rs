@@ -14,7 +14,7 @@ pub(super) struct Marks {
     catalogue: u64,
     /// The number of leases of worker numbers that main has noted, and the latest end of one.
     leases: (u64, i64),
-    /// Of each shard, in order, the last entry of its outbox, its transactions, and the epoch that it has closed. Steps of
+    /// For each shard, in order: the last entry of its outbox, its transactions, and the epoch that it has closed. Steps of
     /// results count among transactions.
     shards: Vec<(i64, u64, u64)>,
 }

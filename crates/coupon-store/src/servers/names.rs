@@ -123,8 +123,8 @@ impl Names {
         format!("{}.{epoch}.{coupon}.answered.{user}.{}", self.prefix, request.number())
     }
 
-    /// The beginning of the keys of the users who have such answers about a coupon: one for each hour (the time for which a request
-    /// is remembered) of Redis' own clock, which is counted behind a dot.
+    /// The beginning of the keys of the users who have such answers about a coupon: one for each hour (the time for
+    /// which a request is remembered) of Redis' own clock, which is counted behind a dot.
     #[must_use]
     pub fn answered(&self, epoch: u64, coupon: CouponId) -> String {
         format!("{}.{epoch}.{coupon}.answered", self.prefix)

@@ -43,8 +43,8 @@ pub struct ProcessPart {
 }
 
 impl ProcessPart {
-    /// A service's lead of a version of the layout: a process that main answers knows the version by then, and one without an answer
-    /// for so long counts as cut off.
+    /// A service's lead of a version of the layout: a process that main answers knows the version by then, and one
+    /// without an answer for so long counts as cut off.
     pub const LAYOUT_LEAD: Duration = Duration::from_secs(10);
 
     /// The part that settings give a process.

@@ -67,8 +67,8 @@ impl ServersShards {
         let known = status.tables();
         let is_up = status.is_up();
         let mut conn = self.connect(shard).await?;
-        // Behind the address there may be another server since the last look, with an earlier state. What is said of one result may
-        // be final, so it is never believed unasked.
+        // Behind the address there may be another server since the last look, with an earlier state. What is said of
+        // one result may be final, so it is never believed unasked.
         if !is_up || Q::OF_ONE {
             self.has_what_was_seen(shard, floor, &mut conn).await?;
         }

@@ -9,10 +9,10 @@ use coupon_core::{
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
-use super::mysql::{LEAVING, table_in};
+use super::mysql::table_in;
 use super::seam::{Alike, OutboxEntry};
 use super::values::{self, get, parsed};
-use crate::statements::{self, Filter, Fresh, Numbers};
+use crate::statements::{self, Filter, Fresh, LEAVING, Numbers};
 use crate::{Change, Found, PageRequest, ResultSummary, Totals};
 
 const MYSQL: Dialect = Dialect::MySql;
@@ -249,8 +249,8 @@ pub(super) fn insert_whole(table: TableId, rows: &[&CouponResult]) -> String {
     format!("INSERT INTO {table} ({}) VALUES {values}{}", statements::COLUMNS.join(","), hold(table, rows))
 }
 
-/// The values of rows with all that became of them, in the order of a table's columns. As text, since a statement that is prepared for so
-/// many values takes the server, and the driver, some MB.
+/// The values of rows with all that became of them, in the order of a table's columns. As text, since a statement that
+/// is prepared for so many values takes the server, and the driver, some MB.
 pub(super) fn whole<'a>(rows: impl ExactSizeIterator<Item = &'a CouponResult>) -> String {
     /// The characters of a row, as they usually are.
     const ROW: usize = 112;

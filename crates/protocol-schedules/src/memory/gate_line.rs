@@ -13,27 +13,27 @@ use coupon_store::servers::seam::{
 use coupon_store::{Attempt, Decision, GateStock, Reservation};
 use tokio::time::timeout;
 
-use super::State;
 use super::gate::{CouponMemory, EpochMemory, GateMemory, HolderMemory};
+use super::{State, seen_by};
 use crate::world::{NoAnswer, ServerLine, World};
 
 /// The connection.
 pub(super) struct Gate {
     pub(super) line: ServerLine,
-    pub(super) address: &'static str,
     pub(super) patience: Duration,
 }
 
 impl Gate {
     async fn ask<T>(&self, read: impl FnOnce(&mut GateMemory) -> T) -> Result<T, GateError> {
-        heard(timeout(self.patience, self.line.ask(|state| read(&mut state.gate))).await)
+        heard(timeout(self.patience, self.line.ask(|state| read(state.gate_of_mut(self.line.process)))).await)
     }
 
     async fn order<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Arc<World>, &mut GateMemory) -> T + Send + 'static,
     ) -> Result<T, GateError> {
-        let ordered = self.line.order(|world| act(world, &mut world.state().gate));
+        let process = self.line.process;
+        let ordered = self.line.order(move |world| act(world, world.state().gate_of_mut(process)));
         heard(timeout(self.patience, ordered).await)
     }
 
@@ -102,7 +102,7 @@ fn heard<T>(answer: Result<Result<T, NoAnswer>, tokio::time::error::Elapsed>) ->
 #[async_trait]
 impl GateServer for Gate {
     fn address(&self) -> String {
-        self.address.to_owned()
+        self.line.world.state().gate_place(self.line.process)
     }
 
     async fn decide(
@@ -115,7 +115,8 @@ impl GateServer for Gate {
         let (number, looks, process) = (epoch.number, epoch.looks_for_the_sentinel(), self.line.process);
         let ordered = self.line.order(move |world| {
             let mut state = world.state();
-            let State { gate, main, answered, broken, .. } = &mut *state;
+            let State { gate, gate_before, main, answered, broken, .. } = &mut *state;
+            let gate = seen_by(process, gate, gate_before);
             if !gate.scripts.contains(&number) {
                 return Err(GateError::Forgot);
             }

@@ -37,6 +37,10 @@ pub const DATASET: &str = "d1";
 pub struct State {
     /// Redis.
     pub gate: GateMemory,
+    /// The Redis whose place another took, and the process that has not heard of it.
+    pub gate_before: Option<(ProcessId, GateMemory)>,
+    /// The times that another took its place.
+    pub fail_overs: u64,
     /// RabbitMQ.
     pub queues: QueuesMemory,
     /// Each shard's MySQL.
@@ -59,6 +63,8 @@ impl State {
     pub fn new(shards: u16, coupons: &[Terms]) -> Self {
         Self {
             gate: GateMemory::default(),
+            gate_before: None,
+            fail_overs: 0,
             queues: QueuesMemory::default(),
             shards: (0..shards).map(|_| ShardMemory::default()).collect(),
             set_aside: BTreeMap::new(),
@@ -67,6 +73,25 @@ impl State {
             answered: AnsweredTerms::default(),
             broken: Vec::new(),
         }
+    }
+
+    /// The Redis that is the gate to a process.
+    #[must_use]
+    pub fn gate_of(&self, process: ProcessId) -> &GateMemory {
+        let before = self.gate_before.as_ref().filter(|(unaware, _)| *unaware == process);
+        before.map_or(&self.gate, |(_, memory)| memory)
+    }
+
+    /// The same, to change it.
+    pub fn gate_of_mut(&mut self, process: ProcessId) -> &mut GateMemory {
+        seen_by(process, &mut self.gate, &mut self.gate_before)
+    }
+
+    /// The place of that Redis, as Sentinels would have it.
+    fn gate_place(&self, process: ProcessId) -> String {
+        let is_unaware = self.gate_before.as_ref().is_some_and(|(unaware, _)| *unaware == process);
+        let fail_over = self.fail_overs - u64::from(is_unaware);
+        format!("gate:{fail_over} of gate since fail-over {fail_over}")
     }
 
     /// Every shard in full, though a stale copy may stand in for it.
@@ -90,11 +115,23 @@ impl State {
     }
 }
 
+/// The Redis that is the gate to a process: that of before, if it has not heard of the other.
+fn seen_by<'a>(
+    process: ProcessId,
+    gate: &'a mut GateMemory,
+    before: &'a mut Option<(ProcessId, GateMemory)>,
+) -> &'a mut GateMemory {
+    match before {
+        Some((unaware, memory)) if *unaware == process => memory,
+        _ => gate,
+    }
+}
+
 /// The servers, as a process reaches them.
 #[must_use]
 pub fn reach(world: &Arc<World>, process: ProcessId, known: Known, shards: u16) -> Servers {
     let line = |server| ServerLine { world: Arc::clone(world), process, server };
-    let (gate, address) = (line(Server::Gate), "gate:1");
+    let gate = line(Server::Gate);
     let queues: Box<dyn QueueServer> = Box::new(queue::Queues { line: line(Server::Queues) });
     let shard = |number| -> Box<dyn ShardServer> {
         let shard = ShardId::new(number);
@@ -102,7 +139,7 @@ pub fn reach(world: &Arc<World>, process: ProcessId, known: Known, shards: u16) 
     };
     let main: Arc<dyn MainServer> = Arc::new(main::Main { line: line(Server::Main) });
     let connect = move |patience| -> Box<dyn coupon_store::servers::seam::GateServer> {
-        Box::new(gate_line::Gate { line: gate.clone(), address, patience })
+        Box::new(gate_line::Gate { line: gate.clone(), patience })
     };
     Servers::new(
         DATASET,

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::world::{NoAnswer, Server, ServerLine, World};
 
-/// Of so many messages, one is routed well before its queue has it.
+/// The number of messages of which one is routed well before its queue has it.
 const LAGGING: u64 = 8;
 /// The longest that it takes then: less than what a filling waits between unbinding and its markers.
 const LAG_MS: u64 = 120;
@@ -37,7 +37,7 @@ pub struct QueuesMemory {
 pub struct Queue {
     ready: VecDeque<(u64, Vec<u8>)>,
     unacknowledged: VecDeque<(u64, Vec<u8>)>,
-    /// In the order in which they came: the first is given the messages.
+    /// The consumers in the order in which they came: the first is given the messages.
     consumers: Vec<u64>,
     moved: Arc<Notify>,
 }

@@ -30,6 +30,8 @@ pub enum FaultKind {
     ForgetsCoupon(u64),
     /// A stale copy takes the gate's place.
     PutBack,
+    /// The same, and a process goes on with the gate of before for a while.
+    FailsOver(ProcessId, u64),
     /// A server refuses connections.
     Down(Server, u64),
     /// A server takes its time.
@@ -82,7 +84,11 @@ pub(super) fn promised(faults: &mut Vec<Fault>) {
     let gate_goes = |kind: &FaultKind| {
         matches!(
             kind,
-            FaultKind::Forgets | FaultKind::ForgetsMarks | FaultKind::ForgetsCoupon(_) | FaultKind::PutBack
+            FaultKind::Forgets
+                | FaultKind::ForgetsMarks
+                | FaultKind::ForgetsCoupon(_)
+                | FaultKind::PutBack
+                | FaultKind::FailsOver(..)
         )
     };
     let queue_goes = |kind: &FaultKind| matches!(kind, FaultKind::Deleted(_) | FaultKind::Purged(_));
@@ -106,6 +112,10 @@ impl fmt::Display for FaultKind {
             Self::ForgetsMarks => f.write_str("the gate's server loses the pending marks"),
             Self::ForgetsCoupon(coupon) => write!(f, "the gate's server loses coupon {coupon}"),
             Self::PutBack => f.write_str("a stale copy takes the place of the gate's server"),
+            Self::FailsOver(unaware, ms) => write!(
+                f,
+                "a stale copy takes the place of the gate's server, and {unaware} goes on with that of before for {ms} ms"
+            ),
             Self::Down(server, ms) => write!(f, "{server} is down for {ms} ms"),
             Self::Slow(server, ms) => write!(f, "{server} is slow for {ms} ms"),
             Self::Loses(server, ms, share) => {

@@ -115,6 +115,21 @@ impl SeededSchedule {
         plan
     }
 
+    /// The same, with a gate that fails over, most often just after somebody grabs, and a process that has not heard of it.
+    #[must_use]
+    pub fn with_fail_over(seed: u64) -> Self {
+        let mut plan = Self::of(seed);
+        let mut draw = Draw::of(seed, 3);
+        let wished = usize::try_from(draw.below(plan.wishes.len() as u64)).ok();
+        let wished = wished.and_then(|at| plan.wishes.get(at)).map_or(1_000, |wish| wish.at);
+        let at = wished + draw.between(1, 200);
+        let kind = FaultKind::FailsOver(draw.process(), draw.between(50, 2_500));
+        plan.faults.push(Fault { at, kind });
+        plan.faults.sort_by_key(|fault| fault.at);
+        promised(&mut plan.faults);
+        plan
+    }
+
     /// The moment at which a coupon's window ends, in milliseconds, where that is within the schedule.
     pub(crate) fn end_of(&self, coupon: u64) -> Option<u64> {
         let ends = |fault: &&Fault| fault.kind == FaultKind::Ends(coupon);

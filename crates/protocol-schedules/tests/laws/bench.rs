@@ -9,7 +9,7 @@ use coupon_core::{
     CouponId, CouponResult, GrabTerms, Money, Placement, Plan, RequestKey, ResultId, ResultQuery,
     ResultState, RoomId, RouteError, RowKey, ShardId, ShardingStrategy, Timestamp, UserId,
 };
-use coupon_stack::Stack;
+use coupon_stack::{Stack, Topology};
 use coupon_store::Known;
 use coupon_store::clock::Clock;
 use coupon_store::servers;
@@ -26,7 +26,7 @@ const SHARDS: u16 = 2;
 
 static STACK: LazyLock<Stack> = LazyLock::new(|| {
     let shards = NonZeroU16::new(SHARDS).unwrap();
-    Stack::start(&coupon_stack::StackOptions { shards, ..coupon_stack::StackOptions::default() }).unwrap()
+    Stack::start(&Topology { shards, ..Topology::default() }.into()).unwrap()
 });
 
 /// Holds servers in memory to a law.

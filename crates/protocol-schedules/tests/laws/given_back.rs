@@ -121,7 +121,7 @@ pub(crate) async fn what_is_let_go_of_is_free_and_its_request_keeps_its_answer(s
     assert_eq!((holders.users, holders.holds), (vec![user(1), user(2)], 1), "an answer is no hold");
 }
 
-/// More than one call of the script lets go of.
+/// Releases of more than one call of the script.
 pub(crate) async fn whatever_many_give_back_at_once_is_free(servers: &Servers) {
     let (gate, epoch) = filled(servers).await;
     let holds: Vec<Hold> = (1..=250).map(|number| hold_of(&result(number, number.cast_signed()))).collect();

@@ -116,7 +116,7 @@ fn coupons(context: &mut Context) -> Result<Findings> {
     })
 }
 
-/// More than grabs in all rounds: no user gets it twice.
+/// The number of users, more than grabs in all rounds: none gets it twice.
 fn users_of_one(context: &Context) -> u64 {
     const MOST_A_SECOND: u64 = 60_000;
     let seconds = context.round().as_secs() * (u64::from(context.rounds()) + 1);

@@ -21,7 +21,7 @@ pub(super) const SECTION: Section = Section {
 };
 
 const CONNECTIONS: usize = 256;
-/// So many users buy all there is: as many of each coupon as there are of them.
+/// The users who buy all there is: as many of each coupon as there are of them.
 const HOLDERS: u32 = 20;
 
 /// The rounds that they may take for it.

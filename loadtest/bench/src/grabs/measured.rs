@@ -98,7 +98,7 @@ pub(super) struct Plan {
     pub(super) settings: &'static [&'static str],
 }
 
-/// More than any round grabs of one coupon.
+/// A stock of more than any round grabs of one coupon.
 pub(crate) const PLENTY: u32 = 100_000_000;
 
 /// A service that is measured.

@@ -23,7 +23,7 @@ use super::section::Section;
 pub(super) use load_kind::LoadKind;
 pub(super) use measured::{Measured, MemoryWatch, PLENTY, What};
 
-/// In the order in which they run: the cheap ones first, so that what is missing is soon known.
+/// The sections in the order in which they run: the cheap ones first, so that what is missing is soon known.
 pub(super) fn sections() -> Vec<Section> {
     vec![
         routing::SECTION,

@@ -30,7 +30,7 @@ pub(super) const SECTION: Section = Section {
 const RANGES: u64 = 512;
 /// Rooms a range.
 const WIDTH: u64 = 25;
-/// So many keys fit a processor's first caches, as the few grabs of a batch do.
+/// The keys: so many fit a processor's first caches, as the few grabs of a batch do.
 const KEYS: u64 = 1_024;
 const DAY_MS: u64 = 86_400_000;
 /// The beginning of the thirty days whose rows are routed.

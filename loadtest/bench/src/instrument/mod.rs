@@ -8,7 +8,7 @@ mod table;
 
 use super::section::Section;
 
-/// In the order in which they run.
+/// The sections in the order in which they run.
 pub(super) fn sections() -> Vec<Section> {
     vec![advise::SECTION, equal::SECTION]
 }

@@ -6,7 +6,7 @@ use coupon_measure::random::Random;
 
 /// The first moment of both: 1 November 2026, 00:00 UTC.
 const BEGINS: u64 = 1_793_491_200;
-/// Apart from each other.
+/// The streams of the trace and of the log, apart from each other.
 const TRACE: u64 = 1;
 const LOG: u64 = 2;
 

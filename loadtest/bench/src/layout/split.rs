@@ -20,7 +20,7 @@ use crate::model::{Bound, Claim, Measurement, NamedFigure};
 const ID: &str = "growth-split";
 /// The cores that each shard's server may use: so few that one of them is the limit at a rate that this machine can send.
 const CORES: f64 = 0.02;
-/// More than any server uses: no quota.
+/// A quota of more than any server uses: none.
 const ALL: f64 = 1_024.0;
 /// The rooms that are grabbed from, all within one range.
 const HOT: u64 = 8;

@@ -16,7 +16,7 @@ mod tables;
 
 use super::section::Section;
 
-/// In the order in which they run.
+/// The sections in the order in which they run.
 pub(super) fn sections() -> Vec<Section> {
     vec![shards::SECTION, tables::SECTION, rows::SECTION]
 }

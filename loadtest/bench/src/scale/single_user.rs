@@ -23,7 +23,7 @@ const SAMPLED: u32 = 50;
 pub(super) enum Ask {
     /// A user's coupons.
     User,
-    /// So many of a room's latest orders.
+    /// A room's latest orders, so many.
     Room(u32),
     /// The latest orders of so many hours.
     Recent(u32),

@@ -34,7 +34,7 @@ pub(crate) fn stale_replica_elected(deployment: &CaseDeployment<'_>) -> Result<P
     let url = url::Url::parse(&stack.url(replica)?)?;
     let password = url.password().context("Redis has no password")?;
     let follow_with = |password: &str| set(&mut connect(url.as_str())?, "masterauth", password);
-    let cut_off = || {
+    let cut_off = || -> Result<()> {
         follow_with("wrong")?;
         Ok(redis::cmd("CLIENT")
             .arg("KILL")

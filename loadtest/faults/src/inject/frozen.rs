@@ -170,8 +170,8 @@ fn frozen_while(deployment: &CaseDeployment<'_>, lose: impl FnOnce() -> Result<(
     )
 }
 
-/// The first process of each service is frozen with grabs that the gate has granted and no queue has, of these users and coupons, and
-/// wakes up after something else. Returns how many were.
+/// The first process of each service is frozen with grabs that the gate has granted and no queue has, of these users
+/// and coupons, and wakes up after something else. Returns how many were.
 pub(super) fn frozen_with_grabs(
     deployment: &CaseDeployment<'_>,
     grabs: impl Fn(&TestedService) -> Result<Vec<(u64, u64)>>,
@@ -203,8 +203,8 @@ pub(super) fn frozen_with_grabs(
     Ok(frozen)
 }
 
-/// The first process of each service freezes at a fail point that it comes by, and wakes up after something else. Returns how many
-/// did.
+/// The first process of each service freezes at a fail point that it comes by, and wakes up after something else.
+/// Returns how many did.
 pub(super) fn while_frozen(
     deployment: &CaseDeployment<'_>,
     point: &str,

@@ -39,8 +39,8 @@ const LATE: usize = 4;
 const IN_FORCE: Duration = Duration::from_secs(1);
 /// The time within which what was granted is stored.
 const STORED: Duration = Duration::from_secs(3);
-/// Users who ask a process beside the load, so many that some of their results belong elsewhere from then on, and their coupon, which
-/// does not sell out.
+/// Users who ask a process beside the load, so many that some of their results belong elsewhere from then on, and their
+/// coupon, which does not sell out.
 const ASKING: std::ops::RangeInclusive<u64> = 201..=240;
 const COUPON: u64 = CATALOGUE.coupons();
 
@@ -128,8 +128,8 @@ fn moving_users(service: &TestedService) -> Result<Vec<(u64, u64)>> {
     Ok(users.into_iter().take(LATE).map(|(_, user)| (user, COUPON)).collect())
 }
 
-/// The process that announces a version of the layout is frozen before the gate or main has heard of it, while the other one grants
-/// what it places by the version before.
+/// The process that announces a version of the layout is frozen before the gate or main has heard of it, while the
+/// other one grants what it places by the version before.
 pub(crate) fn announced_late(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     first_processes(deployment).try_for_each(|process| process.arm(ANNOUNCING, "pause"))?;
@@ -162,8 +162,8 @@ pub(crate) fn announced_late(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     )
 }
 
-/// The only process that stores is cut off from main while the layout changes, and is asked for coupons by users beside the load once
-/// the version is in force. What it would grant, it would place by the version before, and store there.
+/// The only process that stores is cut off from main while the layout changes, and is asked for coupons by users beside
+/// the load once the version is in force. What it would grant, it would place by the version before, and store there.
 pub(crate) fn cut_off_across(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     let set = |mode| deployment.proxies.iter().for_each(|proxy| proxy.set(mode));

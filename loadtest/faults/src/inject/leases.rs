@@ -63,7 +63,7 @@ fn numbers(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<V
     })
 }
 
-/// As many as there were, and none of those.
+/// True if there are as many as there were, and none of those.
 fn is_anew(held: &[u16], leased: &[u16]) -> bool {
     !held.is_empty() && held.len() == leased.len() && leased.iter().all(|number| !held.contains(number))
 }

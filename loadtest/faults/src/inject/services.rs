@@ -219,7 +219,7 @@ pub(crate) fn midnight(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     )
 }
 
-/// By how many milliseconds the time of a grab that is granted now lies behind.
+/// The milliseconds by which the time of a grab that is granted now lies behind.
 fn behind(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<i64> {
     Ok(now().millis() - a_grab(deployment, service)?.millis())
 }

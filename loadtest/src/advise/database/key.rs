@@ -1,7 +1,5 @@
 //! The primary key as a number: its leading columns of whole numbers beside each other, in the key's own order.
 
-use super::table::quoted;
-
 /// A key, or a place between two: so much of the leading columns as fits.
 pub(super) type Place = u128;
 
@@ -152,6 +150,11 @@ fn beyond(
 
 fn joined(place: Place, bits: u32, raw: u128) -> Place {
     place.checked_shl(bits).unwrap_or_default() | raw
+}
+
+/// A name in backticks.
+pub(super) fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
 }
 
 #[cfg(test)]

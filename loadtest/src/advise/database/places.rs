@@ -12,7 +12,7 @@ pub(super) const TOGETHER: u64 = 100;
 const PASSED: u64 = 25_000;
 /// The places within such rows: to pass rows over is to have the server read them.
 const PASSES: u64 = 4;
-/// Apart from the streams of requests, rounds, moments, queries and samples.
+/// The stream of places, apart from those of requests, rounds, moments, queries and samples.
 const PLACES: u64 = 1 << 57;
 
 /// Rows that are read by one question.
@@ -20,9 +20,9 @@ const PLACES: u64 = 1 << 57;
 pub(super) struct Block {
     pub(super) first: Place,
     pub(super) last: Place,
-    /// So many are passed over.
+    /// The rows that are passed over.
     pub(super) passed: u64,
-    /// So many are wanted.
+    /// The rows that are wanted.
     pub(super) rows: u64,
 }
 

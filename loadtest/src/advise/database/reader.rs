@@ -11,10 +11,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::rustls::crypto;
 
 use super::Address;
-use super::key::{Key, Place};
+use super::key::{Key, Place, quoted};
 use super::places::{self, Block, Left};
 use super::spans::{KeyBounds, spans};
-use super::table::{Table, quoted};
+use super::table::Table;
 
 /// The time limit for a connection to come about.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(60);
 /// The least time by which a reader that is ahead of the pace waits: timers are no finer.
 const PAUSE: Duration = Duration::from_millis(5);
-/// So many rows, at least, are in one part of the key when all are read: enough that a question is worth its round trip.
+/// The least rows of one part of the key when all are read: enough that a question is worth its round trip.
 const PART: u64 = 500;
 /// The parts of the key at most, if all rows are read; and at least and at most, if some are. Each costs four questions.
 const PARTS: u64 = 4_000;
@@ -42,9 +42,9 @@ pub struct TableRequest {
     pub columns: Vec<String>,
     /// The column with a row's time.
     pub time: Option<String>,
-    /// So many rows are read at most.
+    /// The most rows that are read.
     pub rows: u64,
-    /// So many a second at most.
+    /// The most a second.
     pub rows_a_second: u32,
     /// Decides which.
     pub seed: u64,
@@ -73,7 +73,7 @@ struct Server {
     pace: Pace,
 }
 
-/// So many rows a second at most; a question about keys counts as one.
+/// A pace of rows a second at most; a question about keys counts as one.
 #[derive(Debug)]
 struct Pace {
     a_second: u32,

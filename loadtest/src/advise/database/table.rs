@@ -8,7 +8,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
 use super::Address;
-use super::key::{Key, Whole};
+use super::key::{Key, Whole, quoted};
 
 /// Types whose values are bytes, which may be no text.
 const BYTES: [&str; 3] = ["binary", "varbinary", "bit"];
@@ -133,11 +133,6 @@ impl Table {
             format!("it has no column {:?}; there are {}", name, there.join(", "))
         })
     }
-}
-
-/// A name in backticks.
-pub(super) fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
 }
 
 #[cfg(test)]

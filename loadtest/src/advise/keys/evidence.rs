@@ -7,26 +7,8 @@ use coupon_core::SLOTS;
 
 use super::Share;
 use super::order::{Ordered, Row};
-use crate::replay::{KeyColumns, hash};
-
-/// A row of a sample.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sampled {
-    /// The columns' values, parted.
-    pub(super) value: Box<str>,
-    /// True if the row has a time.
-    pub(super) timed: bool,
-    /// Milliseconds, or the row's number where there is no time.
-    pub(super) moment: i64,
-    /// The place in the table that it was read at, with its neighbours.
-    pub(super) place: u32,
-}
-
-impl Sampled {
-    pub(super) fn slot(&self) -> u16 {
-        slot(hash(&self.value))
-    }
-}
+use super::sampled::{Sampled, slot};
+use crate::replay::KeyColumns;
 
 /// The evidence on a key's rows.
 #[derive(Debug)]
@@ -87,11 +69,6 @@ pub(super) struct Query {
     pub(super) gives: Vec<bool>,
 }
 
-/// The slot of a hash.
-pub(super) fn slot(hash: u64) -> u16 {
-    u16::try_from(hash % u64::from(SLOTS)).unwrap_or_default()
-}
-
 /// Rows by the slots of their hashes.
 pub(super) fn by_slot(hashes: impl Iterator<Item = u64>) -> Vec<u64> {
     let mut rows = vec![0; usize::from(SLOTS)];
@@ -101,20 +78,4 @@ pub(super) fn by_slot(hashes: impl Iterator<Item = u64>) -> Vec<u64> {
         }
     }
     rows
-}
-
-#[cfg(test)]
-mod tests {
-    use coupon_core::{Mix, SlotTable};
-
-    use super::*;
-
-    #[test]
-    fn numbers_have_the_slots_that_the_service_gives_them() {
-        let table = SlotTable::new(Mix::Xxh3, std::num::NonZeroU16::MIN);
-        for number in [0, 1, 77, 1 << 52] {
-            assert_eq!(slot(hash(&number.to_string())), table.slot(number));
-        }
-        assert_ne!(slot(hash("a")), slot(hash("b")));
-    }
 }

@@ -41,7 +41,7 @@ impl RowHeat {
         let ranges = RANGES.min(ordered.values);
         let mut heat = Self {
             values: vec![String::new(); ranges],
-            times: (told(first), told(last)),
+            times: (shown(first), shown(last)),
             rows: vec![vec![0; PARTS]; ranges],
         };
         for row in ordered.rows.iter().rev() {
@@ -82,13 +82,13 @@ impl RowHeat {
     }
 }
 
-fn told(moment: i64) -> String {
+fn shown(moment: i64) -> String {
     Timestamp::from_millis(moment).to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::Sampled;
+    use super::super::sampled::Sampled;
     use super::*;
 
     #[test]

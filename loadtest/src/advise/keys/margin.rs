@@ -1,6 +1,6 @@
 //! The distance that the share of a value in a sample of places may have from its share of the table.
 
-use super::evidence::Sampled;
+use super::sampled::Sampled;
 
 /// Twice the standard error of a value's share, where the rows of a place are neighbours and may be alike. Places follow each
 /// other at equal distances, so it is the difference from one to the next that counts: a value whose rows are all beside
@@ -33,7 +33,7 @@ mod tests {
 
     use super::*;
 
-    /// Of ten rows at each of a thousand places.
+    /// The margin of ten rows at each of a thousand places.
     fn of(mut has: impl FnMut(u32, u32) -> bool) -> f64 {
         let mut row = |place, number| Sampled {
             value: u32::from(has(place, number)).to_string().into(),

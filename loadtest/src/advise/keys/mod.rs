@@ -14,6 +14,7 @@ mod order;
 mod page;
 mod prefix;
 mod render;
+mod sampled;
 mod spread;
 mod study;
 mod trace;
@@ -36,7 +37,7 @@ use evidence::{Evidence, Query};
 use order::Ordered;
 use spread::{Ranges, ascent, halves, hashed};
 
-/// So many of the most frequent values are named.
+/// The most frequent values that are named.
 const NAMED: usize = 5;
 /// Fewer rows say nothing of shards.
 const FEW: usize = 100;

@@ -5,8 +5,9 @@ use std::num::NonZeroU16;
 
 use serde::Serialize;
 
-use super::evidence::{Second, slot};
+use super::evidence::Second;
 use super::order::{Ordered, Row};
+use super::sampled::slot;
 use super::spread::{Ranges, halves, hashed};
 
 /// Writes a second that a shard takes, where none is given: from full queues into four MySQL shards on two cores
@@ -21,9 +22,9 @@ const MOST_RANGES: u16 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShardsNeeded {
-    /// So many.
+    /// A number of shards.
     Shards(u16),
-    /// More than so many, or no number: the hottest shard has too much all the same.
+    /// More shards than these, or no number: the hottest shard has too much all the same.
     Beyond(u16),
     /// No number suffices: so many rows of one value are more than a shard takes.
     OneValue(u64),

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::evidence::Sampled;
+use super::sampled::Sampled;
 use crate::replay::PART;
 
 /// The sample, in the order of its values.

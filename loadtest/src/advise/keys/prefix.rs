@@ -49,7 +49,7 @@ impl Prefix {
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::Sampled;
+    use super::super::sampled::Sampled;
     use super::*;
 
     fn prefix(values: &[&str]) -> Option<(String, f64)> {

@@ -150,7 +150,7 @@ fn correlation(pairs: &[(f64, f64)]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::Sampled;
+    use super::super::sampled::Sampled;
     use super::*;
     use crate::replay::PART;
 

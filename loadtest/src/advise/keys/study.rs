@@ -8,14 +8,15 @@ use coupon_core::{SLOTS, Timestamp};
 use coupon_measure::Random;
 use coupon_measure::sketch::{Distinct, Frequent, Often, Reservoir};
 
-use super::evidence::{Evidence, Query, Sampled, Second, Stretch, slot};
+use super::evidence::{Evidence, Query, Second, Stretch};
 use super::margin::margin;
+use super::sampled::{Sampled, slot};
 use super::{CommonFindings, KeyFindings, NAMED, Share};
 use crate::replay::{KeyColumns, LONGEST, PART, hash};
 
 /// Rows whose values are kept: what they say of a share is right to about half a percentage point.
 const SAMPLED: usize = 20_000;
-/// Apart from the streams of requests, rounds, moments and queries.
+/// The stream of samples, apart from those of requests, rounds, moments and queries.
 const SAMPLE: u64 = 1 << 58;
 const DAY_MS: i64 = 86_400_000;
 /// Equal parts of the time between the first row and the last.

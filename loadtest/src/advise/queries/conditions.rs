@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{BinaryOperator, Expr, InTarget, visit_expressions};
 
-use super::statement::{StatementColumn, Unjudged, of_parts};
+use super::column::{StatementColumn, Unjudged, of_parts};
 
 /// The values that a condition leaves a column, the fewest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::column::{StatementColumn, Unjudged};
 use super::conditions::Bound;
-use super::statement::{Statement, StatementColumn, StatementTable, Unjudged};
+use super::statement::{Statement, StatementTable};
 
 /// The shards that a statement visits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

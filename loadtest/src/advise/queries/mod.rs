@@ -5,6 +5,7 @@
 //! often each occurs. `statement` and `conditions` read a shape once, and `judge` holds it against a key. What cannot
 //! be judged is listed.
 
+mod column;
 mod conditions;
 mod judge;
 mod lexer;
@@ -20,10 +21,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+pub use column::Unjudged;
 pub use judge::Visits;
 pub use log::LogKind;
 pub use render::text;
-pub use statement::Unjudged;
 pub use tally::StatementTally;
 
 use crate::replay::KeyColumns;
@@ -178,7 +179,8 @@ fn sharded(
     found
 }
 
-/// The tables of statements that a name means, with its database or without: as statements are compared by it, where there is none.
+/// The tables of statements that a name means, with its database or without: as statements are compared by it, where
+/// there is none.
 fn asked(table: &str, named: &BTreeSet<&str>) -> Vec<String> {
     let parts: Vec<&str> = table.split('.').map(|part| part.trim().trim_matches('`')).collect();
     let (whole, alone) = (parts.join("."), parts.last().copied().unwrap_or_default());

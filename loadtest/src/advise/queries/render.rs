@@ -7,7 +7,7 @@ use coupon_measure::format::{counted, list, percent};
 use super::super::layout::{WIDTH, laid_out, table};
 use super::{QueriesByKey, QueryFindings, ScatteringQuery, Unjudged, VisitCounts, Visits};
 
-/// So many queries of a kind are shown.
+/// The most queries of a kind that are shown.
 const SHOWN: usize = 8;
 
 /// The tables, and the queries behind them.

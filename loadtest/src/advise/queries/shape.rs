@@ -5,16 +5,8 @@
 //! of what users wrote is kept.
 
 use super::lexer::Lexer;
+pub(super) use super::writer::Shape;
 use super::writer::Writer;
-
-/// A statement that has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape<'a> {
-    /// Its shape.
-    Is(&'a str),
-    /// One too long to be kept.
-    TooLong,
-}
 
 /// Takes the bytes of statements and hands out their shapes.
 #[derive(Debug, Default)]

@@ -5,12 +5,13 @@ use std::io::{self, Read};
 
 use coupon_measure::format::count;
 
+use super::column::Unjudged;
 use super::log::{LogKind, each_statement};
 use super::shape::Shape;
 use super::stack::with_deep_stack;
-use super::statement::{Statement, Unjudged, read, unqualified};
+use super::statement::{Statement, read, unqualified};
 
-/// So many shapes, of so many bytes together, are told apart.
+/// The most shapes that are told apart, and the most bytes of all of them.
 const SHAPES: usize = 20_000;
 const BYTES: usize = 32 << 20;
 /// Progress is reported once in so many bytes.

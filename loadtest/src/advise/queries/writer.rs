@@ -1,7 +1,15 @@
 //! The text of a shape, put together of tokens.
 
 use super::lexer::Token;
-use super::shape::Shape;
+
+/// A statement that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape<'a> {
+    /// Its shape.
+    Is(&'a str),
+    /// One too long to be kept.
+    TooLong,
+}
 
 /// Longer shapes are given up: their statements are counted, and not judged.
 pub(super) const LONGEST: usize = 16 * 1024;

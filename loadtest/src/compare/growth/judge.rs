@@ -25,7 +25,7 @@ pub(crate) fn key_of(grab: &GrabRecord) -> Option<RowKey> {
 
 /// Rows of granted grabs, with the shard that each was written to.
 pub(super) struct Written {
-    /// In the order of the answers.
+    /// The rows in the order of the answers.
     rows: Vec<(Duration, RowKey, usize)>,
     shards: usize,
 }

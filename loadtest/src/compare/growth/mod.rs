@@ -1,4 +1,5 @@
-//! A change of the layout in the middle of every turn: over more shards, or hot rooms set apart, with rows moved while the load goes on.
+//! A change of the layout in the middle of every turn: over more shards, or hot rooms set apart, with rows moved while
+//! the load goes on.
 //!
 //! Every turn is on data that was seeded for it, so that each begins with the same layout and the same rows.
 

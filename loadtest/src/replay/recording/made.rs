@@ -15,7 +15,7 @@ use super::super::outliers;
 use super::super::times::Precision;
 use super::{RecordedRooms, RecordedRow, Recording};
 
-/// Apart from the streams of requests and rounds.
+/// The stream of moments in a day, apart from those of requests and rounds.
 const IN_THE_DAY: u64 = 1 << 61;
 
 /// The place that lines are from, and what is known of them as a whole.
@@ -84,8 +84,8 @@ impl Recording {
         Ok(made)
     }
 
-    /// Adds the rows of lines, and counts them. `room` has the rank and the id of a line's room. Returns the place of each row among
-    /// all grabs that were read.
+    /// Adds the rows of lines, and counts them. `room` has the rank and the id of a line's room. Returns the place of
+    /// each row among all grabs that were read.
     fn add(
         &mut self,
         lines: Vec<Line>,

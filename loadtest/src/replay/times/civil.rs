@@ -137,7 +137,7 @@ fn offset(text: &str) -> Option<Offset> {
 struct Rest<'t>(&'t str);
 
 impl Rest<'_> {
-    /// So many digits, and no more.
+    /// Reads so many digits, and no more.
     fn digits(&mut self, number: usize) -> Option<u32> {
         let (digits, rest) = self.0.split_at_checked(number)?;
         let fine = digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,6 +1,7 @@
 //! Ranges of rooms: one table a range, each on one shard.
 
 mod placed;
+mod range;
 mod ranges;
 
 use std::num::{NonZeroU16, NonZeroU64};
@@ -17,7 +18,7 @@ use crate::Spread;
 pub use placed::{Boundary, PlacedRange, PlacedRanges};
 pub use ranges::RoomRanges;
 
-use ranges::{RoomRange, listed};
+use range::{RoomRange, listed};
 
 /// Boundaries that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -183,7 +184,7 @@ impl ShardingStrategy for RoomRangeSharding {
         match &self.ranges {
             RoomRanges::Equal(width) => Self::LAYOUT_OF_EQUAL.line(&[width, spread], shards),
             RoomRanges::Starts(starts) => Self::LAYOUT_OF_LISTED.line(&[&listed(starts), spread], shards),
-            RoomRanges::Placed(placed) => match placed.told() {
+            RoomRanges::Placed(placed) => match placed.parts() {
                 (list, None) => Self::LAYOUT_OF_PLACED.line(&[&list, spread], shards),
                 (list, Some((last, width))) => {
                     Self::LAYOUT_OF_PLACED_FIRST.line(&[&list, &last, &width, spread], shards)

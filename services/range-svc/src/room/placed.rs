@@ -9,7 +9,7 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::BoundaryError;
-use super::ranges::{RoomRange, check_starts, listed};
+use super::range::{RoomRange, check_starts, listed};
 
 /// The most ranges that a list may have: its line is stored with the data, and read by people.
 const LONGEST_LIST: u64 = 1_024;
@@ -185,7 +185,7 @@ impl PlacedRanges {
     }
 
     /// The list, and where it ends and with what width it goes on, if it does.
-    pub(super) fn told(&self) -> (String, Option<(u64, NonZeroU64)>) {
+    pub(super) fn parts(&self) -> (String, Option<(u64, NonZeroU64)>) {
         (listed(&self.listed), self.after.map(|after| (after.room, after.width)))
     }
 

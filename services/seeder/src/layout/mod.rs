@@ -43,8 +43,8 @@ pub(super) enum LayoutCommand {
     },
     /// Give hot rooms ranges of their own, away from where they are.
     Split {
-        /// The rooms, the hottest first, with commas between them or one with each --room. A service's process names as hot what it has
-        /// seen itself.
+        /// The rooms, the hottest first, with commas between them or one with each --room. A service's process names as
+        /// hot what it has seen itself.
         #[arg(long = "room", value_name = "ID", required = true, value_delimiter = ',', value_parser = room)]
         rooms: Vec<RoomId>,
         #[command(flatten)]

@@ -232,7 +232,7 @@ pub(crate) fn strategy(name: &str, shards: u16) -> Arc<dyn ShardingStrategy> {
     coupon_strategies::strategy(name, NonZeroU16::new(shards).unwrap(), &[]).unwrap()
 }
 
-/// So slow that a copy can be caught half-way.
+/// A pace so slow that a copy can be caught half-way.
 pub(crate) fn slow(rate: u64) -> CopyOptions {
     CopyOptions { rate: NonZeroU64::new(rate), ..CopyOptions::default() }
 }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::page;
 use super::svg::folded;
 use crate::diff::ChangeVerdict;
-use crate::history::{Figures, History, RunSeries, by_chance, cannot_say, told};
+use crate::history::{Figures, History, RunSeries, by_chance, cannot_say, sentence};
 
 /// The page.
 #[must_use]
@@ -46,7 +46,7 @@ fn answer(history: &History) -> Markup {
                         @if let Some(changed) = figures.changes.last() {
                             li {
                                 @if changed.change == ChangeVerdict::Worse { strong.bad { "▼ worse" } } @else { span.good { "▲ better" } }
-                                " " a href={ "#" (place(number, at)) } { (figures.contestant) ": " (told(series, figures, changed)) }
+                                " " a href={ "#" (place(number, at)) } { (figures.contestant) ": " (sentence(series, figures, changed)) }
                             }
                         }
                     }

@@ -52,7 +52,7 @@ pub(in crate::http) async fn archive(
     admit(&req, &service.settings.admin.token)?;
     Query::none(&req)?;
     let last = service.backend.archiving.as_ref().and_then(|archiving| archiving.last());
-    view::ok(&LastArchive { archive: last.map(told) })
+    view::ok(&LastArchive { archive: last.map(view_of) })
 }
 
 /// Retire the results of old days
@@ -82,10 +82,10 @@ pub(in crate::http) async fn archive_start(
         return Err(Problem::new(Kind::Conflict, detail));
     };
     let begun = archiving.start(before, operator, ArchivePace::BesideGrabs).await;
-    view::ok(&told(begun.map_err(unmade)?))
+    view::ok(&view_of(begun.map_err(unmade)?))
 }
 
-fn told(archive: Archive) -> ArchiveView {
+fn view_of(archive: Archive) -> ArchiveView {
     let Archive { before, began, operator, runs, rows, retired, trouble } = archive;
     let Retired { tables_dropped, rows_dropped, rows_deleted, held, coupons, .. } = retired;
     let millis = |took: Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

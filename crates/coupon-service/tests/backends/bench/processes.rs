@@ -8,7 +8,7 @@ use amqprs::BasicProperties;
 use amqprs::channel::{BasicPublishArguments, Channel, QueueDeclareArguments};
 use amqprs::connection::Connection;
 use coupon_audit::Differences;
-use coupon_stack::Stack;
+use coupon_stack::{Stack, Topology};
 use coupon_store::servers::broker::Broker;
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::gate::RedisServer;
@@ -20,11 +20,8 @@ use deadpool_redis::redis;
 use super::{Bench, ParityAndDay, SCARCE, attempt, coupon_id, placed, shard_of, until};
 
 static STACK: LazyLock<Stack> = LazyLock::new(|| {
-    let options = coupon_stack::StackOptions {
-        shards: NonZeroU16::new(2).unwrap(),
-        ..coupon_stack::StackOptions::default()
-    };
-    Stack::start(&options).unwrap()
+    let shards = NonZeroU16::new(2).unwrap();
+    Stack::start(&Topology { shards, ..Topology::default() }.into()).unwrap()
 });
 
 /// The servers of the suite.

@@ -18,7 +18,7 @@ use crate::{Archive, ArchivePace, Backend, Change, Changed, PageRequest, PlacedR
 
 const DAY_MS: i64 = 86_400_000;
 const COUPON: u64 = 1;
-/// So many results of the day before, half of them on each shard, with one user each: two batches a shard.
+/// The results of the day before, half of them on each shard, with one user each: two batches a shard.
 const OLD: u64 = 5_000;
 
 fn noon() -> Timestamp {
@@ -191,7 +191,7 @@ async fn what_has_changed_since_an_archive_began_stays_in_its_table_and_in_the_r
     backend.lifecycle.close();
 }
 
-/// More than one step takes them from behind what stays.
+/// Rows behind what stays are taken in more than one step.
 #[tokio::test(flavor = "current_thread")]
 async fn what_is_held_stays_before_rows_that_go_in_several_steps() {
     const HELD: u64 = 100;

@@ -10,10 +10,9 @@ use coupon_core::schema::{self, Dialect};
 use coupon_core::{CouponResult, ShardId, TableId};
 use rusqlite::Connection;
 
-use super::bindings;
 use crate::BulkFilling;
 use crate::embedded::folder::{Folder, FolderError};
-use crate::embedded::sql;
+use crate::embedded::{bindings, sql};
 use crate::statements::unless_there;
 
 /// Results, and the tables of one shard that they go to.

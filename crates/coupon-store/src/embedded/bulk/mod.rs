@@ -6,7 +6,6 @@
 //! A load that is to go on where it was cut short ([`BulkFilling::Resumable`]) keeps SQLite's log, and takes a row that is
 //! there already for what it stored before.
 
-pub(in crate::embedded) mod bindings;
 mod lane;
 
 use std::collections::{BTreeMap, HashSet};
@@ -20,13 +19,14 @@ use coupon_core::{Coupon, CouponDetails, CouponResult, LiveRoom, Placement, Shar
 use rusqlite::{Connection, ffi};
 
 use self::lane::Lane;
+use super::bindings;
 use super::folder::{Folder, FolderError};
 use crate::BulkFilling;
 use crate::carried::{CarriedRow, CarriedTable};
 
 /// Page cache of all connections together, in KiB; sorting for an index takes as much again.
 const CACHE_KIB: u32 = 96 * 1024;
-/// Below this, a connection's part of the cache is too small to be of use.
+/// The least part of the cache that is of use to a connection.
 const LEAST_CACHE_KIB: u32 = 2 * 1024;
 
 /// A bulk load under way. Dropping it leaves the folder incomplete.

@@ -11,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, Transacti
 
 use super::{rows, terms_of};
 use crate::archives::is_archived;
+use crate::embedded::bindings;
 use crate::embedded::books;
-use crate::embedded::bulk::bindings;
 use crate::embedded::gate::Past;
 use crate::embedded::sql::parsed;
 use crate::id_set::IdSet;

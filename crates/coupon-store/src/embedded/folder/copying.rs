@@ -8,7 +8,7 @@ use std::path::Path;
 use coupon_core::ShardId;
 use rusqlite::Connection;
 
-use super::meta::{MetaTable, check_shard};
+use super::meta::{BegunCopy, MetaTable, check_shard};
 use super::{FORMAT, Folder, FolderError, claim, files, update};
 use crate::carried::COPYING;
 
@@ -106,36 +106,6 @@ impl Folder {
         };
         write().map_err(|error| FolderError::sqlite(&self.main_path(), error))?;
         files::sync_dir(&self.dir)
-    }
-}
-
-/// A copy that was begun in a folder, by the folder's label.
-pub(super) struct BegunCopy {
-    pub(super) source: String,
-    dataset: String,
-    layout: String,
-    shards: u16,
-    /// True once it has noted how far it is: from then on there may be rows.
-    has_begun: bool,
-}
-
-impl BegunCopy {
-    /// None where no copy is under way.
-    pub(super) fn read(dir: &Path) -> Result<Option<Self>, FolderError> {
-        let path = files::main(dir);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let meta = MetaTable::open(&path, "meta")?;
-        Self::of(&meta)
-    }
-
-    pub(super) fn of(meta: &MetaTable<'_>) -> Result<Option<Self>, FolderError> {
-        let (None, Some(source)) = (meta.get("format")?, meta.get(COPYING)?) else { return Ok(None) };
-        let said = |name| Ok::<_, FolderError>(meta.get(name)?.unwrap_or_default());
-        let shards = said("shards")?.parse().unwrap_or(0);
-        let has_begun = meta.has_any(&format!("{COPYING}."))?;
-        Ok(Some(Self { source, dataset: said("dataset")?, layout: said("layout")?, shards, has_begun }))
     }
 }
 

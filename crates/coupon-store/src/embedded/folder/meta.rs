@@ -8,11 +8,11 @@ use coupon_core::{ShardId, TableId};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::connection::connect;
-use super::copying::BegunCopy;
 use super::{FORMAT, FolderError, OLDEST, files};
-use crate::embedded::moves::LEAVING;
+use crate::carried::COPYING;
 use crate::embedded::sql;
 use crate::room_index::{self, RoomPlaces};
+use crate::statements::LEAVING;
 
 /// Main's label of the data set.
 pub(super) struct MainMeta {
@@ -48,6 +48,36 @@ impl MainMeta {
         let rooms = rooms.map(|value| RoomPlaces::read(&value)).transpose();
         let rooms = rooms.map_err(|error| damaged(&error.to_string()))?;
         Ok(Self { format, dataset: need("dataset")?, layouts, shards, rooms })
+    }
+}
+
+/// A copy that was begun in a folder, by the folder's label.
+pub(super) struct BegunCopy {
+    pub(super) source: String,
+    pub(super) dataset: String,
+    pub(super) layout: String,
+    pub(super) shards: u16,
+    /// True once it has noted how far it is: from then on there may be rows.
+    pub(super) has_begun: bool,
+}
+
+impl BegunCopy {
+    /// None where no copy is under way.
+    pub(super) fn read(dir: &Path) -> Result<Option<Self>, FolderError> {
+        let path = files::main(dir);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let meta = MetaTable::open(&path, "meta")?;
+        Self::of(&meta)
+    }
+
+    fn of(meta: &MetaTable<'_>) -> Result<Option<Self>, FolderError> {
+        let (None, Some(source)) = (meta.get("format")?, meta.get(COPYING)?) else { return Ok(None) };
+        let said = |name| Ok::<_, FolderError>(meta.get(name)?.unwrap_or_default());
+        let shards = said("shards")?.parse().unwrap_or(0);
+        let has_begun = meta.has_any(&format!("{COPYING}."))?;
+        Ok(Some(Self { source, dataset: said("dataset")?, layout: said("layout")?, shards, has_begun }))
     }
 }
 

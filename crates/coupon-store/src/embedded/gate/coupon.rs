@@ -13,7 +13,7 @@ use crate::{Attempt, Decision, GateStock, Reservation};
 #[derive(Debug)]
 pub(super) struct CouponGate {
     total: u32,
-    /// By how much operators have made the total smaller: so many more may be sold already.
+    /// The amount by which operators have made the total smaller: so many more may be sold already.
     taken_back: u32,
     window: TimeRange,
     pub(super) holders: Holders,

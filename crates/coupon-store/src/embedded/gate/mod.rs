@@ -24,7 +24,7 @@ pub(super) struct MemoryGate {
 #[derive(Debug, Default)]
 struct Coupons {
     open: HashMap<CouponId, Mutex<CouponGate>>,
-    /// Over for long when they were put here: their holders need not be remembered.
+    /// The coupons that were over for long when they were put here: their holders need not be remembered.
     ended: HashSet<CouponId>,
 }
 

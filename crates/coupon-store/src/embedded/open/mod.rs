@@ -4,8 +4,6 @@ mod contents;
 mod start;
 mod usable;
 
-use std::num::{NonZeroU16, NonZeroUsize};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
@@ -19,6 +17,7 @@ use super::catalogue::EmbeddedCatalogue;
 use super::folder::Folder;
 use super::growth::{FileGrowth, Shared};
 use super::loading::connections;
+use super::options::Options;
 use super::reader::Readers;
 use super::shards::EmbeddedShards;
 use super::state::SharedShard;
@@ -27,27 +26,8 @@ use super::{layouts as layout_file, settle};
 use crate::clock::Clock;
 use crate::hand_over::StoredAtGrant;
 use crate::ids::IdSource;
-use crate::settings::{DecidedBy, UnknownUsers};
+use crate::settings::DecidedBy;
 use crate::{Backend, Data, Gate, HandOver, Totals};
-
-/// The options for opening a data folder.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The folder.
-    pub data: PathBuf,
-    /// Reading threads a shard.
-    pub readers: NonZeroUsize,
-    /// The largest a shard's file may grow, in MiB; 0 sets no limit.
-    pub max_file_mb: u32,
-    /// The most results that wait for one shard's tables.
-    pub shard_backlog: usize,
-    /// The number of shards that have a file, at least, whether or not the layout uses them yet.
-    pub shards_prepared: NonZeroU16,
-    /// The treatment of users whom main does not know.
-    pub unknown_users: UnknownUsers,
-    /// True if the data set is to have a room index.
-    pub room_index: bool,
-}
 
 /// Opens a data folder for a strategy. A folder that holds nothing gets the sample catalogue.
 ///

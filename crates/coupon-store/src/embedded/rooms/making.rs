@@ -7,10 +7,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::{IndexDelivery, drop_tables, make_tables, take_in};
 use crate::clock::Clock;
 use crate::embedded::folder::Folder;
-use crate::embedded::moves::{self, LEAVING};
+use crate::embedded::moves;
 use crate::embedded::shards::sum_totals;
 use crate::embedded::sql;
 use crate::room_index::{MakingProgress, RoomPlaces};
+use crate::statements::LEAVING;
 
 /// The rows that are read from a table at a time.
 const CHUNK: usize = 8_192;

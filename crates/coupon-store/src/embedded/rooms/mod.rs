@@ -17,7 +17,7 @@ pub use making::{build, drop_index};
 pub(super) use reads::FolderRooms;
 pub(super) use retiring::{FIRST, RoomKey, next_to_retire, retire};
 
-use super::bulk::bindings;
+use super::bindings;
 use super::writer::Writer;
 use crate::Unavailable;
 use crate::room_index::{self, IndexEntry, RoomPlaces, TABLES, WrittenEntries};

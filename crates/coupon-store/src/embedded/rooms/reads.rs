@@ -16,7 +16,7 @@ use crate::{LocalFuture, PageRequest, ResultSummary, Unavailable, Visit, Visited
 pub(in crate::embedded) struct FolderRooms {
     pub(in crate::embedded) places: RoomPlaces,
     pub(in crate::embedded) readers: Arc<[(Readers, Arc<SharedShard>)]>,
-    /// Of each shard of the index; 0 while it is not known.
+    /// The `as_of` of each shard of the index; 0 while it is not known.
     pub(in crate::embedded) as_of: Vec<Arc<AtomicI64>>,
 }
 

@@ -119,7 +119,7 @@ impl Broker {
     }
 
     /// A connection to the first node that lets this process in, and what becomes known of it.
-    pub(super) async fn connect(&self) -> Result<(Connection, Arc<Notices>), BrokerError> {
+    async fn connect(&self) -> Result<(Connection, Arc<Notices>), BrokerError> {
         let several = self.nodes.len() > 1;
         let patience = if several { OPENING } else { PATIENCE };
         let first = self.first.load(Ordering::Relaxed);

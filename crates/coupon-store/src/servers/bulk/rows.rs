@@ -11,7 +11,7 @@ use crate::statements;
 
 /// Rows of one statement: more of them gain nothing, and a statement takes 65,535 values at most.
 pub(super) const ROWS: usize = 1_000;
-/// Beyond so many bytes a statement of fewer rows is as good; servers take some MiB at once, but not all of them many.
+/// The most bytes of a statement: one of fewer rows is as good, and servers take some MiB at once, but not all of them many.
 pub(super) const BYTES: usize = 512 * 1024;
 
 /// A row that is stored.

@@ -71,7 +71,7 @@ impl GateLink {
                 pipeline.cmd("SADD").arg(&users).arg(hold.user).ignore();
                 pipeline.cmd("PEXPIRE").arg(users).arg(2 * millis(REMEMBERED)).ignore();
             }
-            self.ask::<()>(&pipeline).await?;
+            self.ask::<()>(epoch, &pipeline).await?;
         }
         Ok(())
     }

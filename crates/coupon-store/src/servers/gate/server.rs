@@ -257,7 +257,7 @@ impl GateServer for GateLink {
         for some in marks.chunks(UNMARKED) {
             let mut forget = Pipeline::with_capacity(1);
             forget.cmd("ZREM").arg(&key).arg(members(some)).ignore();
-            self.ask::<()>(&forget).await?;
+            self.ask::<()>(epoch, &forget).await?;
         }
         Ok(())
     }
@@ -363,7 +363,7 @@ impl GateServer for GateLink {
                 let (field, value) = (text::field(hold.user, hold.slot), text::value_of(hold));
                 pipeline.cmd("HSETNX").arg(key).arg(field).arg(format!("{PARKED}{value}")).ignore();
             }
-            self.ask::<()>(&pipeline).await?;
+            self.ask::<()>(epoch, &pipeline).await?;
         }
         Ok(())
     }
@@ -426,7 +426,7 @@ impl GateServer for GateLink {
             let members: Vec<String> = some.iter().map(text::unchecked).collect();
             let mut take = Pipeline::with_capacity(1);
             take.cmd("SREM").arg(self.names.unchecked(epoch.number)).arg(members).ignore();
-            self.ask::<()>(&take).await?;
+            self.ask::<()>(epoch, &take).await?;
         }
         Ok(())
     }

@@ -31,9 +31,9 @@ pub async fn first_not_yet(
     main.patiently(PATIENCE, first(&mut conn, coupons, now)).await
 }
 
-/// Takes coupons out of sale for good, of which so many results of before a day are about to be archived: their ends cannot be
-/// moved any more. The record of changes names the operator who asked for it, where one is given. Where results of a coupon may not
-/// go yet at that moment, nothing is changed, and that one is returned.
+/// Takes coupons out of sale for good, of which so many results of before a day are about to be archived: their ends
+/// cannot be moved any more. The record of changes names the operator who asked for it, where one is given. Where
+/// results of a coupon may not go yet at that moment, nothing is changed, and that one is returned.
 ///
 /// # Errors
 /// When main cannot be asked.

@@ -28,7 +28,7 @@ pub(super) use self::books::{FORGET, begin_books};
 pub(super) use self::catalogue::NOTE_PUT_BACK;
 pub(super) use self::layouts::BOOKS_LOCK;
 pub(super) use self::main::{GATE_LOCK, MainDatabase, gate_lock};
-pub(super) use self::moves::{LEAVING, read_moves, table_in};
+pub(super) use self::moves::{read_moves, table_in};
 use self::pool::RenewedPool;
 use self::primary::{Primary, Server, TAKES_NO_WRITES, Unusable};
 pub(super) use self::shard::{HoldRow, LAYOUT, ShardDatabase, hold as hold_in};

@@ -21,14 +21,12 @@ use crate::servers::seam::{
 };
 use crate::servers::sql;
 use crate::servers::values::{self, get, parsed};
-use crate::statements::{self, COLUMNS};
+use crate::statements::{self, COLUMNS, LEAVING};
 use crate::{PlacedResult, Totals};
 
 const MYSQL: Dialect = Dialect::MySql;
 /// The rows that one statement names. Of a list of a thousand, MariaDB makes a subquery, for which it may read the whole table.
 const ROWS: usize = 512;
-/// The table of what is leaving.
-pub(in crate::servers) const LEAVING: &str = "leaving";
 
 /// Reads what has moved from a shard.
 pub(in crate::servers) async fn read_moves(database: &Database) -> Result<ShardMoves, DatabaseError> {

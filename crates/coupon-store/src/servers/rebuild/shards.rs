@@ -114,7 +114,7 @@ pub(super) struct Counted {
     pub(super) rows: Rows,
 }
 
-/// From now on the connection sees one moment. Returns the tables whose results count for main.
+/// Has the connection see one moment from now on. Returns the tables whose results count for main.
 async fn hold_still(conn: &mut Conn) -> Result<Vec<String>> {
     conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
     for _ in 0..TRIES {

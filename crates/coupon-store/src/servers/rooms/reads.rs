@@ -27,7 +27,8 @@ pub(in crate::servers) struct ServersRooms {
 impl ServersRooms {
     async fn connect(&self, shard: ShardId) -> Result<Conn, Unavailable> {
         let unavailable = |why: &dyn std::fmt::Display| Unavailable::new(format!("shard {shard}"), why);
-        // What it lacks must not be called absent, and of a server that has just come nothing is known: all shards are asked instead.
+        // What it lacks must not be called absent, and of a server that has just come nothing is known: all shards are
+        // asked instead.
         if self.status.get(shard.index()).is_none_or(|status| status.has_lost_data() || !status.is_up()) {
             return Err(unavailable(&"it was down, or had lost data, when it was last looked at"));
         }

@@ -84,7 +84,7 @@ pub trait LayoutServer: Send + Sync {
 /// An order to a movement that goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoveOrder {
-    /// So many rows a second at most.
+    /// The most rows a second.
     Rate(NonZeroU32),
     /// No row more for now.
     Stop,

@@ -43,11 +43,13 @@ pub trait MovingServer: Send + Sync {
     ) -> Result<(ShardProgress, Vec<CouponResult>), DatabaseError>;
 }
 
-/// Transactions in which rows move, one after the other. One that is dropped before it commits has changed nothing; after an error it
-/// must be dropped. Should its process be frozen, it ends well before a lock of main's does; so does a connection that is idle.
+/// Transactions in which rows move, one after the other. One that is dropped before it commits has changed nothing;
+/// after an error it must be dropped. Should its process be frozen, it ends well before a lock of main's does; so does
+/// a connection that is idle.
 #[async_trait]
 pub trait MovingRows: Send {
-    /// Begins a transaction, and takes the shard's row of state until it ends. `None` where the shard belongs to another data set.
+    /// Begins a transaction, and takes the shard's row of state until it ends. `None` where the shard belongs to
+    /// another data set.
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError>;
 
     /// Judges whether nothing is leaving.

@@ -1,7 +1,8 @@
 //! The one shard's database in the place of Redis and RabbitMQ: a grab is decided and stored by one transaction there.
 //!
-//! What is sold is counted when an epoch is filled, by the transaction that puts coupons on offer, and kept from then on by every
-//! transaction that stores results or gives their stock back. So nothing is pending, and no holder has to be written or let go of.
+//! What is sold is counted when an epoch is filled, by the transaction that puts coupons on offer, and kept from then
+//! on by every transaction that stores results or gives their stock back. So nothing is pending, and no holder has to
+//! be written or let go of.
 
 mod kept;
 mod queues;
@@ -51,8 +52,8 @@ pub(super) struct StockGate {
     patience: Duration,
 }
 
-/// Makes the tables of results and of stock, unless they are there, and has the shard say that it keeps the stock, before an epoch
-/// of it is announced.
+/// Makes the tables of results and of stock, unless they are there, and has the shard say that it keeps the stock,
+/// before an epoch of it is announced.
 pub(super) async fn prepare(database: &Database) -> Result<(), DatabaseError> {
     let mut conn = database.connect().await?;
     let tables = schema::stock(Dialect::MySql).into_iter().chain([schema::results_table(TABLE)]);

@@ -1,8 +1,9 @@
 //! The transactions in which a database decides grabs, and puts coupons on offer.
 //!
-//! One takes as many grabs as a batch has: it reads the rows that their users have, sells each coupon by one conditional UPDATE (of
-//! as many as are asked for or, where there are fewer, as are left), and stores what was granted by one INSERT. Where attempts name a request, their users' rows are read again
-//! once the coupon's row is locked: the request may have been answered meanwhile.
+//! One takes as many grabs as a batch has: it reads the rows that their users have, sells each coupon by one
+//! conditional UPDATE (of as many as are asked for or, where there are fewer, as are left), and stores what was granted
+//! by one INSERT. Where attempts name a request, their users' rows are read again once the coupon's row is locked: the
+//! request may have been answered meanwhile.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -189,7 +190,8 @@ async fn sell(
         if enough {
             break;
         }
-        // Locked, which it is already where it is there: a plain read would have the transaction see from then on what there is now.
+        // Locked, which it is already where it is there: a plain read would have the transaction see from then on what
+        // there is now.
         let Some(row) = read_row(conn, coupon, " FOR UPDATE").await? else {
             open.into_iter().for_each(|(_, decision)| *decision = Decision::NotLoaded);
             return Ok(());

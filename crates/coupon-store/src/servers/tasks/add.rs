@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use coupon_core::{CouponId, Placement, ShardId, TableId, Timestamp};
 
-use super::Background;
+use super::background::Background;
 use super::fill::remembered;
 use super::reconcile_rows::to_be_checked;
 use crate::servers::gate::{Epoch, REMEMBERED};

@@ -10,7 +10,7 @@ use coupon_core::ShardId;
 use coupon_core::books::Gap;
 use tokio::time::timeout;
 
-use super::Background;
+use super::background::Background;
 use crate::outage::TaskOutage;
 use crate::servers::books::{ENTRIES, tell, tell_parked};
 use crate::set_aside::Place;
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The task that applies the outboxes.
 pub(super) struct Applier {
     background: Arc<Background>,
-    /// Of each shard's outbox.
+    /// The outage of each shard's outbox.
     outages: Vec<TaskOutage>,
     /// Of the parked changes.
     parked: TaskOutage,
@@ -93,7 +93,7 @@ impl Applier {
         }
         let settled = told?;
         if settled.entries > 0 {
-            background.counts.applied.told(settled.entries, began.elapsed());
+            background.counts.applied.record(settled.entries, began.elapsed());
             background.offered.set_aside.tell(Place::Books, settled.found);
         }
         Ok(settled.entries)

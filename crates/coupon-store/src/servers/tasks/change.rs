@@ -5,8 +5,9 @@ use std::time::Duration;
 use coupon_core::Placement;
 use tokio::time::timeout;
 
+use super::background::Background;
+use super::handles::GateLines;
 use super::steps::{At, change};
-use super::{Background, GateLines};
 use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::mysql::PATIENCE;
 use crate::servers::seam::{Release, ShardServer, StoringError};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use coupon_core::Timestamp;
 use tokio::time::Instant;
 
-use super::Background;
+use super::background::Background;
 use crate::clock::Clock;
 use crate::ids::Leased;
 use crate::servers::seam::{DatabaseError, MainServer};
@@ -47,7 +47,7 @@ pub(in crate::servers) async fn agree_at_start(
 ) -> anyhow::Result<Arc<ClockOffset>> {
     let clock_offset = Arc::new(ClockOffset::default());
     let compared = compare(main, clock).await?;
-    clock_offset.heard(compared.told());
+    clock_offset.heard(compared.mains_time());
     clock_offset.found(compared.offset_ms(clock_offset.offset_ms()));
     clock_offset
         .check()
@@ -75,7 +75,7 @@ pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leas
         let known = corrected(clock_offset, stepped.unwrap_or(0));
         if let Ok(comparison) = compare(&*background.main, clock).await {
             compared = Instant::now();
-            clock_offset.heard(comparison.told());
+            clock_offset.heard(comparison.mains_time());
             note(clock_offset, comparison.offset_ms(known));
         } else if stepped.is_some() {
             compared = compared.checked_sub(EVERY).unwrap_or(compared);
@@ -118,8 +118,8 @@ impl Steps {
         Self { shown: clock.now(), at: Instant::now(), since_boot_ms: clock.since_boot_ms() }
     }
 
-    /// By how many milliseconds the clock was set since the last look, if it was, or the machine slept. A clock that
-    /// ran on while the machine slept was not set: it shows what main's does as well as it did before.
+    /// The milliseconds by which the clock was set since the last look, if it was, or the machine slept. A clock that ran on
+    /// while the machine slept was not set: it shows what main's does as well as it did before.
     fn stepped(&mut self, clock: &Clock) -> Option<i64> {
         let before = std::mem::replace(self, Self::new(clock));
         let ran = self.shown.millis() - before.shown.millis();

@@ -13,7 +13,7 @@ use coupon_core::{ShardId, ShardingStrategy as _, TableId, TimeRange, Timestamp}
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Background;
+use super::background::Background;
 use super::gather::GatheredBatch;
 use super::settle::settle;
 use super::store::{StoreError, StoredBatch, TakenMessages, store};

@@ -5,10 +5,17 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::{
-    Applier, Background, Consumer, Gatekeeper, Leases, LetGo, Reconciler, RowMover, Sweeper, expire,
-    keep_comparing, watch,
-};
+use super::apply::Applier;
+use super::background::Background;
+use super::clock::keep_comparing;
+use super::consume::Consumer;
+use super::expire::{self, Sweeper};
+use super::gatekeeper::Gatekeeper;
+use super::lease::Leases;
+use super::let_go::LetGo;
+use super::movement::RowMover;
+use super::reconcile::Reconciler;
+use super::watch::watch;
 use crate::ids::IdSource;
 use crate::pace::Spacing;
 use crate::servers::process::ProcessPart;
@@ -104,7 +111,7 @@ impl Crew {
         }
     }
 
-    /// Until the process stops.
+    /// Runs until the process stops.
     pub(in crate::servers) async fn run(mut self) {
         while !self.background.signals.stopping() {
             tokio::time::sleep(LOOK).await;

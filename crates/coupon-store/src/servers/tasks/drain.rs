@@ -7,8 +7,9 @@ use coupon_core::ShardId;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::background::Background;
+use super::handles::GateHandle;
 use super::watch::look;
-use super::{Background, GateHandle};
 use crate::Unavailable;
 use crate::servers::gate::Epoch;
 use crate::servers::markers::MARKER;

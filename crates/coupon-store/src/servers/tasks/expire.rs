@@ -8,7 +8,7 @@ use std::time::Duration;
 use coupon_core::{ShardId, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::Background;
+use super::background::Background;
 use super::steps::{At, expire};
 use crate::outage::TaskOutage;
 use crate::pace::Spacing;

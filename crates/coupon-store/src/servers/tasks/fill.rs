@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use coupon_core::{CouponId, ResultId, ShardId, Timestamp, UserId};
 
-use super::{Background, GateHandle};
+use super::background::Background;
+use super::handles::GateHandle;
 use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::gate::{Epoch, REMEMBERED};
 use crate::servers::seam::{Held, Hold, Mark, Offering, ReadsHolds, ShardServer};

@@ -14,8 +14,9 @@ use anyhow::{Context as _, bail, ensure};
 use coupon_core::GateId;
 use tokio::time::timeout;
 
+use super::background::Background;
 use super::fill::Filling;
-use super::{Background, GateHandle};
+use super::handles::GateHandle;
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
 use crate::servers::gate::{Epoch, is_intact};
@@ -326,8 +327,8 @@ impl Gatekeeper {
 }
 
 impl Background {
-    /// Leads results of an epoch to every shard's queue. The process that does so has the lock of the gate: an epoch that is closed
-    /// leads nowhere.
+    /// Leads results of an epoch to every shard's queue. The process that does so has the lock of the gate: an epoch
+    /// that is closed leads nowhere.
     pub(super) async fn lead_results(&self, epoch: u64) -> anyhow::Result<()> {
         let mut admin = self.queues.server.admin().await?;
         admin.declare().await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coupon_core::ShardId;
 
-use super::Background;
+use super::background::Background;
 use super::store::{Arrived, TakenMessages};
 use crate::failpoints::{self, Mechanism};
 use crate::servers::broker::Message;

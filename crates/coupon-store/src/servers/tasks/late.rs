@@ -1,5 +1,5 @@
-//! Rows that come to a shard to be stored while the layout changes: their place may be elsewhere by now, or they may be repeats of
-//! rows that were moved.
+//! Rows that come to a shard to be stored while the layout changes: their place may be elsewhere by now, or they may be
+//! repeats of rows that were moved.
 //!
 //! They are judged under the shard's row of state, so that no row leaves meanwhile. What goes elsewhere is in the other shard's
 //! queue before this shard's transaction commits: a marker that has come through this one is behind it in the other.
@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use coupon_core::{CouponResult, Placement, ResultId, RouteError, ShardId, VersionNumber, Versioned};
 use tokio::time::timeout;
 
-use super::Background;
+use super::background::Background;
 use super::store::{Arrived, LostData};
 use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};
@@ -53,7 +53,7 @@ const MAIN: Duration = Duration::from_secs(2);
 pub(super) struct Sorted<'a> {
     /// Those that are stored here.
     pub(super) here: Vec<&'a Arrived>,
-    /// So many of those may have come behind a mover.
+    /// The number of those that may have come behind a mover.
     pub(super) late: u64,
     /// Repeats of rows that are stored elsewhere by now, whose stock was given back since.
     pub(super) gone: HashSet<ResultId>,
@@ -156,8 +156,8 @@ impl Background {
         Ok(sorted)
     }
 
-    /// The rows that may have moved and are stored already, here or at a later place. Of one that moves there may be two copies, and
-    /// what either of them says it gave back is given back: steps are taken of the later one alone.
+    /// The rows that may have moved and are stored already, here or at a later place. Of one that moves there may be
+    /// two copies, and what either of them says it gave back is given back: steps are taken of the later one alone.
     async fn known_elsewhere(
         &self,
         judged: &Judged<'_>,

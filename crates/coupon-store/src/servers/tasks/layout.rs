@@ -15,7 +15,7 @@ use coupon_core::{Placement, ShardingStrategy, VersionNumber, Versioned};
 use futures_util::future::{join_all, select_ok};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Background;
+use super::background::Background;
 use super::catalogue::deadline;
 use super::consume::ahead;
 use crate::failpoints::{self, Mechanism, Point};

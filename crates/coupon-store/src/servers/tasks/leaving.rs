@@ -2,7 +2,7 @@
 
 use coupon_core::{CouponResult, Placement, ShardId};
 
-use super::Background;
+use super::background::Background;
 use super::moving::ShardConnections;
 use super::turns::Turn;
 use crate::moving::{MoveError, MovingShards as _, deliver, not_there};
@@ -32,8 +32,8 @@ impl Background {
 }
 
 impl ShardConnections<'_> {
-    /// The rows that are leaving a shard and have not arrived, with one of the tables that they go to. Those that have are in their
-    /// table, and may have taken steps there.
+    /// The rows that are leaving a shard and have not arrived, with one of the tables that they go to. Those that have
+    /// are in their table, and may have taken steps there.
     async fn still_leaving(&self, shard: ShardId) -> Result<Option<(Placement, Vec<Hold>)>, MoveError> {
         let Some(batch) = self.leaving(shard).await? else { return Ok(None) };
         let mut holds = Vec::new();

@@ -14,7 +14,8 @@ use coupon_core::ShardId;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::{Background, GateHandle, GateLines};
+use super::background::Background;
+use super::handles::{GateHandle, GateLines};
 use crate::outage::TaskOutage;
 use crate::servers::gate::Epoch;
 use crate::servers::seam::{GateError, GateServer, Release, Waiting};

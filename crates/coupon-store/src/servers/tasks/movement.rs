@@ -12,17 +12,17 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use coupon_core::catalogue_change::Operator;
-use coupon_core::{VersionNumber, Versioned};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Background;
+use super::background::Background;
 use super::catalogue::deadline;
 use super::layout::MENDED;
 use super::moving::ShardConnections;
 use crate::measure::Rate;
 use crate::moving::{Ended, Mover, MovingShards as _, Pace, Progress, deliver};
 use crate::outage::TaskOutage;
+use crate::servers::layouts::receiving;
 use crate::servers::mysql::DatabaseError;
 use crate::servers::seam::{LayoutState, MoveOrder, MoverLock};
 use crate::{GrowthError, Moving, Unavailable, VersionRecord};
@@ -96,11 +96,6 @@ impl Running {
 /// A reason as long as main keeps one.
 fn short(why: String) -> String {
     if why.len() <= TROUBLE { why } else { why.chars().take(TROUBLE).collect() }
-}
-
-/// The latest version that rows come to.
-pub(super) fn receiving(versions: &Versioned) -> Option<VersionNumber> {
-    versions.versions().iter().rfind(|version| version.receives).map(|version| version.number)
 }
 
 /// The versions that the end of a movement closes; none where main has another movement by now, which closes them itself: a
@@ -308,7 +303,7 @@ impl Background {
 
 #[cfg(test)]
 mod tests {
-    use coupon_core::Timestamp;
+    use coupon_core::{Timestamp, VersionNumber};
 
     use super::*;
     use crate::servers::layouts::first;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use coupon_core::{CouponResult, ShardId, TableId, VersionNumber};
 use tokio::time::{Instant, error::Elapsed, timeout};
 
-use super::Background;
+use super::background::Background;
 use super::steps::Tries;
 use super::store::{Of, StoreError};
 use super::stored::{KnownRow, Stored};

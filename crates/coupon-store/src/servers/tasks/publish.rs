@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use coupon_core::PerGate;
 
-use super::Gates;
+use super::handles::Gates;
 use crate::servers::gate::EpochCell;
 use crate::servers::seam::{Publish, PublishError, Route, Until};
 

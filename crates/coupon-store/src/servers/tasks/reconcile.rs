@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use coupon_core::{CouponId, GateId, ShardId, ShardingStrategy as _, UserId};
 
-use super::{Background, ShardPasses};
+use super::background::Background;
+use super::reconcile_rows::ShardPasses;
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
 use crate::servers::broker::Message;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use coupon_core::{CouponId, Placement, ResultId, RowKey, ShardId, TableId, UserId};
 use tokio::time::Instant;
 
-use super::Background;
+use super::background::Background;
 use crate::servers::gate::Epoch;
 use crate::servers::seam::{Hold, Release, Unchecked};
 
@@ -186,8 +186,9 @@ impl ShardPasses {
         Ok(looked)
     }
 
-    /// The same for one that is not there any more: in the order of the places that it comes to. Of one that moves there may be two
-    /// copies, and what either of them says it gave back is given back: steps are taken of the later one alone.
+    /// The same for one that is not there any more: in the order of the places that it comes to. Of one that moves
+    /// there may be two copies, and what either of them says it gave back is given back: steps are taken of the later
+    /// one alone.
     async fn stock_taken_elsewhere(&self, row: &Unchecked) -> anyhow::Result<Option<(ResultId, bool)>> {
         let (background, Release { coupon, user, id, .. }) = (&self.background, row.release);
         let Some(room) = background.offered.known().room_of(coupon) else { return Ok(None) };

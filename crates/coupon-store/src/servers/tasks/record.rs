@@ -14,7 +14,7 @@ use coupon_core::{GateId, ShardId, VersionNumber};
 use futures_util::future::select_ok;
 use tokio::time::timeout;
 
-use super::Background;
+use super::background::Background;
 use crate::failpoints::{self, Mechanism};
 use crate::servers::gate::Epoch;
 use crate::servers::mysql::PATIENCE;

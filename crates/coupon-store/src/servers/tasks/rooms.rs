@@ -6,7 +6,7 @@ use std::time::Duration;
 use coupon_core::{ShardId, Timestamp};
 use futures_util::future::join_all;
 
-use super::Background;
+use super::background::Background;
 use crate::Unavailable;
 use crate::outage::TaskOutage;
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
+use super::background::Background;
+use super::handles::GateHandle;
 use super::store::{Arrived, StoredBatch, TakenMessages};
-use super::{Background, GateHandle};
 use crate::servers::seam::{GateError, Mark, Release};
 
 /// Marks these as stored at their gates: a user who asks again is answered at once. If the gate cannot be reached, they

@@ -10,9 +10,10 @@ use std::collections::HashSet;
 use coupon_core::books::{Behind, Movement};
 use coupon_core::{CouponResult, GateCount, ResultId, ShardId, TableId, Timestamp};
 
+use super::background::Background;
+use super::handles::Floors;
 use super::late::{LateError, Sorted};
 use super::stored::{KnownRow, Stored};
-use super::{Background, Floors};
 use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};
 use crate::servers::outbox::{self, Moves};

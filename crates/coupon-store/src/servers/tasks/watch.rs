@@ -6,7 +6,7 @@ use std::time::Duration;
 use coupon_core::{ShardId, Timestamp, VersionNumber};
 use tokio::time::{Instant, timeout};
 
-use super::Background;
+use super::background::Background;
 use crate::outage::TaskOutage;
 use crate::servers::seam::{BrokerError, QueueAdmin, QueueState};
 use crate::timekeeping::AGREE_WITHIN_MS;

@@ -129,7 +129,7 @@ impl GateLock for Locked {
             }
             state.main.gate.open_epoch = epoch;
             world.tell(|| format!("main: {process} opens epoch {epoch}"));
-            let broken = half_full(&state, epoch);
+            let broken = half_full(&state, process, epoch);
             state.broken.extend(broken);
             Opening::Open
         });

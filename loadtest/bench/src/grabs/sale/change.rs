@@ -21,7 +21,7 @@ use crate::model::{Bound, Claim, Measurement, NamedFigure};
 /// The rows of this module.
 pub(super) const IDS: [&str; 2] = ["sale-change", "sale-names"];
 const PROCESSES: NonZeroUsize = NonZeroUsize::new(4).unwrap();
-/// Of so many changes the slowest but one is the p99.
+/// The changes of a round: of so many the slowest but one is the p99.
 const CHANGES: u64 = 100;
 /// The changes of names and details in a round.
 const NAMES: u64 = 20;

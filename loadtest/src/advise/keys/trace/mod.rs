@@ -6,7 +6,8 @@ use std::num::NonZeroU16;
 use coupon_core::{TimeRange, Timestamp};
 use coupon_loadgen::workload::Endpoint;
 
-use super::evidence::{Evidence, Query, Sampled, Second, Stretch, by_slot};
+use super::evidence::{Evidence, Query, Second, Stretch, by_slot};
+use super::sampled::Sampled;
 use super::{CommonFindings, FEW, KeyFindings, NAMED, Share};
 use crate::replay::{KeyValues, Meaning, QueryMix, RecordedRow, Recording, SpreadGrabs};
 

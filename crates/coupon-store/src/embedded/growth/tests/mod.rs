@@ -61,7 +61,7 @@ const START: &str = "2026-11-22T12:00:00Z";
 const PREPARED: u16 = 5;
 /// Some rows of each grab's batch are held, with so much time.
 const HOLD_MS: i64 = 3_600_000;
-/// So slow that a movement does not end by itself.
+/// A rate so slow that a movement does not end by itself.
 const CRAWLING: NonZeroU32 = NonZeroU32::MIN;
 const UNTHROTTLED: NonZeroU32 = NonZeroU32::new(10_000_000).unwrap();
 

@@ -8,10 +8,12 @@ use coupon_core::CouponId;
 use coupon_core::catalogue_change::{CatalogueChange, Operator};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Background, GateHandle, LOOK};
+use super::LOOK;
 use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::gate::Epoch;
 use crate::servers::seam::Made;
+use crate::servers::tasks::background::Background;
+use crate::servers::tasks::handles::GateHandle;
 use crate::{Applied, ChangeError, Unavailable};
 
 /// The longest that a change waits for the gate and for every process.

@@ -19,12 +19,13 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 pub(super) use self::enforce::deadline;
-use super::movement::receiving;
-use super::{Background, GateHandle};
+use super::background::Background;
+use super::handles::GateHandle;
 use crate::VersionRecord;
 use crate::layouts::Previous;
 use crate::outage::TaskOutage;
 use crate::servers::gate::Epoch;
+use crate::servers::layouts::receiving;
 use crate::servers::seam::{Edit, LIVES_MS, News};
 use crate::set_aside::{Place, SetAside, number};
 use crate::terms::Terms;
@@ -155,7 +156,8 @@ impl Followed {
         let still = self.goes_by(known);
         let mut version = main.version().await?;
         if version < known {
-            // Main was put back. What the gate has by later versions is not to be relied on, and neither is what this process knows.
+            // Main was put back. What the gate has by later versions is not to be relied on, and neither is what this
+            // process knows.
             background.layouts.was_asked(asked.into_std(), false);
             main.note_put_back().await?;
             background.gates.iter().for_each(|gate| gate.epoch.suspect());
@@ -205,8 +207,8 @@ impl Followed {
         brought.and(cannot_go_by.map_or(Ok(()), Err))
     }
 
-    /// Swaps in the versions of the layout, if they are others. Where this process cannot go by them, it is held back at the version of
-    /// the catalogue that it knew.
+    /// Swaps in the versions of the layout, if they are others. Where this process cannot go by them, it is held back
+    /// at the version of the catalogue that it knew.
     fn swap(
         &mut self,
         background: &Background,

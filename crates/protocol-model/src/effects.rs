@@ -1,23 +1,13 @@
-//! The effects of steps, and the rules by which they follow each other.
+//! The effects of steps.
 
 use crate::filling::{begin_filling, end_filling};
-use crate::mechanism::Mechanism;
-use crate::state::{ATTEMPTS, Broker, Epochs, Gate, Hold, Id, Message, Request, STOCK, Shard, Stage, State};
+use crate::mechanism::{Mechanism, Rules};
+use crate::state::{
+    ATTEMPTS, Broker, Epochs, Gate, Hold, Id, Message, Request, STOCK, Shard, Stage, State, send, spend,
+};
 use crate::step::Step;
 
-/// The rules by which states follow each other.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rules {
-    /// The mechanism that is left out.
-    pub(crate) without: Option<Mechanism>,
-}
-
 impl Rules {
-    /// True if a mechanism is there.
-    pub(crate) fn has(self, mechanism: Mechanism) -> bool {
-        self.without != Some(mechanism)
-    }
-
     /// The steps that a state may be followed by; some of them cannot be taken.
     pub(crate) fn candidates(self, state: &State) -> impl Iterator<Item = Step> + use<> {
         let mut arriving = state.broker.routed.clone();
@@ -232,17 +222,6 @@ fn before(state: &mut State, step: impl FnOnce(&mut State) -> Option<()>) -> Opt
     std::mem::swap(&mut state.gate, &mut *replaced);
     state.replaced = Some(replaced);
     taken
-}
-
-pub(crate) fn spend(left: &mut u8) -> Option<()> {
-    *left = left.checked_sub(1)?;
-    Some(())
-}
-
-pub(crate) fn send(state: &mut State, message: Message) {
-    state.broker.routed.push(message);
-    // Their order means nothing: one order for all of them keeps states few.
-    state.broker.routed.sort_unstable();
 }
 
 fn ask(state: &mut State, user: usize) -> Option<()> {

@@ -27,10 +27,10 @@ pub(super) fn carried(into: &mut Statement<'_>, row: &CarriedRow) -> Result<usiz
     })))
 }
 
-pub(in crate::embedded) const USER: &str = "INSERT INTO users (user_id, username, phone, email, register_time, last_login, \
+pub(super) const USER: &str = "INSERT INTO users (user_id, username, phone, email, register_time, last_login, \
      user_level, is_active) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
-pub(in crate::embedded) fn user(into: &mut Statement<'_>, user: &User) -> Result<usize> {
+pub(super) fn user(into: &mut Statement<'_>, user: &User) -> Result<usize> {
     into.execute(params![
         user.user_id.get().cast_signed(),
         user.username,
@@ -43,10 +43,10 @@ pub(in crate::embedded) fn user(into: &mut Statement<'_>, user: &User) -> Result
     ])
 }
 
-pub(in crate::embedded) const ROOM: &str = "INSERT INTO live_rooms (room_id, room_name, anchor_id, room_status, viewer_count, \
+pub(super) const ROOM: &str = "INSERT INTO live_rooms (room_id, room_name, anchor_id, room_status, viewer_count, \
      start_time, end_time, create_time, is_hot) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
-pub(in crate::embedded) fn room(into: &mut Statement<'_>, room: &LiveRoom) -> Result<usize> {
+pub(super) fn room(into: &mut Statement<'_>, room: &LiveRoom) -> Result<usize> {
     into.execute(params![
         room.room_id.get().cast_signed(),
         room.room_name,
@@ -60,12 +60,12 @@ pub(in crate::embedded) fn room(into: &mut Statement<'_>, room: &LiveRoom) -> Re
     ])
 }
 
-pub(in crate::embedded) const COUPON: &str = "INSERT INTO coupons (coupon_id, room_id, coupon_name, coupon_type, \
+pub(super) const COUPON: &str = "INSERT INTO coupons (coupon_id, room_id, coupon_name, coupon_type, \
      discount_amount, discount_rate, min_purchase, total_stock, remaining_stock, start_time, end_time, \
      create_time, update_time, status, hold_s, user_limit, returnable) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 
-pub(in crate::embedded) fn coupon(into: &mut Statement<'_>, coupon: &Coupon) -> Result<usize> {
+pub(super) fn coupon(into: &mut Statement<'_>, coupon: &Coupon) -> Result<usize> {
     into.execute(params![
         coupon.coupon_id.get().cast_signed(),
         coupon.room_id.get().cast_signed(),
@@ -87,18 +87,18 @@ pub(in crate::embedded) fn coupon(into: &mut Statement<'_>, coupon: &Coupon) -> 
     ])
 }
 
-pub(in crate::embedded) const DETAILS: &str = "INSERT INTO coupon_details (coupon_id, description, usage_rules, \
+pub(super) const DETAILS: &str = "INSERT INTO coupon_details (coupon_id, description, usage_rules, \
      product_range) VALUES (?1, ?2, ?3, ?4)";
 
-pub(in crate::embedded) fn details(into: &mut Statement<'_>, details: &CouponDetails) -> Result<usize> {
+pub(super) fn details(into: &mut Statement<'_>, details: &CouponDetails) -> Result<usize> {
     let id = details.coupon_id.get().cast_signed();
     into.execute(params![id, details.description, details.usage_rules, details.product_range])
 }
 
-pub(in crate::embedded) const LOG: &str = "INSERT INTO stock_logs (log_id, coupon_id, operation_type, stock_before, \
+pub(super) const LOG: &str = "INSERT INTO stock_logs (log_id, coupon_id, operation_type, stock_before, \
      stock_after, operator, shard, outbox_id, create_time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
-pub(in crate::embedded) fn log(into: &mut Statement<'_>, log: &StockLog) -> Result<usize> {
+pub(super) fn log(into: &mut Statement<'_>, log: &StockLog) -> Result<usize> {
     into.execute(params![
         log.log_id,
         log.coupon_id.get().cast_signed(),
@@ -113,12 +113,12 @@ pub(in crate::embedded) fn log(into: &mut Statement<'_>, log: &StockLog) -> Resu
 }
 
 /// The statement that stores a result with all that became of it.
-pub(in crate::embedded) fn whole_row(table: TableId) -> String {
+pub(super) fn whole_row(table: TableId) -> String {
     let values = COLUMNS.map(|_| "?").join(", ");
     format!("INSERT INTO {table} ({}) VALUES ({values})", COLUMNS.join(", "))
 }
 
-pub(in crate::embedded) fn result(into: &mut Statement<'_>, row: &CouponResult) -> Result<usize> {
+pub(super) fn result(into: &mut Statement<'_>, row: &CouponResult) -> Result<usize> {
     into.execute(params![
         row.result_id.number(),
         row.user_id.get().cast_signed(),

@@ -29,8 +29,8 @@ pub struct Addresses {
     pub main: String,
     /// The shards' MySQLs. Shard i was made on the server i mod their number.
     pub shards: Vec<String>,
-    /// The Redis of each gate: `redis://:password@host:6379`, or `redis+sentinel://:password@host:26379,host2:26379/service`; none
-    /// leaves the gates out.
+    /// The Redis of each gate: `redis://:password@host:6379`, or `redis+sentinel://:password@host:26379,host2:26379/service`;
+    /// none leaves the gates out.
     pub redis: Vec<String>,
     /// The authority that signed the servers' certificates, as a PEM file; `None` for those that browsers trust.
     pub ca_file: Option<PathBuf>,
@@ -221,7 +221,7 @@ mod tests {
         let addresses = Addresses {
             main: url.to_owned(),
             shards: vec![url.to_owned()],
-            redis: "redis://:se@cret@cache:6379".to_owned(),
+            redis: vec!["redis://:se@cret@cache:6379".to_owned()],
             ..Addresses::default()
         };
         let shown = format!("{addresses:?}");

@@ -1,7 +1,7 @@
 //! The auditor's own law of which gate decides a coupon's grabs, and its connections to the gates.
 //!
-//! The services choose by code of their own. It is written down here a second time on purpose, and both are held to the same golden
-//! vectors (`crates/coupon-core/golden/gates.json`): of several gates, the hash of the id modulo their number.
+//! The services choose by code of their own. It is written down here a second time on purpose, and both are held to the same
+//! golden vectors (`crates/coupon-core/golden/gates.json`): of several gates, the hash of the id modulo their number.
 
 use anyhow::{Context, Result, ensure};
 use redis::Connection;

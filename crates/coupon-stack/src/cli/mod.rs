@@ -141,7 +141,8 @@ impl Wanted {
 
 #[derive(Debug, Args)]
 struct One {
-    /// main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, redis-1 and so on, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on
+    /// main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, redis-1 and so on, redis-replica,
+    /// sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on
     #[arg(value_name = "NAME")]
     server: Server,
     #[command(flatten)]

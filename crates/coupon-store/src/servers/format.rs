@@ -9,8 +9,8 @@ use coupon_core::GateCount;
 /// date finds neither when it goes on: it stores nothing, and fills and opens no gate.
 pub(super) const FORMAT: &str = "7";
 
-/// The same of a data set that has several gates: versions that know one gate alone refuse it, and find none of its rows of state. Nor does
-/// a process that was frozen while the data set got several gates, or one again.
+/// The same of a data set that has several gates: versions that know one gate alone refuse it, and find none of its rows of
+/// state. Nor does a process that was frozen while the data set got several gates, or one again.
 pub(super) const SEVERAL_GATES: &str = "107";
 
 /// The versions before, whose tables a service brings up to date when it opens them.

@@ -170,8 +170,8 @@ impl fmt::Debug for ServerUrl {
     }
 }
 
-/// The environment has no lists: there, addresses are separated by commas; in a file, by commas or lines. What follows a comma and
-/// has no scheme is a further server of the address before it.
+/// The environment has no lists: there, addresses are separated by commas; in a file, by commas or lines. What follows a comma
+/// and has no scheme is a further server of the address before it.
 fn list_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ServerUrl>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

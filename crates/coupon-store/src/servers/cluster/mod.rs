@@ -129,8 +129,8 @@ impl Cluster {
     /// small sample catalogue, with a room index if there is to be one.
     ///
     /// # Errors
-    /// When it is incomplete, laid out otherwise, has a room index or none against what is said, or a database cannot be used, for any reason but that a shard is
-    /// down.
+    /// When it is incomplete, laid out otherwise, has a room index or none against what is said, or a database cannot be used,
+    /// for any reason but that a shard is down.
     pub async fn open(&self, layout: &str, room_index: bool) -> anyhow::Result<Opened> {
         let _lock = self.lock().await?;
         let Some(label) = self.label().await? else { return self.make_sample(layout, room_index).await };

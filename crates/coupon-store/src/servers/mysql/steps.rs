@@ -64,8 +64,8 @@ pub(in crate::servers) async fn lock_state(
     }))
 }
 
-/// Of the shard its last entry of the outbox, the closed epochs, the list of gates and the commits; and what has moved, if anything
-/// has: the last batch, the versions that rows leave and those that are closed, and the rows that came late.
+/// Of the shard its last entry of the outbox, the closed epochs, the list of gates and the commits; and what has moved, if
+/// anything has: the last batch, the versions that rows leave and those that are closed, and the rows that came late.
 type StateRow =
     (i64, u64, String, u64, u64, Option<u64>, Option<VersionNumber>, Option<VersionNumber>, Option<u64>);
 

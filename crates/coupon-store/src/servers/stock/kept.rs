@@ -10,8 +10,8 @@ use crate::servers::seam::ShardServer as _;
 use crate::settings::{DecidedBy, ServersSettings};
 use crate::stock::{HAD_A_GATE, KEPT};
 
-/// The place where grabs of a data set were decided, as main has it, and the last epoch of each gate that was opened; `None` before
-/// the first.
+/// The place where grabs of a data set were decided, as main has it, and the last epoch of each gate that was opened; `None`
+/// before the first.
 pub(in crate::servers) async fn opened_by(
     main: &Database,
 ) -> Result<Option<(DecidedBy, Vec<u64>)>, DatabaseError> {

@@ -57,8 +57,8 @@ impl<'a> Filling<'a> {
         (self.coupons.len(), self.holders)
     }
 
-    /// Puts on offer what main has on offer now of the gate's coupons, and reads from the shards who holds it: of everything at first, and of
-    /// what is new since when the catalogue has changed meanwhile.
+    /// Puts on offer what main has on offer now of the gate's coupons, and reads from the shards who holds it: of everything at
+    /// first, and of what is new since when the catalogue has changed meanwhile.
     pub(super) async fn go_on(&mut self) -> anyhow::Result<()> {
         // By main's own word: a clock that was just set ahead would have requests forgotten that still have their answer.
         self.now = self.background.main.time().await?;

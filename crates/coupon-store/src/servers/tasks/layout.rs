@@ -302,8 +302,8 @@ impl Background {
     /// Says whether a gate that has its memory knows of no later version than this process.
     async fn has_heard_of_no_later(&self, epoch: &Epoch) -> anyhow::Result<bool> {
         let knows = self.knows_the_latest(epoch).await?;
-        // Asked after it: what a gate says that has lost its memory is no word. Nor is that of an epoch that is over, of a gate that
-        // was left behind: a version that its successor was told of is known to every shard that answers.
+        // Asked after it: what a gate says that has lost its memory is no word. Nor is that of an epoch that is over, of a gate
+        // that was left behind: a version that its successor was told of is known to every shard that answers.
         Ok(knows && is_intact(self.gate_of(epoch).quick().remembers(epoch).await?))
     }
 

@@ -40,8 +40,8 @@ impl Background {
         Ok(last_epoch(&states, gate))
     }
 
-    /// Says whether no later epoch of its gate has opened than this one: each shard hears of an epoch before it opens, so that the first which
-    /// answers is believed.
+    /// Says whether no later epoch of its gate has opened than this one: each shard hears of an epoch before it opens, so that
+    /// the first which answers is believed.
     pub(in crate::servers) async fn is_the_latest(&self, epoch: u64) -> anyhow::Result<bool> {
         let asked = self.shards().map(|shard| Box::pin(self.state_of(shard)));
         let (state, _) = timeout(PATIENCE, select_ok(asked)).await.context("no shard answers in time")??;

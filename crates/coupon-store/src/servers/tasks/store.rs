@@ -118,8 +118,8 @@ pub(super) struct Of<'a> {
 }
 
 impl Of<'_> {
-    /// Refuses a shard of another data set or with other gates, or one that has less than this process has seen: what it had seen before the
-    /// shard's row of state was taken, since nothing is committed there until the transaction ends.
+    /// Refuses a shard of another data set or with other gates, or one that has less than this process has seen: what it had seen
+    /// before the shard's row of state was taken, since nothing is committed there until the transaction ends.
     pub(super) fn check(self, begun: Option<Begun>) -> Result<Begun, StoreError> {
         let begun = begun.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
         if begun.list != self.list {

@@ -377,8 +377,8 @@ impl Followed {
 }
 
 impl BroughtTo {
-    /// Brings an epoch of the gate to a version: all terms that are known of its coupons, unless this process has brought it to the
-    /// version before. What it lacks is added later.
+    /// Brings an epoch of the gate to a version: all terms that are known of its coupons, unless this process has brought it to
+    /// the version before. What it lacks is added later.
     async fn bring(
         &mut self,
         background: &Background,

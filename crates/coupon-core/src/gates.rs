@@ -165,11 +165,15 @@ impl<T> PerGate<T> {
         self.get(self.count().of_epoch(epoch))
     }
 
+    /// The one of a gate, to be changed.
+    pub fn get_mut(&mut self, gate: GateId) -> &mut T {
+        let Self { first, others } = self;
+        gate.index().checked_sub(1).and_then(|other| others.get_mut(other)).unwrap_or(first)
+    }
+
     /// The one of the gate that an epoch is of, to be changed.
     pub fn of_epoch_mut(&mut self, epoch: u64) -> &mut T {
-        let Self { first, others } = self;
-        let gate = GateCount(u8::try_from(others.len() + 1).unwrap_or(u8::MAX)).of_epoch(epoch);
-        gate.index().checked_sub(1).and_then(|other| others.get_mut(other)).unwrap_or(first)
+        self.get_mut(self.count().of_epoch(epoch))
     }
 
     /// Each of them.

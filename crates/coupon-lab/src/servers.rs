@@ -107,7 +107,7 @@ impl SharedServers {
             ("COUPON__BACKEND", "servers".to_owned()),
             ("COUPON__SERVERS__MAIN", main.expose().to_owned()),
             ("COUPON__SERVERS__SHARDS", list(shards)),
-            ("COUPON__SERVERS__REDIS", redis.expose().to_owned()),
+            ("COUPON__SERVERS__REDIS", list(redis)),
             ("COUPON__SERVERS__RABBITMQ", list(rabbitmq)),
             ("COUPON__SERVERS__NAMESPACE", namespace.to_owned()),
         ]

@@ -12,6 +12,10 @@ use super::PublishError;
 /// message that the broker has forgotten.
 const SPARED: Duration = Duration::from_secs(15);
 
+/// The time for which messages by one route may be refused one after the other on a channel. A channel that first sent something
+/// while the queue had no leader goes on refusing once there is one (RabbitMQ 3.10), and another one does not.
+const REFUSING: Duration = Duration::from_secs(1);
+
 /// The fate of a message.
 pub(super) type Outcome = Result<(), PublishError>;
 
@@ -19,7 +23,7 @@ pub(super) type Outcome = Result<(), PublishError>;
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     state: Mutex<State>,
-    /// The channel is gone.
+    /// The channel is gone, or of no more use.
     pub(super) lost: Notify,
 }
 
@@ -28,6 +32,8 @@ struct State {
     by_tag: BTreeMap<u64, Waiter>,
     /// Routes by which a message went that is overdue, and since when.
     overdue: BTreeMap<String, Instant>,
+    /// Routes by which every message was refused, and since when.
+    refused: BTreeMap<String, Instant>,
 }
 
 #[derive(Debug)]
@@ -75,10 +81,16 @@ impl Waiters {
         } else {
             state.by_tag.remove(&tag).map(|waiter| (tag, waiter)).into_iter().collect()
         };
-        for waiter in settled.values() {
-            state.overdue.remove(&waiter.route);
+        let now = Instant::now();
+        let mut is_of_use = true;
+        for Waiter { route, .. } in settled.values() {
+            state.overdue.remove(route);
+            is_of_use &= state.is_of_use(route, outcome, now);
         }
         drop(state);
+        if !is_of_use {
+            self.lost.notify_one();
+        }
         for waiter in settled.into_values() {
             let outcome = if waiter.returned { Err(PublishError::NoRoute) } else { outcome };
             // A caller that does not wait any more has the answer that the outcome is unknown.
@@ -98,9 +110,33 @@ impl Waiters {
     }
 }
 
+impl State {
+    /// Takes note of a message's outcome. False once the channel has refused every message by its route for too long.
+    fn is_of_use(&mut self, route: &str, outcome: Outcome, now: Instant) -> bool {
+        if outcome != Err(PublishError::Refused) {
+            self.refused.remove(route);
+            return true;
+        }
+        let since = *self.refused.entry(route.to_owned()).or_insert(now);
+        now.saturating_duration_since(since) < REFUSING
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_channel_that_goes_on_refusing_by_one_route_is_of_no_more_use() {
+        let (mut state, now) = (State::default(), Instant::now());
+        let refused = Err(PublishError::Refused);
+        assert!(state.is_of_use("1.0", refused, now));
+        assert!(state.is_of_use("1.1", Ok(()), now + REFUSING));
+        assert!(state.is_of_use("1.0", refused, now + REFUSING / 2));
+        assert!(!state.is_of_use("1.0", refused, now + REFUSING));
+        assert!(state.is_of_use("1.0", Ok(()), now + REFUSING));
+        assert!(state.is_of_use("1.0", refused, now + REFUSING));
+    }
 
     #[test]
     fn one_confirmation_may_stand_for_all_before_it() {

@@ -40,7 +40,7 @@ pub struct GateCount(u8);
 
 /// A number of gates that no data set has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there are 1 to {} gates, not {0}", GateCount::MOST)]
+#[error("there are 1 to {most} gates, not {0}", most = GateCount::MOST)]
 pub struct GateCountError(usize);
 
 impl GateCount {

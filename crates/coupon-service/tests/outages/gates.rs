@@ -11,7 +11,7 @@ use coupon_store::{Backend, Decision, servers};
 
 use crate::bench::{
     Bench, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, grab, held_by, open_process, options,
-    placed, publish_late, remaining, run, shard_of, until, verified,
+    placed, remaining, run, shard_of, until, verified,
 };
 use crate::{alone, drained, grab_at_last};
 

@@ -79,10 +79,10 @@ mod tests {
     #[test]
     fn the_only_gate_has_one_number_and_each_of_several_its_own() {
         let mut one = GateEpochs::all(3);
-        [5, 4].map(|epoch| one.note(GateCount::ONE, epoch));
+        [5, 4].into_iter().for_each(|epoch| one.note(GateCount::ONE, epoch));
         assert_eq!((one, one.of(GateId::FIRST), &*one.of_several()), (GateEpochs::all(5), 5, ""));
         let (gates, mut several) = (GateCount::new(3).unwrap(), GateEpochs::all(41));
-        [43, 45, 42].map(|epoch| several.note(gates, epoch));
+        [43, 45, 42].into_iter().for_each(|epoch| several.note(gates, epoch));
         let of_each: Vec<u64> = gates.all().map(|gate| several.of(gate)).collect();
         assert_eq!((of_each, several.last()), (vec![45, 43, 41], 45));
         assert_eq!(several.of_several(), "0=45,1=43");

@@ -75,7 +75,7 @@ pub(in crate::servers) async fn ensure_shard_agrees(
     let mut conn = database.connect().await?;
     let kept = read_epoch(&mut conn).await.map_err(|error| database.error(&error))?.is_some();
     let state = ShardDatabase::new(database, ShardId::new(0), dataset).state().await?;
-    let before = match (kept, state.last_epoch) {
+    let before = match (kept, state.last_epochs.last()) {
         (true, _) => DecidedBy::Database,
         (false, 1..) => DecidedBy::Gate,
         (false, 0) => return Ok(()),

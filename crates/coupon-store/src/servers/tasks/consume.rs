@@ -277,8 +277,8 @@ impl Consumer {
             work.results.iter().map(|arrived| arrived.row.placement.table).collect();
         self.make_tables(wanted).await?;
         let now = self.background.time.mains();
-        let background = Arc::clone(&self.background);
-        let stored = store(self.connection().await?, &background, background.at(self.shard), work, now).await;
+        let (background, shard) = (Arc::clone(&self.background), self.shard);
+        let stored = store(self.connection().await?, &background, background.at(shard), work, now).await;
         // A table that went, because its day was retired, is made again.
         if matches!(stored, Err(StoreError::Storing(StoringError::NoTable(_)))) {
             self.tables.clear();

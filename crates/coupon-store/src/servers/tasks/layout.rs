@@ -9,7 +9,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{Placement, ShardingStrategy, VersionNumber, Versioned};
 use futures_util::future::{join_all, select_ok};

@@ -451,7 +451,8 @@ mod tests {
         );
         let parked = ["parked_results.slot", "parked_results.request", "parked_results.hold_until"];
         assert_eq!(names(shard_columns(Dialect::Sqlite)), parked);
-        let of_servers = [&["shard_state.given_back"][..], &parked].concat();
+        let of_state = ["shard_state.given_back", "shard_state.gate_list", "shard_state.closed_epochs"];
+        let of_servers = [&of_state[..], &parked].concat();
         assert_eq!(names(shard_columns(Dialect::MySql)), of_servers);
     }
 

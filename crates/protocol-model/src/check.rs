@@ -43,8 +43,8 @@ impl SearchScope {
             left: Left { requests: 3, give_backs: 2, redeliveries: 1, ..Left::NOTHING },
         },
         Self {
-            name: "another gate is filled; the gate is lost; a result is given back",
-            left: Left { requests: 2, other_fillings: 1, gate_losses: 1, give_backs: 1, ..Left::NOTHING },
+            name: "another gate is filled; the gate is lost",
+            left: Left { requests: 2, other_fillings: 1, gate_losses: 1, ..Left::NOTHING },
         },
         Self {
             name: "a result is given back; the gate is lost, and main put back",

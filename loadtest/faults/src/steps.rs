@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use coupon_audit::{Ack, Claims};
-use coupon_core::ResultState;
+use coupon_core::{ResultState, Timestamp};
 use coupon_lab::acks;
 use coupon_lab::wait::at_once;
 use coupon_loadgen::http::{Target, ask, get_json};
 use coupon_loadgen::load::{StepOutcome, StepRecord};
 use coupon_loadgen::workload::{Endpoint, order_of};
-use coupon_service::api::ResultAnswer;
+use coupon_service::api::{ResultAnswer, ResultView};
 use serde::Serialize;
 use serde_json::json;
 
@@ -151,15 +151,16 @@ impl Steps {
             StepOutcome::Taken | StepOutcome::Unknown => None,
         });
         let mut broken = self.unanswered.clone();
-        for (StepRecord { result_id, endpoint, .. }, status) in refused {
+        for (StepRecord { result_id, endpoint, told_at, .. }, status) in refused {
             let said = format!(
                 "{} of result {result_id}, which was acknowledged, answered {status}",
                 endpoint.key()
             );
             let stored = get_json::<ResultAnswer>(&target, &format!("/api/result/{result_id}"));
-            match stored.map(|answer| answer.result.state) {
-                Ok(state) if status == STANDS && state == ResultState::Expired.as_str() => {}
-                Ok(state) => broken.push(format!("{said}, and it is {state}")),
+            match stored.map(|answer| answer.result) {
+                Ok(ResultView { state, hold_until, .. })
+                    if status == STANDS && was_over(&state, hold_until.as_deref(), *told_at) => {}
+                Ok(ResultView { state, .. }) => broken.push(format!("{said}, and it is {state}")),
                 Err(error) => broken.push(format!("{said}: {error:#}")),
             }
         }
@@ -176,6 +177,13 @@ impl Steps {
         }
         counts
     }
+}
+
+/// True if a result's time to be confirmed was over by then. One that was stored late is still held for a moment after it.
+fn was_over(state: &str, hold_until: Option<&str>, by: Timestamp) -> bool {
+    let until = || hold_until?.parse::<Timestamp>().ok();
+    state == ResultState::Expired.as_str()
+        || state == ResultState::Held.as_str() && until().is_some_and(|until| until <= by)
 }
 
 impl StepCounts {
@@ -213,5 +221,20 @@ mod tests {
         let counts = steps.counts();
         assert_eq!(counts.to_string(), "1, 1, 1, 1");
         assert_eq!((counts.too_late, counts.unclear, counts.asked_again), (1, 1, 2));
+    }
+
+    #[test]
+    fn a_result_is_over_once_it_has_expired_or_is_held_beyond_its_time() {
+        let until = Timestamp::from_millis(1_700_000_000_000);
+        let text = until.to_string();
+        for (state, hold_until, by, over) in [
+            ("expired", None, until, true),
+            ("held", Some(&*text), until, true),
+            ("held", Some(&*text), until.plus_millis(-1), false),
+            ("held", None, until, false),
+            ("owned", Some(&*text), until, false),
+        ] {
+            assert_eq!(was_over(state, hold_until, by), over, "{state} {hold_until:?} {by}");
+        }
     }
 }

@@ -34,6 +34,7 @@
 pub mod after_grab;
 pub mod books;
 pub mod catalogue_change;
+mod gates;
 mod id;
 pub mod laws;
 mod layout;
@@ -53,6 +54,7 @@ mod time;
 mod versions;
 
 pub use after_grab::{RequestKey, ResultState};
+pub use gates::{GateCount, GateCountError, GateId, PerGate};
 pub use id::{CouponId, IdError, MAX_ID, RoomId, UserId};
 pub use layout::{LayoutPattern, Piece, shards_in};
 pub use layout_change::{LayoutChange, LayoutChangeError};

@@ -19,6 +19,8 @@ const PROCESSES: &str = include_str!("../../../schema/main/008_processes.sql");
 const LAYOUTS: &str = include_str!("../../../schema/main/009_layouts.sql");
 const SHARD_PLACES: &str = include_str!("../../../schema/main/010_shard_places.sql");
 const PROCESS_SHARDS: &str = include_str!("../../../schema/main/011_process_shards.sql");
+const GATES: &str = include_str!("../../../schema/main/012_gates.sql");
+const GATE_LIST: &str = include_str!("../../../schema/main/013_gate_list.sql");
 const SERVERS_SHARD: &str = include_str!("../../../schema/shard/003_servers.sql");
 const HOLDS: &str = include_str!("../../../schema/shard/004_holds.sql");
 const RELEASES: &str = include_str!("../../../schema/shard/005_releases.sql");
@@ -27,6 +29,7 @@ const RESULTS_COLUMNS: &str = include_str!("../../../schema/shard/007_results_co
 const MOVES: &str = include_str!("../../../schema/shard/008_moves.sql");
 const PARKED_SLOT: &str = include_str!("../../../schema/shard/009_parked_slot.sql");
 const PARKED_GRANT: &str = include_str!("../../../schema/shard/010_parked_grant.sql");
+const SHARD_GATES: &str = include_str!("../../../schema/shard/011_gates.sql");
 const ROOM_INDEX: &str = include_str!("../../../schema/room_index/001_room_index.sql");
 const STOCK: &str = include_str!("../../../schema/stock/001_stock.sql");
 const INBOX: &str = include_str!("../../../schema/embedded/001_inbox.sql");
@@ -83,14 +86,14 @@ pub fn main_columns() -> Vec<Column> {
 /// The columns that a MySQL main database of before lacks beside them.
 #[must_use]
 pub fn servers_columns() -> Vec<Column> {
-    columns(PROCESS_SHARDS)
+    [PROCESS_SHARDS, GATE_LIST].into_iter().flat_map(columns).collect()
 }
 
 /// The columns that a shard of before lacks, but for those of its tables of results.
 #[must_use]
 pub fn shard_columns(dialect: Dialect) -> Vec<Column> {
-    let of_servers = if dialect == Dialect::MySql { STATE_COLUMNS } else { "" };
-    [of_servers, PARKED_SLOT, PARKED_GRANT].into_iter().flat_map(columns).collect()
+    let of_servers: &[_] = if dialect == Dialect::MySql { &[STATE_COLUMNS, SHARD_GATES] } else { &[] };
+    of_servers.iter().chain(&[PARKED_SLOT, PARKED_GRANT]).copied().flat_map(columns).collect()
 }
 
 /// The steps that bring a table of results of before up to date, in order. Each can be taken again.
@@ -249,6 +252,7 @@ pub fn main_migrations() -> Vec<Migration> {
         migration("V8__processes", PROCESSES),
         migration("V9__layouts", LAYOUTS),
         migration("V10__shard_places", SHARD_PLACES),
+        migration("V12__gates", GATES),
     ]
 }
 
@@ -447,7 +451,8 @@ mod tests {
         );
         let parked = ["parked_results.slot", "parked_results.request", "parked_results.hold_until"];
         assert_eq!(names(shard_columns(Dialect::Sqlite)), parked);
-        let of_servers = [&["shard_state.given_back"][..], &parked].concat();
+        let of_state = ["shard_state.given_back", "shard_state.gate_list", "shard_state.closed_epochs"];
+        let of_servers = [&of_state[..], &parked].concat();
         assert_eq!(names(shard_columns(Dialect::MySql)), of_servers);
     }
 

@@ -46,7 +46,8 @@ pub(super) fn ask(url: &ServerUrl, sql: &str) -> Result<Vec<(String, String)>, S
 /// The version of Redis.
 pub(super) fn redis_version(settings: &ServersSettings) -> Result<String> {
     runtime()?.block_on(async {
-        let mut connection = RedisServer::new(&settings.redis)?.connect().await?;
+        let first = settings.redis.first().context("setting `servers.redis` is missing")?;
+        let mut connection = RedisServer::new(first)?.connect().await?;
         let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
         info.get("redis_version").context("it tells none")
     })

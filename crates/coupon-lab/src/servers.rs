@@ -1,7 +1,7 @@
 //! The servers that contestants share: given ones, or private ones that go with the run.
 
 use std::num::NonZeroU16;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use coupon_audit::Data;
@@ -19,7 +19,7 @@ use super::server_process::{self, Pid};
 #[derive(Debug)]
 pub struct SharedServers {
     settings: ServersSettings,
-    stack: Option<Stack>,
+    stack: Option<Arc<Stack>>,
     /// The process of each MySQL server of the shards, or why there is none to be found; looked for once.
     processes: OnceLock<Vec<Result<Pid, String>>>,
 }
@@ -57,13 +57,21 @@ impl SharedServers {
         let stack = Stack::start(&topology.into())?;
         let sources = Sources { flags: stack.addresses().settings(), ..Sources::default() };
         let settings = sources.read_storage()?.servers;
-        Ok(Self { settings, stack: Some(stack), processes: OnceLock::new() })
+        Ok(Self { settings, stack: Some(Arc::new(stack)), processes: OnceLock::new() })
+    }
+
+    /// The same servers, of which the first so many Redis alone are gates.
+    #[must_use]
+    pub fn with_gates(&self, gates: usize) -> Self {
+        let mut settings = self.settings.clone();
+        settings.redis.truncate(gates);
+        Self { settings, stack: self.stack.clone(), processes: OnceLock::new() }
     }
 
     /// The servers themselves, if they are this run's own.
     #[must_use]
-    pub const fn stack(&self) -> Option<&Stack> {
-        self.stack.as_ref()
+    pub fn stack(&self) -> Option<&Stack> {
+        self.stack.as_deref()
     }
 
     /// The settings that name them.
@@ -107,7 +115,7 @@ impl SharedServers {
             ("COUPON__BACKEND", "servers".to_owned()),
             ("COUPON__SERVERS__MAIN", main.expose().to_owned()),
             ("COUPON__SERVERS__SHARDS", list(shards)),
-            ("COUPON__SERVERS__REDIS", redis.expose().to_owned()),
+            ("COUPON__SERVERS__REDIS", list(redis)),
             ("COUPON__SERVERS__RABBITMQ", list(rabbitmq)),
             ("COUPON__SERVERS__NAMESPACE", namespace.to_owned()),
         ]
@@ -166,7 +174,7 @@ impl SharedServers {
     }
 
     /// CPU seconds that each server's process has used since it was started, by the server's name; none of servers that
-    /// were not started here.
+    /// were not started here, nor of a Redis that is no gate.
     #[must_use]
     pub fn cpu_seconds(&self) -> Vec<(String, Figure)> {
         let Some(stack) = &self.stack else { return Vec::new() };
@@ -174,7 +182,9 @@ impl SharedServers {
             Ok(usage) => Figure::of(usage.cpu_seconds),
             Err(error) => Figure::unknown(format!("{error:#}")),
         };
-        stack.servers().map(|server| (server.to_string(), used(server))).collect()
+        let gates = self.settings.redis.len();
+        let is_used = |server: &Server| !matches!(server, Server::Gate(gate) if usize::from(*gate) >= gates);
+        stack.servers().filter(is_used).map(|server| (server.to_string(), used(server))).collect()
     }
 
     fn used_by(&self, shard: usize, server: usize, shards: usize) -> Used {

@@ -32,5 +32,6 @@ pub use report::SeedReport;
 pub use room_index::{build_room_index, drop_room_index};
 pub use seed::seed;
 pub use servers::{
-    Differences, Rebuilt, archive_servers, audited, rebuild_servers, seed_servers, verify_servers,
+    Differences, Rebuilt, RefilledGates, archive_servers, audited, change_gates, rebuild_servers,
+    seed_servers, verify_servers,
 };

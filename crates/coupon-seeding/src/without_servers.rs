@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use coupon_audit::Data;
@@ -23,6 +24,10 @@ pub struct Differences(Infallible);
 /// The changes that main had forgotten: there never are any.
 #[derive(Debug)]
 pub struct Rebuilt(Infallible);
+
+/// What a change of the gates came to: there never is one.
+#[derive(Debug)]
+pub struct RefilledGates(Infallible);
 
 /// Refuses.
 ///
@@ -76,6 +81,18 @@ pub fn verify_servers(_: &ServersSettings, _: Option<&str>, _: Timestamp) -> Res
 /// # Errors
 /// Always.
 pub fn rebuild_servers(_: &ServersSettings, _: Option<&str>, _: bool, _: Timestamp) -> Result<Rebuilt> {
+    bail!(BuiltWithout::SERVERS)
+}
+
+/// Refuses.
+///
+/// # Errors
+/// Always.
+pub fn change_gates(
+    _: &ServersSettings,
+    _: Option<&str>,
+    _: &dyn Fn(&str) -> Result<Arc<dyn ShardingStrategy>>,
+) -> Result<RefilledGates> {
     bail!(BuiltWithout::SERVERS)
 }
 
@@ -164,6 +181,12 @@ impl Rebuilt {
 }
 
 impl fmt::Display for Differences {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {}
+    }
+}
+
+impl fmt::Display for RefilledGates {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {}
     }

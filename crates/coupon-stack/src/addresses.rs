@@ -7,7 +7,7 @@ pub struct Addresses {
     pub main: String,
     /// The shards' databases, in their order.
     pub shards: Vec<String>,
-    /// Redis, `redis://…`.
+    /// Redis, `redis://…`; that of each gate, with commas between them, where there are several.
     pub redis: String,
     /// The nodes of RabbitMQ, `amqp://…`.
     pub rabbitmq: Vec<String>,

@@ -76,10 +76,11 @@ pub(crate) fn check(record: &Record, dir: &Path, options: &StackOptions, mysql: 
     let dir = dir.display();
     ensure!(!record.is_up(), "a stack is up in {dir} already");
     let (held, wanted) = (record.topology, options.topology);
-    // Sentinels may come to a Redis that is there.
-    let grown = Topology { redis_sentinel: true, ..held };
+    // Sentinels may come to a Redis that is there, and so may more of them: a gate is filled from what the databases have.
+    let redis_sentinel = held.redis_sentinel || wanted.redis_sentinel;
+    let grown = Topology { redis: wanted.redis, redis_sentinel, ..held };
     ensure!(
-        [held, grown].contains(&wanted),
+        grown == wanted,
         "{dir} holds a stack of {held}, not of {wanted}: take another folder, or remove it"
     );
     let (made, found) = (record.programs.mysql.flavour(), mysql.flavour());

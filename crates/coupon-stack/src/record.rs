@@ -129,7 +129,9 @@ mod tests {
         let mut value = serde_json::to_value(&record).unwrap();
         let fields = value.as_object_mut().unwrap();
         assert!(
-            ["replicas", "redis_sentinel", "rabbitmq"].iter().all(|field| fields.remove(*field).is_some())
+            ["replicas", "redis", "redis_sentinel", "rabbitmq"]
+                .iter()
+                .all(|field| fields.remove(*field).is_some())
         );
         let read: Record = serde_json::from_value(value).unwrap();
         assert_eq!(read.topology, Topology::default());

@@ -17,8 +17,10 @@ pub enum Server {
     MainReplica,
     /// The replica of a shard's database, or what was one.
     ShardReplica(u16),
-    /// Redis: the gate.
+    /// Redis: the gate, or the first of several.
     Redis,
+    /// The Redis of a further gate, counted from 1.
+    Gate(u16),
     /// Its replica at first, where there are Sentinels.
     RedisReplica,
     /// One of the Sentinels, counted from 0, where there are any.
@@ -30,14 +32,15 @@ pub enum Server {
 impl Server {
     /// All servers of such a stack, in the order in which they are shown.
     pub(crate) fn all(topology: &Topology) -> impl Iterator<Item = Self> + use<> {
-        let Topology { shards, replicas, redis_sentinel, .. } = *topology;
+        let Topology { shards, replicas, redis, redis_sentinel, .. } = *topology;
         let databases = [Self::Main].into_iter().chain((0..shards.get()).map(Self::Shard));
         let databases = databases.flat_map(move |server| {
             [Some(server), server.other().filter(|_| replicas)].into_iter().flatten()
         });
         let replica = redis_sentinel.then_some(Self::RedisReplica);
         let sentinels = (0..if redis_sentinel { SENTINELS } else { 0 }).map(Self::Sentinel);
-        let redis = [Self::Redis].into_iter().chain(replica).chain(sentinels);
+        let gates = [Self::Redis].into_iter().chain((1..redis.get()).map(Self::Gate));
+        let redis = gates.chain(replica).chain(sentinels);
         databases.chain(redis).chain(Self::nodes_of_rabbitmq(topology))
     }
 
@@ -54,7 +57,7 @@ impl Server {
             Self::MainReplica => Some(Self::Main),
             Self::Shard(shard) => Some(Self::ShardReplica(shard)),
             Self::ShardReplica(shard) => Some(Self::Shard(shard)),
-            Self::Redis | Self::RedisReplica | Self::Sentinel(_) | Self::RabbitMq(_) => None,
+            Self::Redis | Self::Gate(_) | Self::RedisReplica | Self::Sentinel(_) | Self::RabbitMq(_) => None,
         }
     }
 }
@@ -67,6 +70,7 @@ impl fmt::Display for Server {
             Self::MainReplica => "main-replica".to_owned(),
             Self::ShardReplica(shard) => format!("shard-{shard}-replica"),
             Self::Redis => "redis".to_owned(),
+            Self::Gate(number) => format!("redis-{number}"),
             Self::RedisReplica => "redis-replica".to_owned(),
             Self::Sentinel(number) => format!("sentinel-{number}"),
             Self::RabbitMq(0) => "rabbitmq".to_owned(),
@@ -85,7 +89,7 @@ impl fmt::Display for UnknownServer {
         write!(
             f,
             "{:?} is no server: main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, \
-             redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on",
+             redis-1 and so on, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on",
             self.0
         )
     }
@@ -100,7 +104,7 @@ impl FromStr for Server {
         let number = |kind: &str| name.strip_prefix(kind)?.parse::<u16>().ok();
         let replica = || name.strip_prefix("shard-")?.strip_suffix("-replica")?.parse::<u16>().ok();
         let sentinel = || number("sentinel-").and_then(|number| number.try_into().ok()).map(Self::Sentinel);
-        let further = || number("rabbitmq-").filter(|node| *node > 0).map(Self::RabbitMq);
+        let further = |kind| number(kind).filter(|number| *number > 0);
         match name {
             "main" => Some(Self::Main),
             "main-replica" => Some(Self::MainReplica),
@@ -111,7 +115,8 @@ impl FromStr for Server {
                 .map(Self::Shard)
                 .or_else(|| replica().map(Self::ShardReplica))
                 .or_else(sentinel)
-                .or_else(further),
+                .or_else(|| further("rabbitmq-").map(Self::RabbitMq))
+                .or_else(|| further("redis-").map(Self::Gate)),
         }
         .ok_or_else(|| UnknownServer(name.to_owned()))
     }
@@ -128,10 +133,11 @@ mod tests {
         let three = NonZeroU16::new(3).unwrap();
         let small = Topology { shards: three, ..Topology::default() };
         let large = Topology { replicas: true, redis_sentinel: true, rabbitmq: three, ..small };
-        for server in Server::all(&large) {
+        let gates = Topology { redis: three, ..small };
+        for server in Server::all(&large).chain(Server::all(&gates)) {
             assert_eq!(server.to_string().parse(), Ok(server));
         }
-        assert_eq!([small, large].map(|topology| Server::all(&topology).count()), [6, 16]);
+        assert_eq!([small, large, gates].map(|topology| Server::all(&topology).count()), [6, 16, 8]);
     }
 
     #[test]

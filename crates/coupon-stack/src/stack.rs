@@ -107,6 +107,10 @@ impl Stack {
             tls::keep(&dir, certificates)?;
         }
         let topology = options.topology;
+        ensure!(
+            !topology.redis_sentinel || topology.redis.get() == 1,
+            "a stack of several Redis has no Sentinels: they look after one"
+        );
         if tls::Tls::of(&dir).is_some() {
             ensure!(
                 !topology.redis_sentinel,
@@ -623,7 +627,7 @@ fn nodes(dir: &Path, topology: Topology, record: Option<Record>) -> Result<(Vec<
             Server::Main | Server::Shard(_) => (ServerKind::MySql, None),
             // It comes behind its primary.
             Server::MainReplica | Server::ShardReplica(_) => (ServerKind::MySql, nodes.last()),
-            Server::Redis => (ServerKind::Redis, None),
+            Server::Redis | Server::Gate(_) => (ServerKind::Redis, None),
             // Those that take each other's place have one password.
             Server::RedisReplica => (ServerKind::RedisReplica, nodes.last()),
             Server::Sentinel(_) => (ServerKind::Sentinel, nodes.last()),
@@ -655,7 +659,10 @@ fn where_they_answer(nodes: &[Node]) -> Addresses {
     Addresses {
         main: url(Server::Main),
         shards: urls(Server::Shard),
-        redis: redis_of_all(nodes).unwrap_or_else(|| url(Server::Redis)),
+        redis: redis_of_all(nodes).unwrap_or_else(|| {
+            let gates = [url(Server::Redis)].into_iter().chain((1..u16::MAX).map(Server::Gate).map(url));
+            gates.take_while(|url| !url.is_empty()).collect::<Vec<_>>().join(",")
+        }),
         rabbitmq: urls(Server::RabbitMq),
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
 
-/// The servers that a stack has beside its main database and its Redis.
+/// The servers that a stack has beside its main database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 // The record of a stack of before names shards alone.
 #[serde(default)]
@@ -14,7 +14,9 @@ pub struct Topology {
     pub shards: NonZeroU16,
     /// Gives main and each shard a replica, which [`crate::Stack::promote`] has take writes. False by default.
     pub replicas: bool,
-    /// Gives Redis a replica, and three Sentinels that elect it within seconds where Redis is gone. False by default.
+    /// The number of Redis, each a gate of its own. 1 by default.
+    pub redis: NonZeroU16,
+    /// Gives a single Redis a replica, and three Sentinels that elect it within seconds where Redis is gone. False by default.
     pub redis_sentinel: bool,
     /// The number of nodes of RabbitMQ, all of one cluster. 1 by default.
     pub rabbitmq: NonZeroU16,
@@ -23,18 +25,19 @@ pub struct Topology {
 impl Default for Topology {
     fn default() -> Self {
         const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
-        Self { shards: SHARDS, replicas: false, redis_sentinel: false, rabbitmq: NonZeroU16::MIN }
+        const ONE: NonZeroU16 = NonZeroU16::MIN;
+        Self { shards: SHARDS, replicas: false, redis: ONE, redis_sentinel: false, rabbitmq: ONE }
     }
 }
 
 impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shards, replicas, redis_sentinel, rabbitmq } = self;
+        let Self { shards, replicas, redis, redis_sentinel, rabbitmq } = self;
         let with = |has: bool| if has { "with" } else { "without" };
         let (replicas, sentinels) = (with(*replicas), with(*redis_sentinel));
         write!(
             f,
-            "{shards} shards {replicas} replicas, Redis {sentinels} Sentinels, and RabbitMQ of {rabbitmq}"
+            "{shards} shards {replicas} replicas, {redis} Redis {sentinels} Sentinels, and RabbitMQ of {rabbitmq}"
         )
     }
 }

@@ -1,7 +1,8 @@
 //! Stock and one-per-user, decided atomically.
 
 use coupon_core::{
-    CouponId, CouponResult, RequestKey, ResultId, ResultState, RoomId, Timestamp, UserId, VersionNumber,
+    CouponId, CouponResult, GateCount, RequestKey, ResultId, ResultState, RoomId, Timestamp, UserId,
+    VersionNumber,
 };
 
 use super::{LocalFuture, Unavailable};
@@ -154,25 +155,30 @@ pub struct Decided {
     pub epoch: u64,
 }
 
-/// Stock and one-per-user, decided atomically.
+/// Stock and one-per-user, decided atomically: by one gate, or by several that decide each its own coupons.
 pub trait Gate: Send + Sync {
-    /// Decides every attempt, in order, of a caller that knows of no later version of the layout than that. An error means that
-    /// none is known to be decided.
+    /// The number of gates.
+    fn count(&self) -> GateCount {
+        GateCount::ONE
+    }
+
+    /// Decides every attempt, in order, of a caller that knows of no later version of the layout than that. All are about coupons
+    /// of one gate. An error means that none is known to be decided.
     fn reserve<'a>(
         &'a self,
         knows: VersionNumber,
         attempts: &'a [Attempt],
     ) -> LocalFuture<'a, Result<Decided, Unavailable>>;
 
-    /// Says whether it decides anything for now; answered from memory.
+    /// Says whether it decides anything for now, one gate of several at least; answered from memory.
     ///
     /// # Errors
     /// [`Unavailable`] when it does not.
     fn ready(&self) -> Result<(), Unavailable>;
 
-    /// The epoch in which it decides now; `None` when it decides nothing, or may have decided by what is not so any more.
-    /// Answered from memory.
-    fn epoch(&self) -> Option<u64>;
+    /// The epoch in which grabs of a coupon are decided now; `None` when none is, or may have been decided by what is not so any
+    /// more. Answered from memory.
+    fn epoch(&self, coupon: CouponId) -> Option<u64>;
 
     /// The holders of a coupon that is sold out, who alone may get another answer than "sold out", and the epoch in which that is
     /// so. `None` when it is not sold out, or cannot be found out. Stock that comes back makes it untrue: a caller

@@ -24,7 +24,7 @@ pub struct SearchScope {
 
 impl SearchScope {
     /// Scopes that take seconds, for every run of the tests; the smallest first.
-    pub const QUICK: [Self; 9] = [
+    pub const QUICK: [Self; 10] = [
         Self {
             name: "a result is given back; the gate forgets it; a consumer dies",
             left: Left { requests: 1, give_backs: 1, lapses: 1, redeliveries: 1, ..Left::NOTHING },
@@ -41,6 +41,10 @@ impl SearchScope {
         Self {
             name: "two results are given back; a consumer dies",
             left: Left { requests: 3, give_backs: 2, redeliveries: 1, ..Left::NOTHING },
+        },
+        Self {
+            name: "another gate is filled; the gate is lost",
+            left: Left { requests: 2, other_fillings: 1, gate_losses: 1, ..Left::NOTHING },
         },
         Self {
             name: "a result is given back; the gate is lost, and main put back",

@@ -48,6 +48,7 @@ impl Rules {
             Step::MendQueue => mend_queue(state),
             Step::LoseGate => lose_gate(state),
             Step::FailOver { in_step } => self.fail_over(state, in_step),
+            Step::FillAnother => self.fill_another(state),
             Step::DecideBefore { user } => before(state, |state| {
                 let Request::Fixed { epoch, .. } = state.users[user].request else { return None };
                 state.gate.scripts.contains(epoch).then(|| self.decide(state, user))?
@@ -203,6 +204,15 @@ impl Rules {
         let holds = if in_step { holds } else { Gate::default().holds };
         let replaced = std::mem::replace(&mut state.gate, Gate { scripts, holds });
         state.replaced = Some(Box::new(replaced));
+        Some(())
+    }
+
+    /// Its markers close what it had open, and every epoch of its own before.
+    fn fill_another(self, state: &mut State) -> Option<()> {
+        spend(&mut state.left.other_fillings)?;
+        if !self.has(Mechanism::OwnEpochs) {
+            state.shard.closed = state.shard.closed.max(state.main.epoch);
+        }
         Some(())
     }
 

@@ -38,11 +38,13 @@ pub enum Mechanism {
     LiveRows,
     /// Telling a Redis that has its scripts, and took over another's memory, from one that has its own.
     ReplicationId,
+    /// Closing at the shard the epochs of a gate that is filled, and of no other.
+    OwnEpochs,
 }
 
 impl Mechanism {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Confirms,
         Self::Epoch,
         Self::SecondMarker,
@@ -59,6 +61,7 @@ impl Mechanism {
         Self::SecondLook,
         Self::LiveRows,
         Self::ReplicationId,
+        Self::OwnEpochs,
     ];
 
     /// Its name on the command line.
@@ -81,6 +84,7 @@ impl Mechanism {
             Self::SecondLook => "second-look",
             Self::LiveRows => "live-rows",
             Self::ReplicationId => "replication-id",
+            Self::OwnEpochs => "own-epochs",
         }
     }
 }

@@ -200,6 +200,8 @@ pub struct Left {
     pub gate_losses: u8,
     /// Redis fails over, and the one of before goes on.
     pub fail_overs: u8,
+    /// Another gate is filled.
+    pub other_fillings: u8,
     /// The process of a request, or one that fills the gate, dies.
     pub deaths: u8,
     /// Main is put back to before the last epoch.
@@ -221,6 +223,7 @@ impl Left {
         requests: 0,
         gate_losses: 0,
         fail_overs: 0,
+        other_fillings: 0,
         deaths: 0,
         restores: 0,
         deletions: 0,

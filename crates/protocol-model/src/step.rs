@@ -47,6 +47,8 @@ pub(crate) enum Step {
     LoseGate,
     /// Another Redis takes its place, which has all that it had, or has heard of nothing.
     FailOver { in_step: bool },
+    /// Another gate is filled, whose epochs have numbers between those of this one.
+    FillAnother,
     /// The Redis of before decides a request, of a process that has not heard of it.
     DecideBefore { user: usize },
     /// The Redis of before lets go of a row that has given its stock back.
@@ -101,6 +103,7 @@ impl Step {
             Self::LoseGate,
             Self::FailOver { in_step: true },
             Self::FailOver { in_step: false },
+            Self::FillAnother,
             Self::RestoreMain,
             Self::DeleteQueue,
             Self::Redeliver,
@@ -114,6 +117,7 @@ impl Step {
             self,
             Self::LoseGate
                 | Self::FailOver { .. }
+                | Self::FillAnother
                 | Self::DecideBefore { .. }
                 | Self::LetGoBefore { .. }
                 | Self::Forget { .. }

@@ -92,6 +92,9 @@ impl fmt::Display for Taken<'_> {
             Step::FailOver { in_step: false } => {
                 f.write_str("FAULT: a replica takes the place of Redis, and has heard of nothing")
             }
+            Step::FillAnother => {
+                write!(f, "another gate is filled; its epochs before {} are closed", before.main.epoch + 1)
+            }
             Step::DecideBefore { user } => {
                 let said = if self.after(user) == Request::None { "nothing more" } else { "granted" };
                 write!(f, "the Redis of before answers {}: {said}", name(user))

@@ -33,6 +33,7 @@ fn each_mechanism_left_out_breaks_the_promise_that_it_is_for() {
         (Mechanism::SecondLook, &["no stock leaks"]),
         (Mechanism::LiveRows, &["no stock leaks"]),
         (Mechanism::ReplicationId, &["never oversold"]),
+        (Mechanism::OwnEpochs, &["what a user was told is stored"]),
     ] {
         let broken = broken_without(mechanism);
         let promise = broken.as_ref().map(|broken| broken.promise);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use coupon_core::{CouponId, CouponResult, RequestKey, ResultId, ResultState};
+use coupon_core::{CouponId, CouponResult, GateId, RequestKey, ResultId, ResultState};
 use coupon_store::servers::seam::Terms;
 
 use crate::inject::UNREADABLE;
@@ -58,18 +58,20 @@ pub(crate) fn broken(
     check.rows(&mut broken);
     check.places(&mut broken);
     check.parked(plan, &mut broken);
-    check.gate(&mut broken);
+    check.gates(&mut broken);
     check.books(&mut broken);
     broken
 }
 
-/// Says whether the gate of an epoch, as the process sees it that filled it, lacks a holder whose row takes stock, unless it has lost its memory, or that coupon: of
-/// that it decides nothing.
+/// Says whether the gate of an epoch, as the process sees it that filled it, lacks a holder whose row takes stock, unless it has
+/// lost its memory, or that coupon: of that it decides nothing.
 pub(crate) fn half_full(state: &State, filled_by: ProcessId, epoch: u64) -> Option<String> {
-    let gate = state.gate_of(filled_by);
+    let gates = state.gates.count();
+    let id = gates.of_epoch(epoch);
+    let gate = state.gate_of(filled_by, id);
     let memory = gate.epochs.get(&epoch).filter(|_| gate.scripts.contains(&epoch))?;
     let lacks = |row: &CouponResult| {
-        if state.lost_coupons.contains(&(epoch, row.coupon_id)) {
+        if gates.of(row.coupon_id) != id || state.lost_coupons.contains(&(epoch, row.coupon_id)) {
             return false;
         }
         let held = |slot| {
@@ -244,20 +246,25 @@ impl Check<'_> {
     }
 
     /// Nothing leaks: every holder has a row, every row is held, and nothing is pending.
-    fn gate(&self, broken: &mut Vec<String>) {
-        let Some(epoch) = self.state.main.gate.open() else {
-            broken.push("everything settles: the gate is shut".to_owned());
+    fn gates(&self, broken: &mut Vec<String>) {
+        self.state.gates.count().all().for_each(|gate| self.gate(gate, broken));
+    }
+
+    fn gate(&self, gate: GateId, broken: &mut Vec<String>) {
+        let State { main, gates, .. } = self.state;
+        let Some(epoch) = main.gates.get(gate).open() else {
+            broken.push(format!("everything settles: gate {gate} is shut"));
             return;
         };
-        let Some(memory) = self.state.gate.epochs.get(&epoch) else {
-            broken.push(format!("everything settles: the gate knows nothing of epoch {epoch}"));
+        let Some(memory) = gates.get(gate).epochs.get(&epoch) else {
+            broken.push(format!("everything settles: gate {gate} knows nothing of epoch {epoch}"));
             return;
         };
         for mark in memory.marks() {
             broken.push(format!("no stock leaks: coupon {} of user {} is pending", mark.coupon, mark.user));
         }
         let none = CouponMemory::default();
-        for terms in self.terms {
+        for terms in self.terms.iter().filter(|terms| gates.count().of(terms.coupon) == gate) {
             let coupon = memory.coupons.get(&terms.coupon).unwrap_or(&none);
             self.holders(terms.coupon, coupon, broken);
         }

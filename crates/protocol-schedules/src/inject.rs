@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch};
-use coupon_core::{CouponId, CouponResult, CouponStatus, ResultId, ShardId, TableId};
+use coupon_core::{CouponId, CouponResult, CouponStatus, GateId, PerGate, ResultId, ShardId, TableId};
 use coupon_store::servers::seam::GateState;
 use tokio::time::sleep;
 
@@ -32,7 +32,7 @@ const AGAIN_MS: u64 = 400;
 /// Copies of the servers' contents, as they were a moment ago.
 #[derive(Clone, Default)]
 pub(crate) struct Copies {
-    gate: GateMemory,
+    gates: PerGate<GateMemory>,
     shards: Vec<ShardMemory>,
     main: MainMemory,
 }
@@ -41,7 +41,7 @@ impl Copies {
     /// Copies that trail by what was stored since.
     pub(crate) fn of(world: &World) -> Self {
         let state = world.state();
-        Self { gate: state.gate.clone(), shards: state.shards.clone(), main: state.main.clone() }
+        Self { gates: state.gates.clone(), shards: state.shards.clone(), main: state.main.clone() }
     }
 }
 
@@ -94,7 +94,8 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
             let before = {
                 let mut state = world.state();
                 state.fail_overs += 1;
-                std::mem::replace(&mut state.gate, without_scripts(&copies.gate))
+                let copy = without_scripts(copies.gates.get(GateId::FIRST));
+                std::mem::replace(state.gates.get_mut(GateId::FIRST), copy)
             };
             world.state().gate_before = Some((unaware, before));
             pause(ms).await;
@@ -195,28 +196,30 @@ fn cut(world: &World, server: Server) {
     match server {
         Server::Queues => state.queues.cut(),
         Server::Main => state.main.cut(),
-        Server::Gate | Server::Shard(_) => {}
+        Server::Gate(_) | Server::Shard(_) => {}
     }
 }
 
 /// Faults that are done at once.
 fn at_once(world: &World, kind: FaultKind, copies: &Copies) {
     match kind {
-        FaultKind::Forgets => world.state().gate.forget(),
-        FaultKind::ForgetsMarks => {
-            for memory in world.state().gate.epochs.values_mut() {
+        FaultKind::Forgets(gate) => world.state().gates.get_mut(gate).forget(),
+        FaultKind::ForgetsMarks(gate) => {
+            for memory in world.state().gates.get_mut(gate).epochs.values_mut() {
                 memory.forget_marks();
             }
         }
         FaultKind::ForgetsCoupon(coupon) => {
             let mut state = world.state();
-            let State { gate, lost_coupons, .. } = &mut *state;
-            for (epoch, memory) in &mut gate.epochs {
+            let State { gates, lost_coupons, .. } = &mut *state;
+            for (epoch, memory) in gates.iter_mut().flat_map(|gate| &mut gate.epochs) {
                 let lost = memory.coupons.extract_if(.., |id, _| id.get() == coupon);
                 lost_coupons.extend(lost.map(|(id, _)| (*epoch, id)));
             }
         }
-        FaultKind::PutBack => world.state().gate = without_scripts(&copies.gate),
+        FaultKind::PutBack(gate) => {
+            *world.state().gates.get_mut(gate) = without_scripts(copies.gates.get(gate));
+        }
         FaultKind::Cut(server) => cut(world, server),
         FaultKind::Deleted(shard) => {
             let messages = world.state().queues.delete(shard);
@@ -230,12 +233,15 @@ fn at_once(world: &World, kind: FaultKind, copies: &Copies) {
             world.state().queues.put(shard, UNREADABLE.to_vec());
         }
         FaultKind::Contradiction => contradict(world),
-        FaultKind::EpochForgotten => {
-            let open = world.state().main.gate.open_epoch;
-            let before = copies.main.gate;
-            let forgotten = if before.epoch < open { before } else { earlier(open) };
-            world.state().main.gate = forgotten;
-            world.tell(|| format!("main knows epoch {} as its last again", forgotten.epoch));
+        FaultKind::EpochForgotten(gate) => {
+            let mut state = world.state();
+            let gates = &mut state.main.gates;
+            let (count, known) = (u64::from(gates.count().get()), gates.get_mut(gate));
+            let before = *copies.main.gates.get(gate);
+            *known = if before.epoch < known.open_epoch { before } else { earlier(known.open_epoch, count) };
+            let last = known.epoch;
+            drop(state);
+            world.tell(|| format!("main knows epoch {last} of gate {gate} as its last again"));
         }
         _ => {}
     }
@@ -248,9 +254,9 @@ fn without_scripts(gate: &GateMemory) -> GateMemory {
     copy
 }
 
-/// Main's record of the gate before an epoch was taken.
-fn earlier(open: u64) -> GateState {
-    let before = open.saturating_sub(1);
+/// Main's record of one of so many gates before an epoch was taken.
+fn earlier(open: u64, gates: u64) -> GateState {
+    let before = open.saturating_sub(gates);
     GateState { epoch: before, open_epoch: before }
 }
 
@@ -287,10 +293,11 @@ fn contradict(world: &World) {
     };
     let Some((shard, row)) = found else { return };
     let Ok(other) = ResultId::from_parts(row.grab_time, NOBODY, 0) else { return };
+    let open = world.state().main.gates.iter().map(|gate| gate.open_epoch).max().unwrap_or(0);
     let body = format!(
         r#"{{"dataset":"{}","epoch":{},"sent":{},"rows":{{"{}":[[{other},{},{},{}]]}}}}"#,
         crate::memory::DATASET,
-        world.state().main.gate.open_epoch + 1_000,
+        open + 1_000,
         world.clock.now().millis(),
         TableId::Single,
         row.user_id,

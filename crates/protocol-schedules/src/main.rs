@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use coupon_core::GateCount;
 use protocol_schedules::{SearchedSeeds, SeededSchedule, play, search, shrink};
 
 /// Plays schedules of the services' own code over servers in memory, each drawn from a seed.
@@ -18,6 +19,9 @@ struct Args {
     /// The first of them
     #[arg(long, default_value_t = 0)]
     first: u64,
+    /// The number of gates among which coupons are divided
+    #[arg(long, default_value = "1", value_parser = gates)]
+    gates: GateCount,
     /// Plays this seed alone, and prints its history
     #[arg(long, conflicts_with_all = ["seeds", "first"])]
     seed: Option<u64>,
@@ -30,6 +34,10 @@ struct Args {
     without: Option<String>,
 }
 
+fn gates(text: &str) -> anyhow::Result<GateCount> {
+    Ok(GateCount::new(text.parse()?)?)
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let mut out = io::stdout().lock();
@@ -38,15 +46,15 @@ fn main() -> anyhow::Result<ExitCode> {
         return mutants::search_without(without, &args, &mut out);
     }
     if let Some(seed) = args.seed {
-        return Ok(exit(!show(&mut out, seed, !args.whole)?));
+        return Ok(exit(!show(&mut out, args.gates, seed, !args.whole)?));
     }
-    let searched = search(args.first, args.seeds, 10, || {});
+    let searched = search(args.gates, args.first, args.seeds, 10, || {});
     figures(&mut out, &searched)?;
     for found in &searched.found {
         writeln!(out, "seed {}: {}", found.seed, found.broken.join("; "))?;
     }
     if let Some(found) = searched.found.first() {
-        show(&mut out, found.seed, !args.whole)?;
+        show(&mut out, args.gates, found.seed, !args.whole)?;
     }
     Ok(exit(searched.found.is_empty()))
 }
@@ -68,8 +76,8 @@ fn figures(out: &mut impl Write, searched: &SearchedSeeds) -> io::Result<()> {
 }
 
 /// Prints a seed's history, made as short as it goes. Says whether it breaks a promise.
-fn show(out: &mut impl Write, seed: u64, short: bool) -> io::Result<bool> {
-    let plan = SeededSchedule::of(seed);
+fn show(out: &mut impl Write, gates: GateCount, seed: u64, short: bool) -> io::Result<bool> {
+    let plan = SeededSchedule::with_gates(seed, gates);
     let broken = !play(&plan, false).broken.is_empty();
     let plan = if broken && short { shrink(&plan) } else { plan };
     writeln!(out, "\nseed {seed}, {} wishes and {} faults:", plan.wishes.len(), plan.faults.len())?;
@@ -113,7 +121,7 @@ mod mutants {
         let mut every = true;
         for mechanism in all {
             writeln!(out, "\nwithout {}", mechanism.name())?;
-            let searched = search(args.first, args.seeds, 1, || leave_out(Some(mechanism)));
+            let searched = search(args.gates, args.first, args.seeds, 1, || leave_out(Some(mechanism)));
             figures(out, &searched)?;
             let Some(found) = searched.found.first() else {
                 every = false;
@@ -122,7 +130,7 @@ mod mutants {
             writeln!(out, "seed {}: {}", found.seed, found.broken.join("; "))?;
             if without != "all" {
                 leave_out(Some(mechanism));
-                show(out, found.seed, !args.whole)?;
+                show(out, args.gates, found.seed, !args.whole)?;
             }
         }
         Ok(exit(every))

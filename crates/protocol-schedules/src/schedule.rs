@@ -96,7 +96,7 @@ pub fn play(plan: &SeededSchedule, written: bool) -> Played {
 
 async fn play_here(plan: &SeededSchedule, written: bool) -> Played {
     let terms: Rc<[Terms]> = terms(plan).into();
-    let world = World::new(plan.seed, State::new(SHARDS, &terms), written);
+    let world = World::new(plan.seed, State::new(SHARDS, plan.gates, &terms), written);
     let processes = Rc::new(Processes::new(&world, &terms));
     let heard: Rc<RefCell<Heard>> = Rc::default();
     for process in (0..PROCESSES).map(ProcessId) {

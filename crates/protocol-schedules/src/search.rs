@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, available_parallelism};
 use std::time::{Duration, Instant};
 
+use coupon_core::GateCount;
+
 use crate::plan::SeededSchedule;
 use crate::schedule::play;
 use crate::world::lock;
@@ -33,10 +35,16 @@ pub struct SearchedSeeds {
     pub took: Duration,
 }
 
-/// Plays the seeds from `first` on, `count` of them, or until so many are found that break a promise. `prepare` is called on
-/// each thread before it begins.
+/// Plays the seeds from `first` on with so many gates, `count` of them, or until so many are found that break a promise.
+/// `prepare` is called on each thread before it begins.
 #[must_use]
-pub fn search(first: u64, count: u64, enough: usize, prepare: impl Fn() + Sync) -> SearchedSeeds {
+pub fn search(
+    gates: GateCount,
+    first: u64,
+    count: u64,
+    enough: usize,
+    prepare: impl Fn() + Sync,
+) -> SearchedSeeds {
     let (next, began) = (AtomicU64::new(0), Instant::now());
     let done = Mutex::new(SearchedSeeds {
         seeds: 0,
@@ -55,7 +63,7 @@ pub fn search(first: u64, count: u64, enough: usize, prepare: impl Fn() + Sync) 
                         return;
                     }
                     let seed = first + number;
-                    let outcome = play(&SeededSchedule::of(seed), false);
+                    let outcome = play(&SeededSchedule::with_gates(seed, gates), false);
                     let mut done = lock(&done);
                     done.seeds += 1;
                     done.events += outcome.events;

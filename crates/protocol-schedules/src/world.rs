@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coupon_core::{ShardId, Timestamp};
+use coupon_core::{GateId, ShardId, Timestamp};
 use coupon_measure::random::Random;
 use coupon_store::clock::Clock;
 use tokio::sync::{Notify, oneshot};
@@ -39,8 +39,8 @@ impl fmt::Display for ProcessId {
 /// A server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Server {
-    /// Redis.
-    Gate,
+    /// The Redis of a gate.
+    Gate(GateId),
     /// RabbitMQ.
     Queues,
     /// A shard's MySQL.
@@ -52,7 +52,7 @@ pub enum Server {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gate => f.write_str("the gate"),
+            Self::Gate(gate) => write!(f, "gate {gate}"),
             Self::Queues => f.write_str("the queues' server"),
             Self::Shard(shard) => write!(f, "shard {shard}"),
             Self::Main => f.write_str("main"),

@@ -1,15 +1,42 @@
 //! Every promise holds in every schedule, and a schedule is its seed.
 
-use coupon_core::ShardId;
 use coupon_core::after_grab::Action;
+use coupon_core::{CouponId, GateCount, GateId, ShardId};
 use protocol_schedules::world::{ProcessId, Server};
-use protocol_schedules::{Fault, FaultKind, SeededSchedule, Wish, play, search};
+use protocol_schedules::{Fault, FaultKind, Played, SeededSchedule, Wish, play, search};
 
 #[test]
 fn every_promise_holds_in_every_schedule() {
-    let searched = search(0, 150, 1, || {});
+    let searched = search(GateCount::ONE, 0, 150, 1, || {});
     assert_eq!(searched.found, [], "`protocol-schedules --seed` shows its history");
     assert!(searched.answered > 2_000, "users hear next to nothing: {}", searched.answered);
+}
+
+/// Each gate fails by itself, and is filled anew by itself.
+#[test]
+fn every_promise_holds_in_every_schedule_of_several_gates() {
+    for gates in [2, 3] {
+        let searched = search(GateCount::new(gates).unwrap(), 0, 100, 1, || {});
+        assert_eq!(searched.found, [], "`protocol-schedules --gates {gates} --seed` shows its history");
+        assert!(searched.answered > 1_300, "users hear next to nothing: {}", searched.answered);
+    }
+}
+
+/// A gate that is away keeps none of the other's users from an answer.
+#[test]
+fn while_one_gate_is_away_the_other_answers() {
+    let gates = GateCount::new(2).unwrap();
+    let of = |coupon| gates.of(CouponId::new(coupon).unwrap());
+    let answered = |away: GateId| {
+        let coupons = (1..=5).filter(|coupon| of(*coupon) != away);
+        let asks_once = |coupon| Wish { asks_again: false, ..wish(2_000 + 100 * coupon, coupon, coupon) };
+        let wishes: Vec<Wish> = coupons.map(asks_once).collect();
+        let faults = vec![Fault { at: 1_000, kind: FaultKind::Down(Server::Gate(away), 6_000) }];
+        let plan = SeededSchedule { seed: 7, gates, wishes, faults };
+        assert_eq!(plays(7, &plan), plan.wishes.len(), "without {away}");
+        plan.wishes.len()
+    };
+    assert_eq!(gates.all().map(answered).sum::<usize>(), 5, "each coupon has one gate");
 }
 
 #[test]
@@ -28,9 +55,11 @@ fn wish(at: u64, user: u64, coupon: u64) -> Wish {
 
 /// Plays a plan in which nothing is broken.
 fn holds(seed: u64, wishes: &[Wish], faults: &[Fault]) {
-    let plan = SeededSchedule { seed, wishes: wishes.to_vec(), faults: faults.to_vec() };
+    let (gates, wishes, faults) = (GateCount::ONE, wishes.to_vec(), faults.to_vec());
+    let plan = SeededSchedule { seed, gates, wishes, faults };
     let outcome = play(&plan, true);
-    assert!(outcome.broken.is_empty(), "{faults:?}: {:?}\n{}", outcome.broken, outcome.history.join("\n"));
+    let Played { broken, history, .. } = outcome;
+    assert!(broken.is_empty(), "{:?}: {broken:?}\n{}", plan.faults, history.join("\n"));
 }
 
 /// The gatekeeper looked after queues only once a grab's message had found none.
@@ -66,7 +95,11 @@ fn a_clock_that_is_set_ahead_while_a_gate_is_filled_has_no_request_forgotten() {
     let wishes = [Wish { repeats: true, then: Some((Action::Release, 262)), ..wish(2_095, 5, 5) }];
     for at in (4_800..5_400).step_by(20) {
         let wrong = FaultKind::Wrong(ProcessId(1), 3_600_000, 624);
-        holds(3_707, &wishes, &[Fault { at: 4_791, kind: FaultKind::Forgets }, Fault { at, kind: wrong }]);
+        holds(
+            3_707,
+            &wishes,
+            &[Fault { at: 4_791, kind: FaultKind::Forgets(GateId::FIRST) }, Fault { at, kind: wrong }],
+        );
     }
 }
 
@@ -120,8 +153,8 @@ fn moving(seed: u64) -> SeededSchedule {
         0 => vec![FaultKind::Crash(process, 900), FaultKind::Crash(other(process), 2_000)],
         1 => vec![FaultKind::Freeze(process, 3_000)],
         2 => vec![FaultKind::Freeze(other(process), 3_000)],
-        3 => vec![FaultKind::Forgets],
-        4 => vec![FaultKind::Cut(Server::Main), FaultKind::Forgets],
+        3 => vec![FaultKind::Forgets(GateId::FIRST)],
+        4 => vec![FaultKind::Cut(Server::Main), FaultKind::Forgets(GateId::FIRST)],
         _ => vec![FaultKind::Loses(Server::Main, 1_500, 40)],
     };
     plan.faults.extend(faults.into_iter().map(|kind| Fault { at: beside, kind }));
@@ -191,7 +224,7 @@ fn what_is_held_when_its_coupon_ends_is_confirmed_and_its_request_is_answered_al
             let wishes = [Wish { repeats: true, then: Some((then, 0)), ..wish(1_000, 3, 4) }];
             let faults = [
                 Fault { at: 1_200, kind: FaultKind::Ends(4) },
-                Fault { at: 1_200 + lost_after, kind: FaultKind::Forgets },
+                Fault { at: 1_200 + lost_after, kind: FaultKind::Forgets(GateId::FIRST) },
             ];
             holds(11, &wishes, &faults);
         }
@@ -213,7 +246,9 @@ mod mutants {
     fn each_mechanism_left_out_is_found_within_a_thousand_seeds() {
         let missed: Vec<Mechanism> = FOUND
             .into_iter()
-            .filter(|mechanism| search(0, 1_000, 1, || leave_out(Some(*mechanism))).found.is_empty())
+            .filter(|mechanism| {
+                search(GateCount::ONE, 0, 1_000, 1, || leave_out(Some(*mechanism))).found.is_empty()
+            })
             .collect();
         assert_eq!(missed, []);
     }
@@ -255,7 +290,7 @@ mod mutants {
     #[test]
     fn a_history_is_shrunk_to_what_it_takes() {
         let prepare = || leave_out(Some(Mechanism::Parking));
-        let found = search(0, 1_000, 1, prepare).found;
+        let found = search(GateCount::ONE, 0, 1_000, 1, prepare).found;
         prepare();
         let plan = shrink(&SeededSchedule::of(found[0].seed));
         assert!(!play(&plan, false).broken.is_empty());

@@ -13,6 +13,8 @@ use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 /// The shards of every service that is measured, unless a section is about their number.
 pub const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
+/// The most gates of a service that is measured; the others have one.
+pub const GATES: NonZeroU16 = NonZeroU16::new(4).unwrap();
 /// Results in the data sets of [`Context::history`].
 pub const HISTORY: u64 = 1_000_000;
 
@@ -67,12 +69,21 @@ impl Context {
         Duration::from_secs(if self.quick { 1 } else { 3 })
     }
 
-    /// The servers.
+    /// The servers, with one gate.
     ///
     /// # Errors
     /// When the section did not say that it needs some.
     pub fn site(&self) -> Result<Arc<SharedServers>> {
-        self.site.clone().context("this section did not ask for servers")
+        self.site_with(1)
+    }
+
+    /// The servers, with so many gates.
+    ///
+    /// # Errors
+    /// As [`Self::site`].
+    pub fn site_with(&self, gates: usize) -> Result<Arc<SharedServers>> {
+        let site = self.site.as_ref().context("this section did not ask for servers")?;
+        Ok(Arc::new(site.with_gates(gates)))
     }
 
     /// The servers' versions, by name.
@@ -96,22 +107,23 @@ impl Context {
     /// # Errors
     /// When its data cannot be seeded or it does not start.
     pub fn start(&self, spec: &Spec, store: Store, seed: SeedOptions) -> Result<Deployment> {
-        self.start_processes(spec, store, seed, NonZeroUsize::MIN)
+        let site = (store == Store::Servers).then(|| self.site()).transpose()?;
+        self.start_on(spec, site, seed, NonZeroUsize::MIN)
     }
 
-    /// The same, with so many processes: more than one only on servers.
+    /// The same on these servers; without any, on files. More than one process only on servers.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn start_processes(
+    pub fn start_on(
         &self,
         spec: &Spec,
-        store: Store,
+        site: Option<Arc<SharedServers>>,
         seed: SeedOptions,
         processes: NonZeroUsize,
     ) -> Result<Deployment> {
+        let store = if site.is_some() { Store::Servers } else { Store::Embedded };
         self.progress(format!("seeding and starting {} ({})", spec.name, store.name()));
-        let site = (store == Store::Servers).then(|| self.site()).transpose()?;
         Deployment::start(spec, &Setup { site, processes, ..Setup::embedded(seed) })
     }
 

@@ -29,9 +29,10 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use coupon_cli::terminal;
 use coupon_lab::{SharedServers, stop_services_on_interrupt};
+use coupon_stack::Topology;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use context::{Context, SHARDS};
+use context::{Context, GATES, SHARDS};
 use record::Bench;
 use section::Section;
 
@@ -75,7 +76,7 @@ pub fn bench(sections: &[Section], quick: bool, seed: u64) -> Result<Bench> {
     raise_open_files();
     let site = if sections.iter().any(|section| section.servers) {
         terminal::progress("starting MySQL, Redis and RabbitMQ");
-        let site = SharedServers::private(SHARDS);
+        let site = SharedServers::start(Topology { shards: SHARDS, redis: GATES, ..Topology::default() });
         terminal::clear_progress();
         Some(Arc::new(site?))
     } else {

@@ -48,6 +48,8 @@ pub enum RequiredServices {
     OneRedis,
     /// Any, on databases with replicas.
     Replicas,
+    /// Any, on several gates.
+    Gates,
 }
 
 /// The servers that the cases of a run share.
@@ -58,6 +60,8 @@ pub enum StackKind {
     Plain,
     /// The same, each MySQL with a replica, a Redis with a replica and three Sentinels, and a RabbitMQ of three nodes.
     Ha,
+    /// One of each, a MySQL for each shard, and two Redis, each a gate of its own.
+    Gates,
 }
 
 impl StackKind {
@@ -67,10 +71,11 @@ impl StackKind {
     /// What it lacks.
     pub(super) fn suits(self, case: &FaultCase) -> Result<(), String> {
         let (needs, kind) = match (self, case.needs) {
-            (Self::Plain, RequiredServices::Cluster) => ("a RabbitMQ of three nodes", "ha"),
-            (Self::Plain, RequiredServices::Sentinels) => ("a Redis with Sentinels", "ha"),
-            (Self::Plain, RequiredServices::Replicas) => ("databases with replicas", "ha"),
-            (Self::Ha, RequiredServices::OneRedis) => ("a Redis without Sentinels", "plain"),
+            (Self::Plain | Self::Gates, RequiredServices::Cluster) => ("a RabbitMQ of three nodes", "ha"),
+            (Self::Plain | Self::Gates, RequiredServices::Sentinels) => ("a Redis with Sentinels", "ha"),
+            (Self::Plain | Self::Gates, RequiredServices::Replicas) => ("databases with replicas", "ha"),
+            (Self::Ha | Self::Gates, RequiredServices::OneRedis) => ("one Redis without Sentinels", "plain"),
+            (Self::Plain | Self::Ha, RequiredServices::Gates) => ("two gates", "gates"),
             _ => return Ok(()),
         };
         Err(format!("it needs {needs}: --stack {kind}"))
@@ -79,10 +84,12 @@ impl StackKind {
     /// The servers of such a stack.
     pub(super) fn topology(self) -> Topology {
         const NODES: NonZeroU16 = NonZeroU16::new(3).unwrap();
+        const GATES: NonZeroU16 = NonZeroU16::new(2).unwrap();
         let plain = Topology { shards: SHARDS, ..Topology::default() };
         match self {
             Self::Plain => plain,
             Self::Ha => Topology { replicas: true, redis_sentinel: true, rabbitmq: NODES, ..plain },
+            Self::Gates => Topology { redis: GATES, ..plain },
         }
     }
 }
@@ -146,6 +153,11 @@ pub(super) const fn of_replicas(case: FaultCase) -> FaultCase {
     FaultCase { needs: RequiredServices::Replicas, ..case }
 }
 
+/// One that needs several gates.
+pub(super) const fn of_gates(case: FaultCase) -> FaultCase {
+    FaultCase { needs: RequiredServices::Gates, ..case }
+}
+
 /// One with a network that can be broken between services and a server.
 pub(super) const fn behind(proxied: Proxied, case: FaultCase) -> FaultCase {
     FaultCase { plan: DeploymentPlan { proxied, ..case.plan }, ..case }
@@ -166,10 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn cases_of_servers_that_fail_over_are_numbered_in_one_row() {
+    fn cases_of_other_servers_are_numbered_in_rows_of_their_own() {
         let only_there = CASES.iter().filter(|case| StackKind::Plain.suits(case).is_err());
         let ids: Vec<&str> = only_there.map(|case| case.id).collect();
-        assert_eq!(ids, (1..=13).map(|number| format!("h{number}")).collect::<Vec<_>>());
+        let fail_over = (1..=13).map(|number| format!("h{number}"));
+        let of_gates = (1..=4).map(|number| format!("g{number}"));
+        assert_eq!(ids, fail_over.chain(of_gates).collect::<Vec<_>>());
     }
 
     #[test]

@@ -94,7 +94,8 @@ pub fn run(options: &MatrixOptions) -> Result<MatrixReport> {
         RequiredServices::Cluster
         | RequiredServices::Sentinels
         | RequiredServices::OneRedis
-        | RequiredServices::Replicas => options.stack.suits(case),
+        | RequiredServices::Replicas
+        | RequiredServices::Gates => options.stack.suits(case),
     };
     // Cases that cannot be run need no servers to say so.
     let any = options.cases.iter().any(|selected| lacking(selected.case).is_ok());

@@ -114,7 +114,7 @@ impl Proxied {
         let settings = context.site.settings();
         let (name, servers) = match self {
             Self::Nothing | Self::Clients => return None,
-            Self::Redis => ("COUPON__SERVERS__REDIS", slice::from_ref(&settings.redis)),
+            Self::Redis => ("COUPON__SERVERS__REDIS", settings.redis.as_slice()),
             Self::RabbitMq => ("COUPON__SERVERS__RABBITMQ", settings.rabbitmq.as_slice()),
             Self::Main | Self::MainOfFirst => ("COUPON__SERVERS__MAIN", slice::from_ref(&settings.main)),
             Self::Shards => ("COUPON__SERVERS__SHARDS", settings.shards.as_slice()),

@@ -1,11 +1,12 @@
 //! The cases, in the order of the table.
 
 use super::cases::{
-    FaultCase, behind, case, from_within, holding_up, of_a_cluster, of_one_redis, of_replicas, of_sentinels,
+    FaultCase, behind, case, from_within, holding_up, of_a_cluster, of_gates, of_one_redis, of_replicas,
+    of_sentinels,
 };
 use super::inject::{
-    broker, clocks, cluster, copies, databases, failover, filling, frozen, gate, given_back, growth, leases,
-    network, operations, promoted, services,
+    broker, clocks, cluster, copies, databases, failover, filling, frozen, gate, gates, given_back, growth,
+    leases, network, operations, promoted, services,
 };
 use super::plan::{DeploymentPlan, Proxied};
 
@@ -485,6 +486,30 @@ pub static CASES: &[FaultCase] = &[
         "neither is stored to, grabs wait in their queue",
         promoted::both_writable,
     )),
+    of_gates(case(
+        "g1",
+        "one gate of two frozen for 8 s",
+        "grabs of the other's coupons go on, and 503 for the others until it is back",
+        gates::one_frozen,
+    )),
+    of_gates(case(
+        "g2",
+        "one gate of two killed, restarted without its file",
+        "grabs of the other's coupons go on in its epoch; 503 for the others until the gate is filled from the shards",
+        gates::one_restarted_without_its_file,
+    )),
+    of_gates(case(
+        "g3",
+        "one gate of two frozen, and the other emptied meanwhile",
+        "the other is filled from the shards, and grabs of its coupons go on while the one is frozen",
+        gates::one_frozen_while_the_other_is_emptied,
+    )),
+    of_gates(holding_up(case(
+        "g4",
+        "both gates emptied while they run",
+        "503 until each is filled from the shards",
+        gates::both_emptied,
+    ))),
 ];
 
 /// Processes that have opened more shards than the layout uses, and results that have a place to go to.

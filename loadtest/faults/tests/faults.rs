@@ -46,6 +46,7 @@ fn a_row_that_cannot_be_run_is_no_success() {
         ("h1", "a RabbitMQ of three nodes: --stack ha"),
         ("h7", "a Redis with Sentinels: --stack ha"),
         ("h11", "databases with replicas: --stack ha"),
+        ("g1", "two gates: --stack gates"),
     ] {
         let out = tempfile::tempdir().unwrap();
         let output = faults(&["--only", row, "--plain", "--out", &out.path().to_string_lossy()]);

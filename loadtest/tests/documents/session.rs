@@ -19,7 +19,7 @@ use crate::root;
 /// The names that a session makes for itself; everything else in its folder is the repository's.
 const OWN: [&str; 5] = [".git", "data", "reports", "bench.json", "target"];
 /// The folders of the stacks that documents start.
-const STACKS: [&str; 2] = ["data/stack", "data/sentinels"];
+const STACKS: [&str; 3] = ["data/stack", "data/sentinels", "data/gates"];
 /// The ports that documents name.
 const PORTS: [&str; 4] = ["127.0.0.1:8001", "127.0.0.1:8002", "127.0.0.1:8003", "127.0.0.1:8004"];
 /// The time that a block may hang, by its cost.

@@ -156,7 +156,7 @@ pub(crate) fn audit(stack: &Stack, drained: bool) {
     let addresses = Addresses {
         main: stack.main.clone(),
         shards: stack.shards.clone(),
-        redis: stack.redis.clone(),
+        redis: vec![stack.redis.clone()],
         ca_file: None,
         reconcile: Duration::from_secs(1),
     };

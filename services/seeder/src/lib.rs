@@ -3,6 +3,7 @@
 mod archiving;
 mod books;
 mod copying;
+mod gates;
 mod layout;
 mod room_index;
 mod sizes;
@@ -25,6 +26,7 @@ use coupon_strategies::REGISTER;
 use self::archiving::Retirement;
 use self::books::Bookkeeping;
 use self::copying::Copying;
+use self::gates::GatesCommand;
 use self::layout::{LayoutCommand, RebalanceArgs};
 use self::room_index::RoomIndexCommand;
 use self::sizes::Sizes;
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
             }),
         Some(Command::Verify { strategy, storage }) => return verified(&storage, strategy.as_deref()),
         Some(Command::Books { strategy, books }) => return books.run(strategy.as_deref()),
+        Some(Command::Gates { strategy, gates }) => gates.run(&of_layout, strategy.as_deref()),
         Some(Command::RoomIndex { strategy, command }) => command.run(strategy.as_deref()),
         Some(Command::Layout(command)) => command.run(&of_layout),
         Some(Command::Rebalance(rebalance)) => rebalance.run(&of_layout),
@@ -86,6 +89,9 @@ pub fn main_for(
         }
         Some(OneCommand::Copy { from_strategy, copying }) => {
             copying.run(from_strategy.as_deref(), |sources, settings| strategy(sources, settings.shards))
+        }
+        Some(OneCommand::Gates(gates)) => {
+            of_own(strategy).and_then(|of_layout| gates.run(&of_layout, Some(name)))
         }
         Some(OneCommand::RoomIndex(command)) => command.run(Some(name)),
         Some(OneCommand::Layout(command)) => of_own(strategy).and_then(|of_layout| command.run(&of_layout)),
@@ -272,6 +278,19 @@ enum Command {
         #[command(flatten)]
         books: Bookkeeping,
     },
+    /// Give a data set other gates: those that servers.redis names. Closes all that there are, fills them anew, and says how long
+    /// that took.
+    ///
+    /// On servers alone. No service may be at work on the data set: end the load, POST /admin/drain, stop the services, run this
+    /// with the new setting, and start them with it. Cut short, it is run again. Which databases are meant is said by
+    /// servers.namespace, or, without it, by --strategy.
+    Gates {
+        /// Strategy whose databases are meant, unless servers.namespace says so.
+        #[arg(long, value_parser = strategies())]
+        strategy: Option<String>,
+        #[command(flatten)]
+        gates: GatesCommand,
+    },
     /// Make an index of results by room, or take it away: a room's orders and statistics are then read from one shard.
     ///
     /// No service may be using the data set. Services on it are to have the setting room_index = true from then on.
@@ -326,6 +345,12 @@ enum OneCommand {
     ///
     /// On servers alone; services may be running meanwhile.
     Books(Bookkeeping),
+    /// Give a data set other gates: those that servers.redis names. Closes all that there are, fills them anew, and says how long
+    /// that took.
+    ///
+    /// On servers alone. No service may be at work on the data set: end the load, POST /admin/drain, stop the services, run this
+    /// with the new setting, and start them with it. Cut short, it is run again.
+    Gates(GatesCommand),
     /// Make an index of results by room, or take it away: a room's orders and statistics are then read from one shard.
     ///
     /// No service may be using the data set. Services on it are to have the setting room_index = true from then on.

@@ -29,9 +29,9 @@ pub struct Addresses {
     pub main: String,
     /// The shards' MySQLs. Shard i was made on the server i mod their number.
     pub shards: Vec<String>,
-    /// Redis: `redis://:password@host:6379`, or `redis+sentinel://:password@host:26379,host2:26379/service`; empty leaves the gate
-    /// out.
-    pub redis: String,
+    /// The Redis of each gate: `redis://:password@host:6379`, or `redis+sentinel://:password@host:26379,host2:26379/service`;
+    /// none leaves the gates out.
+    pub redis: Vec<String>,
     /// The authority that signed the servers' certificates, as a PEM file; `None` for those that browsers trust.
     pub ca_file: Option<PathBuf>,
     /// The interval at which the services look through pending reservations.
@@ -40,11 +40,11 @@ pub struct Addresses {
 
 impl fmt::Debug for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shards: Vec<&str> = self.shards.iter().map(|url| host(url)).collect();
+        let hosts = |urls: &[String]| urls.iter().map(|url| host(url).to_owned()).collect::<Vec<_>>();
         f.debug_struct("Addresses")
             .field("main", &host(&self.main))
-            .field("shards", &shards)
-            .field("redis", &host(&self.redis))
+            .field("shards", &hosts(&self.shards))
+            .field("redis", &hosts(&self.redis))
             .finish_non_exhaustive()
     }
 }
@@ -162,8 +162,7 @@ impl fmt::Debug for Database {
 }
 
 /// A connection to Redis, wherever Sentinels say that it is.
-pub(super) fn redis(addresses: &Addresses) -> Result<Connection> {
-    let (url, ca_file) = (&addresses.redis, addresses.ca_file.as_deref());
+pub(super) fn redis(url: &str, ca_file: Option<&Path>) -> Result<Connection> {
     let what = || format!("setting `servers.redis`: Redis at {}", host(url));
     let encrypted = url.starts_with("rediss");
     check_encryption("servers.redis", url, encrypted, ca_file, "rediss at its beginning")?;
@@ -222,7 +221,7 @@ mod tests {
         let addresses = Addresses {
             main: url.to_owned(),
             shards: vec![url.to_owned()],
-            redis: "redis://:se@cret@cache:6379".to_owned(),
+            redis: vec!["redis://:se@cret@cache:6379".to_owned()],
             ..Addresses::default()
         };
         let shown = format!("{addresses:?}");

@@ -1,4 +1,4 @@
-//! The gate, held against the rows: a hold that no shard has is stock that no user can ever get.
+//! The gates, held against the rows: a hold that no shard has is stock that no user can ever get.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::Servers;
-use super::connect::{self, Addresses};
+use super::connect::Addresses;
+use super::gates::Lines;
 use super::holds::{self, Kept, META, parsed};
 use super::keys::GateKeys;
 use crate::scan::Holders;
@@ -29,14 +30,16 @@ impl GateKeys {
         if self.by_database || addresses.redis.is_empty() || self.closed().is_some() {
             return Ok(());
         }
-        let mut redis = connect::redis(addresses)?;
-        // The process that fills the gate puts a sentinel behind them, later than any of them, and the versions of the layout
-        // before them.
-        let mut pending = redis::cmd("ZCOUNT");
-        pending.arg(self.pending()).arg(0).arg("(+inf");
+        let mut lines = Lines::open(addresses, self.count())?;
         let patience = Instant::now() + (addresses.reconcile * ROUNDS).max(SETTLE_AT_LEAST);
-        while pending.query::<u64>(&mut redis)? > 0 && Instant::now() < patience {
-            std::thread::sleep(POLL);
+        for gate in 0..self.count() {
+            // The process that fills the gate puts a sentinel behind them, later than any of them, and the versions of the layout
+            // before them.
+            let mut pending = redis::cmd("ZCOUNT");
+            pending.arg(self.pending(gate)).arg(0).arg("(+inf");
+            while pending.query::<u64>(lines.to(gate)?)? > 0 && Instant::now() < patience {
+                std::thread::sleep(POLL);
+            }
         }
         Ok(())
     }
@@ -55,10 +58,10 @@ impl source::Gate for HeldGate<'_> {
         if servers.addresses.redis.is_empty() || gate.closed().is_some() {
             return Ok(known);
         }
-        let mut redis = connect::redis(&servers.addresses)?;
+        let mut lines = Lines::open(&servers.addresses, gate.count())?;
         for id in snapshot.catalogue.keys() {
             let (total, start, end): (Option<String>, Option<String>, Option<String>) =
-                redis::cmd("HMGET").arg(gate.holders(*id)).arg(&META).query(&mut redis)?;
+                redis::cmd("HMGET").arg(gate.holders(*id)).arg(&META).query(lines.to(gate.of(*id))?)?;
             if let [Some(total), Some(start), Some(end)] =
                 [total, start, end].map(|field| parsed(field.as_ref()))
             {
@@ -90,10 +93,10 @@ impl source::Gate for HeldGate<'_> {
             report.skip(Kind::Miscounted, format!("the gate was not held against the rows: {why}"));
             return Ok(());
         }
-        let mut redis = connect::redis(&servers.addresses)?;
+        let mut lines = Lines::open(&servers.addresses, gate.count())?;
         let (mut found, mut other) = (Vec::new(), OtherTerms::of(KEEPER, snapshot, scope.start));
         for id in on_offer(&snapshot.catalogue, now().millis()) {
-            let Some(kept) = Kept::read(&mut redis, gate, id)? else {
+            let Some(kept) = Kept::read(&mut lines, gate, id)? else {
                 let key = gate.holders(id);
                 found.push((1, format!("coupon {id} is on offer, and the gate does not know it: no {key}")));
                 continue;

@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 
 use anyhow::{Context, Result};
 use coupon_core::Timestamp;
-use redis::Connection;
 
+use super::gates::Lines;
 use super::keys::GateKeys;
 use crate::scan::Holders;
 use crate::source::{Parked, Snapshot};
@@ -62,9 +62,10 @@ impl Hold {
 
 impl Kept {
     /// `None` when the gate does not have the coupon.
-    pub(super) fn read(redis: &mut Connection, gate: &GateKeys, coupon: i64) -> Result<Option<Self>> {
+    pub(super) fn read(lines: &mut Lines, gate: &GateKeys, coupon: i64) -> Result<Option<Self>> {
         let key = gate.holders(coupon);
-        let fields: HashMap<String, String> = redis::cmd("HGETALL").arg(&key).query(redis)?;
+        let fields: HashMap<String, String> =
+            redis::cmd("HGETALL").arg(&key).query(lines.to(gate.of(coupon))?)?;
         if fields.is_empty() {
             return Ok(None);
         }

@@ -2,6 +2,7 @@
 
 mod connect;
 mod gate;
+mod gates;
 mod holds;
 mod keys;
 mod names;

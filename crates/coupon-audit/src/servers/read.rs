@@ -235,7 +235,7 @@ pub(super) async fn versions(main: &mut Conn) -> Result<Vec<Version>> {
     Ok(versions.into_iter().map(version).collect())
 }
 
-fn has(tables: &[String], table: &str) -> bool {
+pub(super) fn has(tables: &[String], table: &str) -> bool {
     tables.iter().any(|name| name == table)
 }
 

@@ -5,11 +5,11 @@ use std::fmt;
 
 use anyhow::{Result, bail, ensure};
 use coupon_core::{ResultId, Timestamp};
-use redis::Connection;
 
+use super::Servers;
+use super::gates::Lines;
 use super::holds::{Differing, Hold, Kept, Slot, accounted, differing};
 use super::keys::GateKeys;
-use super::{Servers, connect};
 use crate::kept;
 use crate::scan::{Holders, Holding, Sold};
 use crate::source::{Catalogue, Snapshot, Stored};
@@ -123,13 +123,13 @@ impl Servers {
         if gate.by_database {
             return self.verify_stock(now);
         }
-        let mut redis = connect::redis(&self.addresses)?;
+        let mut lines = Lines::open(&self.addresses, gate.count())?;
         // Holders, then marks, then shards: a holder without a mark was stored before the marks were read.
         let mut held = BTreeMap::new();
         for coupon in on_offer(&catalogue, now.millis()) {
-            held.insert(coupon, Kept::read(&mut redis, &gate, coupon)?);
+            held.insert(coupon, Kept::read(&mut lines, &gate, coupon)?);
         }
-        let pending = pending(&mut redis, &gate)?;
+        let pending = pending(&mut lines, &gate)?;
         let (mut snapshot, _) = self.hold(false)?;
         let stored = stored(&mut snapshot, &held)?;
         let mut found = Differences { coupons: held.len(), ..Differences::default() };
@@ -145,7 +145,7 @@ impl Servers {
             let not_stored = differing.not_stored.len();
             differing.not_stored.retain(|(slot, hold)| !pending.contains(&mark(*slot, coupon, hold.result)));
             found.pending += not_stored - differing.not_stored.len();
-            still_differing(&mut redis, &gate, coupon, &mut differing)?;
+            still_differing(&mut lines, &gate, coupon, &mut differing)?;
             found.add(coupon, room(&catalogue, coupon), differing);
         }
         ensure!(self.gate_now(&gate)? == gate, "the gate was filled anew meanwhile: ask again");
@@ -175,10 +175,16 @@ impl Servers {
     }
 }
 
-/// The names of all reservations that are not known to be stored, at one moment: `user:coupon:result`, and in a further slot
-/// `user:coupon:result:slot`.
-fn pending(redis: &mut Connection, gate: &GateKeys) -> Result<HashSet<String>> {
-    Ok(redis::cmd("ZRANGE").arg(gate.pending()).arg(0).arg(-1).query(redis)?)
+/// The names of all reservations that are not known to be stored, at one moment of each gate: `user:coupon:result`, and in a
+/// further slot `user:coupon:result:slot`.
+fn pending(lines: &mut Lines, gate: &GateKeys) -> Result<HashSet<String>> {
+    let mut all = HashSet::new();
+    for place in 0..gate.count() {
+        let pending: Vec<String> =
+            redis::cmd("ZRANGE").arg(gate.pending(place)).arg(0).arg(-1).query(lines.to(place)?)?;
+        all.extend(pending);
+    }
+    Ok(all)
 }
 
 /// The name of a reservation that is not known to be stored.
@@ -209,16 +215,11 @@ fn stored(snapshot: &mut Snapshot, coupons: &BTreeMap<i64, Option<Kept>>) -> Res
 
 /// Leaves out what the gate says otherwise by now: results that were stored while it was read may be newer than what was
 /// read, and what was given back since is let go of.
-fn still_differing(
-    redis: &mut Connection,
-    gate: &GateKeys,
-    coupon: i64,
-    differing: &mut Differing,
-) -> Result<()> {
+fn still_differing(lines: &mut Lines, gate: &GateKeys, coupon: i64, differing: &mut Differing) -> Result<()> {
     if differing.not_held.is_empty() && differing.not_stored.is_empty() {
         return Ok(());
     }
-    let now = Kept::read(redis, gate, coupon)?.map(|kept| kept.held).unwrap_or_default();
+    let now = Kept::read(lines, gate, coupon)?.map(|kept| kept.held).unwrap_or_default();
     differing.not_held.retain(|(slot, _)| !now.holders.contains_key(slot));
     differing.not_stored.retain(|(slot, hold)| now.takes_stock(*slot, *hold));
     Ok(())

@@ -163,6 +163,34 @@ fn a_gate_that_cannot_be_looked_at_is_said() {
 }
 
 #[test]
+fn each_of_several_gates_is_held_against_the_rows_of_its_coupons() {
+    let mut site = Site::sound();
+    site.main(
+        "INSERT INTO gates (gate, named, epoch, open_epoch, address, seen)
+         VALUES (0, 'one', 4, 4, '', 0), (1, 'other', 3, 3, '', 0)",
+    );
+    // Coupon 1 is of the first gate, coupon 2 of the second, which is another database of the same Redis.
+    let second = format!("{}/1", site.addresses.redis[0]);
+    let (of_first, of_second) = (site.holders(1), site.holders(2));
+    site.redis(redis::cmd("RENAME").arg(&of_first).arg(of_first.replace(".3.1.", ".4.1.")));
+    site.redis(redis::cmd("MOVE").arg(&of_second).arg(1));
+    let error = format!("{:#}", site.data().audit(&site.scope(None)).unwrap_err());
+    assert!(error.contains("servers.redis") && error.contains("1 gates"), "{error}");
+    site.addresses.redis.push(second.clone());
+    let report = site.audit();
+    assert_eq!((report.violations(), report.not_checked.len()), (0, 0), "{report}");
+
+    let mut second = redis::Client::open(second).unwrap().get_connection().unwrap();
+    redis::cmd("HDEL").arg(of_second).arg(2).exec(&mut second).unwrap();
+    let (kind, count, text) = site.only();
+    assert_eq!((kind, count), (Kind::Miscounted, 1));
+    assert!(text.contains("coupon 2: 1 stored but not held in the gate"), "{text}");
+    site.main("UPDATE gates SET epoch = epoch + 2 WHERE gate = 0");
+    let report = site.audit();
+    assert!(report.not_checked[&Kind::Miscounted].contains("being rebuilt"), "{report}");
+}
+
+#[test]
 fn a_shard_of_another_data_set_is_refused_wherever_it_says_so() {
     for (table, column, rest) in
         [("shard_meta", "value", " WHERE name = 'dataset'"), ("shard_state", "dataset", "")]

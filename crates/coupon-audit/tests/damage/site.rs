@@ -46,7 +46,7 @@ impl Store for Site {
         let addresses = Addresses {
             main: stack.main.clone(),
             shards: stack.shards.clone(),
-            redis: stack.redis.clone(),
+            redis: vec![stack.redis.clone()],
             ca_file: None,
             reconcile: Duration::from_secs(1),
         };
@@ -195,7 +195,7 @@ impl Site {
     }
 
     pub(crate) fn redis(&self, command: &redis::Cmd) {
-        let client = redis::Client::open(self.addresses.redis.as_str()).unwrap();
+        let client = redis::Client::open(self.addresses.redis[0].as_str()).unwrap();
         command.exec(&mut client.get_connection().unwrap()).unwrap();
     }
 

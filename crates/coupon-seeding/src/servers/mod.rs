@@ -3,6 +3,7 @@
 mod archive;
 mod copy;
 mod databases;
+mod gates;
 mod rebuild;
 mod room_index;
 mod seed;
@@ -12,6 +13,7 @@ pub use archive::archive_servers;
 pub(crate) use copy::{into_servers, of_servers};
 pub use coupon_audit::Differences;
 pub use coupon_store::servers::rebuild::Rebuilt;
+pub use gates::{RefilledGates, change_gates};
 pub use rebuild::rebuild_servers;
 pub(crate) use room_index::{build, drop_index};
 pub use seed::seed_servers;

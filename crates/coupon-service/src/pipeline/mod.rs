@@ -2,6 +2,9 @@
 //!
 //! Every HTTP worker has its own [`Batcher`], on its own thread. Grabs that arrive while batches are in flight form
 //! the next one: no timer delays a lone grab, and under load every later step is paid once a batch.
+//!
+//! Where several gates decide, each has a lane of its own in every worker: batches of its coupons' grabs, which wait for no
+//! other gate.
 
 mod counters;
 mod grab;
@@ -17,7 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::{Placement, RouteError, RowKey, ShardId, ShardingStrategy};
+use coupon_core::{PerGate, Placement, RouteError, RowKey, ShardId, ShardingStrategy};
 use coupon_store::failpoints::{self, Point};
 use coupon_store::ids::IdGenerator;
 use coupon_store::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
@@ -43,9 +46,9 @@ const PATIENCE: Duration = Duration::from_millis(5);
 pub struct BatchLimits {
     /// The most grabs one batch takes.
     pub batch_max: usize,
-    /// The most batches of one worker that are under way at once.
+    /// The most batches of one worker and gate that are under way at once.
     pub in_flight: usize,
-    /// The most grabs that wait for a batch on one worker; beyond it they get 503.
+    /// The most grabs that wait for a batch on one worker, of one gate's coupons; beyond it they get 503.
     pub waiting_max: usize,
     /// The time for which a worker repeats what the gate refused; zero: the gate is always asked.
     pub memory: Duration,
@@ -57,14 +60,19 @@ struct Queue {
     runners: usize,
 }
 
+/// A worker's grabs of one gate's coupons.
+struct Lane {
+    queue: RefCell<Queue>,
+    memory: RefCell<Memory>,
+}
+
 /// One worker's pipeline.
 pub struct Batcher {
     backend: Arc<Backend>,
     counters: Arc<GrabCounters>,
     limits: BatchLimits,
     ids: RefCell<IdGenerator>,
-    queue: RefCell<Queue>,
-    memory: RefCell<Memory>,
+    lanes: PerGate<Lane>,
     hot: HotWorker,
 }
 
@@ -88,10 +96,10 @@ impl Batcher {
         limits: BatchLimits,
         ids: IdGenerator,
     ) -> Rc<Self> {
-        let (ids, queue) = (RefCell::new(ids), RefCell::default());
-        let memory = RefCell::new(Memory::new(limits.memory));
+        let lane = |_| Lane { queue: RefCell::default(), memory: RefCell::new(Memory::new(limits.memory)) };
+        let lanes = backend.gate.count().each(lane);
         let hot = counters.hot.worker();
-        Rc::new(Self { backend, counters, limits, ids, queue, memory, hot })
+        Rc::new(Self { backend, counters, limits, ids: RefCell::new(ids), lanes, hot })
     }
 
     /// Says whether it would take a grab now: whether there are ids, a gate, and a shard that something can be handed
@@ -117,14 +125,16 @@ impl Batcher {
     /// # Errors
     /// [`NotDecided`] when the outcome is unknown, the service is overloaded, or the result would have no place.
     pub async fn grab(self: &Rc<Self>, grab: Grab) -> Result<GrabDecision, NotDecided> {
-        let life = self.backend.gate.epoch().map(|epoch| Life { epoch, version: self.version() });
-        if let Some(known) = life.and_then(|life| self.memory.borrow_mut().recall(&grab, life)) {
+        let lane = self.lanes.of(grab.coupon);
+        let epoch = self.backend.gate.epoch(grab.coupon);
+        let life = epoch.map(|epoch| Life { epoch, version: self.version() });
+        if let Some(known) = life.and_then(|life| lane.memory.borrow_mut().recall(&grab, life)) {
             self.counters.recalled(known);
             return Ok(known);
         }
         let (reply, answer) = oneshot::channel();
         {
-            let mut queue = self.queue.borrow_mut();
+            let mut queue = lane.queue.borrow_mut();
             if queue.waiting.len() >= self.limits.waiting_max {
                 self.counters.count(GrabEnd::Unavailable);
                 self.counters.refused(EarlyRefusal::Waiting);
@@ -133,7 +143,8 @@ impl Batcher {
             queue.waiting.push(Waiting { grab, reply, traced: traced() });
             if queue.runners < self.limits.in_flight {
                 queue.runners += 1;
-                actix_web::rt::spawn(Runner(Rc::clone(self)).run());
+                let gate = self.lanes.count().of(grab.coupon);
+                actix_web::rt::spawn(Runner(Rc::clone(self), gate).run());
             }
         }
         answer
@@ -219,7 +230,8 @@ impl Batcher {
     /// Takes note of what the gate refused, to say so again without asking it. A grab that names its request is neither
     /// remembered nor answered from here.
     fn remember(self: &Rc<Self>, attempts: &[Attempt], decisions: &[Decision], life: Life) {
-        let mut memory = self.memory.borrow_mut();
+        let Some(lane) = attempts.first().map(|attempt| self.lanes.of(attempt.coupon)) else { return };
+        let mut memory = lane.memory.borrow_mut();
         let unnamed = attempts.iter().zip(decisions).filter(|(attempt, _)| attempt.request.is_none());
         for (Attempt { user, coupon, .. }, decision) in unnamed {
             match *decision {
@@ -229,7 +241,8 @@ impl Batcher {
                     actix_web::rt::spawn(async move {
                         if let Some((epoch, holders)) = this.backend.gate.holders(coupon).await {
                             let life = Life { epoch, ..life };
-                            this.memory.borrow_mut().held_by(coupon, life, holders);
+                            let lane = this.lanes.of(coupon);
+                            lane.memory.borrow_mut().held_by(coupon, life, holders);
                         }
                     });
                 }

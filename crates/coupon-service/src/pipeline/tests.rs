@@ -241,8 +241,8 @@ impl Gate for Fenced {
     fn ready(&self) -> Result<(), Unavailable> {
         self.gate.ready()
     }
-    fn epoch(&self) -> Option<u64> {
-        self.gate.epoch()
+    fn epoch(&self, coupon: CouponId) -> Option<u64> {
+        self.gate.epoch(coupon)
     }
     fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>> {
         self.gate.holders(coupon)

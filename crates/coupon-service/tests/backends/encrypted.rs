@@ -80,7 +80,7 @@ fn errors(servers: &ServersSettings) -> [String; 3] {
             }
             Err(error) => error.to_string(),
         };
-        let redis = match RedisServer::new(&servers.redis) {
+        let redis = match RedisServer::new(&servers.redis[0]) {
             Ok(redis) => redis.check().await.unwrap_err().to_string(),
             Err(error) => error.to_string(),
         };

@@ -261,9 +261,9 @@ fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well
         let backend = bench.open();
         let before = epoch_of(&backend).await;
         // Another database of the same server has the same scripts, but no keys, and here another address.
-        let url = bench.settings().redis.expose().replace("127.0.0.1", "localhost");
+        let url = bench.settings().redis[0].expose().replace("127.0.0.1", "localhost");
         let url = format!("{}/1", url.trim_end_matches('/'));
-        let settings = ServersSettings { redis: ServerUrl::new(url), ..bench.settings().clone() };
+        let settings = ServersSettings { redis: vec![ServerUrl::new(url)], ..bench.settings().clone() };
         let options = options(&settings);
         let strange = open_process(bench, &options).unwrap();
         assert!(strange.gate.ready().is_err(), "it takes no grabs");

@@ -114,7 +114,7 @@ fn a_change_is_enforced_though_the_gate_has_the_coupon_from_a_version_that_main_
         run(&Bench::on_servers(decided_by, &[]), async |bench| {
             let backend = bench.open();
             let servers = bench.connect().await;
-            let gate = (servers.gate)(Duration::from_secs(30));
+            let gate = servers.gates.iter().next().unwrap()(Duration::from_secs(30));
             let epoch = Epoch::new(&servers.dataset, epoch_of(&backend).await);
             let all = servers.main.terms().await.unwrap().terms;
             let scarce = all.iter().find(|terms| terms.coupon == coupon_id(SCARCE)).unwrap();
@@ -134,7 +134,7 @@ fn a_layout_that_main_has_forgotten_keeps_nobody_from_granting() {
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         let servers = bench.connect().await;
-        let gate = (servers.gate)(Duration::from_secs(30));
+        let gate = servers.gates.iter().next().unwrap()(Duration::from_secs(30));
         let epoch = Epoch::new(&servers.dataset, epoch_of(&backend).await);
         gate.fence(&epoch, FORGOTTEN, &[Fence { version: 2, from: at(-HOUR) }]).await.unwrap();
         let asked = attempt(&backend, bench, 1, PLENTY);

@@ -35,7 +35,7 @@ fn what_cannot_be_used_is_named_with_its_setting_and_its_server() {
     for (settings, setting, why) in [
         (ServersSettings { main: spoilt(&good.main), ..good.clone() }, "servers.main", "password is wrong"),
         (
-            ServersSettings { redis: spoilt(&good.redis), ..good.clone() },
+            ServersSettings { redis: vec![spoilt(&good.redis[0])], ..good.clone() },
             "servers.redis",
             "password is wrong",
         ),
@@ -50,17 +50,17 @@ fn what_cannot_be_used_is_named_with_its_setting_and_its_server() {
             "password is wrong",
         ),
         (ServersSettings { main: nobody("mysql"), ..good.clone() }, "servers.main", "refused"),
-        (ServersSettings { redis: nobody("redis"), ..good.clone() }, "servers.redis", "refused"),
+        (ServersSettings { redis: vec![nobody("redis")], ..good.clone() }, "servers.redis", "refused"),
         (
             ServersSettings {
-                redis: ServerUrl::new(format!("redis+sentinel://:x@{closed}/mymaster")),
+                redis: vec![ServerUrl::new(format!("redis+sentinel://:x@{closed}/mymaster"))],
                 ..good.clone()
             },
             "servers.redis",
             "no sentinel",
         ),
         (
-            ServersSettings { redis: nobody("redis+sentinel"), ..good.clone() },
+            ServersSettings { redis: vec![nobody("redis+sentinel")], ..good.clone() },
             "servers.redis",
             "name for their redis is missing",
         ),

@@ -166,7 +166,7 @@ fn what_a_redis_decides_whose_place_was_taken_is_stored_nowhere() {
         let (primary, replica) = in_step().await;
         // A process that does not hear of the fail-over.
         let old = ServerUrl::new(PAIR.url(primary).unwrap());
-        let settings = ServersSettings { redis: old, ..bench.settings().clone() };
+        let settings = ServersSettings { redis: vec![old], ..bench.settings().clone() };
         let unaware = open_process(bench, &options(&settings)).unwrap();
         assert_eq!(epoch_of(&unaware).await, before);
         PAIR.pause(primary).unwrap();

@@ -13,6 +13,7 @@ mod catalogue;
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod client;
 mod failover;
+mod gates;
 mod holds;
 #[path = "../observability/lines.rs"]
 mod lines;
@@ -322,7 +323,7 @@ fn a_redis_that_is_a_replica_or_in_cluster_mode_stops_the_start() {
 
 /// The reason why a process that is set to this Redis does not start.
 fn refusal(bench: &Bench, redis: String) -> String {
-    let settings = ServersSettings { redis: ServerUrl::new(redis), ..bench.settings().clone() };
+    let settings = ServersSettings { redis: vec![ServerUrl::new(redis)], ..bench.settings().clone() };
     format!("{:#}", open_process(bench, &options(&settings)).err().unwrap())
 }
 

@@ -27,6 +27,8 @@ Examples:
       what do the services do now? `resume` lets it go on
   coupon-stack up --redis-sentinel
       Redis has a replica, which takes its place within seconds: try `kill redis`
+  coupon-stack up --redis 2
+      two gates: of coupons of the second, `pause redis-1` leaves 503
   coupon-stack limit shard-0 0.2
       a shard that saturates early
   coupon-stack promote shard-0-replica
@@ -113,7 +115,10 @@ struct Wanted {
     /// Give main and each shard a replica, which `promote` has take writes
     #[arg(long)]
     replicas: bool,
-    /// Give Redis a replica and three Sentinels, which elect it where Redis is gone
+    /// Number of Redis, each a gate of its own [default: 1]
+    #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
+    redis: Option<NonZeroU16>,
+    /// Give a single Redis a replica and three Sentinels, which elect it where Redis is gone
     #[arg(long)]
     redis_sentinel: bool,
     /// Number of nodes of RabbitMQ, all of one cluster [default: 1]
@@ -127,6 +132,7 @@ impl Wanted {
         Topology {
             shards: self.shards.unwrap_or(held.shards),
             replicas: self.replicas || held.replicas,
+            redis: self.redis.unwrap_or(held.redis),
             redis_sentinel: self.redis_sentinel || held.redis_sentinel,
             rabbitmq: self.rabbitmq.unwrap_or(held.rabbitmq),
         }
@@ -135,7 +141,8 @@ impl Wanted {
 
 #[derive(Debug, Args)]
 struct One {
-    /// main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on
+    /// main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, redis-1 and so on, redis-replica,
+    /// sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on
     #[arg(value_name = "NAME")]
     server: Server,
     #[command(flatten)]

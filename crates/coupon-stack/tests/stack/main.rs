@@ -6,6 +6,7 @@ mod cli;
 mod clients;
 mod cluster;
 mod faults;
+mod gates;
 mod owner;
 mod replicas;
 mod sentinels;

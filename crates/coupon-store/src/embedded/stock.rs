@@ -65,7 +65,7 @@ impl Gate for StockGate {
         Ok(())
     }
 
-    fn epoch(&self) -> Option<u64> {
+    fn epoch(&self, _: CouponId) -> Option<u64> {
         Some(EPOCH)
     }
 

@@ -11,7 +11,7 @@ use mysql_async::prelude::Queryable as _;
 
 use super::cluster::{Cluster, UnfinishedDataSet};
 use super::columns;
-use super::format::{FORMAT, take_over};
+use super::format::take_over;
 use super::wipe;
 use crate::carried::COPYING;
 use crate::settings::ServersSettings;
@@ -120,8 +120,10 @@ impl Cluster {
             let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(failed)?;
             let forget = "DELETE FROM meta WHERE name LIKE CONCAT(?, '%')";
             transaction.exec_drop(forget, (COPYING,)).await.map_err(failed)?;
-            let format = ("format", FORMAT.to_owned());
-            for note in notes.iter().chain([&format]) {
+            // The key of the row of state is the format.
+            let format = "REPLACE INTO meta (name, value) SELECT 'format', id FROM gate_state";
+            transaction.query_drop(format).await.map_err(failed)?;
+            for note in notes {
                 transaction
                     .exec_drop("REPLACE INTO meta (name, value) VALUES (?, ?)", note)
                     .await

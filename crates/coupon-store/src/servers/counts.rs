@@ -1,13 +1,14 @@
 //! The counts of this process's tasks and queues, for `/metrics`.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use coupon_core::ShardId;
+use coupon_core::{GateCount, GateId, PerGate, ShardId};
 
 use super::broker::PublishError;
 use crate::measure::AppliedEntries;
-use crate::metrics::{Buckets, Exposition};
+use crate::metrics::{Buckets, Exposition, MetricFamily};
 use crate::settings::Role;
 
 /// The counts of this process for one shard.
@@ -26,6 +27,15 @@ pub(super) struct ShardCounts {
     releases: AtomicU64,
 }
 
+/// The counts of this process for one gate.
+#[derive(Debug, Default)]
+pub(super) struct GateCounts {
+    /// The times that it was filled.
+    pub(super) fills: AtomicU64,
+    /// Reservations that had been pending for long when its reconciler looked last.
+    pub(super) pending: AtomicU64,
+}
+
 /// The counts of this process.
 #[derive(Debug)]
 pub(super) struct Counts {
@@ -36,12 +46,10 @@ pub(super) struct Counts {
     /// From asking for a change of the catalogue to its being enforced everywhere.
     pub(super) catalogue: Buckets,
     pub(super) parked_messages: AtomicU64,
-    pub(super) gate_fills: AtomicU64,
+    gates: PerGate<GateCounts>,
     /// Rounds of the reconciler that were done, and those that were not.
     pub(super) rounds: AtomicU64,
     pub(super) failed_rounds: AtomicU64,
-    /// Reservations that had been pending for long when it looked last.
-    pub(super) pending: AtomicU64,
     /// Stored rows that were held against the gate.
     pub(super) checked: AtomicU64,
     /// Reservations that were found and handed over again.
@@ -71,7 +79,7 @@ const fn outcome(sent: &Result<(), PublishError>) -> usize {
 }
 
 impl Counts {
-    pub(super) fn new(shards: u16) -> Self {
+    pub(super) fn new(shards: u16, gates: GateCount) -> Self {
         let none = |_| ShardCounts {
             confirm: Buckets::seconds(),
             results: Buckets::sizes(),
@@ -87,16 +95,20 @@ impl Counts {
             applied: AppliedEntries::default(),
             catalogue: Buckets::seconds(),
             parked_messages: AtomicU64::new(0),
-            gate_fills: AtomicU64::new(0),
+            gates: gates.each(|_| GateCounts::default()),
             rounds: AtomicU64::new(0),
             failed_rounds: AtomicU64::new(0),
-            pending: AtomicU64::new(0),
             checked: AtomicU64::new(0),
             reconciled: AtomicU64::new(0),
             restored: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             let_go: AtomicU64::new(0),
         }
+    }
+
+    /// The counts of a gate.
+    pub(super) fn of_gate(&self, gate: GateId) -> &GateCounts {
+        self.gates.get(gate)
     }
 
     /// Takes note of results that expired.
@@ -162,9 +174,9 @@ fn read(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
 }
 
-/// States what a process of this role does on servers, in this life of the gate.
-pub(super) fn expose(counts: &Counts, epoch: Option<u64>, role: Role, page: &mut Exposition) {
-    expose_gate(counts, epoch, page);
+/// States what a process of this role does on servers, in these lives of the gates.
+pub(super) fn expose(counts: &Counts, epochs: &PerGate<Option<u64>>, role: Role, page: &mut Exposition) {
+    expose_gates(counts, epochs, page);
     if role.takes_grabs() {
         expose_queues(counts, page);
     }
@@ -176,12 +188,29 @@ pub(super) fn expose(counts: &Counts, epoch: Option<u64>, role: Role, page: &mut
     }
 }
 
-fn expose_gate(counts: &Counts, epoch: Option<u64>, page: &mut Exposition) {
-    page.gauge("coupon_gate_open", "1 when the gate takes grabs, else 0.").is(&[], u8::from(epoch.is_some()));
-    page.gauge("coupon_gate_epoch", "The life of the gate that is open; none while it is shut.")
-        .may_be(&[], epoch);
-    page.counter("coupon_gate_fills_total", "Times that this process filled the gate anew from the shards.")
-        .is(&[], read(&counts.gate_fills));
+/// States a figure of each gate, with its number where there are several.
+fn of_each_gate<T: Display>(
+    family: &mut MetricFamily<'_>,
+    gates: GateCount,
+    figure: impl Fn(GateId) -> Option<T>,
+) {
+    for gate in gates.all() {
+        let number = gate.to_string();
+        let labels: &[_] = if gates.is_several() { &[("gate", &*number)] } else { &[] };
+        family.may_be(labels, figure(gate));
+    }
+}
+
+fn expose_gates(counts: &Counts, epochs: &PerGate<Option<u64>>, page: &mut Exposition) {
+    let gates = epochs.count();
+    let mut open = page.gauge("coupon_gate_open", "1 when the gate takes grabs, else 0.");
+    of_each_gate(&mut open, gates, |gate| Some(u8::from(epochs.get(gate).is_some())));
+    let mut epoch =
+        page.gauge("coupon_gate_epoch", "The life of the gate that is open; none while it is shut.");
+    of_each_gate(&mut epoch, gates, |gate| *epochs.get(gate));
+    let mut fills = page
+        .counter("coupon_gate_fills_total", "Times that this process filled the gate anew from the shards.");
+    of_each_gate(&mut fills, gates, |gate| Some(read(&counts.of_gate(gate).fills)));
 }
 
 fn expose_queues(counts: &Counts, page: &mut Exposition) {
@@ -241,8 +270,9 @@ fn expose_reconciler(counts: &Counts, page: &mut Exposition) {
     page.counter("coupon_reconciler_rounds_total", "Rounds of the reconciler, by outcome.")
         .is(&[("outcome", "done")], read(&counts.rounds))
         .is(&[("outcome", "failed")], read(&counts.failed_rounds));
-    page.gauge("coupon_reconciler_pending", "Reservations that had been pending for long at its last look.")
-        .is(&[], read(&counts.pending));
+    let mut pending = page
+        .gauge("coupon_reconciler_pending", "Reservations that had been pending for long at its last look.");
+    of_each_gate(&mut pending, counts.gates.count(), |gate| Some(read(&counts.of_gate(gate).pending)));
     page.counter("coupon_reconciler_checked_rows_total", "Stored results that it held against the gate.")
         .is(&[], read(&counts.checked));
     page.counter(

@@ -24,8 +24,8 @@ pub(super) struct Queues {
 
 impl Queues {
     fn publisher(&self) -> Arc<Watched> {
-        let Background { queues, gate, .. } = &*self.background;
-        self.publishers.get(|| Watched::new(queues.server.publisher(self.timeout), &gate.epoch))
+        let Background { queues, gates, .. } = &*self.background;
+        self.publishers.get(|| Watched::new(queues.server.publisher(self.timeout), gates))
     }
 
     async fn publish(
@@ -63,9 +63,10 @@ impl HandOver for Queues {
             ));
         }
         let publisher = self.publisher();
-        // While the gate is shut there is no epoch, and what waits for it is refused there.
-        let refusal = match self.background.gate.epoch.number() {
-            Some(epoch) => publisher.refusal_of(Route::results(epoch, shard)),
+        // While a gate is shut it has no epoch, and what waits for it is refused there.
+        let mut open = self.background.gates.iter().filter_map(|gate| gate.epoch.number()).peekable();
+        let refusal = match open.peek() {
+            Some(_) => open.find_map(|epoch| publisher.refusal_of(Route::results(epoch, shard))),
             None => publisher.refusal(),
         };
         if let Some(error) = refusal {

@@ -12,6 +12,7 @@ pub mod copied;
 mod copying;
 mod format;
 pub mod gate;
+pub mod gates;
 pub mod markers;
 mod marks;
 pub mod mysql;
@@ -48,7 +49,7 @@ mod waits;
 
 pub use stock::take_off as take_off_stock;
 
-pub use open::{Options, connect_decided_by, open, open_decided_by};
+pub use open::{Options, connect_decided_by, fill_gates, open, open_decided_by};
 
 /// Holds any bytes to what must be true of a queue's messages.
 #[cfg(feature = "fuzzing")]

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use coupon_core::{ShardId, ShardingStrategy, Versioned};
+use coupon_core::{PerGate, ShardId, ShardingStrategy, Versioned};
+use tokio::time::timeout;
 
 use super::broker::{Broker, BrokerQueues};
 use super::catalogue::{OfferedCatalogue, ServersCatalogue};
@@ -33,6 +34,11 @@ use crate::{Backend, Data, Gate, Growing, HandOver, Layouts, RoomIndex, VersionR
 
 /// The longest that a start waits for a gate that has to be filled first: until then no request is answered at all.
 const GATE: Duration = Duration::from_secs(5);
+
+/// The longest that a command waits until the gates are filled.
+const FILLED: Duration = Duration::from_secs(3_600);
+/// The most results that wait for a shard of a process that takes no grabs.
+const BACKLOG: usize = 1_000;
 
 /// Each worker leases its own number, of which there are a thousand for all processes.
 const WORKERS_MAX: usize = 100;
@@ -143,15 +149,10 @@ impl Parts {
             clock,
         )
         .await?;
-        let layouts = {
-            let shards = u16::try_from(cluster.shards.len()).ok().and_then(NonZeroU16::new);
-            let versions = versioned(&Versioned::first(strategy), &versions)?;
-            Layouts::new(versions, shards.unwrap_or(prepared))
-        };
         let part = ProcessPart::of(settings, options.workers, options.shard_backlog);
-        let layouts = Arc::new(layouts.good_for(RELIES.min(part.layout_lead / 2)));
+        let layouts = layouts(&cluster, strategy, &versions, part)?;
         let process = Process::start(servers, part, layouts, clock).await?;
-        if tokio::time::timeout(GATE, process.wait_for_the_gate()).await.is_err() {
+        if timeout(GATE, process.background.wait_for_the_gates()).await.is_err() {
             tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");
         }
         let background = Arc::clone(&process.background);
@@ -210,6 +211,47 @@ impl Parts {
     }
 }
 
+/// The layouts of a data set, as a process with that part goes by them.
+fn layouts(
+    cluster: &Cluster,
+    strategy: Arc<dyn ShardingStrategy>,
+    versions: &[VersionRecord],
+    part: ProcessPart,
+) -> anyhow::Result<Arc<Layouts>> {
+    let opened = u16::try_from(cluster.shards.len()).ok().and_then(NonZeroU16::new);
+    let opened = opened.unwrap_or(strategy.shard_count());
+    let versions = versioned(&Versioned::first(strategy), versions)?;
+    Ok(Arc::new(Layouts::new(versions, opened).good_for(RELIES.min(part.layout_lead / 2))))
+}
+
+/// Fills the gates of a data set whose services are stopped, as one of them would, and ends once all are open.
+///
+/// # Errors
+/// As for [`open`], and when a gate does not open within an hour; the log says why.
+pub async fn fill_gates(
+    settings: &ServersSettings,
+    strategy: Arc<dyn ShardingStrategy>,
+    room_index: bool,
+    clock: &Clock,
+) -> anyhow::Result<()> {
+    let others = (UnknownUsers::Refuse, room_index);
+    let shards = strategy.shard_count();
+    let (cluster, servers, versions) =
+        connect_all(DecidedBy::Gate, settings, &*strategy, shards, others, clock).await?;
+    // Filling a gate has markers go through the queues: this process takes them from there.
+    let part = ProcessPart { role: Role::Consumer, ..ProcessPart::of(settings, 1, BACKLOG) };
+    let layouts = layouts(&cluster, strategy, &versions, part)?;
+    let process = Process::start(servers, part, layouts, clock).await?;
+    let background = Arc::clone(&process.background);
+    let opened = async {
+        let opened = timeout(FILLED, background.wait_for_the_gates()).await;
+        background.signals.stop();
+        opened.context("the gates are not open yet; a service that starts goes on filling them")
+    };
+    let (opened, ()) = tokio::join!(opened, process.run());
+    opened
+}
+
 /// Connects to the servers that settings name. Where there is no data set yet, makes one that holds the sample catalogue.
 ///
 /// Grabs are decided by the gate or by the one shard's database.
@@ -234,15 +276,19 @@ async fn connect_all(
     (unknown_users, room_index): (UnknownUsers, bool),
     clock: &Clock,
 ) -> anyhow::Result<(Cluster, Servers, Vec<VersionRecord>)> {
-    let cluster = Cluster::with(settings, Namespace::new(&settings.namespace, strategy.name())?, shards)?;
     let keeps_stock = decided_by == DecidedBy::Database;
+    // A database has no gates, whatever the setting names.
+    let redis = if keeps_stock { Vec::new() } else { settings.redis.clone() };
+    let settings = &ServersSettings { redis, ..settings.clone() };
+    let cluster = Cluster::with(settings, Namespace::new(&settings.namespace, strategy.name())?, shards)?;
     if keeps_stock {
         ensure_one_table(strategy, shards.get())?;
     }
     let around = reach(decided_by, settings).await?;
     // Before anything of it is changed.
     let main_agrees = stock::ensure_main_agrees(&cluster.main, decided_by).await?;
-    let Opened { label, cluster, versions, down } = cluster.open(&strategy.layout(), room_index).await?;
+    let Opened { label, cluster, versions, gate_list, down } =
+        cluster.open(&strategy.layout(), room_index).await?;
     for (shard, error) in &down {
         tracing::warn!(%shard, %error, "a shard is down; the others are served");
     }
@@ -251,45 +297,75 @@ async fn connect_all(
     if let Some(database) = cluster.shards.first().filter(|_| !main_agrees && up(SHARD)) {
         stock::ensure_shard_agrees(database, &dataset, decided_by).await?;
     }
+    let count = cluster.gates.count();
     let shards = cluster.numbered().map(|(shard, database)| {
-        let shard = ShardDatabase::new(database, shard, &dataset).telling(label.rooms);
+        let shard = ShardDatabase::new(database, shard, &dataset).telling(label.rooms).of_gates(count);
         Box::new(shard.keeping_stock(keeps_stock)) as Box<dyn ShardServer>
     });
     let shards: Vec<_> = shards.collect();
     let rooms = label.rooms.map(|places| RoomDatabases::new(places, &dataset, &cluster.shards));
-    let main = MainDatabase::new(&cluster.main, &cluster.namespace, clock);
+    let main = MainDatabase::new(&cluster.main, &cluster.namespace, clock).of_gates(count);
     let offered = Arc::new(OfferedCatalogue::load(&cluster.main, &main, unknown_users).await?);
-    let (gate, queues) = gate_and_queues(around, &cluster, &dataset, &offered).await?;
-    let servers = Servers { offered, queues, gate, shards, main: Arc::new(main), rooms, dataset };
+    let (gates, queues) = gates_and_queues(around, &cluster, &dataset, &offered).await?;
+    // A process with one gate asks for no list: it finds no row of a data set that has several.
+    let list = if count.is_several() { gate_list } else { 0 };
+    let servers = Servers { offered, queues, gates, shards, main: Arc::new(main), rooms, dataset, list };
     Ok((cluster, servers, versions))
 }
 
-/// The servers of gate and queues, where there are any.
-type Around = Option<(RedisServer, Broker)>;
+/// The servers of gates and queues, where there are any.
+type Around = Option<(PerGate<RedisServer>, Broker)>;
 
 async fn reach(decided_by: DecidedBy, settings: &ServersSettings) -> anyhow::Result<Around> {
     if decided_by == DecidedBy::Database {
         return Ok(None);
     }
-    let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
-    redis.check().await?;
-    Ok(Some((redis, broker)))
+    let (broker, gates) = (Broker::new(&settings.rabbitmq)?, RedisServer::list(&settings.redis)?);
+    ensure_usable(&gates).await?;
+    Ok(Some((gates, broker)))
 }
 
-/// The gate and the queues of a data set or, where the one shard's database decides, what stands in their place.
-async fn gate_and_queues(
+/// Refuses gates of which one cannot be a gate. One of several may be down: the others take grabs.
+async fn ensure_usable(gates: &PerGate<RedisServer>) -> anyhow::Result<()> {
+    let mut down = Vec::new();
+    for redis in gates.iter() {
+        if gates.count().is_several()
+            && let Err(error) = redis.connect().await
+        {
+            down.push(error);
+        } else {
+            redis.check().await?;
+        }
+    }
+    if down.len() == usize::from(gates.count().get())
+        && let Some(error) = down.pop()
+    {
+        return Err(error.into());
+    }
+    for error in down {
+        tracing::warn!(%error, "a gate is down; the others take grabs");
+    }
+    Ok(())
+}
+
+/// The gates and the queues of a data set or, where the one shard's database decides, what stands in their place.
+async fn gates_and_queues(
     around: Around,
     cluster: &Cluster,
     dataset: &str,
     offered: &Arc<OfferedCatalogue>,
-) -> anyhow::Result<(ConnectGate, Box<dyn QueueServer>)> {
-    if let Some((redis, broker)) = around {
+) -> anyhow::Result<(PerGate<ConnectGate>, Box<dyn QueueServer>)> {
+    if let Some((gates, broker)) = around {
         let names = cluster.names(dataset);
         let queues = BrokerQueues::new(broker, names.clone(), u16::try_from(cluster.shards.len())?);
-        let gate = move |patience| {
-            Box::new(GateLink::new(redis.clone(), names.clone(), patience)) as Box<dyn GateServer>
-        };
-        return Ok((Box::new(gate), Box::new(queues)));
+        let gates = gates.map(|_, redis| {
+            let names = names.clone();
+            let gate = move |patience| {
+                Box::new(GateLink::new(redis.clone(), names.clone(), patience)) as Box<dyn GateServer>
+            };
+            Box::new(gate) as ConnectGate
+        });
+        return Ok((gates, Box::new(queues)));
     }
     let [database] = &*cluster.shards else {
         bail!("setting `grab.decided_by`: a database decides grabs of one shard, and this data set has more")
@@ -299,5 +375,5 @@ async fn gate_and_queues(
     let gate = move |patience| {
         Box::new(StockGate::new(&database, &dataset, Arc::clone(&offered), patience)) as Box<dyn GateServer>
     };
-    Ok((Box::new(gate), Box::new(LocalQueues::new(cluster.shards.len()))))
+    Ok((PerGate::one(Box::new(gate) as ConnectGate), Box::new(LocalQueues::new(cluster.shards.len()))))
 }

@@ -36,14 +36,15 @@ impl OwnMetrics for ServersMetrics {
     }
 
     fn expose(&self, page: &mut Exposition) {
-        let Background { counts, gate, queues, time, .. } = &*self.background;
+        let Background { counts, gates, queues, time, .. } = &*self.background;
         expose_clock(&time.clock_offset, page);
         page.histogram(
             "coupon_catalogue_change_seconds",
             "Time from asking this process for a change of the catalogue until the gate enforced it and every process knew.",
         )
         .holds(&[], &counts.catalogue);
-        counts::expose(counts, gate.epoch.number(), self.role, page);
+        let epochs = gates.count().each(|gate| gates.get(gate).epoch.number());
+        counts::expose(counts, &epochs, self.role, page);
         let mut connections =
             page.gauge("coupon_queue_connections", "Connections of this process to each node of RabbitMQ.");
         for (node, count) in queues.server.connections() {

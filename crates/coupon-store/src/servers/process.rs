@@ -8,7 +8,7 @@ use coupon_core::catalogue_change::{CatalogueChange, Operator};
 use coupon_core::{Placement, ResultId, ShardId, UserId};
 
 use super::counts::Counts;
-use super::gate::{EpochCell, RESPONSE, ServersGate};
+use super::gate::ServersGate;
 use super::growth::ServersGrowth;
 use super::hand_over::Queues;
 use super::per_thread::PerThread;
@@ -135,16 +135,6 @@ impl Process {
         Tasks(Arc::clone(&self.background))
     }
 
-    /// Waits for a gate that is open.
-    pub(super) async fn wait_for_the_gate(&self) {
-        for shard in self.background.shards() {
-            look(&self.background, shard).await;
-        }
-        while self.background.gate.epoch.open().is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
     /// Works until it is asked to stop. A process that is dropped instead ends at once, wherever it is.
     pub async fn run(self) {
         self.crew.run().await;
@@ -201,30 +191,41 @@ impl Tasks {
             let server =
                 server.ok_or_else(|| Unavailable::new(format!("shard {shard}"), "there is no such shard"))?;
             let change = Change { user, id, action, time: background.time.mains().max(id.time()) };
-            background.change(&*background.gate.server, &**server, placement, &change).await
+            background.change(None, &**server, placement, &change).await
         }
     }
 }
 
 impl Background {
+    /// Waits until every gate is open.
+    pub(super) async fn wait_for_the_gates(&self) {
+        for shard in self.shards() {
+            look(self, shard).await;
+        }
+        while self.gates.iter().any(|gate| gate.epoch.number().is_none()) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     async fn new(
         servers: Servers,
         part: ProcessPart,
         layouts: Arc<Layouts>,
         clock: &Clock,
     ) -> anyhow::Result<Self> {
-        let Servers { dataset, offered, gate, queues, shards: databases, main, rooms } = servers;
+        let Servers { dataset, list, offered, gates, queues, shards: databases, main, rooms } = servers;
         let clock_offset = agree_at_start(&*main, clock).await?;
         let mut admin = queues.admin().await?;
         admin.declare().await?;
         admin.close().await;
-        let (epoch, shards) = (Arc::new(EpochCell::default()), layouts.prepared().get());
+        let (shards, several) = (layouts.prepared().get(), gates.count().is_several());
+        let gates = gates.map(|gate, connect| GateHandle::new(gate, connect, several));
         Ok(Self {
             dataset,
+            list,
             offered,
             status: (0..shards).map(|_| Arc::new(ShardStatus::new())).collect(),
-            queues: QueuesHandle::new(queues, &epoch, part.publish_patience, shards),
-            gate: GateHandle { server: gate(RESPONSE), connect: gate, epoch },
+            queues: QueuesHandle::new(queues, &gates, part.publish_patience, shards),
             databases,
             rooms,
             main,
@@ -232,9 +233,10 @@ impl Background {
             time: Time { clock: clock.clone(), clock_offset },
             signals: Signals::new(shards),
             living: this_process(shards),
-            following: Following::default(),
+            following: Following::new(gates.count()),
             movement: MovementRate::default(),
-            counts: Counts::new(shards),
+            counts: Counts::new(shards, gates.count()),
+            gates,
             layouts,
             lead: part.layout_lead,
         })

@@ -8,10 +8,10 @@ use mysql_async::{Conn, IsolationLevel, TxOpts};
 
 use super::mysql::{Database, ShardDatabase, code, has_code};
 use super::per_thread::PerThread;
-use super::seam::{GateServer, ShardProgress};
+use super::seam::ShardProgress;
 use super::sql::{self, FindOne, HeldOf, PageOf, Question, SummaryOf, TotalsOf};
 use super::status::ShardStatus;
-use super::tasks::{Background, Floor};
+use super::tasks::{Background, Floor, GateLines, lines};
 use crate::{
     Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ResultSummary, ShardReport, Shards,
     Totals, Unavailable, Visit, Visited,
@@ -27,8 +27,8 @@ pub(super) struct ServersShards {
     pub(super) pools: PerThread<Vec<Database>>,
     pub(super) status: Vec<Arc<ShardStatus>>,
     pub(super) background: Arc<Background>,
-    /// Each HTTP worker's own connection to the gate, for stock that comes back.
-    pub(super) gates: PerThread<Box<dyn GateServer>>,
+    /// Each HTTP worker's own connections to the gates, for stock that comes back.
+    pub(super) gates: PerThread<GateLines>,
     /// The longest that a user waits for the gate to let go of a result.
     pub(super) gate_patience: Duration,
 }
@@ -103,12 +103,13 @@ impl ServersShards {
         let keeps_stock = background.databases.get(shard.index()).is_some_and(|server| server.keeps_stock());
         let server = ShardDatabase::new(&self.database(shard)?, shard, &background.dataset)
             .telling(places)
-            .keeping_stock(keeps_stock);
-        background.change(&**self.gate(), &server, placement, &wanted).await
+            .keeping_stock(keeps_stock)
+            .of_gates(background.gates.count());
+        background.change(Some(&self.gates()), &server, placement, &wanted).await
     }
 
-    fn gate(&self) -> Arc<Box<dyn GateServer>> {
-        self.gates.get(|| (self.background.gate.connect)(self.gate_patience))
+    fn gates(&self) -> Arc<GateLines> {
+        self.gates.get(|| lines(&self.background.gates, self.gate_patience))
     }
 }
 

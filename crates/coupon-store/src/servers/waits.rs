@@ -14,7 +14,7 @@ use super::mysql::Database;
 use super::seam::QueueServer as _;
 use super::stock;
 use crate::carried::Waits;
-use crate::settings::{DecidedBy, ServersSettings};
+use crate::settings::{DecidedBy, ServerUrl, ServersSettings};
 
 /// The longest that a queue may take to show a message that it counts.
 const SHOWN: Duration = Duration::from_secs(10);
@@ -51,9 +51,12 @@ pub(super) async fn waits(
     match stock::opened_by(&cluster.main).await? {
         // Before a gate was ever opened, nothing was handed over.
         None => {}
-        Some((DecidedBy::Gate, epoch)) => {
+        Some((DecidedBy::Gate, epochs)) => {
             waits.extend(in_queues(cluster, settings, dataset).await?);
-            let pending = pending(cluster, settings, dataset, epoch).await?;
+            let mut pending = 0;
+            for (url, epoch) in settings.redis.iter().zip(epochs) {
+                pending += pending_at(cluster, url, dataset, epoch).await?;
+            }
             let what = "reservations that are not known to be stored";
             waits.extend((pending > 0).then_some(Waits {
                 shard: None,
@@ -135,15 +138,10 @@ async fn with_results(
     Ok(found)
 }
 
-/// Counts the reservations that are not known to be stored. The sentinel behind them is none, nor are versions of the layout
-/// before them.
-async fn pending(
-    cluster: &Cluster,
-    settings: &ServersSettings,
-    dataset: &str,
-    epoch: u64,
-) -> anyhow::Result<u64> {
-    let redis = RedisServer::new(&settings.redis)?;
+/// Counts the reservations of a gate that are not known to be stored. The sentinel behind them is none, nor are versions of the
+/// layout before them.
+async fn pending_at(cluster: &Cluster, url: &ServerUrl, dataset: &str, epoch: u64) -> anyhow::Result<u64> {
+    let redis = RedisServer::new(url)?;
     let mut ask = Pipeline::new();
     ask.cmd("ZCOUNT").arg(cluster.names(dataset).pending(epoch)).arg(0).arg("(+inf");
     let link = Link::new(redis, RESPONSE);

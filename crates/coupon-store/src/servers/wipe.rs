@@ -68,12 +68,14 @@ pub(super) async fn remove(cluster: &Cluster, settings: &ServersSettings) -> Res
 
 /// Removes its keys from Redis, and its queues from RabbitMQ.
 async fn remove_gate(names: &Names, shards: u16, settings: &ServersSettings) -> Result<()> {
-    let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
-    // Its own error names the setting.
-    drop(redis.connect().await?);
-    remove_keys(&Link::new(redis, RESPONSE), &names.every_key(), |_| true)
-        .await
-        .context("cannot remove its keys from Redis")?;
+    let (broker, gates) = (Broker::new(&settings.rabbitmq)?, RedisServer::list(&settings.redis)?);
+    for redis in gates.iter() {
+        // Its own error names the setting.
+        drop(redis.connect().await?);
+        remove_keys(&Link::new(redis.clone(), RESPONSE), &names.every_key(), |_| true)
+            .await
+            .context("cannot remove its keys from Redis")?;
+    }
     let admin = broker.admin().await?;
     admin.remove(names, shards).await?;
     admin.close().await;

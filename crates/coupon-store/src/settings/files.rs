@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(settings.servers.main.expose(), "mysql://u:s3cret-c@main:1");
         let shards: Vec<&str> = settings.servers.shards.iter().map(|shard| shard.host()).collect();
         assert_eq!(shards, ["one:1", "two:2"]);
-        assert_eq!(settings.servers.redis.host(), "redis:3");
+        assert_eq!(settings.servers.redis[0].host(), "redis:3");
         let nodes: Vec<&str> = settings.servers.rabbitmq.iter().map(|node| node.host()).collect();
         assert_eq!(nodes, ["rabbit:4", "rabbit:5"]);
         let printed = format!("{settings:?} {settings:#?}");

@@ -19,8 +19,9 @@ pub struct ServersSettings {
     #[serde(deserialize_with = "list_or_text")]
     pub shards: Vec<ServerUrl>,
     /// Redis: `redis://:password@host:6379` or, where Sentinels say which one it is,
-    /// `redis+sentinel://:password@host:26379,host2:26379/service`.
-    pub redis: ServerUrl,
+    /// `redis+sentinel://:password@host:26379,host2:26379/service`; or a list of them, among which coupons are divided.
+    #[serde(deserialize_with = "list_or_text")]
+    pub redis: Vec<ServerUrl>,
     /// RabbitMQ: `amqp://user:password@host:5672/%2f`, or a list of them, one for each node of a cluster.
     #[serde(deserialize_with = "list_or_text")]
     pub rabbitmq: Vec<ServerUrl>,
@@ -44,8 +45,8 @@ pub struct ServersSettings {
 impl ServersSettings {
     /// Gives every address the certificate authority to trust.
     pub(super) fn hand_out_ca(&mut self) {
-        let single = [&mut self.main, &mut self.redis];
-        for url in single.into_iter().chain(&mut self.shards).chain(&mut self.rabbitmq) {
+        let lists = self.shards.iter_mut().chain(&mut self.redis).chain(&mut self.rabbitmq);
+        for url in lists.chain([&mut self.main]) {
             url.ca_file.clone_from(&self.ca_file);
         }
     }
@@ -137,6 +138,14 @@ impl ServerUrl {
         self.parts().1
     }
 
+    /// What it names, without user and password: the hosts and, behind them, what they know it by.
+    #[must_use]
+    pub fn named(&self) -> String {
+        let (_, hosts, behind) = self.parts();
+        let behind = behind.split('?').next().unwrap_or_default();
+        format!("{hosts}{}", behind.trim_end_matches('/'))
+    }
+
     /// The address of each server that it names: they share everything but host and port.
     pub fn each(&self) -> impl Iterator<Item = Self> + '_ {
         let (before, hosts, behind) = self.parts();
@@ -161,8 +170,8 @@ impl fmt::Debug for ServerUrl {
     }
 }
 
-/// The environment has no lists: there, addresses are separated by commas; in a file, by commas or lines. What follows a comma and
-/// has no scheme is a further server of the address before it.
+/// The environment has no lists: there, addresses are separated by commas; in a file, by commas or lines. What follows a comma
+/// and has no scheme is a further server of the address before it.
 fn list_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ServerUrl>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -244,6 +253,21 @@ mod tests {
     }
 
     #[test]
+    fn gates_are_one_address_or_several_and_sentinels_are_of_one() {
+        let named =
+            |flag: &str| -> Vec<String> { read(&[flag]).redis.iter().map(ServerUrl::named).collect() };
+        assert_eq!(named("servers.redis=redis://:1@h:1"), ["h:1"]);
+        assert_eq!(named("servers.redis=redis+sentinel://:1@h:1,i:1/m"), ["h:1,i:1/m"]);
+        for several in [
+            "redis://:1@h:1,redis+sentinel://:1@i:1,j:1/m",
+            r#"["redis://:1@h:1", "redis+sentinel://:1@i:1,j:1/m"]"#,
+        ] {
+            assert_eq!(named(&format!("servers.redis={several}")), ["h:1", "i:1,j:1/m"]);
+        }
+        assert!(read(&[]).redis.is_empty());
+    }
+
+    #[test]
     fn every_address_knows_whom_to_trust() {
         let settings = read(&[
             "servers.ca_file=/etc/ca.pem",
@@ -251,8 +275,8 @@ mod tests {
             "servers.redis=rediss://h",
             "servers.rabbitmq=amqps://h,amqps://i",
         ]);
-        let single = [&settings.main, &settings.redis];
-        for url in settings.shards.iter().chain(single).chain(&settings.rabbitmq) {
+        let lists = settings.shards.iter().chain(&settings.redis).chain(&settings.rabbitmq);
+        for url in lists.chain([&settings.main]) {
             assert_eq!(url.ca_file(), Some(Path::new("/etc/ca.pem")));
         }
         assert_eq!(read(&[]).main.ca_file(), None);

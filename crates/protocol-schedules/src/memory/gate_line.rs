@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, CouponResult, Timestamp, UserId, VersionNumber};
+use coupon_core::{CouponId, CouponResult, GateId, Timestamp, UserId, VersionNumber};
 use coupon_store::servers::seam::{
     CouponHolders, Epoch, Fence, GateError, GateServer, Held, Hold, Mark, Release, Remembers, Terms,
     Unchecked, Versions,
@@ -19,21 +19,24 @@ use crate::world::{NoAnswer, ServerLine, World};
 
 /// The connection.
 pub(super) struct Gate {
+    pub(super) id: GateId,
     pub(super) line: ServerLine,
     pub(super) patience: Duration,
 }
 
 impl Gate {
     async fn ask<T>(&self, read: impl FnOnce(&mut GateMemory) -> T) -> Result<T, GateError> {
-        heard(timeout(self.patience, self.line.ask(|state| read(state.gate_of_mut(self.line.process)))).await)
+        let process = self.line.process;
+        let asked = self.line.ask(|state| read(state.gate_of_mut(process, self.id)));
+        heard(timeout(self.patience, asked).await)
     }
 
     async fn order<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Arc<World>, &mut GateMemory) -> T + Send + 'static,
     ) -> Result<T, GateError> {
-        let process = self.line.process;
-        let ordered = self.line.order(move |world| act(world, world.state().gate_of_mut(process)));
+        let (process, id) = (self.line.process, self.id);
+        let ordered = self.line.order(move |world| act(world, world.state().gate_of_mut(process, id)));
         heard(timeout(self.patience, ordered).await)
     }
 
@@ -102,7 +105,7 @@ fn heard<T>(answer: Result<Result<T, NoAnswer>, tokio::time::error::Elapsed>) ->
 #[async_trait]
 impl GateServer for Gate {
     fn address(&self) -> String {
-        self.line.world.state().gate_place(self.line.process)
+        self.line.world.state().gate_place(self.line.process, self.id)
     }
 
     async fn decide(
@@ -112,18 +115,19 @@ impl GateServer for Gate {
         attempts: &[&Attempt],
     ) -> Result<Vec<Decision>, GateError> {
         let attempts: Vec<Attempt> = attempts.iter().map(|attempt| **attempt).collect();
-        let (number, looks, process) = (epoch.number, epoch.looks_for_the_sentinel(), self.line.process);
+        let (number, looks) = (epoch.number, epoch.looks_for_the_sentinel());
+        let (process, id) = (self.line.process, self.id);
         let ordered = self.line.order(move |world| {
             let mut state = world.state();
-            let State { gate, gate_before, main, answered, broken, .. } = &mut *state;
-            let gate = seen_by(process, gate, gate_before);
+            let State { gates, gate_before, main, answered, broken, .. } = &mut *state;
+            let gate = seen_by(process, id, gates, gate_before);
             if !gate.scripts.contains(&number) {
                 return Err(GateError::Forgot);
             }
             let memory = gate.epoch(number);
             let now = world.clock.now();
             // What an earlier epoch grants is handed over nowhere.
-            let counts = main.gate.open() == Some(number);
+            let counts = main.gates.get(id).open() == Some(number);
             let decide = |attempt: &Attempt| {
                 let fresh = counts && !memory.holds(attempt);
                 let decision = memory.decide(attempt, knows, looks, now);

@@ -24,7 +24,7 @@ impl LayoutServer for Main {
             versions: memory.catalogue.layouts.clone(),
             now,
             catalogue: memory.catalogue.version,
-            open_epoch: memory.gate.open(),
+            open_epochs: memory.gates.iter().filter_map(|gate| gate.open()).collect(),
             behind: memory.catalogue.living(now, |_, version| version < memory.catalogue.version),
             narrow: memory.catalogue.living(now, |opened, _| opened < shards.get()),
             movement: memory.movement.clone(),

@@ -16,9 +16,11 @@ mod storing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use coupon_core::{CouponId, ShardId};
+use coupon_core::{CouponId, GateCount, GateId, PerGate, ShardId};
 use coupon_store::Known;
-use coupon_store::servers::seam::{DatabaseError, MainServer, QueueServer, Servers, ShardServer, Terms};
+use coupon_store::servers::seam::{
+    ConnectGate, DatabaseError, GateServer, GateState, MainServer, QueueServer, Servers, ShardServer, Terms,
+};
 
 pub use answered::AnsweredTerms;
 pub use catalogue::CatalogueMemory;
@@ -35,9 +37,9 @@ pub const DATASET: &str = "d1";
 /// The contents of all servers.
 #[derive(Debug)]
 pub struct State {
-    /// Redis.
-    pub gate: GateMemory,
-    /// The Redis whose place another took, and the process that has not heard of it.
+    /// The Redis of each gate.
+    pub gates: PerGate<GateMemory>,
+    /// The Redis of the first gate whose place another took, and the process that has not heard of it.
     pub gate_before: Option<(ProcessId, GateMemory)>,
     /// The times that another took its place.
     pub fail_overs: u64,
@@ -60,35 +62,39 @@ pub struct State {
 impl State {
     /// Servers of a data set with these coupons, of which none has been grabbed yet.
     #[must_use]
-    pub fn new(shards: u16, coupons: &[Terms]) -> Self {
+    pub fn new(shards: u16, gates: GateCount, coupons: &[Terms]) -> Self {
         Self {
-            gate: GateMemory::default(),
+            gates: gates.each(|_| GateMemory::default()),
             gate_before: None,
             fail_overs: 0,
             queues: QueuesMemory::default(),
             shards: (0..shards).map(|_| ShardMemory::default()).collect(),
             set_aside: BTreeMap::new(),
-            main: MainMemory::new(coupons),
+            main: MainMemory::new(gates, coupons),
             lost_coupons: BTreeSet::new(),
             answered: AnsweredTerms::default(),
             broken: Vec::new(),
         }
     }
 
-    /// The Redis that is the gate to a process.
+    /// The Redis that is a gate to a process.
     #[must_use]
-    pub fn gate_of(&self, process: ProcessId) -> &GateMemory {
-        let before = self.gate_before.as_ref().filter(|(unaware, _)| *unaware == process);
-        before.map_or(&self.gate, |(_, memory)| memory)
+    pub fn gate_of(&self, process: ProcessId, gate: GateId) -> &GateMemory {
+        let before = self.gate_before.as_ref();
+        let before = before.filter(|(unaware, _)| *unaware == process && gate == GateId::FIRST);
+        before.map_or(self.gates.get(gate), |(_, memory)| memory)
     }
 
     /// The same, to change it.
-    pub fn gate_of_mut(&mut self, process: ProcessId) -> &mut GateMemory {
-        seen_by(process, &mut self.gate, &mut self.gate_before)
+    pub fn gate_of_mut(&mut self, process: ProcessId, gate: GateId) -> &mut GateMemory {
+        seen_by(process, gate, &mut self.gates, &mut self.gate_before)
     }
 
     /// The place of that Redis, as Sentinels would have it.
-    fn gate_place(&self, process: ProcessId) -> String {
+    fn gate_place(&self, process: ProcessId, gate: GateId) -> String {
+        if gate != GateId::FIRST {
+            return Server::Gate(gate).to_string();
+        }
         let is_unaware = self.gate_before.as_ref().is_some_and(|(unaware, _)| *unaware == process);
         let fail_over = self.fail_overs - u64::from(is_unaware);
         format!("gate:{fail_over} of gate since fail-over {fail_over}")
@@ -100,7 +106,7 @@ impl State {
         numbered.map(|(shard, memory)| self.set_aside.get(&shard).unwrap_or(memory))
     }
 
-    /// Says whether something is held or moves, the gate is shut, or it is to let go of something or to look at it again.
+    /// Says whether something is held or moves, a gate is shut, or one is to let go of something or to look at it again.
     #[must_use]
     pub fn has_to_settle(&self) -> bool {
         let waits = |shard: &ShardMemory| {
@@ -109,21 +115,24 @@ impl State {
         if self.main.movement.as_ref().is_some_and(|moving| moving.runs) {
             return true;
         }
-        let Some(epoch) = self.main.gate.open() else { return true };
-        let open = self.gate.epochs.get(&epoch);
-        self.shards.iter().any(waits) || open.is_some_and(|memory| !memory.unchecked.is_empty())
+        let has_to_check = |(state, gate): (&GateState, &GateMemory)| {
+            let Some(epoch) = state.open() else { return true };
+            gate.epochs.get(&epoch).is_some_and(|memory| !memory.unchecked.is_empty())
+        };
+        self.shards.iter().any(waits) || self.main.gates.iter().zip(self.gates.iter()).any(has_to_check)
     }
 }
 
-/// The Redis that is the gate to a process: that of before, if it has not heard of the other.
+/// The Redis that is a gate to a process: that of before, if it has not heard of the other.
 fn seen_by<'a>(
     process: ProcessId,
-    gate: &'a mut GateMemory,
+    gate: GateId,
+    gates: &'a mut PerGate<GateMemory>,
     before: &'a mut Option<(ProcessId, GateMemory)>,
 ) -> &'a mut GateMemory {
     match before {
-        Some((unaware, memory)) if *unaware == process => memory,
-        _ => gate,
+        Some((unaware, memory)) if *unaware == process && gate == GateId::FIRST => memory,
+        _ => gates.get_mut(gate),
     }
 }
 
@@ -131,17 +140,20 @@ fn seen_by<'a>(
 #[must_use]
 pub fn reach(world: &Arc<World>, process: ProcessId, known: Known, shards: u16) -> Servers {
     let line = |server| ServerLine { world: Arc::clone(world), process, server };
-    let gate = line(Server::Gate);
     let queues: Box<dyn QueueServer> = Box::new(queue::Queues { line: line(Server::Queues) });
     let shard = |number| -> Box<dyn ShardServer> {
         let shard = ShardId::new(number);
         Box::new(shard::Shard { line: line(Server::Shard(shard)), shard })
     };
     let main: Arc<dyn MainServer> = Arc::new(main::Main { line: line(Server::Main) });
-    let connect = move |patience| -> Box<dyn coupon_store::servers::seam::GateServer> {
-        Box::new(gate_line::Gate { line: gate.clone(), patience })
+    let gate = |id| -> ConnectGate {
+        let line = line(Server::Gate(id));
+        Box::new(move |patience| -> Box<dyn GateServer> {
+            Box::new(gate_line::Gate { id, line: line.clone(), patience })
+        })
     };
-    Servers::new(DATASET, known, Box::new(connect), queues, (0..shards).map(shard).collect(), main)
+    let gates = world.state().gates.count();
+    Servers::new(DATASET, known, gates.each(gate), queues, (0..shards).map(shard).collect(), main)
 }
 
 fn unanswered(server: Server, lost: NoAnswer) -> DatabaseError {

@@ -1,16 +1,16 @@
 //! A shard's server in memory, and a process's way to it.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use coupon_core::books::Behind;
-use coupon_core::{CouponId, CouponResult, ResultId, ShardId, TableId, Timestamp, VersionNumber};
+use coupon_core::{CouponId, CouponResult, GateCount, ResultId, ShardId, TableId, Timestamp, VersionNumber};
 use coupon_store::servers::seam::{
-    Begun, DatabaseError, Hold, Look, OutboxEntry, ReadsHolds, ShardMoves, ShardProgress, ShardServer,
-    ShardState, Stepping, Storing, StoringError, Waiting,
+    Begun, DatabaseError, GateEpochs, Hold, Look, OutboxEntry, ReadsHolds, ShardMoves, ShardProgress,
+    ShardServer, ShardState, Stepping, Storing, StoringError, Waiting,
 };
 use coupon_store::{PlacedResult, Totals};
 use tokio::sync::Mutex;
@@ -35,10 +35,10 @@ pub struct ShardMemory {
     pub outbox_id: i64,
     /// The releases that the gate is to do, by the entry that waits with each and the result's id.
     pub releases: BTreeMap<(i64, i64), Waiting>,
-    /// Results of this epoch, and of earlier ones, are not taken any more.
-    pub closed: u64,
-    /// The last epoch that was announced.
-    pub announced: u64,
+    /// Results of these epochs, and of earlier ones of their gates, are not taken any more.
+    pub closed: GateEpochs,
+    /// The last epochs that were announced.
+    pub announced: GateEpochs,
     /// The latest version of the layout that was announced to it.
     pub layout: VersionNumber,
     /// Its transactions.
@@ -104,7 +104,8 @@ impl ShardMemory {
     }
 
     pub(super) fn begun(&self) -> Begun {
-        Begun { outbox_id: self.outbox_id, closed: self.closed, commits: self.commits, moves: self.moves }
+        let Self { outbox_id, closed, commits, moves, .. } = *self;
+        Begun { outbox_id, closed, list: 0, commits, moves }
     }
 }
 
@@ -199,7 +200,7 @@ impl ShardServer for Shard {
 
     async fn state(&self) -> Result<ShardState, DatabaseError> {
         self.ask(|memory| ShardState {
-            last_epoch: memory.closed.max(memory.announced),
+            last_epochs: memory.closed.max(memory.announced),
             layout: memory.layout,
             outbox_id: memory.outbox_id,
             untold_from: memory.outbox.keys().next().copied().unwrap_or(memory.outbox_id + 1),
@@ -215,8 +216,8 @@ impl ShardServer for Shard {
         Behind::refuse(told, has).map_err(refused)
     }
 
-    async fn announce(&self, epoch: u64) -> Result<(), DatabaseError> {
-        self.order(move |memory| memory.announced = memory.announced.max(epoch)).await
+    async fn announce(&self, gates: GateCount, epoch: u64) -> Result<(), DatabaseError> {
+        self.order(move |memory| memory.announced.note(gates, epoch)).await
     }
 
     async fn announce_layout(&self, version: VersionNumber) -> Result<(), DatabaseError> {
@@ -284,8 +285,13 @@ impl ShardServer for Shard {
         self.ask(|memory| memory.holds.keys().next().map(|(until, _)| *until)).await
     }
 
-    async fn releases(&self, most: usize) -> Result<Vec<Waiting>, DatabaseError> {
-        self.ask(|memory| memory.releases.values().take(most).copied().collect()).await
+    async fn releases(&self, after: Option<Waiting>, most: usize) -> Result<Vec<Waiting>, DatabaseError> {
+        let after = after.as_ref().map(waits_at).map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = move |memory: &mut ShardMemory| {
+            let rest = memory.releases.range((after, Bound::Unbounded));
+            rest.map(|(_, waiting)| *waiting).take(most).collect()
+        };
+        self.ask(rest).await
     }
 
     async fn forget_releases(&self, gone: &[Waiting]) -> Result<(), DatabaseError> {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use coupon_core::{CouponResult, ResultState, ShardId, TableId, Timestamp};
-use coupon_store::servers::seam::{Alike, Begun, Inserted, Marker, Note, OutboxEntry, Storing, StoringError};
+use coupon_store::servers::seam::{
+    Alike, Begun, GateEpochs, Inserted, Marker, Note, OutboxEntry, Storing, StoringError,
+};
 use tokio::sync::OwnedMutexGuard;
 
 use super::session::Session;
@@ -164,8 +166,8 @@ fn tell(world: &World, shard: ShardId, staged: &Staged, noted: &Noted) {
     for (id, parked) in &staged.parked {
         world.tell(|| format!("shard {shard}: parks {id}: {}", parked.reason));
     }
-    if noted.closes > 0 {
-        world.tell(|| format!("shard {shard}: closes epoch {}", noted.closes));
+    for Marker { closes, .. } in noted.markers.iter().filter(|marker| marker.closes > 0) {
+        world.tell(|| format!("shard {shard}: closes epoch {closes}"));
     }
 }
 
@@ -176,7 +178,7 @@ struct Noted {
     markers_from: Timestamp,
     entries: Vec<OutboxEntry>,
     outbox_id: i64,
-    closes: u64,
+    closed: GateEpochs,
     sent: i64,
     added: u64,
     late: u64,
@@ -192,7 +194,7 @@ impl Noted {
             markers_from: note.markers_from,
             entries: note.entries.to_vec(),
             outbox_id: note.outbox_id,
-            closes: note.closes,
+            closed: note.closed,
             sent: note.sent,
             added: note.added,
             late: note.late,
@@ -213,7 +215,7 @@ impl Noted {
         memory.markers.retain(|_, at| *at >= self.markers_from);
         memory.outbox.extend(self.entries.into_iter().map(|entry| (entry.id, entry.deltas)));
         memory.outbox_id = self.outbox_id;
-        memory.closed = memory.closed.max(self.closes);
+        memory.closed = memory.closed.max(self.closed);
         let later = memory.as_of > self.now.millis();
         memory.as_of = if later { self.sent } else { memory.as_of.max(self.sent) };
         memory.sums.results += self.added;

@@ -1,7 +1,7 @@
 //! Draws a plan's parts from a stream of random numbers.
 
-use coupon_core::ShardId;
 use coupon_core::after_grab::Action;
+use coupon_core::{GateCount, GateId, ShardId};
 use coupon_measure::random::Random;
 
 use super::fault::{Altered, Fault, FaultKind, promised};
@@ -11,14 +11,15 @@ use crate::world::{ProcessId, Server};
 /// A stream of random numbers, and the rushes of users that were drawn from it.
 pub(super) struct Draw {
     random: Random,
+    gates: GateCount,
     /// The moments at which several users ask at once, in pairs: a rush, and the one that follows it.
     rushes: [(u64, u64); 2],
 }
 
 impl Draw {
     /// A stream of a seed; its users rush from the first second to the next, until wishes are drawn.
-    pub(super) fn of(seed: u64, stream: u64) -> Self {
-        Self { random: Random::new(seed, stream), rushes: [(1_000, 2_000); 2] }
+    pub(super) fn of(seed: u64, gates: GateCount, stream: u64) -> Self {
+        Self { random: Random::new(seed, stream), gates, rushes: [(1_000, 2_000); 2] }
     }
 
     pub(super) fn below(&mut self, bound: u64) -> u64 {
@@ -41,9 +42,16 @@ impl Draw {
         ShardId::new(u16::from(self.one_in(2)))
     }
 
+    /// A gate. Where there is one alone nothing is drawn.
+    pub(super) fn gate(&mut self) -> GateId {
+        let gates = self.gates;
+        let drawn = if gates.is_several() { self.below(u64::from(gates.get())) } else { 0 };
+        gates.all().find(|gate| u64::from(gate.number()) == drawn).unwrap_or(GateId::FIRST)
+    }
+
     fn server(&mut self) -> Server {
         match self.below(4) {
-            0 => Server::Gate,
+            0 => Server::Gate(self.gate()),
             1 => Server::Queues,
             2 => Server::Main,
             _ => Server::Shard(self.shard()),
@@ -146,10 +154,10 @@ impl Draw {
         let kind = match self.below(18) {
             0 | 1 => FaultKind::Crash(self.process(), long),
             2 | 3 => FaultKind::Freeze(self.process(), long),
-            4 | 5 => FaultKind::Forgets,
-            6 => FaultKind::ForgetsMarks,
+            4 | 5 => FaultKind::Forgets(self.gate()),
+            6 => FaultKind::ForgetsMarks(self.gate()),
             7 => FaultKind::ForgetsCoupon(self.between(1, OFFERS.len() as u64)),
-            8 => FaultKind::PutBack,
+            8 => FaultKind::PutBack(self.gate()),
             9 => FaultKind::Down(self.server(), long),
             10 => FaultKind::Slow(self.server(), long),
             11 => FaultKind::Loses(self.server(), long, self.between(10, 60)),
@@ -178,36 +186,42 @@ impl Draw {
         let at = if self.one_in(4) { self.between(1_000, 5_000) } else { self.rush() + self.between(1, 9) };
         let (soon, later) = (at + self.between(1, 120), at + self.between(100, 900));
         let (process, shard, long) = (self.process(), self.shard(), self.between(800, 3_000));
+        let gate = self.gate();
         let fault = |at, kind| Fault { at, kind };
         match self.below(12) {
             // Grabs are on their way while the gate is filled anew and sold out.
-            0 => vec![fault(at, FaultKind::Slow(Server::Queues, long)), fault(soon, FaultKind::Forgets)],
-            1 => vec![fault(at, FaultKind::Freeze(process, long)), fault(soon, FaultKind::Forgets)],
+            0 => {
+                vec![fault(at, FaultKind::Slow(Server::Queues, long)), fault(soon, FaultKind::Forgets(gate))]
+            }
+            1 => vec![fault(at, FaultKind::Freeze(process, long)), fault(soon, FaultKind::Forgets(gate))],
             2 => self.epoch_twice(process),
             // The gate is lost while a shard is away, or a second time while it is filled.
             3 => {
-                vec![fault(at, FaultKind::Down(Server::Shard(shard), long)), fault(soon, FaultKind::Forgets)]
+                vec![
+                    fault(at, FaultKind::Down(Server::Shard(shard), long)),
+                    fault(soon, FaultKind::Forgets(gate)),
+                ]
             }
             // Slow, it is filled for long.
             4 => vec![
-                fault(at, FaultKind::Forgets),
-                fault(soon, FaultKind::Slow(Server::Gate, 3_000)),
-                fault(at + self.between(500, 3_500), FaultKind::Forgets),
+                fault(at, FaultKind::Forgets(gate)),
+                fault(soon, FaultKind::Slow(Server::Gate(gate), 3_000)),
+                fault(at + self.between(500, 3_500), FaultKind::Forgets(gate)),
             ],
             5 => vec![
-                fault(at, FaultKind::Forgets),
-                fault(soon, FaultKind::Slow(Server::Gate, 3_000)),
+                fault(at, FaultKind::Forgets(gate)),
+                fault(soon, FaultKind::Slow(Server::Gate(gate), 3_000)),
                 fault(at + self.between(500, 2_000), FaultKind::Down(Server::Shard(shard), long)),
             ],
             // What was stored since is not in the copy.
             6 => vec![fault(at + self.between(150, 400), FaultKind::Stale(shard, long))],
             // What a process was at work on is known to no other process.
-            7 => vec![fault(at, FaultKind::Crash(process, long)), fault(soon, FaultKind::ForgetsMarks)],
+            7 => vec![fault(at, FaultKind::Crash(process, long)), fault(soon, FaultKind::ForgetsMarks(gate))],
             8 => vec![
                 fault(at, FaultKind::Down(Server::Shard(shard), long)),
                 fault(later, FaultKind::Crash(ProcessId(0), 500)),
                 fault(later, FaultKind::Crash(ProcessId(1), 500)),
-                fault(later + self.between(1, 300), FaultKind::Forgets),
+                fault(later + self.between(1, 300), FaultKind::Forgets(gate)),
             ],
             9 => vec![
                 fault(at, FaultKind::Loses(Server::Shard(shard), long, 40)),
@@ -216,7 +230,7 @@ impl Draw {
             10 => {
                 vec![fault(at, FaultKind::Crash(process, long)), fault(later, FaultKind::Cut(Server::Queues))]
             }
-            _ => vec![fault(at, FaultKind::Slow(Server::Main, long)), fault(soon, FaultKind::Forgets)],
+            _ => vec![fault(at, FaultKind::Slow(Server::Main, long)), fault(soon, FaultKind::Forgets(gate))],
         }
     }
 
@@ -225,13 +239,13 @@ impl Draw {
     fn epoch_twice(&mut self, process: ProcessId) -> Vec<Fault> {
         let (first, next) = self.pair();
         let at = first + self.between(1, 5);
-        let soon = at + self.between(1, 30);
+        let (soon, gate) = (at + self.between(1, 30), self.gate());
         let faults = [
             (at, FaultKind::Freeze(process, next + self.between(0, 60) - at)),
             // From now on the other process stores.
             (soon, FaultKind::Cut(Server::Queues)),
-            (soon, FaultKind::Forgets),
-            (soon + self.between(1, 30), FaultKind::EpochForgotten),
+            (soon, FaultKind::Forgets(gate)),
+            (soon + self.between(1, 30), FaultKind::EpochForgotten(gate)),
         ];
         faults.map(|(at, kind)| Fault { at, kind }).to_vec()
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use coupon_core::ShardId;
+use coupon_core::{GateId, ShardId};
 
 use crate::world::{ProcessId, Server};
 
@@ -22,15 +22,15 @@ pub enum FaultKind {
     Crash(ProcessId, u64),
     /// A process is frozen.
     Freeze(ProcessId, u64),
-    /// The gate's server loses its memory.
-    Forgets,
-    /// The gate's server loses the pending marks.
-    ForgetsMarks,
+    /// A gate's server loses its memory.
+    Forgets(GateId),
+    /// A gate's server loses the pending marks.
+    ForgetsMarks(GateId),
     /// The gate's server loses a coupon.
     ForgetsCoupon(u64),
-    /// A stale copy takes the gate's place.
-    PutBack,
-    /// The same, and a process goes on with the gate of before for a while.
+    /// A stale copy takes a gate's place.
+    PutBack(GateId),
+    /// The same of the first gate, and a process goes on with the one of before for a while.
     FailsOver(ProcessId, u64),
     /// A server refuses connections.
     Down(Server, u64),
@@ -50,8 +50,8 @@ pub enum FaultKind {
     Contradiction,
     /// A stale copy takes a shard's place, until its full copy is back.
     Stale(ShardId, u64),
-    /// Main is put back to before the epoch that is open.
-    EpochForgotten,
+    /// Main is put back to before the epoch of a gate that is open.
+    EpochForgotten(GateId),
     /// An operator asks a process for another layout.
     Turns(ProcessId),
     /// An operator asks a process to move rows to where the latest layout says.
@@ -84,10 +84,10 @@ pub(super) fn promised(faults: &mut Vec<Fault>) {
     let gate_goes = |kind: &FaultKind| {
         matches!(
             kind,
-            FaultKind::Forgets
-                | FaultKind::ForgetsMarks
+            FaultKind::Forgets(_)
+                | FaultKind::ForgetsMarks(_)
                 | FaultKind::ForgetsCoupon(_)
-                | FaultKind::PutBack
+                | FaultKind::PutBack(_)
                 | FaultKind::FailsOver(..)
         )
     };
@@ -108,13 +108,13 @@ impl fmt::Display for FaultKind {
         match self {
             Self::Crash(process, ms) => write!(f, "{process} is killed, and started again after {ms} ms"),
             Self::Freeze(process, ms) => write!(f, "{process} is frozen for {ms} ms"),
-            Self::Forgets => f.write_str("the gate's server loses its memory"),
-            Self::ForgetsMarks => f.write_str("the gate's server loses the pending marks"),
-            Self::ForgetsCoupon(coupon) => write!(f, "the gate's server loses coupon {coupon}"),
-            Self::PutBack => f.write_str("a stale copy takes the place of the gate's server"),
+            Self::Forgets(gate) => write!(f, "gate {gate} loses its memory"),
+            Self::ForgetsMarks(gate) => write!(f, "gate {gate} loses the pending marks"),
+            Self::ForgetsCoupon(coupon) => write!(f, "the gate of coupon {coupon} loses it"),
+            Self::PutBack(gate) => write!(f, "a stale copy takes the place of gate {gate}"),
             Self::FailsOver(unaware, ms) => write!(
                 f,
-                "a stale copy takes the place of the gate's server, and {unaware} goes on with that of before for {ms} ms"
+                "a stale copy takes the place of gate 0, and {unaware} goes on with that of before for {ms} ms"
             ),
             Self::Down(server, ms) => write!(f, "{server} is down for {ms} ms"),
             Self::Slow(server, ms) => write!(f, "{server} is slow for {ms} ms"),
@@ -135,7 +135,9 @@ impl fmt::Display for FaultKind {
                 write!(f, "an operator asks {process} to change coupon {coupon}: {altered:?}")
             }
             Self::Ends(coupon) => write!(f, "coupon {coupon} ends"),
-            Self::EpochForgotten => f.write_str("main is put back to before the open epoch"),
+            Self::EpochForgotten(gate) => {
+                write!(f, "main is put back to before the open epoch of gate {gate}")
+            }
             Self::Wrong(process, by, ms) => {
                 write!(f, "the clock of {process} is wrong by {by} ms for {ms} ms")
             }

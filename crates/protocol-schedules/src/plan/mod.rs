@@ -5,8 +5,8 @@ mod fault;
 
 use std::fmt;
 
-use coupon_core::GrabTerms;
 use coupon_core::after_grab::Action;
+use coupon_core::{GateCount, GrabTerms};
 
 use self::draw::Draw;
 use self::fault::promised;
@@ -61,6 +61,8 @@ pub struct Wish {
 pub struct SeededSchedule {
     /// The seed of every delay and loss.
     pub seed: u64,
+    /// The number of gates among which the coupons are divided.
+    pub gates: GateCount,
     /// The users' wishes.
     pub wishes: Vec<Wish>,
     /// The faults that come.
@@ -68,23 +70,29 @@ pub struct SeededSchedule {
 }
 
 impl SeededSchedule {
-    /// The plan of a seed.
+    /// The plan of a seed, with one gate.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        let mut draw = Draw::of(seed, 0);
+        Self::with_gates(seed, GateCount::ONE)
+    }
+
+    /// The same with so many gates, of which each may fail by itself.
+    #[must_use]
+    pub fn with_gates(seed: u64, gates: GateCount) -> Self {
+        let mut draw = Draw::of(seed, gates, 0);
         let wishes = draw.wishes();
         let mut faults = draw.faults();
         // A stream of its own leaves the other draws as they are.
-        faults.extend(Draw::of(seed, 2).growth());
+        faults.extend(Draw::of(seed, gates, 2).growth());
         faults.sort_by_key(|fault| fault.at);
-        Self { seed, wishes, faults }
+        Self { seed, gates, wishes, faults }
     }
 
     /// The same, with operators who change coupons a moment before users want them.
     #[must_use]
     pub fn with_changes(seed: u64) -> Self {
         let mut plan = Self::of(seed);
-        let mut draw = Draw::of(seed, 1);
+        let mut draw = Draw::of(seed, plan.gates, 1);
         for _ in 0..draw.between(2, 6) {
             let before = draw.below(60);
             let at = draw.below(plan.wishes.len() as u64);
@@ -100,14 +108,15 @@ impl SeededSchedule {
     #[must_use]
     pub fn with_ends(seed: u64) -> Self {
         let mut plan = Self::of(seed);
-        let mut draw = Draw::of(seed, 2);
+        let mut draw = Draw::of(seed, plan.gates, 2);
         for coupon in 1..=OFFERS.len() as u64 {
             let at = draw.between(1_100, 6_000);
             if !draw.one_in(3) {
                 plan.faults.push(Fault { at, kind: FaultKind::Ends(coupon) });
             }
             if draw.one_in(4) {
-                plan.faults.push(Fault { at: at + draw.between(1, 900), kind: FaultKind::Forgets });
+                plan.faults
+                    .push(Fault { at: at + draw.between(1, 900), kind: FaultKind::Forgets(draw.gate()) });
             }
         }
         plan.faults.sort_by_key(|fault| fault.at);
@@ -119,7 +128,7 @@ impl SeededSchedule {
     #[must_use]
     pub fn with_fail_over(seed: u64) -> Self {
         let mut plan = Self::of(seed);
-        let mut draw = Draw::of(seed, 3);
+        let mut draw = Draw::of(seed, plan.gates, 3);
         let wished = usize::try_from(draw.below(plan.wishes.len() as u64)).ok();
         let wished = wished.and_then(|at| plan.wishes.get(at)).map_or(1_000, |wish| wish.at);
         let at = wished + draw.between(1, 200);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use coupon_core::{
-    CouponId, CouponResult, GrabTerms, Money, Placement, Plan, RequestKey, ResultId, ResultQuery,
+    CouponId, CouponResult, GateCount, GrabTerms, Money, Placement, Plan, RequestKey, ResultId, ResultQuery,
     ResultState, RoomId, RouteError, RowKey, ShardId, ShardingStrategy, Timestamp, UserId,
 };
 use coupon_stack::{Stack, Topology};
@@ -34,7 +34,7 @@ pub(crate) fn in_memory(law: impl AsyncFnOnce(&Servers)) {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let terms = [terms(1, 10)];
-        let world = World::new(1, State::new(SHARDS, &terms), false);
+        let world = World::new(1, State::new(SHARDS, GateCount::ONE, &terms), false);
         let users = (1..=20).map(|id| UserId::new(id).unwrap());
         let known = Known::offering(users, [terms[0].room], &terms);
         law(&reach(&world, ProcessId(0), known, SHARDS)).await;

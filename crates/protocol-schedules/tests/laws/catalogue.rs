@@ -1,7 +1,7 @@
 //! Laws of main's catalogue.
 
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, NewCoupon, Operator, Refused, Thing};
-use coupon_core::{CouponId, CouponKind, CouponStatus, GrabTerms, Money};
+use coupon_core::{CouponId, CouponKind, CouponStatus, GateId, GrabTerms, Money};
 use coupon_store::ChangeError;
 use coupon_store::servers::seam::{Edit, Living, Made, Opening, Servers, Terms};
 
@@ -136,7 +136,7 @@ pub(crate) async fn edits_by_hand_become_changes_if_nothing_has_changed_meanwhil
 }
 
 pub(crate) async fn an_epoch_does_not_open_by_a_catalogue_that_has_changed_since(servers: &Servers) {
-    let mut lock = servers.main.lock_gate().await.unwrap().unwrap();
+    let mut lock = servers.main.lock_gate(GateId::FIRST).await.unwrap().unwrap();
     assert!(lock.take_epoch(1, 0).await.unwrap());
     let filled_by = servers.main.terms().await.unwrap().version;
     made(servers, &total(1, 3)).await;

@@ -10,7 +10,7 @@ use coupon_store::{Attempt, Decision, GateStock, Reservation};
 use crate::bench::{coupon, held, hold_of, id, noon, request, result, terms, user};
 
 pub(crate) fn server(servers: &Servers) -> Box<dyn GateServer> {
-    (servers.gate)(Duration::from_secs(30))
+    servers.gates.iter().next().unwrap()(Duration::from_secs(30))
 }
 
 /// A gate with an epoch in which two of coupon 1 are on offer.

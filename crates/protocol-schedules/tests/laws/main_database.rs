@@ -1,15 +1,16 @@
 //! Laws of the main database.
 
-use coupon_core::ShardId;
 use coupon_core::books::{Changes, Delta, Movement, post};
-use coupon_store::servers::seam::{GateState, Opening, Servers, WrittenPosting};
+use coupon_core::{GateId, ShardId};
+use coupon_store::servers::seam::{GateState, GatesRecord, Opening, Servers, WrittenPosting};
 
 use crate::bench::{coupon, noon};
 
 pub(crate) async fn an_epoch_is_taken_once_and_the_last_alone_opens(servers: &Servers) {
-    let (dataset, state) = servers.main.record().await.unwrap();
-    assert_eq!((dataset.as_deref(), state), (Some(&*servers.dataset), GateState::default()));
-    let mut lock = servers.main.lock_gate().await.unwrap().unwrap();
+    let (dataset, record) = servers.main.record().await.unwrap();
+    let none = GatesRecord { list: 0, gates: vec![GateState::default()] };
+    assert_eq!((dataset.as_deref(), record), (Some(&*servers.dataset), none));
+    let mut lock = servers.main.lock_gate(GateId::FIRST).await.unwrap().unwrap();
     assert!(lock.take_epoch(1, 0).await.unwrap());
     assert!(!lock.take_epoch(1, 0).await.unwrap(), "it was taken twice");
     assert_eq!(lock.state().await.unwrap(), GateState { epoch: 1, open_epoch: 0 });
@@ -19,19 +20,19 @@ pub(crate) async fn an_epoch_is_taken_once_and_the_last_alone_opens(servers: &Se
     assert_eq!(lock.open(2, version + 1).await.unwrap(), Opening::Changed, "it was filled from another main");
     assert_eq!(lock.open(2, version).await.unwrap(), Opening::Open);
     lock.end().await;
-    assert_eq!(servers.main.record().await.unwrap().1.open(), Some(2));
+    assert_eq!(servers.main.record().await.unwrap().1.open(), [2]);
 }
 
 pub(crate) async fn a_lock_is_one_process_s_until_it_ends(servers: &Servers) {
-    let lock = servers.main.lock_gate().await.unwrap().unwrap();
-    assert!(servers.main.lock_gate().await.unwrap().is_none());
-    let other = servers.main.lock_reconciler().await.unwrap().unwrap();
-    assert!(servers.main.lock_reconciler().await.unwrap().is_none());
+    let lock = servers.main.lock_gate(GateId::FIRST).await.unwrap().unwrap();
+    assert!(servers.main.lock_gate(GateId::FIRST).await.unwrap().is_none());
+    let other = servers.main.lock_reconciler(GateId::FIRST).await.unwrap().unwrap();
+    assert!(servers.main.lock_reconciler(GateId::FIRST).await.unwrap().is_none());
     lock.end().await;
     other.end().await;
     // A server hears of a connection's end a moment later.
     let again = async {
-        while servers.main.lock_gate().await.unwrap().is_none() {
+        while servers.main.lock_gate(GateId::FIRST).await.unwrap().is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
@@ -107,9 +108,9 @@ pub(crate) async fn stock_comes_back_and_what_there_is_no_room_for_is_parked_as_
 }
 
 pub(crate) async fn the_gate_s_place_stays_where_it_was_filled(servers: &Servers) {
-    servers.main.gate_seen("one").await.unwrap();
-    servers.main.gate_seen("other").await.unwrap();
-    let mut lock = servers.main.lock_gate().await.unwrap().unwrap();
+    servers.main.gate_seen(GateId::FIRST, "one").await.unwrap();
+    servers.main.gate_seen(GateId::FIRST, "other").await.unwrap();
+    let mut lock = servers.main.lock_gate(GateId::FIRST).await.unwrap().unwrap();
     let place = lock.place().await.unwrap().unwrap();
     assert!(place.is_at("one") && !place.allows("other") && place.allows("one"));
     lock.filled_at("other").await.unwrap();

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU16, NonZeroU32};
 
 use coupon_core::after_grab::Action;
-use coupon_core::{CouponResult, Placement, ResultId, ResultState, ShardId, TableId};
+use coupon_core::{CouponResult, GateId, Placement, ResultId, ResultState, ShardId, TableId};
 use coupon_store::servers::seam::{
     Departure, Inserted, MoveNote, MoveOrder, MovingRows, Note, Servers, ShardMoves, Slice, StoringError,
 };
@@ -207,12 +207,12 @@ pub(crate) async fn one_process_moves_rows(servers: &Servers) {
     let lock = main.lock_mover().await.unwrap().unwrap();
     assert!(main.lock_mover().await.unwrap().is_none());
     lock.end().await;
-    let batch = main.lock_gate_for_a_batch().await.unwrap().unwrap();
-    assert!(main.lock_gate_for_a_batch().await.unwrap().is_none());
-    assert!(main.lock_gate().await.unwrap().is_none(), "nobody fills the gate meanwhile");
+    let batch = main.lock_gates_for_a_batch().await.unwrap().unwrap();
+    assert!(main.lock_gates_for_a_batch().await.unwrap().is_none());
+    assert!(main.lock_gate(GateId::FIRST).await.unwrap().is_none(), "nobody fills the gate meanwhile");
     batch.end().await;
-    let mut filling = main.lock_gate().await.unwrap().unwrap();
+    let mut filling = main.lock_gate(GateId::FIRST).await.unwrap().unwrap();
     assert_eq!(filling.state().await.unwrap().open(), None);
-    assert!(main.lock_gate_for_a_batch().await.unwrap().is_none());
+    assert!(main.lock_gates_for_a_batch().await.unwrap().is_none());
     filling.end().await;
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{CouponResult, Placement, ResultState, ShardId, ShardingStrategy as _, Timestamp};
+use coupon_core::{
+    CouponResult, GateCount, PerGate, Placement, ResultState, ShardId, ShardingStrategy as _, Timestamp,
+};
 use coupon_store::clock::Clock;
 use coupon_store::servers::seam::{
     Epoch, GateServer, GateState, Mark, Process, ProcessPart, Release, Servers, Unchecked,
@@ -36,8 +38,8 @@ struct TestedProcess {
 
 impl TestedProcess {
     async fn new(prepare: impl FnOnce(&mut State)) -> Self {
-        let mut state = State::new(SHARDS, &[terms(1, 10)]);
-        state.main.gate = GateState { epoch: 1, open_epoch: 1 };
+        let mut state = State::new(SHARDS, GateCount::ONE, &[terms(1, 10)]);
+        state.main.gates = PerGate::one(GateState { epoch: 1, open_epoch: 1 });
         // The gate is offered its coupon by this version.
         state.main.catalogue.version = 3;
         prepare(&mut state);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coupon_core::{TableId, Timestamp};
+use coupon_core::{GateCount, TableId, Timestamp};
 use coupon_store::servers::seam::{
-    Alike, Hold, Inserted, Marker, Note, OutboxEntry, ReadsHolds, Servers, ShardServer, Storing,
+    Alike, GateEpochs, Hold, Inserted, Marker, Note, OutboxEntry, ReadsHolds, Servers, ShardServer, Storing,
 };
 use tokio::time::timeout;
 
@@ -34,7 +34,7 @@ pub(crate) fn note<'a>(markers: &'a [Marker], entries: &'a [OutboxEntry], added:
         markers_from: noon().plus_millis(-1_000),
         entries,
         outbox_id: entries.last().map_or(0, |entry| entry.id),
-        closes: 0,
+        closed: GateEpochs::default(),
         sent: noon().millis(),
         added,
         late: 0,
@@ -81,7 +81,7 @@ pub(crate) async fn a_transaction_is_there_whole_once_it_commits(servers: &Serve
     let marker = Marker { id: "m".repeat(32), closes: 3 };
     let entry = OutboxEntry { id: 1, deltas: "[[1,2]]".to_owned() };
     let (markers, entries) = ([marker], [entry.clone()]);
-    storing.commit(&Note { closes: 3, ..note(&markers, &entries, 2) }).await.unwrap();
+    storing.commit(&Note { closed: GateEpochs::all(3), ..note(&markers, &entries, 2) }).await.unwrap();
     let shard = shard(servers);
     assert_eq!(rows(servers).await, [hold(1, 1), hold(2, 2)]);
     assert_eq!(shard.rows_after(TABLE, id(1).number(), 5).await.unwrap().1, [hold(2, 2)]);
@@ -93,7 +93,7 @@ pub(crate) async fn a_transaction_is_there_whole_once_it_commits(servers: &Serve
     assert_eq!(shard.markers(&asked).await.unwrap(), asked[..1]);
     assert_eq!(shard.outbox_after(0, 5).await.unwrap(), [entry]);
     let state = shard.state().await.unwrap();
-    assert_eq!((state.last_epoch, state.outbox_id, state.untold_from, state.commits), (3, 1, 1, 1));
+    assert_eq!((state.last_epochs.last(), state.outbox_id, state.untold_from, state.commits), (3, 1, 1, 1));
     assert!(state.is_known_to(0), "its entry is still there");
     shard.forget_outbox(1).await.unwrap();
     assert!(shard.outbox_after(0, 5).await.unwrap().is_empty());
@@ -101,7 +101,7 @@ pub(crate) async fn a_transaction_is_there_whole_once_it_commits(servers: &Serve
     assert_eq!((state.outbox_id, state.untold_from), (1, 2));
     assert!(state.is_known_to(1) && !state.is_known_to(0), "it had told a main that knew of it");
     let begun = storing.begin().await.unwrap().unwrap();
-    assert_eq!((begun.outbox_id, begun.closed, begun.commits), (1, 3, 1));
+    assert_eq!((begun.outbox_id, begun.closed, begun.commits), (1, GateEpochs::all(3), 1));
     storing.close().await;
 }
 
@@ -149,9 +149,9 @@ pub(crate) async fn what_was_announced_is_remembered_and_less_than_main_was_told
     servers: &Servers,
 ) {
     let shard = shard(servers);
-    shard.announce(5).await.unwrap();
-    shard.announce(4).await.unwrap();
-    assert_eq!(shard.state().await.unwrap().last_epoch, 5);
+    shard.announce(GateCount::ONE, 5).await.unwrap();
+    shard.announce(GateCount::ONE, 4).await.unwrap();
+    assert_eq!(shard.state().await.unwrap().last_epochs.last(), 5);
     assert_eq!(shard.state().await.unwrap().layout, 0);
     shard.announce_layout(3).await.unwrap();
     shard.announce_layout(2).await.unwrap();

@@ -127,9 +127,10 @@ pub(crate) async fn the_outbox_waits_for_the_gate(servers: &Servers) {
     let shard = shard(servers);
     assert_eq!(shard.state().await.unwrap().outbox_id, 2);
     assert_eq!(shard.outbox_after(0, 5).await.unwrap(), entries[..1]);
-    assert_eq!(shard.releases(5).await.unwrap(), [waiting]);
+    assert_eq!(shard.releases(None, 5).await.unwrap(), [waiting]);
+    assert!(shard.releases(Some(waiting), 5).await.unwrap().is_empty(), "there is none after it");
     shard.forget_releases(&[waiting]).await.unwrap();
-    assert!(shard.releases(5).await.unwrap().is_empty());
+    assert!(shard.releases(None, 5).await.unwrap().is_empty());
     assert_eq!(shard.outbox_after(0, 5).await.unwrap(), entries);
 }
 

@@ -73,7 +73,7 @@ pub(crate) async fn what_is_sold_or_given_back_is_told_once_and_with_the_rows(se
     assert_eq!(returned.before, CouponResult { slot: Some(0), ..row });
     let begun = steps.begin().await.unwrap().unwrap();
     let release = Release::of(&returned.before);
-    let waiting = [Waiting { outbox_id: begun.outbox_id, release, closed: begun.closed }];
+    let waiting = [Waiting { outbox_id: begun.outbox_id, release, closed: begun.closed.last() }];
     steps.commit(&StepsNote { releases: &waiting, ..nothing() }).await.unwrap();
     assert_eq!(sold(&*gate, &epoch).await, Some(GateStock { total: 2, sold: 1 }));
     assert_eq!(decide(&*gate, &epoch, &[attempt(3, 9)]).await, [Decision::Granted(0)]);

@@ -72,7 +72,8 @@ fn run(context: &mut Context) -> Result<Findings> {
     Ok(Vec::from(measured).into())
 }
 
-fn figures(rounds: &Rounds<LoadKind>, kind: LoadKind) -> Vec<NamedFigure> {
+/// Rates, CPU by process and batches of a kind.
+pub(super) fn figures(rounds: &Rounds<LoadKind>, kind: LoadKind) -> Vec<NamedFigure> {
     let batches = rounds.values(kind, |sample| sample.batch.unwrap_or(f64::NAN));
     let batch = NamedFigure::of(format!("{kind}: grabs a batch"), "", &batches);
     rounds.figures(kind).into_iter().chain(rounds.profile(kind)).chain([batch]).collect()

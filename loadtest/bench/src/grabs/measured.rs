@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use coupon_audit::{Claims, GrabClaim, Scope};
 use coupon_cli::terminal;
 use coupon_core::GrabTerms;
-use coupon_lab::{Deployment, acks, seed_of};
+use coupon_lab::{Deployment, SharedServers, acks, seed_of};
 use coupon_loadgen::http::{Target, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{CatalogueSpec, Workload};
@@ -120,14 +120,29 @@ impl Measured {
 
     /// The same, with so many processes: more than one only on servers.
     pub(super) fn start_processes(context: &Context, plan: &Plan, processes: NonZeroUsize) -> Result<Self> {
-        let Plan { name, store, catalogue, stock, hold_s, settings } = plan;
+        let site = (plan.store == Store::Servers).then(|| context.site()).transpose()?;
+        Self::start_on(context, plan, site, processes)
+    }
+
+    /// One process on servers with so many gates.
+    pub(super) fn start_with_gates(context: &Context, plan: &Plan, gates: usize) -> Result<Self> {
+        Self::start_on(context, plan, Some(context.site_with(gates)?), NonZeroUsize::MIN)
+    }
+
+    fn start_on(
+        context: &Context,
+        plan: &Plan,
+        site: Option<Arc<SharedServers>>,
+        processes: NonZeroUsize,
+    ) -> Result<Self> {
+        let Plan { name, catalogue, stock, hold_s, settings, .. } = plan;
         let mut spec = Spec::parse("hash", SHARDS, catalogue)?;
         spec.name = (*name).to_owned();
         spec.settings.push("bench.echo=true".to_owned());
         spec.settings.extend(settings.iter().map(ToString::to_string));
         let terms = GrabTerms { hold_s: *hold_s, ..GrabTerms::default() };
         let seed = SeedOptions { stock: Some(*stock), seed: context.seed, terms, ..seed_of(catalogue) };
-        let running = context.start_processes(&spec, *store, seed, processes)?;
+        let running = context.start_on(&spec, site, seed, processes)?;
         Self::of(running, *catalogue, context.seed)
     }
 

@@ -6,6 +6,7 @@ mod curves;
 mod disk;
 mod embedded;
 mod from_memory;
+mod gates;
 mod generator;
 mod load_kind;
 mod measured;
@@ -32,6 +33,7 @@ pub(super) fn sections() -> Vec<Section> {
         top_rate::SECTION,
         from_memory::SECTION,
         batching::SECTION,
+        gates::SECTION,
         overload::SECTION,
         reconciler::SECTION,
         sale::SECTION,

@@ -22,7 +22,7 @@ const AWAY: Duration = Duration::from_secs(1);
 /// The time that something stays wrong while Redis answers.
 const WRONG: Duration = Duration::from_secs(4);
 /// The time that it hangs, or has no room.
-const FROZEN: Duration = Duration::from_secs(8);
+pub(super) const FROZEN: Duration = Duration::from_secs(8);
 const CONNECT: Duration = Duration::from_secs(3);
 const IN_STEP: Duration = Duration::from_secs(20);
 /// A port at which no server listens.
@@ -42,11 +42,17 @@ pub(crate) fn paused(deployment: &CaseDeployment<'_>) -> Result<Proof> {
 pub(crate) fn emptied(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let mut redis = connect(&primary(deployment.stack()?)?)?;
     deployment.fault_begins();
-    let ((), (), left): ((), (), u64) =
-        redis::pipe().atomic().cmd("SCRIPT").arg("FLUSH").cmd("FLUSHALL").cmd("DBSIZE").query(&mut redis)?;
+    let left = empty(&mut redis)?;
     std::thread::sleep(AWAY);
     deployment.fault_ends();
     Proof::when(left == 0, format!("{left} keys were left"))
+}
+
+/// Empties a Redis of keys and scripts, and returns how many keys are left.
+pub(super) fn empty(redis: &mut Connection) -> Result<u64> {
+    let ((), (), left) =
+        redis::pipe().atomic().cmd("SCRIPT").arg("FLUSH").cmd("FLUSHALL").cmd("DBSIZE").query(redis)?;
+    Ok(left)
 }
 
 /// Redis has no memory for anything more, and may forget nothing.
@@ -69,9 +75,8 @@ fn out_of_memory(redis: &mut Connection) -> Result<u64> {
 }
 
 /// An id that differs from one life of a server's process to the next.
-fn life(deployment: &CaseDeployment<'_>) -> Result<String> {
-    let info: redis::InfoDict =
-        redis::cmd("INFO").arg("server").query(&mut connect(&primary(deployment.stack()?)?)?)?;
+fn life(stack: &Stack, redis: Server) -> Result<String> {
+    let info: redis::InfoDict = redis::cmd("INFO").arg("server").query(&mut connect(&stack.url(redis)?)?)?;
     info.get("run_id").context("Redis does not say its run_id")
 }
 
@@ -105,15 +110,20 @@ fn newest_log(data: &Path) -> Result<PathBuf> {
 
 /// Killed, and started again on nothing.
 pub(crate) fn restarted_without_its_file(deployment: &CaseDeployment<'_>) -> Result<Proof> {
-    let (stack, before) = (deployment.stack()?, life(deployment)?);
-    let redis = stack.primary_redis()?;
+    restarted_on_nothing(deployment, deployment.stack()?.primary_redis()?)
+}
+
+/// A Redis killed, and started again on nothing.
+pub(super) fn restarted_on_nothing(deployment: &CaseDeployment<'_>, redis: Server) -> Result<Proof> {
+    let stack = deployment.stack()?;
+    let before = life(stack, redis)?;
     deployment.fault_begins();
     stack.kill(redis)?;
     fs::remove_dir_all(stack.data_dir(redis)?.join("appendonlydir"))?;
     std::thread::sleep(AWAY);
     stack.restart(redis)?;
     deployment.fault_ends();
-    let after = life(deployment)?;
+    let after = life(stack, redis)?;
     Proof::when(before != after, format!("it was {before} with its file, and {after} without"))
 }
 

@@ -11,6 +11,7 @@ pub(super) mod failover;
 pub(super) mod filling;
 pub(super) mod frozen;
 pub(super) mod gate;
+pub(super) mod gates;
 pub(super) mod given_back;
 pub(super) mod growth;
 pub(super) mod leases;

@@ -160,7 +160,7 @@ fn a_reset_removes_the_keys_and_queues_of_the_old_data_set_and_no_others() {
     let (mine, other) = (names.holders(1, CouponId::new(7).unwrap()), "wiped_not.x.1.{7}.holders");
     let (queue, parking) = (names.queue(ShardId::new(3)), names.parking());
     block_on(async {
-        let client = Client::open(place.settings.redis.expose()).unwrap();
+        let client = Client::open(place.settings.redis[0].expose()).unwrap();
         let mut redis = client.get_multiplexed_async_connection().await.unwrap();
         for key in [mine.as_str(), other] {
             redis::cmd("SET").arg(key).arg(1).exec_async(&mut redis).await.unwrap();
@@ -178,7 +178,7 @@ fn a_reset_removes_the_keys_and_queues_of_the_old_data_set_and_no_others() {
     let new = place.seed("hash", &small(0), true).dataset;
     assert_ne!(old, new);
     block_on(async {
-        let client = Client::open(place.settings.redis.expose()).unwrap();
+        let client = Client::open(place.settings.redis[0].expose()).unwrap();
         let mut redis = client.get_multiplexed_async_connection().await.unwrap();
         let found: i64 = redis::cmd("EXISTS").arg(&mine).query_async(&mut redis).await.unwrap();
         let kept: i64 = redis::cmd("EXISTS").arg(other).query_async(&mut redis).await.unwrap();

@@ -82,7 +82,7 @@ pub(crate) fn names(bench: &Bench, backend: &Backend) -> Names {
 }
 
 pub(crate) async fn redis_of(bench: &Bench) -> deadpool_redis::Connection {
-    RedisServer::new(&bench.settings().redis).unwrap().connect().await.unwrap()
+    RedisServer::new(&bench.settings().redis[0]).unwrap().connect().await.unwrap()
 }
 
 pub(crate) async fn unlink(bench: &Bench, key: String) {

@@ -185,7 +185,7 @@ impl Gate for Arc<MemoryGate> {
         Ok(())
     }
 
-    fn epoch(&self) -> Option<u64> {
+    fn epoch(&self, _: CouponId) -> Option<u64> {
         Some(EPOCH)
     }
 

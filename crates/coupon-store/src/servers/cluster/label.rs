@@ -10,7 +10,7 @@ use mysql_async::prelude::Queryable as _;
 use super::Cluster;
 use crate::carried::COPYING;
 use crate::room_index::{self, RoomPlaces};
-use crate::servers::format::{FORMAT, FORMATS_BEFORE};
+use crate::servers::format::{self, FORMAT, FORMATS_BEFORE, SEVERAL_GATES};
 use crate::servers::mysql::{Database, DatabaseError, code, has_code};
 
 /// Main's label of a data set.
@@ -43,7 +43,7 @@ impl Cluster {
         let Some(dataset) = text("dataset") else { return Ok(None) };
         let shards = text("shards").and_then(|shards| shards.parse().ok()).unwrap_or(0);
         let (complete, of_before) = match text("format").as_deref() {
-            Some(FORMAT) => (true, false),
+            Some(FORMAT | SEVERAL_GATES) => (true, false),
             Some(before) if FORMATS_BEFORE.contains(&before) => (true, true),
             None => (false, false),
             Some(other) => {
@@ -74,7 +74,7 @@ impl Cluster {
             let mut rows = vec![("dataset", dataset), ("layout", layout), ("shards", &shards)];
             rows.extend(copy_of.map(|source| (COPYING, source)));
             if !catalogue.is_empty() {
-                rows.push(("format", FORMAT));
+                rows.push(("format", format::of(self.gates.count())));
             }
             for row in rows {
                 transaction
@@ -82,9 +82,12 @@ impl Cluster {
                     .await
                     .map_err(failed)?;
             }
-            let gate = format!("INSERT INTO gate_state (id, epoch, open_epoch) VALUES ({FORMAT}, 0, 0)");
-            transaction.query_drop("DELETE FROM gate_state").await.map_err(failed)?;
-            transaction.query_drop(gate).await.map_err(failed)?;
+            let key = format::of(self.gates.count());
+            let gate = format!("INSERT INTO gate_state (id, epoch, open_epoch) VALUES ({key}, 0, 0)");
+            for statement in ["DELETE FROM gate_state", "DELETE FROM gates", &*gate] {
+                transaction.query_drop(statement).await.map_err(failed)?;
+            }
+            self.write_gates(&mut transaction, 0, 0).await.map_err(failed)?;
             self.record_first(&mut transaction, layout).await.map_err(failed)?;
             for statement in catalogue {
                 transaction.query_drop(statement).await.map_err(failed)?;

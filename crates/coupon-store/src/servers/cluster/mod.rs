@@ -20,6 +20,7 @@ pub use self::label::Label;
 pub(super) use self::lock::SetupLock;
 pub(super) use self::shard::{check_shard, outbox_position};
 use self::versions::Noted;
+use super::gates::GateList;
 use super::mysql::{Database, DatabaseError};
 use super::names::{Names, Namespace};
 use super::places::Places;
@@ -37,6 +38,8 @@ pub struct Cluster {
     pub main: Database,
     /// Each shard's database, in order.
     pub shards: Vec<Database>,
+    /// The gates, as the setting names them.
+    pub(super) gates: GateList,
     /// The servers that shards are on, and will be.
     places: Places,
 }
@@ -50,6 +53,8 @@ pub struct Opened {
     pub cluster: Cluster,
     /// The versions of its layout, from the first on.
     pub versions: Vec<VersionRecord>,
+    /// Main's number of the list of gates.
+    pub(super) gate_list: u64,
     /// Shards that could not be asked.
     pub down: Vec<(ShardId, DatabaseError)>,
 }
@@ -85,7 +90,7 @@ impl Cluster {
         let main = Database::new("servers.main", &settings.main, &namespace.main_database(), pool)?;
         let places = Places::new(settings, &namespace)?;
         let shards = places.databases(shards)?;
-        Ok(Self { namespace, main, shards, places })
+        Ok(Self { namespace, main, shards, gates: GateList::of(settings)?, places })
     }
 
     /// The databases of the data set that main holds, each shard where main has recorded it, and those of further shards
@@ -124,8 +129,8 @@ impl Cluster {
     /// small sample catalogue, with a room index if there is to be one.
     ///
     /// # Errors
-    /// When it is incomplete, laid out otherwise, has a room index or none against what is said, or a database cannot be used, for any reason but that a shard is
-    /// down.
+    /// When it is incomplete, laid out otherwise, has a room index or none against what is said, or a database cannot be used,
+    /// for any reason but that a shard is down.
     pub async fn open(&self, layout: &str, room_index: bool) -> anyhow::Result<Opened> {
         let _lock = self.lock().await?;
         let Some(label) = self.label().await? else { return self.make_sample(layout, room_index).await };
@@ -166,14 +171,18 @@ impl Cluster {
         let label = if label.of_before { upgrade::finish(self, label, &down).await? } else { label };
         let versions = self.versions(&label).await?;
         noted.iter().try_for_each(|(database, noted)| noted.ensure_known(database, &versions))?;
-        let label = self.prepare_further(label).await?;
+        let gate_list = self.agree_on_gates(label.shards).await?;
+        for (shard, _) in &noted {
+            self.ensure_gates_at(shard, gate_list).await?;
+        }
+        let label = self.prepare_further(label, gate_list).await?;
         // With none of them there is nothing to serve.
         if down.len() == self.shards.len()
             && let Some((_, error)) = down.pop()
         {
             return Err(error.into());
         }
-        Ok(Opened { label, cluster: self.clone(), versions, down })
+        Ok(Opened { label, cluster: self.clone(), versions, gate_list, down })
     }
 
     /// Makes an empty data set, which stays incomplete until [`Self::complete`].
@@ -247,6 +256,6 @@ impl Cluster {
             rooms: self.label().await?.and_then(|label| label.rooms),
         };
         let versions = self.versions(&label).await?;
-        Ok(Opened { label, cluster: self.clone(), versions, down: Vec::new() })
+        Ok(Opened { label, cluster: self.clone(), versions, gate_list: 0, down: Vec::new() })
     }
 }

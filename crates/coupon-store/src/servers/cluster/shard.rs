@@ -8,31 +8,33 @@ use mysql_async::prelude::Queryable as _;
 
 use super::Cluster;
 use super::label::{Label, read_meta};
-use crate::servers::format::FORMAT;
+use crate::servers::format;
 use crate::servers::mysql::{Database, DatabaseError};
 use crate::servers::{places, rooms};
 
 impl Cluster {
-    /// Makes a shard's database and tables, and writes into it which data set it belongs to.
+    /// Makes a shard's database and tables, and writes into it which data set it belongs to, and by which list of gates it goes.
     pub(super) async fn make_shard(
         &self,
         shard: ShardId,
         database: &Database,
         dataset: &str,
+        gate_list: u64,
     ) -> anyhow::Result<()> {
         database.create().await?;
         self.update_shard_tables(database, false).await?;
-        claim_shard(database, shard, dataset).await
+        let key = format::of(self.gates.count());
+        claim_shard(database, shard, dataset, (key, gate_list)).await
     }
 
     /// Makes the shards that are asked for beyond those that there are: a layout may use them later.
-    pub(super) async fn prepare_further(&self, label: Label) -> anyhow::Result<Label> {
+    pub(super) async fn prepare_further(&self, label: Label, gate_list: u64) -> anyhow::Result<Label> {
         let shards = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
         if shards <= label.shards {
             return Ok(label);
         }
         for (shard, database) in self.numbered().skip(usize::from(label.shards)) {
-            self.make_shard(shard, database, &label.dataset).await?;
+            self.make_shard(shard, database, &label.dataset, gate_list).await?;
             if label.rooms.is_some() {
                 let mut conn = database.connect().await?;
                 rooms::make_tables(&mut conn).await.map_err(|error| database.error(&error))?;
@@ -88,7 +90,12 @@ pub(in crate::servers) async fn check_shard(
 }
 
 /// Writes into a shard which data set it belongs to, unless it holds results of another: those are not for us to lose.
-async fn claim_shard(database: &Database, shard: ShardId, dataset: &str) -> anyhow::Result<()> {
+async fn claim_shard(
+    database: &Database,
+    shard: ShardId,
+    dataset: &str,
+    (key, gate_list): (&str, u64),
+) -> anyhow::Result<()> {
     let failed = |error| database.error(&error);
     let mut conn = database.connect().await?;
     let holds: Option<(String, i64)> = conn
@@ -117,7 +124,7 @@ async fn claim_shard(database: &Database, shard: ShardId, dataset: &str) -> anyh
         .exec_drop(
             format!(
                 "INSERT INTO shard_state (id, dataset, outbox_id, closed_epoch, as_of, results, used, order_amount, \
-                 messages, received, commits) VALUES ({FORMAT}, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)"
+                 messages, received, commits, gate_list) VALUES ({key}, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, {gate_list})"
             ),
             (dataset,),
         )

@@ -19,7 +19,7 @@ impl Cluster {
         self.main.create().await?;
         self.update_main_tables().await?;
         for (shard, database) in self.numbered() {
-            self.make_shard(shard, database, &dataset).await?;
+            self.make_shard(shard, database, &dataset, 0).await?;
         }
         Ok(dataset)
     }
@@ -44,7 +44,7 @@ impl Cluster {
     }
 
     /// Makes a shard's tables but for those of results, which are brought up to date.
-    pub(super) async fn update_shard_tables(
+    pub(in crate::servers) async fn update_shard_tables(
         &self,
         database: &Database,
         of_before: bool,

@@ -19,7 +19,8 @@ mod text;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{CouponId, ResultId, UserId, VersionNumber};
+use coupon_core::{CouponId, GateCount, GateId, ResultId, UserId, VersionNumber};
+use futures_util::future::join_all;
 
 pub use epoch::Epoch;
 pub(super) use epoch::EpochCell;
@@ -31,7 +32,7 @@ pub(super) use server::{GateLink, remove_keys};
 
 use super::per_thread::PerThread;
 use super::seam::{GateError, GateServer, Held, Remembers};
-use super::tasks::Background;
+use super::tasks::{Background, GateHandle, GateLines, lines};
 use crate::failpoints::{self, Mechanism};
 use crate::{Attempt, Decided, Decision, Gate, GateStock, LocalFuture, Unavailable};
 
@@ -45,52 +46,69 @@ pub(super) const LAST_SLOT: &str = "m";
 /// lost.
 pub(super) const SENTINEL: &str = "@";
 
-/// Stock and one-per-user, on the gate's server.
+/// Stock and one-per-user, on the gates' servers.
 pub(super) struct ServersGate {
     background: Arc<Background>,
-    connections: PerThread<Box<dyn GateServer>>,
+    connections: PerThread<GateLines>,
     patience: Duration,
-    epoch: Arc<EpochCell>,
+}
+
+/// A gate that is open, and a thread's connection to it.
+struct OpenGate<'a> {
+    gate: &'a GateHandle,
+    epoch: Arc<Epoch>,
+    lines: Arc<GateLines>,
+}
+
+impl OpenGate<'_> {
+    fn server(&self) -> &dyn GateServer {
+        &**self.lines.get(self.gate.id)
+    }
+
+    /// Takes note of an answer.
+    fn heard<T>(&self, answer: Result<T, GateError>) -> Result<T, Unavailable> {
+        let cell = &self.gate.epoch;
+        cell.answered(matches!(answer, Ok(_) | Err(GateError::Strange { .. })));
+        answer.map_err(|error| {
+            if error == GateError::Forgot {
+                cell.suspect();
+            }
+            Unavailable::new("the gate", error)
+        })
+    }
 }
 
 impl ServersGate {
     /// The gate of a process, which answers a grab within so long, or not.
     pub(super) fn new(background: Arc<Background>, patience: Duration) -> Self {
-        let epoch = Arc::clone(&background.gate.epoch);
-        Self { background, connections: PerThread::default(), patience, epoch }
+        Self { background, connections: PerThread::default(), patience }
     }
 
-    /// This thread's own connection.
-    fn server(&self) -> Arc<Box<dyn GateServer>> {
-        self.connections.get(|| (self.background.gate.connect)(self.patience))
+    /// This thread's own way to a gate.
+    fn open<'a>(&self, gate: &'a GateHandle) -> Result<OpenGate<'a>, Unavailable> {
+        let epoch = gate.epoch.open().ok_or_else(shut)?;
+        let lines = self.connections.get(|| lines(&self.background.gates, self.patience));
+        Ok(OpenGate { gate, epoch, lines })
     }
 
-    fn open_epoch(&self) -> Result<Arc<Epoch>, Unavailable> {
-        self.epoch
-            .open()
-            .ok_or_else(|| Unavailable::new("the gate", "it is being filled; ask again in a moment"))
-    }
-
-    /// Takes note of an answer.
-    fn heard<T>(&self, answer: Result<T, GateError>) -> Result<T, Unavailable> {
-        self.epoch.answered(matches!(answer, Ok(_) | Err(GateError::Strange { .. })));
-        answer.map_err(|error| {
-            if error == GateError::Forgot {
-                self.epoch.suspect();
-            }
-            Unavailable::new("the gate", error)
-        })
+    /// The gate that decides a coupon's grabs.
+    fn open_for(&self, coupon: CouponId) -> Result<OpenGate<'_>, Unavailable> {
+        self.open(self.background.gates.of(coupon))
     }
 
     async fn decide(&self, knows: VersionNumber, attempts: &[Attempt]) -> Result<Decided, Unavailable> {
-        let epoch = self.open_epoch()?;
+        // All are about coupons of one gate.
+        let gates = &self.background.gates;
+        let gate = attempts.first().map_or_else(|| gates.get(GateId::FIRST), |one| gates.of(one.coupon));
+        let open = self.open(gate)?;
+        let (epoch, cell) = (&open.epoch, &open.gate.epoch);
         // There is no version after that to ask for.
         let knows = if failpoints::is_off(Mechanism::LayoutFence) { VersionNumber::MAX - 1 } else { knows };
         let mut decisions = vec![Decision::InvalidTime; attempts.len()];
         let order = self.order(attempts);
         if !order.is_empty() {
             let in_order: Vec<&Attempt> = order.iter().filter_map(|(at, _)| attempts.get(*at)).collect();
-            let decided = self.heard(self.server().decide(&epoch, knows, &in_order).await)?;
+            let decided = open.heard(open.server().decide(epoch, knows, &in_order).await)?;
             for ((at, is_forgotten), mut decision) in order.into_iter().zip(decided) {
                 if decision == Decision::NotLoaded && is_forgotten {
                     // The coupon was over for long when the gate was filled, and no operator has moved its end since.
@@ -98,7 +116,7 @@ impl ServersGate {
                 } else if decision == Decision::NotLoaded {
                     // The coupon is on offer, or a user who was granted it may ask again: a gate that does not hold it has lost
                     // it, or is about to have it.
-                    self.epoch.suspect();
+                    cell.suspect();
                 }
                 if let Some(place) = decisions.get_mut(at) {
                     *place = weakened(decision);
@@ -126,25 +144,41 @@ impl ServersGate {
     }
 
     async fn read_holders(&self, coupon: CouponId) -> Option<(u64, Vec<UserId>)> {
-        let epoch = self.open_epoch().ok()?;
-        let holders = self.heard(self.server().holders(&epoch, coupon).await).ok()?;
-        let GateStock { total, sold } = self.heard(self.server().stock(&epoch, coupon).await).ok()??;
+        let open = self.open_for(coupon).ok()?;
+        let (epoch, server) = (&open.epoch, open.server());
+        let holders = open.heard(server.holders(epoch, coupon).await).ok()?;
+        let GateStock { total, sold } = open.heard(server.stock(epoch, coupon).await).ok()??;
         // Fewer of them than there are holds: Redis has lost some since.
         let complete = holders.holds == sold as usize;
         (sold >= total && complete).then_some((epoch.number, holders.users))
     }
 
-    /// Looks for the reservation among those that are pending, by the time of its id.
+    /// Looks for the reservation at every gate: a result's id does not say of which coupon it is.
     async fn is_pending(&self, id: ResultId) -> Result<bool, Unavailable> {
-        let epoch = self.open_epoch()?;
-        let (remembers, marks) = self.heard(self.server().pending_at(&epoch, id.time()).await)?;
+        let asked = self.background.gates.iter().map(|gate| self.is_pending_at(gate, id));
+        let mut is_pending = Ok(false);
+        for answer in join_all(asked).await {
+            match answer {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) => is_pending = Err(error),
+            }
+        }
+        is_pending
+    }
+
+    /// Looks for it among those that are pending at a gate, by the time of its id.
+    async fn is_pending_at(&self, gate: &GateHandle, id: ResultId) -> Result<bool, Unavailable> {
+        let open = self.open(gate)?;
+        let (epoch, server) = (&open.epoch, open.server());
+        let (remembers, marks) = open.heard(server.pending_at(epoch, id.time()).await)?;
         if !is_intact(remembers) {
-            self.epoch.suspect();
+            gate.epoch.suspect();
             return Err(Unavailable::new("the gate", GateError::Forgot));
         }
         let held = match &*marks {
             [] => Vec::new(),
-            marks => self.heard(self.server().held(&epoch, marks).await)?,
+            marks => open.heard(server.held(epoch, marks).await)?,
         };
         let is_it = |held| matches!(held, Held::Result(reserved) if reserved.id == id);
         if held.into_iter().flatten().any(is_it) {
@@ -155,7 +189,7 @@ impl ServersGate {
         match latest {
             Ok(true) => Ok(false),
             Ok(false) => {
-                self.epoch.suspect();
+                gate.epoch.suspect();
                 Err(Unavailable::new("the gate", "another has taken its place"))
             }
             Err(error) => Err(Unavailable::new("the gate", format!("whether it is the latest: {error:#}"))),
@@ -163,9 +197,13 @@ impl ServersGate {
     }
 
     async fn read_stock(&self, coupon: CouponId) -> Result<Option<GateStock>, Unavailable> {
-        let epoch = self.open_epoch()?;
-        self.heard(self.server().stock(&epoch, coupon).await)
+        let open = self.open_for(coupon)?;
+        open.heard(open.server().stock(&open.epoch, coupon).await)
     }
+}
+
+fn shut() -> Unavailable {
+    Unavailable::new("the gate", "it is being filled; ask again in a moment")
 }
 
 /// Judges whether a gate that remembers so much has its memory.
@@ -196,16 +234,25 @@ impl Gate for ServersGate {
         Box::pin(self.decide(knows, attempts))
     }
 
-    fn ready(&self) -> Result<(), Unavailable> {
-        if self.epoch.is_away() {
-            return Err(Unavailable::new("the gate", "it does not answer"));
-        }
-        self.open_epoch().map(drop)
+    fn count(&self) -> GateCount {
+        self.background.gates.count()
     }
 
-    fn epoch(&self) -> Option<u64> {
+    fn ready(&self) -> Result<(), Unavailable> {
+        let mut answers = self.background.gates.iter().map(|gate| {
+            if gate.epoch.is_away() {
+                return Err(Unavailable::new("the gate", "it does not answer"));
+            }
+            gate.epoch.open().map(drop).ok_or_else(shut)
+        });
+        let first = answers.next().unwrap_or(Ok(()));
+        if first.is_ok() || answers.any(|answer| answer.is_ok()) { Ok(()) } else { first }
+    }
+
+    fn epoch(&self, coupon: CouponId) -> Option<u64> {
         // A process that was away goes by nothing that it remembers until it has heard what changed.
-        self.epoch.number().filter(|_| self.background.offered.is_current())
+        let number = self.background.gates.of(coupon).epoch.number();
+        number.filter(|_| self.background.offered.is_current())
     }
 
     fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>> {

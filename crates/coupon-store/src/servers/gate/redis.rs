@@ -3,6 +3,8 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use anyhow::Context as _;
+use coupon_core::PerGate;
 use deadpool_redis::redis::{self, AsyncConnectionConfig, Client, ErrorKind, RedisResult, TlsCertificates};
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
 
@@ -20,6 +22,9 @@ const CONNECTIONS: usize = 1_100;
 /// Before this version, Redis writes scripts to its file and to its replicas: a script that is there would not prove
 /// that nothing was lost.
 const OLDEST: u32 = 7;
+
+const EXAMPLE: &str = "an address is redis://:password@host:6379 or, of Sentinels, \
+                       redis+sentinel://:password@host:26379,host2:26379/service";
 
 /// The address of Redis, or of the Sentinels that know it.
 #[derive(Clone)]
@@ -84,14 +89,21 @@ impl Trust {
 }
 
 impl RedisServer {
-    /// The Redis that a setting names.
+    /// The Redis of each gate that the setting names.
+    ///
+    /// # Errors
+    /// When it names none, or one of them is no address of one.
+    pub fn list(urls: &[ServerUrl]) -> anyhow::Result<PerGate<Self>> {
+        anyhow::ensure!(!urls.is_empty(), "setting `servers.redis` is missing; {EXAMPLE}");
+        let gates: Vec<Self> = urls.iter().map(Self::new).collect::<anyhow::Result<_>>()?;
+        PerGate::list(gates).context("setting `servers.redis`")
+    }
+
+    /// The Redis that an address in the setting names.
     ///
     /// # Errors
     /// When it is no address of one.
     pub fn new(url: &ServerUrl) -> anyhow::Result<Self> {
-        const EXAMPLE: &str = "an address is redis://:password@host:6379 or, of Sentinels, \
-                               redis+sentinel://:password@host:26379,host2:26379/service";
-        anyhow::ensure!(!url.is_empty(), "setting `servers.redis` is missing; {EXAMPLE}");
         let wrong =
             |error: &dyn std::fmt::Display| anyhow::anyhow!("setting `servers.redis`: {error}; {EXAMPLE}");
         let sentinels = SentinelUrl::read(url.expose()).map_err(|error| wrong(&error))?;

@@ -3,12 +3,12 @@
 use std::num::NonZeroU16;
 
 use async_trait::async_trait;
-use coupon_core::Timestamp;
+use coupon_core::{GateCount, GateId, Timestamp};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
 use super::catalogue::{lock_version, reach};
-use super::main::{Locked, NOW, read_state};
+use super::main::{Locked, NOW, read_record};
 use super::{Database, DatabaseError, MainDatabase, PATIENCE, change};
 use crate::servers::layouts;
 use crate::servers::seam::{ChangingLayout, LIVES_MS, LayoutServer, LayoutState, MoveOrder, MoverLock};
@@ -27,7 +27,7 @@ impl LayoutServer for MainDatabase {
     async fn change_layout(&self, shards: NonZeroU16) -> Result<Box<dyn ChangingLayout>, DatabaseError> {
         let mut conn = self.database.connect_to_lock().await?;
         let now = self.now();
-        let began = begin(&mut conn, shards, &now);
+        let began = begin(&mut conn, self.gates, shards, &now);
         let state = self.database.patiently(PATIENCE, began).await?;
         Ok(Box::new(Changing { database: self.database.clone(), conn, state }))
     }
@@ -44,7 +44,8 @@ impl LayoutServer for MainDatabase {
 
     async fn lock_mover(&self) -> Result<Option<Box<dyn MoverLock>>, DatabaseError> {
         // An archive and a rebuild of the books take it too.
-        let locked = self.lock(self.database.connect_to_lock().await?, BOOKS_LOCK, NOW).await?;
+        let conn = self.database.connect_to_lock().await?;
+        let locked = self.lock(conn, BOOKS_LOCK, GateId::FIRST, NOW).await?;
         Ok(locked.map(|lock| Box::new(lock) as Box<dyn MoverLock>))
     }
 }
@@ -61,7 +62,12 @@ impl MoverLock for Locked {
     }
 }
 
-async fn begin(conn: &mut Conn, shards: NonZeroU16, now: &str) -> mysql_async::Result<LayoutState> {
+async fn begin(
+    conn: &mut Conn,
+    gates: GateCount,
+    shards: NonZeroU16,
+    now: &str,
+) -> mysql_async::Result<LayoutState> {
     conn.query_drop("START TRANSACTION").await?;
     // A change of the catalogue, and the opening of an epoch, take this first.
     let catalogue = lock_version(conn).await?;
@@ -77,7 +83,7 @@ async fn begin(conn: &mut Conn, shards: NonZeroU16, now: &str) -> mysql_async::R
         versions: layouts::read(conn).await?,
         now: Timestamp::from_millis(time.unwrap_or(0)),
         catalogue,
-        open_epoch: read_state(conn).await?.open(),
+        open_epochs: read_record(conn, gates).await?.open(),
         behind,
         narrow,
         movement: layouts::movement(conn).await?,

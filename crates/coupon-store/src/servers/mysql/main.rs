@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
-use coupon_core::{ShardId, Timestamp};
+use coupon_core::{GateCount, GateId, ShardId, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, TxOpts};
 
 use super::{Database, DatabaseError, PATIENCE, SILENT_LONG_S, begin_books, catalogue};
 use crate::clock::Clock;
-use crate::servers::format::FORMAT;
+use crate::servers::format::{FORMAT, SEVERAL_GATES};
 use crate::servers::mains_time;
 use crate::servers::names::Namespace;
 use crate::servers::seam::{
-    Books, GateLock, GatePlace, GateState, MainLock, MainServer, NUMBERS, Opening, Renewed, TERM_MS, Term,
+    BatchLock, Books, GateLock, GatePlace, GateState, GatesRecord, MainLock, MainServer, NUMBERS, Opening,
+    Renewed, TERM_MS, Term,
 };
 
+/// The lock of a process that fills a gate, makes queues, or has a batch of rows on its way.
+pub(in crate::servers) const GATE_LOCK: &str = "gate";
 /// The wait, in seconds, for a lock that another process has: none.
 pub(super) const NOW: u32 = 0;
 /// The same for one that is given up at the end of each round of batches of rows that move, and taken again for the next.
@@ -27,13 +30,20 @@ const A_BATCH: u32 = 2;
 pub(in crate::servers) struct MainDatabase {
     pub(super) database: Database,
     namespace: Namespace,
+    pub(super) gates: GateCount,
     /// Moves main's time, in tests.
     clock: Clock,
 }
 
 impl MainDatabase {
     pub(in crate::servers) fn new(database: &Database, namespace: &Namespace, clock: &Clock) -> Self {
-        Self { database: database.clone(), namespace: namespace.clone(), clock: clock.clone() }
+        let gates = GateCount::ONE;
+        Self { database: database.clone(), namespace: namespace.clone(), gates, clock: clock.clone() }
+    }
+
+    /// The same, of a data set with so many gates.
+    pub(in crate::servers) fn of_gates(self, gates: GateCount) -> Self {
+        Self { gates, ..self }
     }
 
     /// Main's time as an expression of its SQL.
@@ -41,29 +51,63 @@ impl MainDatabase {
         mains_time::expression(&self.clock)
     }
 
-    /// Takes a lock over a connection, with which it goes; unless another process has it for so many seconds yet.
+    /// Takes a gate's lock over a connection, with which it goes; unless another process has it for so many seconds yet.
     pub(super) async fn lock(
         &self,
         mut conn: Conn,
         what: &str,
+        gate: GateId,
         wait_s: u32,
     ) -> Result<Option<Locked>, DatabaseError> {
-        let name = format!("{}.{what}", self.namespace.as_str());
+        let name = gate_lock(&self.namespace, what, gate);
         let asked = conn.exec_first("SELECT GET_LOCK(?, ?)", (name, wait_s));
         let mine: Option<Option<i64>> = self.database.patiently(PATIENCE, asked).await?;
         Ok((mine.flatten() == Some(1)).then(|| Locked {
             conn,
+            row: GateRow { gate, gates: self.gates },
             now: self.now(),
             database: self.database.clone(),
         }))
     }
 }
 
-pub(super) async fn read_state(conn: &mut Conn) -> mysql_async::Result<GateState> {
-    let sql = format!("SELECT epoch, open_epoch FROM gate_state WHERE id = {FORMAT}");
-    let state: Option<(u64, u64)> = conn.query_first(sql).await?;
-    let (epoch, open_epoch) = state.unwrap_or_default();
-    Ok(GateState { epoch, open_epoch })
+/// The name of a gate's lock. The first has that of the only one.
+pub(in crate::servers) fn gate_lock(namespace: &Namespace, what: &str, gate: GateId) -> String {
+    let namespace = namespace.as_str();
+    if gate == GateId::FIRST { format!("{namespace}.{what}") } else { format!("{namespace}.{what}.{gate}") }
+}
+
+/// Reads main's record of so many gates; of none where it has other ones.
+pub(super) async fn read_record(conn: &mut Conn, gates: GateCount) -> mysql_async::Result<GatesRecord> {
+    let state = |(epoch, open_epoch)| GateState { epoch, open_epoch };
+    if !gates.is_several() {
+        let sql = format!("SELECT epoch, open_epoch FROM gate_state WHERE id = {FORMAT}");
+        let gates = conn.query_map(sql, state).await?;
+        return Ok(GatesRecord { list: 0, gates });
+    }
+    let sql = format!("SELECT gate_list FROM gate_state WHERE id = {SEVERAL_GATES}");
+    let Some(list) = conn.query_first(sql).await? else { return Ok(GatesRecord::default()) };
+    let gates = conn.query_map("SELECT epoch, open_epoch FROM gates ORDER BY gate", state).await?;
+    Ok(GatesRecord { list, gates })
+}
+
+/// The row in which main has a gate's epochs: that of the only gate, or that of one of several.
+#[derive(Debug, Clone, Copy)]
+struct GateRow {
+    gate: GateId,
+    gates: GateCount,
+}
+
+impl GateRow {
+    /// Its table.
+    const fn table(self) -> &'static str {
+        if self.gates.is_several() { "gates" } else { "gate_state" }
+    }
+
+    /// The condition by which it is found there.
+    fn key(self) -> String {
+        if self.gates.is_several() { format!("gate = {}", self.gate) } else { format!("id = {FORMAT}") }
+    }
 }
 
 #[async_trait]
@@ -76,13 +120,13 @@ impl MainServer for MainDatabase {
         mains_time::ask(&self.database, &self.clock).await
     }
 
-    async fn record(&self) -> Result<(Option<String>, GateState), DatabaseError> {
+    async fn record(&self) -> Result<(Option<String>, GatesRecord), DatabaseError> {
         let mut conn = self.database.connect().await?;
         let failed = |error| self.database.error(&error);
         let dataset: Option<String> =
             conn.query_first("SELECT value FROM meta WHERE name = 'dataset'").await.map_err(failed)?;
         self.database.follow(&mut conn).await.map_err(failed)?;
-        Ok((dataset, read_state(&mut conn).await.map_err(failed)?))
+        Ok((dataset, read_record(&mut conn, self.gates).await.map_err(failed)?))
     }
 
     async fn positions(&self) -> Result<BTreeMap<ShardId, i64>, DatabaseError> {
@@ -92,32 +136,44 @@ impl MainServer for MainDatabase {
         Ok(rows.into_iter().map(|(shard, position)| (ShardId::new(shard), position)).collect())
     }
 
-    async fn gate_seen(&self, address: &str) -> Result<(), DatabaseError> {
-        let sql = format!(
-            "INSERT INTO gate_record (id, address, seen) VALUES (1, ?, {}) ON DUPLICATE KEY UPDATE seen = VALUES(seen)",
-            self.now()
-        );
+    async fn gate_seen(&self, gate: GateId, address: &str) -> Result<(), DatabaseError> {
+        let now = self.now();
+        let sql = if self.gates.is_several() {
+            format!(
+                "UPDATE gates SET address = IF(address = '', ?, address), seen = {now} WHERE gate = {gate}"
+            )
+        } else {
+            format!(
+                "INSERT INTO gate_record (id, address, seen) VALUES (1, ?, {now}) \
+                 ON DUPLICATE KEY UPDATE seen = VALUES(seen)"
+            )
+        };
         let mut conn = self.database.connect().await?;
         self.database.patiently(PATIENCE, conn.exec_drop(sql, (address,))).await
     }
 
-    async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
-        let Some(mut lock) = self.lock(self.database.connect_to_lock().await?, "gate", A_BATCH).await? else {
-            return Ok(None);
-        };
+    async fn lock_gate(&self, gate: GateId) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
+        let conn = self.database.connect_to_lock().await?;
+        let Some(mut lock) = self.lock(conn, GATE_LOCK, gate, A_BATCH).await? else { return Ok(None) };
         // A process that was frozen while it waited, and has the lock unawares, does not have it for long.
         let long = lock.conn.query_drop(format!("SET SESSION wait_timeout = {SILENT_LONG_S}"));
         self.database.patiently(PATIENCE, long).await?;
         Ok(Some(Box::new(lock)))
     }
 
-    async fn lock_gate_for_a_batch(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
-        let locked = self.lock(self.database.connect_to_lock().await?, "gate", A_BATCH).await?;
-        Ok(locked.map(|lock| Box::new(lock) as Box<dyn GateLock>))
+    async fn lock_gates_for_a_batch(&self) -> Result<Option<Box<dyn BatchLock>>, DatabaseError> {
+        let mut conn = self.database.connect_to_lock().await?;
+        // Over one connection, with which all go.
+        for gate in self.gates.all().skip(1) {
+            let Some(locked) = self.lock(conn, GATE_LOCK, gate, A_BATCH).await? else { return Ok(None) };
+            conn = locked.conn;
+        }
+        let locked = self.lock(conn, GATE_LOCK, GateId::FIRST, A_BATCH).await?;
+        Ok(locked.map(|lock| Box::new(lock) as Box<dyn BatchLock>))
     }
 
-    async fn lock_reconciler(&self) -> Result<Option<Box<dyn MainLock>>, DatabaseError> {
-        let locked = self.lock(self.database.connect_to_lock().await?, "reconcile", NOW).await?;
+    async fn lock_reconciler(&self, gate: GateId) -> Result<Option<Box<dyn MainLock>>, DatabaseError> {
+        let locked = self.lock(self.database.connect_to_lock().await?, "reconcile", gate, NOW).await?;
         Ok(locked.map(|lock| Box::new(lock) as Box<dyn MainLock>))
     }
 
@@ -201,6 +257,7 @@ fn list(numbers: &[u16]) -> String {
 /// A connection that has a lock: the server lets go of it when the connection ends.
 pub(super) struct Locked {
     pub(super) conn: Conn,
+    row: GateRow,
     /// Main's time as an expression of its SQL.
     now: String,
     pub(super) database: Database,
@@ -214,34 +271,54 @@ impl MainLock for Locked {
 }
 
 #[async_trait]
+impl BatchLock for Locked {
+    async fn are_open(&mut self) -> anyhow::Result<bool> {
+        let record = read_record(&mut self.conn, self.row.gates).await?;
+        Ok(!record.gates.is_empty() && record.gates.iter().all(|gate| gate.open().is_some()))
+    }
+}
+
+#[async_trait]
 impl GateLock for Locked {
     async fn state(&mut self) -> anyhow::Result<GateState> {
-        Ok(read_state(&mut self.conn).await?)
+        let GateRow { gate, gates } = self.row;
+        Ok(read_record(&mut self.conn, gates).await?.of(gate))
     }
 
     async fn place(&mut self) -> anyhow::Result<Option<GatePlace>> {
-        let sql = format!("SELECT address, {} - seen FROM gate_record WHERE id = 1", self.now);
+        let (now, GateRow { gate, gates }) = (&self.now, self.row);
+        let sql = if gates.is_several() {
+            format!("SELECT address, {now} - seen FROM gates WHERE gate = {gate} AND address <> ''")
+        } else {
+            format!("SELECT address, {now} - seen FROM gate_record WHERE id = 1")
+        };
         let found: Option<(String, i64)> = self.conn.query_first(sql).await?;
         Ok(found.map(|(address, age_ms)| GatePlace { address, age_ms }))
     }
 
     async fn take_epoch(&mut self, epoch: u64, last: u64) -> anyhow::Result<bool> {
-        let sql = format!("UPDATE gate_state SET epoch = ? WHERE id = {FORMAT} AND epoch = ?");
+        let sql = format!("UPDATE {} SET epoch = ? WHERE {} AND epoch = ?", self.row.table(), self.row.key());
         self.conn.exec_drop(sql, (epoch, last)).await?;
         Ok(self.conn.affected_rows() == 1)
     }
 
     async fn filled_at(&mut self, address: &str) -> anyhow::Result<()> {
-        let sql = format!("REPLACE INTO gate_record (id, address, seen) VALUES (1, ?, {})", self.now);
+        let (now, GateRow { gate, gates }) = (&self.now, self.row);
+        let sql = if gates.is_several() {
+            format!("UPDATE gates SET address = ?, seen = {now} WHERE gate = {gate}")
+        } else {
+            format!("REPLACE INTO gate_record (id, address, seen) VALUES (1, ?, {now})")
+        };
         Ok(self.conn.exec_drop(sql, (address,)).await?)
     }
 
     async fn open(&mut self, epoch: u64, version: u64) -> anyhow::Result<Opening> {
+        let (table, key) = (self.row.table(), self.row.key());
         let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
         // A change of the catalogue takes this row first: its version is seen here, or it finds the epoch open once it has the
         // row.
         let opening = if catalogue::lock_version(&mut transaction).await? == version {
-            let sql = format!("UPDATE gate_state SET open_epoch = ? WHERE id = {FORMAT} AND epoch = ?");
+            let sql = format!("UPDATE {table} SET open_epoch = ? WHERE {key} AND epoch = ?");
             transaction.exec_drop(sql, (epoch, epoch)).await?;
             if transaction.affected_rows() == 1 { Opening::Open } else { Opening::Taken }
         } else {

@@ -27,7 +27,7 @@ pub use self::archiving::{end_for_good, first_not_yet};
 pub(super) use self::books::{FORGET, begin_books};
 pub(super) use self::catalogue::NOTE_PUT_BACK;
 pub(super) use self::layouts::BOOKS_LOCK;
-pub(super) use self::main::MainDatabase;
+pub(super) use self::main::{GATE_LOCK, MainDatabase, gate_lock};
 pub(super) use self::moves::{read_moves, table_in};
 use self::pool::RenewedPool;
 use self::primary::{Primary, Server, TAKES_NO_WRITES, Unusable};

@@ -14,7 +14,7 @@ use mysql_async::{Conn, Row};
 use super::shard::READING;
 use super::steps::lock_state;
 use super::{Database, DatabaseError, PATIENCE, ShardDatabase, code, has_code};
-use crate::servers::format::FORMAT;
+use crate::servers::format;
 use crate::servers::seam::{
     Alike, Batch, Begun, Departure, Inserted, Key, MoveNote, MovingRows, MovingServer, ShardMoves,
     ShardProgress, Slice, StoringError,
@@ -219,11 +219,12 @@ impl MovingOver {
         let change = |more: u64, less: u64| i128::from(more) - i128::from(less);
         all += &format!(
             "UPDATE shard_state SET results = results + {}, used = used + {}, order_amount = order_amount + {} / 100, \
-             given_back = given_back + {}, commits = commits + 1 WHERE id = {FORMAT}; COMMIT",
+             given_back = given_back + {}, commits = commits + 1 WHERE id = {}; COMMIT",
             change(more.results, less.results),
             change(more.used, less.used),
             more.order_amount.cents() - less.order_amount.cents(),
             change(more.given_back, less.given_back),
+            format::of(self.shard.gates),
         );
         // The server does one after the other, and stops at the first that fails.
         self.order(all).await
@@ -239,7 +240,7 @@ impl MovingRows for MovingOver {
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
         let began = async {
             self.conn.query_drop("START TRANSACTION").await?;
-            lock_state(&mut self.conn, &self.shard.dataset).await
+            lock_state(&mut self.conn, &self.shard.dataset, self.shard.gates).await
         };
         began.await.map_err(|error| self.shard.storing_failed(&error))
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use coupon_core::schema;
-use coupon_core::{CouponId, Money, RequestKey, ResultId, ShardId, TableId, Timestamp, VersionNumber};
+use coupon_core::{
+    CouponId, GateCount, Money, RequestKey, ResultId, ShardId, TableId, Timestamp, VersionNumber,
+};
 use futures_util::TryStreamExt as _;
 use mysql_async::prelude::{FromRow, Queryable as _};
 use mysql_async::{Conn, Row};
@@ -16,8 +18,8 @@ use super::{Database, DatabaseError, FORGET, PATIENCE, code, has_code};
 use crate::room_index::RoomPlaces;
 use crate::servers::cluster::check_shard;
 use crate::servers::seam::{
-    Hold, Look, OutboxEntry, ReadsHolds, ShardProgress, ShardServer, ShardState, Stepping, Storing,
-    StoringError, Waiting,
+    GateEpochs, Hold, Look, OutboxEntry, ReadsHolds, ShardProgress, ShardServer, ShardState, Stepping,
+    Storing, StoringError, Waiting,
 };
 use crate::servers::sql;
 use crate::servers::values::get;
@@ -32,7 +34,8 @@ const SLOWLY: Duration = Duration::from_secs(1);
 /// MariaDB's versions begin where MySQL's are not yet.
 const MARIADB: (u16, u16, u16) = (10, 0, 0);
 
-/// The name under which a shard has the last epoch that was announced to it.
+/// The name under which a shard has the last epoch that was announced to it; of one of several gates, a dot and its number
+/// follow.
 const EPOCH: &str = "epoch";
 /// The name under which it has the latest version of the layout that was announced to it.
 pub(in crate::servers) const LAYOUT: &str = "layout";
@@ -43,6 +46,7 @@ pub(in crate::servers) struct ShardDatabase {
     pub(super) database: Database,
     shard: ShardId,
     pub(super) dataset: String,
+    pub(super) gates: GateCount,
     /// The room index that its rows are carried to, if there is one.
     pub(super) rooms: Option<RoomPlaces>,
     /// True where it decides grabs: it keeps their stock.
@@ -67,7 +71,13 @@ pub(in crate::servers) fn hold((coupon, user, id, slot, hold_until, request, sta
 
 impl ShardDatabase {
     pub(in crate::servers) fn new(database: &Database, shard: ShardId, dataset: &str) -> Self {
-        Self { database: database.clone(), shard, dataset: dataset.to_owned(), rooms: None, stock: false }
+        let (database, dataset) = (database.clone(), dataset.to_owned());
+        Self { database, shard, dataset, gates: GateCount::ONE, rooms: None, stock: false }
+    }
+
+    /// The same, of a data set with so many gates.
+    pub(in crate::servers) fn of_gates(self, gates: GateCount) -> Self {
+        Self { gates, ..self }
     }
 
     /// The same, for a data set that has this room index: a transaction that stores or changes rows writes entries for the index.
@@ -219,22 +229,33 @@ impl ShardServer for ShardDatabase {
             format!("COALESCE((SELECT CAST(value AS UNSIGNED) FROM shard_meta WHERE name = '{name}'), 0)")
         };
         let (epoch, layout) = (of(EPOCH), of(LAYOUT));
+        let of_several = if self.gates.is_several() {
+            "closed_epochs, \
+             (SELECT GROUP_CONCAT(SUBSTRING(name, 7), '=', value) FROM shard_meta WHERE name LIKE 'epoch.%')"
+        } else {
+            "'', ''"
+        };
         let asked = conn.query_first(format!(
-            "SELECT GREATEST(closed_epoch, {epoch}), {layout}, outbox_id, \
+            "SELECT GREATEST(closed_epoch, {epoch}), {of_several}, {layout}, outbox_id, \
              COALESCE((SELECT MIN(o.outbox_id) FROM outbox o), outbox_id + 1), commits FROM shard_state"
         ));
-        let state: Option<(u64, VersionNumber, i64, i64, u64)> =
+        let state: Option<(u64, String, Option<String>, VersionNumber, i64, i64, u64)> =
             self.database.patiently(PATIENCE, asked).await?;
-        let (last_epoch, layout, outbox_id, untold_from, commits) = state.unwrap_or_default();
-        Ok(ShardState { last_epoch, layout, outbox_id, untold_from, commits })
+        let (all, closed, announced, layout, outbox_id, untold_from, commits) = state.unwrap_or_default();
+        let announced = GateEpochs::read(all, &announced.unwrap_or_default());
+        let last_epochs = GateEpochs::read(all, &closed).max(announced);
+        Ok(ShardState { last_epochs, layout, outbox_id, untold_from, commits })
     }
 
     async fn check(&self, told: i64) -> Result<(), DatabaseError> {
         check_shard(&self.database, self.shard, &self.dataset, told).await
     }
 
-    async fn announce(&self, epoch: u64) -> Result<(), DatabaseError> {
-        self.remember(EPOCH, epoch).await
+    async fn announce(&self, gates: GateCount, epoch: u64) -> Result<(), DatabaseError> {
+        if !gates.is_several() {
+            return self.remember(EPOCH, epoch).await;
+        }
+        self.remember(&format!("{EPOCH}.{}", gates.of_epoch(epoch)), epoch).await
     }
 
     async fn announce_layout(&self, version: VersionNumber) -> Result<(), DatabaseError> {
@@ -329,9 +350,12 @@ impl ShardServer for ShardDatabase {
         Ok(next.flatten().map(Timestamp::from_millis))
     }
 
-    async fn releases(&self, most: usize) -> Result<Vec<Waiting>, DatabaseError> {
+    async fn releases(&self, after: Option<Waiting>, most: usize) -> Result<Vec<Waiting>, DatabaseError> {
+        let after = after.map_or_else(String::new, |last| {
+            format!(" WHERE (outbox_id, result_id) > ({},{})", last.outbox_id, last.release.id)
+        });
         let columns = "outbox_id, result_id, user_id, coupon_id, slot, request, closed_epoch";
-        let sql = format!("SELECT {columns} FROM releases ORDER BY outbox_id, result_id LIMIT {most}");
+        let sql = format!("SELECT {columns} FROM releases{after} ORDER BY outbox_id, result_id LIMIT {most}");
         let rows: Vec<Option<Waiting>> = self.read(sql, steps::waiting).await?;
         Ok(rows.into_iter().flatten().collect())
     }

@@ -3,15 +3,17 @@
 use async_trait::async_trait;
 use coupon_core::schema::Dialect;
 use coupon_core::{
-    CouponId, CouponResult, RequestKey, ResultId, ResultState, TableId, Timestamp, UserId, VersionNumber,
+    CouponId, CouponResult, GateCount, RequestKey, ResultId, ResultState, TableId, Timestamp, UserId,
+    VersionNumber,
 };
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Transaction};
 
 use super::{DatabaseError, ShardDatabase, code, has_code};
-use crate::servers::format::FORMAT;
+use crate::servers::format;
 use crate::servers::seam::{
-    Begun, Expired, OutboxEntry, Release, ShardMoves, Stepped, Stepping, StepsNote, StoringError, Waiting,
+    Begun, Expired, GateEpochs, OutboxEntry, Release, ShardMoves, Stepped, Stepping, StepsNote, StoringError,
+    Waiting,
 };
 use crate::servers::{rooms, sql, stock, values};
 use crate::statements::{self, Numbers};
@@ -42,26 +44,30 @@ pub(super) async fn begin_steps(shard: &ShardDatabase) -> Result<StepsOver, Data
 pub(in crate::servers) async fn lock_state(
     conn: &mut impl Queryable,
     dataset: &str,
+    gates: GateCount,
 ) -> mysql_async::Result<Option<Begun>> {
+    let of_several = if gates.is_several() { "s.closed_epochs, s.gate_list" } else { "'', 0" };
     let sql = format!(
-        "SELECT s.outbox_id, s.closed_epoch, s.commits, m.batch, m.moving_from, m.closed, m.late \
-         FROM shard_state s LEFT JOIN move_state m ON m.id = 1 WHERE s.id = {FORMAT} AND s.dataset = ? FOR UPDATE"
+        "SELECT s.outbox_id, s.closed_epoch, {of_several}, s.commits, m.batch, m.moving_from, m.closed, m.late \
+         FROM shard_state s LEFT JOIN move_state m ON m.id = 1 WHERE s.id = {} AND s.dataset = ? FOR UPDATE",
+        format::of(gates)
     );
     let state: Option<StateRow> = conn.exec_first(sql, (dataset,)).await?;
-    Ok(state.map(|(outbox_id, closed_epoch, commits, batch, moving_from, closed, late)| {
+    Ok(state.map(|(outbox_id, closed_epoch, of_gates, list, commits, batch, moving_from, closed, late)| {
         let moves = ShardMoves {
             batch: batch.unwrap_or(0),
             moving_from: moving_from.unwrap_or(0),
             closed: closed.unwrap_or(0),
             late: late.unwrap_or(0),
         };
-        Begun { outbox_id, closed: closed_epoch, commits, moves }
+        Begun { outbox_id, closed: GateEpochs::read(closed_epoch, &of_gates), list, commits, moves }
     }))
 }
 
-/// Of the shard its last entry of the outbox, closed epoch and commits; and what has moved, if anything has: the last batch, the
-/// versions that rows leave and those that are closed, and the rows that came late.
-type StateRow = (i64, u64, u64, Option<u64>, Option<VersionNumber>, Option<VersionNumber>, Option<u64>);
+/// Of the shard its last entry of the outbox, the closed epochs, the list of gates and the commits; and what has moved, if
+/// anything has: the last batch, the versions that rows leave and those that are closed, and the rows that came late.
+type StateRow =
+    (i64, u64, String, u64, u64, Option<u64>, Option<VersionNumber>, Option<VersionNumber>, Option<u64>);
 
 /// The statement that adds these entries to the outbox, if any, with its end.
 pub(super) fn entries(entries: &[OutboxEntry], now: Timestamp) -> String {
@@ -190,7 +196,7 @@ impl StepsOver {
 #[async_trait]
 impl Stepping for StepsOver {
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let state = lock_state(&mut self.transaction, &self.shard.dataset).await;
+        let state = lock_state(&mut self.transaction, &self.shard.dataset, self.shard.gates).await;
         let state = state.map_err(|error| self.failed(&error))?;
         self.after = state.map_or(0, |begun| begun.commits);
         Ok(state)
@@ -225,7 +231,8 @@ impl Stepping for StepsOver {
             let state = format!(
                 "UPDATE shard_state SET outbox_id = GREATEST(outbox_id, {outbox_id}), results = results + {results}, \
                  used = used + {used}, order_amount = order_amount + {cents} / 100, given_back = given_back + {given_back}, \
-                 commits = commits + 1 WHERE id = {FORMAT}"
+                 commits = commits + 1 WHERE id = {}",
+                format::of(shard.gates)
             );
             transaction.query_drop(noted + &state).await?;
             transaction.commit().await

@@ -1,13 +1,13 @@
 //! Transactions that store rows on a shard.
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, CouponResult, TableId, Timestamp, schema};
+use coupon_core::{CouponId, CouponResult, GateCount, TableId, Timestamp, schema};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
 use super::shard::ShardDatabase;
 use super::{code, has_code, steps};
-use crate::servers::format::FORMAT;
+use crate::servers::format;
 use crate::servers::seam::{Alike, Begun, Inserted, Note, Storing, StoringError};
 use crate::servers::{rooms, sql, stock};
 
@@ -50,7 +50,7 @@ impl Storing for StoringOver {
     }
 
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let asked = steps::lock_state(&mut self.conn, &self.shard.dataset);
+        let asked = steps::lock_state(&mut self.conn, &self.shard.dataset, self.shard.gates);
         let state = while_used(&self.shard, self.generation, asked).await?;
         self.after = state.map_or(0, |begun| begun.commits);
         self.rows.clear();
@@ -101,7 +101,8 @@ impl Storing for StoringOver {
     async fn commit(&mut self, note: &Note<'_>) -> Result<(), StoringError> {
         let told = self.shard.rooms.map(|places| rooms::entries(places, &self.rows, self.after));
         let told = told.unwrap_or_default();
-        while_used(&self.shard, self.generation, note_and_commit(&mut self.conn, note, &told)).await
+        let committed = note_and_commit(&mut self.conn, note, &told, self.shard.gates);
+        while_used(&self.shard, self.generation, committed).await
     }
 
     async fn close(self: Box<Self>) {
@@ -110,7 +111,12 @@ impl Storing for StoringOver {
 }
 
 /// Writes the markers, the outbox entries, the entries for the room index and the shard's sums, and commits.
-async fn note_and_commit(conn: &mut Conn, note: &Note<'_>, told: &str) -> mysql_async::Result<()> {
+async fn note_and_commit(
+    conn: &mut Conn,
+    note: &Note<'_>,
+    told: &str,
+    gates: GateCount,
+) -> mysql_async::Result<()> {
     let now = note.now.millis();
     for marker in note.markers {
         let row = (&marker.id, now);
@@ -123,14 +129,21 @@ async fn note_and_commit(conn: &mut Conn, note: &Note<'_>, told: &str) -> mysql_
     // The server does one after the other, and stops at the first that fails.
     let mut all = steps::entries(note.entries, note.now) + told;
     // A time later than now came from a clock that was wrong.
-    let Note { outbox_id, closes, sent, added, late, messages, received, .. } = note;
+    let Note { outbox_id, closed, sent, added, late, messages, received, .. } = note;
     if *late > 0 {
         all += &format!("UPDATE move_state SET late = late + {late} WHERE id = 1; ");
     }
+    let of_several = if gates.is_several() {
+        format!("closed_epochs = '{}', ", closed.of_several())
+    } else {
+        String::new()
+    };
     all += &format!(
-        "UPDATE shard_state SET outbox_id = {outbox_id}, closed_epoch = GREATEST(closed_epoch, {closes}), \
+        "UPDATE shard_state SET outbox_id = {outbox_id}, closed_epoch = GREATEST(closed_epoch, {}), {of_several}\
          as_of = IF(as_of > {now}, {sent}, GREATEST(as_of, {sent})), results = results + {added}, \
-         messages = messages + {messages}, received = received + {received}, commits = commits + 1 WHERE id = {FORMAT}; COMMIT"
+         messages = messages + {messages}, received = received + {received}, commits = commits + 1 WHERE id = {}; COMMIT",
+        closed.of_all(),
+        format::of(gates)
     );
     conn.query_drop(all).await
 }

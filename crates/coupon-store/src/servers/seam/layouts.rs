@@ -42,8 +42,8 @@ pub struct LayoutState {
     pub now: Timestamp,
     /// The version of the catalogue.
     pub catalogue: u64,
-    /// The epoch of the gate that is open, if one is.
-    pub open_epoch: Option<u64>,
+    /// The epochs that are open, of every gate.
+    pub open_epochs: Vec<u64>,
     /// Processes that live and go by an earlier version of the catalogue.
     pub behind: Vec<String>,
     /// Processes that live and have opened fewer shards than are asked for.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use coupon_core::books::{DeltasByCoupon, Posting, Stock};
-use coupon_core::{CouponId, ShardId, Timestamp};
+use coupon_core::{CouponId, GateId, ShardId, Timestamp};
 
 use super::{CatalogueServer, DatabaseError, LayoutServer};
 use crate::servers::stock::ADDRESS;
 
-/// Main's record of the gate.
+/// Main's record of a gate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GateState {
     /// The last epoch that was taken.
@@ -23,6 +23,29 @@ impl GateState {
     #[must_use]
     pub fn open(self) -> Option<u64> {
         (self.open_epoch > 0 && self.open_epoch == self.epoch).then_some(self.open_epoch)
+    }
+}
+
+/// Main's record of every gate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GatesRecord {
+    /// The number of times that the list of gates was changed.
+    pub list: u64,
+    /// The gates, in order.
+    pub gates: Vec<GateState>,
+}
+
+impl GatesRecord {
+    /// The record of one.
+    #[must_use]
+    pub fn of(&self, gate: GateId) -> GateState {
+        self.gates.get(gate.index()).copied().unwrap_or_default()
+    }
+
+    /// The epochs that are open.
+    #[must_use]
+    pub fn open(&self) -> Vec<u64> {
+        self.gates.iter().filter_map(|gate| gate.open()).collect()
     }
 }
 
@@ -125,24 +148,25 @@ pub trait MainServer: CatalogueServer + LayoutServer {
     /// Its time.
     async fn time(&self) -> Result<Timestamp, DatabaseError>;
 
-    /// The data set that it holds, if any, and its record of the gate.
-    async fn record(&self) -> Result<(Option<String>, GateState), DatabaseError>;
+    /// The data set that it holds, if any, and its record of the gates.
+    async fn record(&self) -> Result<(Option<String>, GatesRecord), DatabaseError>;
 
     /// The last entry of each shard's outbox that it has applied.
     async fn positions(&self) -> Result<BTreeMap<ShardId, i64>, DatabaseError>;
 
-    /// Records that the gate was found just now. A data set of before has no address yet.
-    async fn gate_seen(&self, address: &str) -> Result<(), DatabaseError>;
+    /// Records that a gate was found just now. A data set of before has no address yet.
+    async fn gate_seen(&self, gate: GateId, address: &str) -> Result<(), DatabaseError>;
 
-    /// Takes the lock for filling the gate and making queues; none while another process has it. Its holder may be silent for
+    /// Takes the lock for filling a gate and making queues; none while another process has it. Its holder may be silent for
     /// long.
-    async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError>;
+    async fn lock_gate(&self, gate: GateId) -> Result<Option<Box<dyn GateLock>>, DatabaseError>;
 
-    /// Takes the same lock for a batch of rows: should the process be frozen, or be silent for a minute, main lets go of it.
-    async fn lock_gate_for_a_batch(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError>;
+    /// Takes that lock of every gate for a batch of rows; none while another process has one. Should the process be frozen, or be
+    /// silent for a minute, main lets go of them.
+    async fn lock_gates_for_a_batch(&self) -> Result<Option<Box<dyn BatchLock>>, DatabaseError>;
 
-    /// Takes the reconciler's lock; none while another process has it.
-    async fn lock_reconciler(&self) -> Result<Option<Box<dyn MainLock>>, DatabaseError>;
+    /// Takes the lock of a gate's reconciler; none while another process has it.
+    async fn lock_reconciler(&self, gate: GateId) -> Result<Option<Box<dyn MainLock>>, DatabaseError>;
 
     /// A transaction on the books.
     async fn books(&self) -> anyhow::Result<Box<dyn Books>>;
@@ -164,7 +188,14 @@ pub trait MainLock: Send {
     async fn end(self: Box<Self>);
 }
 
-/// The lock of the process that fills the gate, and what only that process changes.
+/// The lock of a process that has rows on their way from one shard to another.
+#[async_trait]
+pub trait BatchLock: MainLock + Sync {
+    /// Says whether every gate is open.
+    async fn are_open(&mut self) -> anyhow::Result<bool>;
+}
+
+/// The lock of the process that fills a gate, and what only that process changes.
 #[async_trait]
 pub trait GateLock: MainLock + Sync {
     /// Main's record of the gate.

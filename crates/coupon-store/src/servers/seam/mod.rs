@@ -2,6 +2,7 @@
 //! words. Redis, RabbitMQ and MySQL answer it where a service runs.
 
 mod catalogue;
+mod epochs;
 mod gate;
 mod layouts;
 mod main;
@@ -10,14 +11,15 @@ mod queue;
 mod shard;
 
 pub use catalogue::{CatalogueServer, Edit, LIVES_MS, Living, Made, News, Offering};
+pub use epochs::GateEpochs;
 pub use gate::{
     CouponHolders, GateError, GateServer, Held, Hold, Mark, Release, Remembers, Unchecked, Versions,
 };
 pub use layouts::{ChangingLayout, Fence, LayoutServer, LayoutState, MoveOrder, MoverLock};
 pub(super) use main::elected;
 pub use main::{
-    Books, GateLock, GatePlace, GateState, MainLock, MainServer, NUMBERS, Opening, Renewed, TERM_MS, Term,
-    WrittenPosting,
+    BatchLock, Books, GateLock, GatePlace, GateState, GatesRecord, MainLock, MainServer, NUMBERS, Opening,
+    Renewed, TERM_MS, Term, WrittenPosting,
 };
 pub use moving::{Batch, Departure, Key, MoveNote, MovingRows, MovingServer, ShardMoves, Slice};
 pub use queue::{
@@ -31,6 +33,8 @@ pub use shard::{
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use coupon_core::PerGate;
 
 use super::catalogue::OfferedCatalogue;
 use super::rooms::RoomDatabases;
@@ -46,9 +50,11 @@ pub type ConnectGate = Box<dyn Fn(Duration) -> Box<dyn GateServer> + Send + Sync
 pub struct Servers {
     /// The id of the data set that they hold.
     pub dataset: String,
+    /// The list of gates, as main counts them.
+    pub list: u64,
     pub(super) offered: Arc<OfferedCatalogue>,
-    /// The way to the gate's server.
-    pub gate: ConnectGate,
+    /// The way to each gate's server.
+    pub gates: PerGate<ConnectGate>,
     /// The queues' server.
     pub queues: Box<dyn QueueServer>,
     /// Each shard's database.
@@ -65,12 +71,12 @@ impl Servers {
     pub fn new(
         dataset: &str,
         known: Known,
-        gate: ConnectGate,
+        gates: PerGate<ConnectGate>,
         queues: Box<dyn QueueServer>,
         shards: Vec<Box<dyn ShardServer>>,
         main: Arc<dyn MainServer>,
     ) -> Self {
         let offered = Arc::new(OfferedCatalogue::new(known, 0));
-        Self { dataset: dataset.to_owned(), offered, gate, queues, shards, main, rooms: None }
+        Self { dataset: dataset.to_owned(), list: 0, offered, gates, queues, shards, main, rooms: None }
     }
 }

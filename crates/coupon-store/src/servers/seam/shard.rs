@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, CouponResult, ResultId, TableId, Timestamp, VersionNumber};
+use coupon_core::{CouponId, CouponResult, GateCount, ResultId, TableId, Timestamp, VersionNumber};
 
-use super::{Hold, MovingServer, Release, ShardMoves};
+use super::{GateEpochs, Hold, MovingServer, Release, ShardMoves};
 pub use crate::servers::broker::Marker;
 pub use crate::servers::mysql::DatabaseError;
 pub use crate::servers::status::Look;
@@ -16,8 +16,10 @@ use crate::{Change, Totals};
 pub struct Begun {
     /// The last entry of its outbox.
     pub outbox_id: i64,
-    /// Results of this epoch, and of earlier ones, are not taken any more.
-    pub closed: u64,
+    /// Results of these epochs, and of earlier ones of their gates, are not taken any more.
+    pub closed: GateEpochs,
+    /// The list of gates that it goes by, as main counts them.
+    pub list: u64,
     /// The transactions so far.
     pub commits: u64,
     /// The shard's own record of what has moved from there.
@@ -27,8 +29,8 @@ pub struct Begun {
 /// A shard's row of state, and what it has heard of epochs and versions of the layout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ShardState {
-    /// The last epoch that was announced or closed there.
-    pub last_epoch: u64,
+    /// The last epochs that were announced or closed there.
+    pub last_epochs: GateEpochs,
     /// The latest version of the layout that was announced to it; 0 before any.
     pub layout: VersionNumber,
     /// The last entry of its outbox.
@@ -105,8 +107,8 @@ pub struct Note<'a> {
     pub entries: &'a [OutboxEntry],
     /// The last entry of the outbox from now on.
     pub outbox_id: i64,
-    /// Results of this epoch, and of earlier ones, are not taken from now on.
-    pub closes: u64,
+    /// Results of these epochs, and of earlier ones of their gates, are not taken from now on.
+    pub closed: GateEpochs,
     /// The time at which the last message was handed over, in milliseconds since 1970.
     pub sent: i64,
     /// The rows that went in.
@@ -207,8 +209,8 @@ pub trait ShardServer: MovingServer {
     /// Makes sure that it belongs to its data set, and has written the entries up to this one, the last that main has applied.
     async fn check(&self, told: i64) -> Result<(), DatabaseError>;
 
-    /// Has it remember that there is this epoch.
-    async fn announce(&self, epoch: u64) -> Result<(), DatabaseError>;
+    /// Has it remember that there is this epoch, of one of so many gates.
+    async fn announce(&self, gates: GateCount, epoch: u64) -> Result<(), DatabaseError>;
 
     /// Has it remember that the layout has this version, unless it knows of a later one.
     async fn announce_layout(&self, version: VersionNumber) -> Result<(), DatabaseError>;
@@ -250,8 +252,8 @@ pub trait ShardServer: MovingServer {
     /// The moment at which the next result is due that is held.
     async fn next_due(&self) -> Result<Option<Timestamp>, DatabaseError>;
 
-    /// Results that the gate may still have to let go of, the earliest first.
-    async fn releases(&self, most: usize) -> Result<Vec<Waiting>, DatabaseError>;
+    /// Results that the gate may still have to let go of, the earliest first, from after one of them on.
+    async fn releases(&self, after: Option<Waiting>, most: usize) -> Result<Vec<Waiting>, DatabaseError>;
 
     /// Takes note that the gate has let go of these.
     async fn forget_releases(&self, gone: &[Waiting]) -> Result<(), DatabaseError>;

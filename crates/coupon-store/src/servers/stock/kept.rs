@@ -10,10 +10,11 @@ use crate::servers::seam::ShardServer as _;
 use crate::settings::{DecidedBy, ServersSettings};
 use crate::stock::{HAD_A_GATE, KEPT};
 
-/// The place where grabs of a data set were decided, as main has it, and the last epoch that was opened; `None` before the first.
+/// The place where grabs of a data set were decided, as main has it, and the last epoch of each gate that was opened; `None`
+/// before the first.
 pub(in crate::servers) async fn opened_by(
     main: &Database,
-) -> Result<Option<(DecidedBy, u64)>, DatabaseError> {
+) -> Result<Option<(DecidedBy, Vec<u64>)>, DatabaseError> {
     // Without choosing a database: there may be none yet.
     let (mut conn, name) = (main.connect_server().await?, main.name());
     let none =
@@ -23,6 +24,15 @@ pub(in crate::servers) async fn opened_by(
         Err(error) if none(&error) => None,
         read => read.map_err(|error| main.error(&error))?,
     };
+    let several = conn.query(format!("SELECT open_epoch FROM {name}.gates ORDER BY gate")).await;
+    let several: Vec<u64> = match several {
+        // An earlier version has made it.
+        Err(error) if none(&error) => Vec::new(),
+        read => read.map_err(|error| main.error(&error))?,
+    };
+    if several.iter().any(|epoch| *epoch > 0) {
+        return Ok(Some((DecidedBy::Gate, several)));
+    }
     let Some(epoch @ 1..) = epoch else { return Ok(None) };
     let sql = format!("SELECT address FROM {name}.gate_record WHERE id = 1");
     let address = match conn.query_first::<String, _>(sql).await {
@@ -31,7 +41,7 @@ pub(in crate::servers) async fn opened_by(
         read => read.map_err(|error| main.error(&error))?,
     };
     let is_stock = address.as_deref() == Some(ADDRESS);
-    Ok(Some((if is_stock { DecidedBy::Database } else { DecidedBy::Gate }, epoch)))
+    Ok(Some((if is_stock { DecidedBy::Database } else { DecidedBy::Gate }, vec![epoch])))
 }
 
 /// True if Redis and RabbitMQ may have something of a data set: not where its database decides grabs and, before the first
@@ -65,7 +75,7 @@ pub(in crate::servers) async fn ensure_shard_agrees(
     let mut conn = database.connect().await?;
     let kept = read_epoch(&mut conn).await.map_err(|error| database.error(&error))?.is_some();
     let state = ShardDatabase::new(database, ShardId::new(0), dataset).state().await?;
-    let before = match (kept, state.last_epoch) {
+    let before = match (kept, state.last_epochs.last()) {
         (true, _) => DecidedBy::Database,
         (false, 1..) => DecidedBy::Gate,
         (false, 0) => return Ok(()),

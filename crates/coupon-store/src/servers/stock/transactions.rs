@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use coupon_core::{CouponId, CouponResult, ResultId, RoomId, Timestamp, UserId};
+use coupon_core::{CouponId, CouponResult, GateCount, ResultId, RoomId, Timestamp, UserId};
 use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable;
 
@@ -125,7 +125,7 @@ impl StockGate {
     ) -> Result<(), Failed> {
         let mut conn = self.database.connect().await?;
         let mut transaction = conn.start_transaction(TxOpts::default()).await?;
-        if lock_state(&mut transaction, &self.dataset).await?.is_none() {
+        if lock_state(&mut transaction, &self.dataset, GateCount::ONE).await?.is_none() {
             return Err(Failed::Away(format!("{} does not hold data set {}", self.database, self.dataset)));
         }
         if read_epoch(&mut transaction).await? != Some(epoch) {

@@ -27,14 +27,14 @@ impl Background {
         version: u64,
         terms: &[&Terms],
     ) -> anyhow::Result<Vec<Terms>> {
-        self.heard(self.bring_or_hear(epoch, version, terms).await)
+        self.heard(epoch, self.bring_or_hear(epoch, version, terms).await)
     }
 
     /// Takes note where the gate has forgotten what it should hold.
-    fn heard<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+    fn heard<T>(&self, epoch: &Epoch, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
         let forgot = |error: &anyhow::Error| error.downcast_ref::<GateError>() == Some(&GateError::Forgot);
         if outcome.as_ref().is_err_and(forgot) {
-            self.gate.epoch.suspect();
+            self.gate_of(epoch).epoch.suspect();
         }
         outcome
     }
@@ -50,12 +50,13 @@ impl Background {
             return Ok(Vec::new());
         }
         let ids: Vec<CouponId> = missing.iter().map(|terms| terms.coupon).collect();
-        let first = self.gate.server.versions(epoch).await?.map_or(u64::MAX, |versions| versions.first);
+        let gate = self.gate_of(epoch).quick();
+        let first = gate.versions(epoch).await?.map_or(u64::MAX, |versions| versions.first);
         // No user can have grabbed a coupon that was made after the gate was filled.
         let made = self.main.made_since(first, &ids).await?;
         let (new, others): (Vec<&Terms>, Vec<&Terms>) =
             missing.into_iter().partition(|terms| made.contains(&terms.coupon));
-        self.gate.server.offer(epoch, version, &new).await?;
+        gate.offer(epoch, version, &new).await?;
         Ok(others.into_iter().copied().collect())
     }
 
@@ -66,7 +67,8 @@ impl Background {
         version: u64,
         terms: &[&'a Terms],
     ) -> anyhow::Result<Vec<&'a Terms>> {
-        let lacking = self.gate.server.change_terms(epoch, version, terms).await?;
+        let gate = self.gate_of(epoch);
+        let lacking = gate.heard(gate.quick().change_terms(epoch, version, terms).await)?;
         self.counts_at_the_gate(epoch, version).await?;
         let (lacking, now): (BTreeSet<CouponId>, _) = (lacking.into_iter().collect(), self.time.mains());
         // Also coupons that cannot be grabbed for now: a user who was granted one asks again.
@@ -77,12 +79,12 @@ impl Background {
     /// Adds coupons and their holders, unless another process is at it, or fills the gate.
     pub(super) async fn add(&self, epoch: &Epoch, version: u64, terms: &[Terms]) -> anyhow::Result<()> {
         let terms: Vec<&Terms> = terms.iter().collect();
-        let Some(lock) = self.main.lock_gate().await? else {
+        let Some(lock) = self.main.lock_gate(self.gate_of(epoch).id).await? else {
             bail!("another process adds coupons to the gate, or fills it");
         };
         let added = self.add_locked(epoch, version, &terms).await;
         lock.end().await;
-        self.heard(added)
+        self.heard(epoch, added)
     }
 
     async fn add_locked(&self, epoch: &Epoch, version: u64, terms: &[&Terms]) -> anyhow::Result<()> {
@@ -113,9 +115,9 @@ impl Background {
             }
             let mut parked = server.parked().await?;
             parked.retain(|hold| is_one_of(&coupons, hold));
-            self.gate.server.hold_parked(epoch, &parked).await?;
+            self.gate_of(epoch).server.hold_parked(epoch, &parked).await?;
         }
-        self.gate.server.offer(epoch, version, &missing).await.context("Redis")?;
+        self.gate_of(epoch).server.offer(epoch, version, &missing).await.context("Redis")?;
         tracing::info!(coupons = missing.len(), "coupons were added to the gate, with their holders");
         Ok(())
     }
@@ -147,8 +149,9 @@ impl ReadsHolds for Adding<'_> {
             .into_iter()
             .filter_map(|hold| Some((hold, remembered(hold.given_back?, *now)?)))
             .collect();
-        background.gate.server.remember(epoch, &answered).await?;
-        background.gate.server.restore(epoch, &to_be_checked(*shard, *table, &held)).await?;
+        let gate = background.gate_of(epoch);
+        gate.server.remember(epoch, &answered).await?;
+        gate.server.restore(epoch, &to_be_checked(*shard, *table, &held)).await?;
         Ok(())
     }
 }

@@ -88,7 +88,7 @@ impl Applier {
             background.main.note_put_back().await?;
             // What the gate has may be of the forgotten time as well. It is looked at once, however long the gap stays.
             if self.gaps.insert(shard, gap.clone()).as_ref() != Some(gap) {
-                background.gate.epoch.suspect();
+                background.gates.iter().for_each(|gate| gate.epoch.suspect());
             }
         }
         let settled = told?;

@@ -4,30 +4,33 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coupon_core::{Placement, ShardId};
+use coupon_core::{CouponId, Placement, ShardId};
 
 use super::catalogue::Following;
-use super::handles::{Floors, GateHandle, QueuesHandle, Signals, Time};
+use super::handles::{Floors, GateHandle, Gates, QueuesHandle, Signals, Time};
 use super::movement::MovementRate;
-use super::store::{StoredBatch, TakenMessages};
+use super::store::{Of, StoredBatch, TakenMessages};
 use crate::servers::broker::{Message, PublishError};
 use crate::servers::catalogue::OfferedCatalogue;
 use crate::servers::counts::Counts;
+use crate::servers::gate::Epoch;
 use crate::servers::markers::Markers;
 use crate::servers::rooms::RoomDatabases;
-use crate::servers::seam::{Living, MainServer, Publish as _, Route, ShardServer};
+use crate::servers::seam::{Hold, Living, MainServer, Publish as _, Route, ShardServer};
 use crate::servers::status::ShardStatus;
 use crate::{Layouts, Unavailable};
 
 /// The tasks' shared state. Databases and connections are those of the thread that runs them.
 pub(in crate::servers) struct Background {
     pub(in crate::servers) dataset: String,
+    /// The list of gates that it goes by, as main counts them.
+    pub(in crate::servers) list: u64,
     pub(in crate::servers) layouts: Arc<Layouts>,
     /// The time from which a version of the layout is announced to that from which it is in force.
     pub(in crate::servers) lead: Duration,
     pub(in crate::servers) offered: Arc<OfferedCatalogue>,
     pub(in crate::servers) status: Vec<Arc<ShardStatus>>,
-    pub(in crate::servers) gate: GateHandle,
+    pub(in crate::servers) gates: Gates,
     pub(in crate::servers) queues: QueuesHandle,
     pub(in crate::servers) databases: Vec<Box<dyn ShardServer>>,
     /// The room index, if there is one.
@@ -70,6 +73,42 @@ impl Background {
         if done.added > 0 {
             self.signals.stored();
         }
+    }
+
+    /// The gate that an epoch is of.
+    pub(super) fn gate_of(&self, epoch: &Epoch) -> &GateHandle {
+        self.gates.of_epoch(epoch.number)
+    }
+
+    /// The epochs that are open, of gates that answer.
+    pub(super) fn open_epochs(&self) -> Vec<Arc<Epoch>> {
+        self.gates.iter().filter_map(GateHandle::open).collect()
+    }
+
+    /// Those of some things that are about coupons of a gate.
+    pub(super) fn of_gate<T: Copy>(
+        &self,
+        gate: &GateHandle,
+        of: &[T],
+        coupon: impl Fn(&T) -> CouponId,
+    ) -> Vec<T> {
+        let count = self.gates.count();
+        of.iter().filter(|one| count.of(coupon(one)) == gate.id).copied().collect()
+    }
+
+    /// Those of some rows that are about coupons of a gate.
+    pub(super) fn held_at(&self, gate: &GateHandle, mut holds: Vec<Hold>) -> Vec<Hold> {
+        let count = self.gates.count();
+        if count.is_several() {
+            holds.retain(|hold| CouponId::new(hold.coupon).is_ok_and(|coupon| count.of(coupon) == gate.id));
+        }
+        holds
+    }
+
+    /// A shard, as this process goes by it.
+    pub(super) fn at(&self, shard: ShardId) -> Of<'_> {
+        let Self { dataset, list, gates, floors, .. } = self;
+        Of { dataset, list: *list, gates: gates.count(), shard, floors }
     }
 
     /// Puts a message where it stays until a person looks at it.

@@ -6,11 +6,11 @@ use coupon_core::Placement;
 use tokio::time::timeout;
 
 use super::background::Background;
+use super::handles::GateLines;
 use super::steps::{At, change};
-use super::store::Of;
 use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::mysql::PATIENCE;
-use crate::servers::seam::{GateServer, Release, ShardServer, StoringError};
+use crate::servers::seam::{Release, ShardServer, StoringError};
 use crate::{Change, Changed, Unavailable};
 
 /// The time between gate and row where stock comes back in the wrong order: other users take the stock meanwhile.
@@ -18,10 +18,10 @@ const BETWEEN: Duration = Duration::from_millis(200);
 
 impl Background {
     /// Takes a step of a result that lives there, if its row allows it, and has the gate let go of what gave its stock
-    /// back.
+    /// back, over a thread's own connections to the gates if it has any.
     pub(in crate::servers) async fn change(
         &self,
-        gate: &dyn GateServer,
+        lines: Option<&GateLines>,
         server: &dyn ShardServer,
         placement: Placement,
         wanted: &Change,
@@ -33,10 +33,9 @@ impl Background {
             return Err(down(&"it has lost data"));
         }
         if failpoints::is_off(Mechanism::RowFirst) {
-            self.let_go_first(gate, server, placement, wanted).await.map_err(|error| down(&error))?;
+            self.let_go_first(lines, server, placement, wanted).await.map_err(|error| down(&error))?;
         }
-        let of = Of { dataset: &self.dataset, shard, floors: &self.floors };
-        let at = At { server, of };
+        let at = At { server, of: self.at(shard) };
         let changed = match timeout(PATIENCE, change(at, table, wanted)).await {
             Ok(changed) => changed.map_err(|error| down(&error)),
             Err(_) => Err(down(&"it did not answer in time")),
@@ -45,14 +44,14 @@ impl Background {
         if !releases.is_empty() {
             failpoints::hit(Point::GaveBack);
         }
-        self.let_go_now(gate, shard, &releases).await;
+        self.let_go_now(lines, shard, &releases).await;
         Ok(changed)
     }
 
     /// The wrong order, to show that it is noticed: stock comes back at the gate before the row gives it up.
     async fn let_go_first(
         &self,
-        gate: &dyn GateServer,
+        lines: Option<&GateLines>,
         server: &dyn ShardServer,
         Placement { shard, table }: Placement,
         wanted: &Change,
@@ -64,7 +63,7 @@ impl Background {
         let found = server.stepping().await?.change(table, wanted).await?;
         let found = found.filter(|found| found.after.is_some());
         let releases: Vec<Release> = found.iter().map(|found| Release::of(&found.before)).collect();
-        self.let_go_now(gate, shard, &releases).await;
+        self.let_go_now(lines, shard, &releases).await;
         tokio::time::sleep(BETWEEN).await;
         if !releases.is_empty() {
             failpoints::hit(Point::GaveBack);

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::background::Background;
 use super::gather::GatheredBatch;
 use super::settle::settle;
-use super::store::{Of, StoreError, StoredBatch, TakenMessages, store};
+use super::store::{StoreError, StoredBatch, TakenMessages, store};
 use crate::failpoints::{self, Mechanism, Point};
 use crate::outage::TaskOutage;
 use crate::servers::seam::{Delivery, QueueConsumer, Storing, StoringError};
@@ -277,9 +277,8 @@ impl Consumer {
             work.results.iter().map(|arrived| arrived.row.placement.table).collect();
         self.make_tables(wanted).await?;
         let now = self.background.time.mains();
-        let background = Arc::clone(&self.background);
-        let of = Of { dataset: &background.dataset, shard: self.shard, floors: &background.floors };
-        let stored = store(self.connection().await?, &background, of, work, now).await;
+        let (background, shard) = (Arc::clone(&self.background), self.shard);
+        let stored = store(self.connection().await?, &background, background.at(shard), work, now).await;
         // A table that went, because its day was retired, is made again.
         if matches!(stored, Err(StoreError::Storing(StoringError::NoTable(_)))) {
             self.tables.clear();

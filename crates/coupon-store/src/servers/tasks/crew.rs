@@ -59,9 +59,11 @@ impl Crew {
         crew.others.spawn(lasting(Arc::clone(background), "clock", move |background| {
             keep_comparing(background, Arc::clone(&numbers))
         }));
-        crew.others.spawn(lasting(Arc::clone(background), "gatekeeper", |background| {
-            Gatekeeper::new(background).run()
-        }));
+        for gate in background.gates.count().all() {
+            crew.others.spawn(lasting(Arc::clone(background), "gatekeeper", move |background| {
+                Gatekeeper::new(background, gate).run()
+            }));
+        }
         crew.others.spawn(lasting(Arc::clone(background), "catalogue", Background::follow_the_catalogue));
         for shard in background.shards() {
             crew.others
@@ -101,10 +103,12 @@ impl Crew {
         let every = part.reconcile_every;
         // Twice what a hand-over may take.
         let grace = part.publish_patience * 2;
-        let task = lasting(Arc::clone(&self.background), "reconciler", move |background| {
-            Reconciler::new(background, every, grace).run()
-        });
-        self.others.spawn(task);
+        for gate in self.background.gates.count().all() {
+            let task = lasting(Arc::clone(&self.background), "reconciler", move |background| {
+                Reconciler::new(background, gate, every, grace).run()
+            });
+            self.others.spawn(task);
+        }
     }
 
     /// Runs until the process stops.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::ShardId;
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::background::Background;
+use super::handles::GateHandle;
 use super::watch::look;
 use crate::Unavailable;
 use crate::servers::gate::Epoch;
@@ -18,19 +20,21 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The longest to wait for word that main has applied more.
 const WORD: Duration = Duration::from_millis(100);
 
+/// Any error stands for all.
+fn all<T>(answers: Vec<Result<T, Unavailable>>) -> Result<Vec<T>, Unavailable> {
+    answers.into_iter().collect()
+}
+
 impl Background {
     /// Waits until everything handed over so far is stored, main has applied it, and the room index has it, if there is one.
     ///
     /// A marker proves it of what is in the queues. What a queue has lost, or was never given, is pending at the gate:
     /// it is handed over again, and waited for.
     pub(in crate::servers) async fn drain(self: Arc<Self>) -> Result<(), Unavailable> {
-        let pending = self.pending_now().await?;
+        let pending = all(join_all(self.gates.iter().map(|gate| self.pending_now(gate))).await)?;
         let shards: Vec<ShardId> = self.shards().collect();
-        for reached in futures_util::future::join_all(shards.iter().map(|shard| self.marker(*shard, 0))).await
-        {
-            reached?;
-        }
-        self.settled(pending).await?;
+        all(join_all(shards.iter().map(|shard| self.marker(*shard, 0))).await)?;
+        all(join_all(pending.into_iter().map(|pending| self.settled(pending))).await)?;
         let mut wanted = Vec::new();
         for shard in shards {
             let server = self.shard(shard).map_err(|error| Unavailable::new("a shard", error))?;
@@ -44,18 +48,18 @@ impl Background {
         self.tell_rooms().await
     }
 
-    /// The epoch that is open, and the marks of all its reservations that are not known to be stored. Unavailable
+    /// The epoch of a gate that is open, and the marks of all its reservations that are not known to be stored. Unavailable
     /// while the gate is being filled.
-    async fn pending_now(&self) -> Result<(Arc<Epoch>, Vec<Mark>), Unavailable> {
+    async fn pending_now(&self, gate: &GateHandle) -> Result<(Arc<Epoch>, Vec<Mark>), Unavailable> {
         let deadline = Instant::now() + MARKER;
         let epoch = loop {
-            match self.gate.epoch.open() {
+            match gate.epoch.open() {
                 Some(epoch) => break epoch,
                 None if Instant::now() >= deadline => return Err(Unavailable::new("the gate", "it is shut")),
                 None => tokio::time::sleep(LOOK).await,
             }
         };
-        let asked = self.gate.server.pending(&epoch).await;
+        let asked = gate.server.pending(&epoch).await;
         let marks = asked.map_err(|error| Unavailable::new("the gate", error))?;
         Ok((epoch, marks))
     }
@@ -66,7 +70,8 @@ impl Background {
         let deadline = Instant::now() + MARKER;
         loop {
             marks = self.still_pending(&epoch, marks).await?;
-            if marks.is_empty() || self.gate.epoch.number().is_some_and(|open| open != epoch.number) {
+            let open = self.gate_of(&epoch).epoch.number();
+            if marks.is_empty() || open.is_some_and(|open| open != epoch.number) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -81,7 +86,7 @@ impl Background {
     }
 
     async fn still_pending(&self, epoch: &Epoch, marks: Vec<Mark>) -> Result<Vec<Mark>, Unavailable> {
-        let asked = self.gate.server.are_pending(epoch, &marks).await;
+        let asked = self.gate_of(epoch).server.are_pending(epoch, &marks).await;
         let pending = asked.map_err(|error| Unavailable::new("the gate", error))?;
         Ok(marks.into_iter().zip(pending).filter(|(_, pending)| *pending).map(|(mark, _)| mark).collect())
     }

@@ -10,7 +10,6 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::background::Background;
 use super::steps::{At, expire};
-use super::store::Of;
 use crate::outage::TaskOutage;
 use crate::pace::Spacing;
 use crate::servers::seam::DatabaseError;
@@ -73,8 +72,7 @@ impl Sweeper {
         if due > now {
             return Ok(until(due, now));
         }
-        let of = Of { dataset: &background.dataset, shard: self.shard, floors: &background.floors };
-        let at = At { server, of };
+        let at = At { server, of: background.at(self.shard) };
         let began = Instant::now();
         let (_, releases) = expire(at, now, MOST).await?;
         background.counts.expired(releases.len());

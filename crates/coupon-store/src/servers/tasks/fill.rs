@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use coupon_core::{CouponId, ResultId, ShardId, Timestamp, UserId};
 
 use super::background::Background;
+use super::handles::GateHandle;
 use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::gate::{Epoch, REMEMBERED};
 use crate::servers::seam::{Held, Hold, Mark, Offering, ReadsHolds, ShardServer};
@@ -18,6 +19,7 @@ const CHUNK: usize = 5_000;
 /// The keys of an epoch that is not in use yet, and what they are filled with.
 pub(super) struct Filling<'a> {
     background: &'a Background,
+    gate: &'a GateHandle,
     epoch: &'a Epoch,
     /// The coupons on offer there, by the terms that main had at that version.
     coupons: BTreeMap<CouponId, Terms>,
@@ -34,6 +36,7 @@ impl<'a> Filling<'a> {
         let now = background.time.mains();
         Self {
             background,
+            gate: background.gate_of(epoch),
             epoch,
             coupons: BTreeMap::new(),
             version: 0,
@@ -54,8 +57,8 @@ impl<'a> Filling<'a> {
         (self.coupons.len(), self.holders)
     }
 
-    /// Puts on offer what main has on offer now, and reads from the shards who holds it: of everything at first, and of
-    /// what is new since when the catalogue has changed meanwhile.
+    /// Puts on offer what main has on offer now of the gate's coupons, and reads from the shards who holds it: of everything at
+    /// first, and of what is new since when the catalogue has changed meanwhile.
     pub(super) async fn go_on(&mut self) -> anyhow::Result<()> {
         // By main's own word: a clock that was just set ahead would have requests forgotten that still have their answer.
         self.now = self.background.main.time().await?;
@@ -70,11 +73,14 @@ impl<'a> Filling<'a> {
             let from = if all_that_is_over { terms.over_from() } else { terms.forgotten_from() };
             from <= now && !self.coupons.contains_key(&terms.coupon)
         };
-        let offered: Vec<Terms> = terms.into_iter().filter(|terms| !forgotten(terms)).collect();
+        let count = self.background.gates.count();
+        let of_another = |terms: &Terms| count.of(terms.coupon) != self.gate.id;
+        let offered: Vec<Terms> =
+            terms.into_iter().filter(|terms| !of_another(terms) && !forgotten(terms)).collect();
         let new =
             offered.iter().map(|terms| terms.coupon).filter(|coupon| !self.coupons.contains_key(coupon));
         self.read = new.collect();
-        self.background.gate.server.offer(self.epoch, version, &offered.iter().collect::<Vec<_>>()).await?;
+        self.gate.server.offer(self.epoch, version, &offered.iter().collect::<Vec<_>>()).await?;
         self.background.fence(self.epoch, version, &layouts).await?;
         self.coupons.extend(offered.into_iter().map(|terms| (terms.coupon, terms)));
         self.version = version;
@@ -112,7 +118,7 @@ impl<'a> Filling<'a> {
         // They hold their stock until a person decides.
         let mut parked = server.parked().await?;
         parked.retain(|hold| self.reads(hold));
-        Ok(self.background.gate.server.hold_parked(self.epoch, &parked).await?)
+        Ok(self.gate.server.hold_parked(self.epoch, &parked).await?)
     }
 
     fn reads(&self, hold: &Hold) -> bool {
@@ -129,13 +135,13 @@ impl<'a> Filling<'a> {
             .into_iter()
             .filter_map(|hold| Some((hold, remembered(hold.given_back?, self.now)?)))
             .collect();
-        self.background.gate.server.remember(self.epoch, &answered).await?;
+        self.gate.server.remember(self.epoch, &answered).await?;
         self.hold(&held).await
     }
 
     /// Writes holders. A second result of one user in one slot takes stock as well, though it should not be there.
     async fn hold(&mut self, holds: &[Hold]) -> anyhow::Result<()> {
-        let gate = &self.background.gate.server;
+        let gate = &self.gate.server;
         let fresh = gate.hold(self.epoch, holds).await?;
         for (hold, _) in holds.iter().zip(fresh).filter(|(_, fresh)| !fresh) {
             let Hold { coupon, user, id, slot, .. } = *hold;

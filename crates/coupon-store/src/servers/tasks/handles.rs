@@ -4,22 +4,71 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use coupon_core::{ShardId, Timestamp};
+use coupon_core::{GateId, PerGate, ShardId, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::publish::Watched;
 use super::store::Floor;
 use crate::clock::Clock;
-use crate::servers::gate::EpochCell;
-use crate::servers::seam::{ConnectGate, GateServer, QueueServer};
+use crate::servers::gate::{Epoch, EpochCell, RESPONSE};
+use crate::servers::seam::{ConnectGate, GateError, GateServer, QueueServer};
 use crate::timekeeping::ClockOffset;
 
-/// The gate: its server, the tasks' own connection to it, and the epoch that is open there.
+/// The longest that a task which looks after several gates waits for the answer of one: the others have theirs at once.
+const SEVERAL: Duration = Duration::from_secs(1);
+
+/// A gate: its server, the tasks' own connections to it, and the epoch that is open there.
 pub(in crate::servers) struct GateHandle {
+    pub(in crate::servers) id: GateId,
     pub(in crate::servers) connect: ConnectGate,
     pub(in crate::servers) server: Box<dyn GateServer>,
+    /// The connection of tasks that look after every gate, where there are several.
+    quick: Option<Box<dyn GateServer>>,
     pub(in crate::servers) epoch: Arc<EpochCell>,
+}
+
+impl GateHandle {
+    /// The gate that is reached in that way; one of several, if that is said.
+    pub(in crate::servers) fn new(id: GateId, connect: ConnectGate, is_one_of_several: bool) -> Self {
+        let quick = is_one_of_several.then(|| connect(SEVERAL));
+        Self { id, server: connect(RESPONSE), quick, connect, epoch: Arc::default() }
+    }
+
+    /// The connection of a task that looks after every gate.
+    pub(in crate::servers) fn quick(&self) -> &dyn GateServer {
+        self.quick.as_deref().unwrap_or(&*self.server)
+    }
+
+    /// False of one of several gates that did not answer when it was last asked: what is to be done at every gate is done there
+    /// later.
+    pub(in crate::servers) fn may_answer(&self) -> bool {
+        self.quick.is_none() || !self.epoch.is_away()
+    }
+
+    /// The epoch that is open, if the gate may answer.
+    pub(in crate::servers) fn open(&self) -> Option<Arc<Epoch>> {
+        self.epoch.open().filter(|_| self.may_answer())
+    }
+
+    /// Takes note where one of several gates has not answered over the quick connection: the others wait for it this once.
+    pub(in crate::servers) fn heard<T>(&self, answer: Result<T, GateError>) -> Result<T, GateError> {
+        if self.quick.is_some() && matches!(answer, Err(GateError::Away { .. })) {
+            self.epoch.answered(false);
+        }
+        answer
+    }
+}
+
+/// The gates of a data set.
+pub(in crate::servers) type Gates = PerGate<GateHandle>;
+
+/// A connection to each gate.
+pub(in crate::servers) type GateLines = PerGate<Box<dyn GateServer>>;
+
+/// Connections of a thread's own, on which each question is given up after so long.
+pub(in crate::servers) fn lines(gates: &Gates, patience: Duration) -> GateLines {
+    gates.count().each(|gate| (gates.get(gate).connect)(patience))
 }
 
 /// The queues: their server, the tasks' own way to publish, and what this process has taken from them.
@@ -35,11 +84,11 @@ impl QueuesHandle {
     /// Starts to connect the tasks' publisher, which gives each message up after so long.
     pub(in crate::servers) fn new(
         server: Box<dyn QueueServer>,
-        epoch: &Arc<EpochCell>,
+        gates: &Gates,
         patience: Duration,
         shards: u16,
     ) -> Self {
-        let publisher = Watched::new(server.publisher(patience), epoch);
+        let publisher = Watched::new(server.publisher(patience), gates);
         Self { server, publisher, in_flight: per_shard(shards) }
     }
 

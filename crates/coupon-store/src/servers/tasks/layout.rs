@@ -9,9 +9,10 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{Placement, ShardingStrategy, VersionNumber, Versioned};
+use futures_util::future::{join_all, select_ok};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::background::Background;
@@ -118,27 +119,31 @@ impl Background {
         let lead = if at_once { 0 } else { i64::try_from(self.lead.as_millis()).unwrap_or(i64::MAX) };
         let version = next.version(state.now, state.now.plus_millis(lead), operator);
         failpoints::hit(Point::Announcing);
-        let (catalogue, open) = (state.catalogue + 1, state.open_epoch);
-        if let Some(number) = open {
-            let mut versions = state.versions.clone();
-            versions.push(version.clone());
-            self.fence_in_time(&Epoch::new(&self.dataset, number), catalogue, &versions).await?;
+        let (catalogue, open) = (state.catalogue + 1, !state.open_epochs.is_empty());
+        let mut versions = state.versions.clone();
+        versions.push(version.clone());
+        // Every gate that is open: one that opens later has the versions that main has by then.
+        let told = state.open_epochs.iter().map(|number| Epoch::new(&self.dataset, *number));
+        let told = told.map(|epoch| self.fence_in_time(epoch, catalogue, &versions));
+        for told in join_all(told).await {
+            told?;
         }
         changing
             .commit(std::slice::from_ref(&version), None, operator.as_str(), &next.what)
             .await
             .map_err(Unavailable::from)?;
-        Ok((version, catalogue, open.is_some()))
+        Ok((version, catalogue, open))
     }
 
     /// Has an epoch of the gate know of these versions, before any grab can be of the last one's time. Whatever holds this up
     /// for longer, nothing is announced: grabs of that time may be placed otherwise already.
     async fn fence_in_time(
         &self,
-        epoch: &Epoch,
+        epoch: Epoch,
         catalogue: u64,
         versions: &[VersionRecord],
     ) -> Result<(), GrowthError> {
+        let epoch = &epoch;
         let unknown = |error| Unavailable::new("the gate", error);
         self.fence(epoch, catalogue, versions).await.map_err(unknown)?;
         let now = self.main.time().await.map_err(Unavailable::from)?;
@@ -158,7 +163,8 @@ impl Background {
         catalogue: u64,
         versions: &[VersionRecord],
     ) -> anyhow::Result<()> {
-        self.gate.server.fence(epoch, catalogue, &Fence::of(versions)).await?;
+        let gate = self.gate_of(epoch);
+        gate.heard(gate.quick().fence(epoch, catalogue, &Fence::of(versions)).await)?;
         self.counts_at_the_gate(epoch, catalogue).await
     }
 
@@ -173,16 +179,19 @@ impl Background {
         Ok(())
     }
 
-    /// Leads results of the open epoch to shards that were made since it was opened. A process that fills the gate just now
+    /// Leads results of the open epochs to shards that were made since they were opened. A process that fills a gate just now
     /// does so itself.
     async fn lead_to_new_shards(&self) -> anyhow::Result<()> {
-        let Some(mut lock) = self.main.lock_gate().await? else { return Ok(()) };
-        let led = match lock.state().await.map(GateState::open) {
-            Ok(Some(epoch)) => self.lead_results(epoch).await,
-            state => state.map(drop),
-        };
-        lock.end().await;
-        led
+        for gate in self.gates.iter() {
+            let Some(mut lock) = self.main.lock_gate(gate.id).await? else { continue };
+            let led = match lock.state().await.map(GateState::open) {
+                Ok(Some(epoch)) => self.lead_results(epoch).await,
+                state => state.map(drop),
+            };
+            lock.end().await;
+            led?;
+        }
+        Ok(())
     }
 
     /// The earliest version that this process goes by and main has no more.
@@ -208,7 +217,7 @@ impl Background {
         Ok(versions)
     }
 
-    /// Goes by what main has now, since the gate knows of a later version than this process. One that main does not have is
+    /// Goes by what main has now, since a gate knows of a later version than this process. One that main does not have is
     /// taken back there.
     pub(in crate::servers) async fn catch_up(self: Arc<Self>) -> Result<(), Unavailable> {
         let caught_up = timeout(self.lead.max(PATIENCE), self.look_for_the_latest()).await;
@@ -217,17 +226,31 @@ impl Background {
     }
 
     pub(super) async fn look_for_the_latest(&self) -> anyhow::Result<()> {
-        let epoch = self.gate.epoch.open().context("the gate is shut")?;
-        self.follow_now(&epoch).await?;
-        if self.knows_the_latest(&epoch).await? {
+        let epochs = self.open_epochs();
+        ensure!(!epochs.is_empty(), "the gate is shut");
+        self.follow_now(&epochs).await?;
+        let later = join_all(epochs.iter().map(|epoch| self.knows_the_latest(epoch))).await;
+        let mut not_known = Vec::new();
+        for (epoch, knows) in epochs.iter().zip(later) {
+            if !knows? {
+                not_known.push(Arc::clone(epoch));
+            }
+        }
+        if not_known.is_empty() {
             return Ok(());
         }
         // A process that announces a version holds this lock until main has the version, or never will.
         let changing = self.main.change_layout(NonZeroU16::MIN).await?;
         let LayoutState { versions, catalogue, .. } = changing.state().clone();
         let latest = versions.last().map_or(1, |version| version.number);
-        if self.gate.server.latest_layout(&epoch).await? > latest {
-            self.counts_at_the_gate(&epoch, catalogue).await?;
+        let mut ahead = Vec::new();
+        for epoch in &not_known {
+            if self.gate_of(epoch).quick().latest_layout(epoch).await? > latest {
+                self.counts_at_the_gate(epoch, catalogue).await?;
+                ahead.push(epoch);
+            }
+        }
+        if !ahead.is_empty() {
             let what = format!(
                 "version {} of the layout, which was not announced to the end, is taken back",
                 latest + 1
@@ -237,9 +260,11 @@ impl Background {
                 "the gate knows of a version of the layout that main never had"
             );
             changing.commit(&[], None, MENDED, &what).await?;
-            self.fence(&epoch, catalogue + 1, &versions).await?;
+            for epoch in ahead {
+                self.fence(epoch, catalogue + 1, &versions).await?;
+            }
         }
-        self.follow_now(&epoch).await
+        self.follow_now(&epochs).await
     }
 
     /// Asks the gate whether there is a later version of the layout, while main is silent: the gate has each before main.
@@ -262,12 +287,11 @@ impl Background {
 
     async fn hear_of_no_later(&self) -> anyhow::Result<()> {
         let asked = Instant::now();
-        let epoch = self.gate.epoch.open().context("the gate is shut")?;
-        let knows = self.knows_the_latest(&epoch).await?;
-        // Asked after it: what a gate says that has lost its memory is no word. Nor is that of an epoch that is over,
-        // of a gate that was left behind: a version that its successor was told of is known to every shard that
-        // answers.
-        let knows = knows && is_intact(self.gate.server.remembers(&epoch).await?);
+        // Each gate is told of a version before main has it, so that the word of any one is enough.
+        let epochs = self.open_epochs();
+        ensure!(!epochs.is_empty(), "the gate is shut");
+        let words = epochs.iter().map(|epoch| Box::pin(self.has_heard_of_no_later(epoch)));
+        let (knows, _) = select_ok(words).await?;
         if knows && self.latest_layout_at_shards().await? <= self.layouts.look(|known| known.latest().number)
         {
             self.layouts.no_later_at_the_gate(asked.into_std());
@@ -275,10 +299,19 @@ impl Background {
         Ok(())
     }
 
+    /// Says whether a gate that has its memory knows of no later version than this process.
+    async fn has_heard_of_no_later(&self, epoch: &Epoch) -> anyhow::Result<bool> {
+        let knows = self.knows_the_latest(epoch).await?;
+        // Asked after it: what a gate says that has lost its memory is no word. Nor is that of an epoch that is over, of a gate
+        // that was left behind: a version that its successor was told of is known to every shard that answers.
+        Ok(knows && is_intact(self.gate_of(epoch).quick().remembers(epoch).await?))
+    }
+
     /// Says whether this process knows the latest version that the gate knows of.
     pub(super) async fn knows_the_latest(&self, epoch: &Epoch) -> anyhow::Result<bool> {
         let latest = self.layouts.look(|versions| versions.latest().number);
-        Ok(self.gate.server.latest_layout(epoch).await? <= latest)
+        let gate = self.gate_of(epoch);
+        Ok(gate.heard(gate.quick().latest_layout(epoch).await)? <= latest)
     }
 }
 
@@ -316,7 +349,7 @@ mod tests {
             versions: vec![first(&Of(4).layout(), Timestamp::from_millis(0))],
             now: Timestamp::from_millis(1_795_348_800_000),
             catalogue: 7,
-            open_epoch: Some(1),
+            open_epochs: vec![1],
             behind: Vec::new(),
             narrow: Vec::new(),
             movement: None,

@@ -4,14 +4,18 @@
 //! an open epoch later than the last that its shard had closed when the row changed. A filling reads a shard after it has
 //! closed the epoch before there. So what was committed before that is not in the new gate, and what was committed after
 //! it waits until the new gate is open, and has let go of it.
+//!
+//! Of several gates each lets go of its own: while one does not answer, what it has to do waits, and nothing else does.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::ShardId;
+use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::background::Background;
+use super::handles::{GateHandle, GateLines};
 use crate::outage::TaskOutage;
 use crate::servers::gate::Epoch;
 use crate::servers::seam::{GateError, GateServer, Release, Waiting};
@@ -63,19 +67,50 @@ impl LetGo {
     async fn round(&self) -> anyhow::Result<bool> {
         let background = &self.background;
         let server = background.shard(self.shard)?;
-        let waiting = server.releases(MOST).await?;
+        let mut waiting = server.releases(None, MOST).await?;
         background.counts.releases_wait(self.shard, waiting.len());
-        let Some(epoch) = background.gate.epoch.open().filter(|_| !waiting.is_empty()) else {
+        if waiting.is_empty() || background.open_epochs().is_empty() {
             return Ok(false);
-        };
-        let releases: Vec<Release> = waiting.iter().map(|waiting| waiting.release).collect();
-        background.let_go(&*background.gate.server, &epoch, &releases).await?;
-        let done: Vec<Waiting> = waiting.iter().filter(|one| is_done(one, epoch.number)).copied().collect();
-        server.forget_releases(&done).await?;
-        background.counts.let_go(done.len());
-        background.counts.releases_wait(self.shard, waiting.len() - done.len());
-        background.signals.stored();
-        Ok(waiting.len() == MOST && !done.is_empty())
+        }
+        loop {
+            let (done, failed) = self.let_go_of(&waiting).await;
+            server.forget_releases(&done).await?;
+            background.counts.let_go(done.len());
+            background.counts.releases_wait(self.shard, waiting.len() - done.len());
+            background.signals.stored();
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
+            let last = waiting.last().copied().filter(|_| waiting.len() == MOST);
+            // Those of a gate that is shut may stand before those of others.
+            let Some(last) = last.filter(|_| done.is_empty() && background.gates.count().is_several()) else {
+                return Ok(last.is_some() && !done.is_empty());
+            };
+            waiting = server.releases(Some(last), MOST).await?;
+        }
+    }
+
+    /// Has each gate that is open let go of those of its own. Returns those of which nothing is left to do, and why a gate has
+    /// not let go of any, if one has not.
+    async fn let_go_of(&self, waiting: &[Waiting]) -> (Vec<Waiting>, Option<GateError>) {
+        let gates = self.background.gates.iter().map(|gate| self.let_go_at(gate, waiting));
+        let (mut done, mut failed) = (Vec::new(), None);
+        for answer in join_all(gates).await {
+            match answer {
+                Ok(mut of_gate) => done.append(&mut of_gate),
+                Err(error) => failed = Some(error),
+            }
+        }
+        (done, failed)
+    }
+
+    async fn let_go_at(&self, gate: &GateHandle, waiting: &[Waiting]) -> Result<Vec<Waiting>, GateError> {
+        let background = &self.background;
+        let of_gate = background.of_gate(gate, waiting, |one| one.release.coupon);
+        let Some(epoch) = gate.open().filter(|_| !of_gate.is_empty()) else { return Ok(Vec::new()) };
+        let releases: Vec<Release> = of_gate.iter().map(|waiting| waiting.release).collect();
+        gate.heard(background.let_go(gate, gate.quick(), &epoch, &releases).await)?;
+        Ok(of_gate.into_iter().filter(|one| is_done(one, epoch.number)).collect())
     }
 }
 
@@ -89,30 +124,36 @@ impl Background {
     /// and what is left to do of it is done from there.
     pub(in crate::servers) async fn let_go_now(
         &self,
-        gate: &dyn GateServer,
+        lines: Option<&GateLines>,
         shard: ShardId,
         releases: &[Release],
     ) {
         if releases.is_empty() {
             return;
         }
-        if let Some(epoch) = self.gate.epoch.open()
-            && let Err(error) = self.let_go(gate, &epoch, releases).await
-        {
-            tracing::debug!(%error, "the gate lets go of what was given back later");
+        // A step is of one result, and so at one gate.
+        for gate in self.gates.iter() {
+            let of_gate = self.of_gate(gate, releases, |release| release.coupon);
+            let line = lines.map_or_else(|| gate.quick(), |lines| &**lines.get(gate.id));
+            if let Some(epoch) = gate.open().filter(|_| !of_gate.is_empty())
+                && let Err(error) = self.let_go(gate, line, &epoch, &of_gate).await
+            {
+                tracing::debug!(%error, "the gate lets go of what was given back later");
+            }
         }
         self.signals.gave_back(shard);
     }
 
     async fn let_go(
         &self,
-        gate: &dyn GateServer,
+        gate: &GateHandle,
+        line: &dyn GateServer,
         epoch: &Epoch,
         releases: &[Release],
     ) -> Result<(), GateError> {
-        let let_go = gate.let_go(epoch, releases).await;
+        let let_go = line.let_go(epoch, releases).await;
         if let_go == Err(GateError::Forgot) {
-            self.gate.epoch.suspect();
+            gate.epoch.suspect();
         }
         let_go
     }

@@ -37,7 +37,7 @@ pub(super) use background::Background;
 pub(super) use catalogue::{Following, RELIES};
 pub(super) use clock::agree_at_start;
 pub(super) use crew::Crew;
-pub(super) use handles::{Floors, GateHandle, QueuesHandle, Signals, Time};
+pub(super) use handles::{Floors, GateHandle, GateLines, QueuesHandle, Signals, Time, lines};
 pub(super) use lease::{Leases, RENEW};
 pub(super) use movement::MovementRate;
 pub(super) use publish::Watched;

@@ -320,7 +320,7 @@ mod tests {
             versions: vec![version(1), version(2), version(3)],
             now: Timestamp::from_millis(9),
             catalogue: 7,
-            open_epoch: Some(1),
+            open_epochs: vec![1],
             behind: Vec::new(),
             narrow: Vec::new(),
             movement,

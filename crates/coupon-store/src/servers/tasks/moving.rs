@@ -176,8 +176,7 @@ impl<'a> ShardConnections<'a> {
 
     /// Begins a transaction that has its shard's row of state.
     async fn begin_at(&self, shard: ShardId) -> Step<Has<'_>> {
-        let Background { dataset, floors, .. } = self.background;
-        let of = Of { dataset, shard, floors };
+        let of = self.background.at(shard);
         let (rows, begun) = self.begin_over_any(shard).await?;
         Ok(Has { rows, begun: of.check(begun)?, of, kept: &self.kept })
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use coupon_core::PerGate;
 
+use super::handles::Gates;
 use crate::servers::gate::EpochCell;
 use crate::servers::seam::{Publish, PublishError, Route, Until};
 
@@ -11,12 +13,13 @@ use crate::servers::seam::{Publish, PublishError, Route, Until};
 /// filled anew, and what this one granted was never granted. A grab or a task may have published it: it is looked into.
 pub(in crate::servers) struct Watched {
     publisher: Box<dyn Publish>,
-    epoch: Arc<EpochCell>,
+    epochs: PerGate<Arc<EpochCell>>,
 }
 
 impl Watched {
-    pub(in crate::servers) fn new(publisher: Box<dyn Publish>, epoch: &Arc<EpochCell>) -> Self {
-        Self { publisher, epoch: Arc::clone(epoch) }
+    pub(in crate::servers) fn new(publisher: Box<dyn Publish>, gates: &Gates) -> Self {
+        let epochs = gates.count().each(|gate| Arc::clone(&gates.get(gate).epoch));
+        Self { publisher, epochs }
     }
 }
 
@@ -33,7 +36,11 @@ impl Publish for Watched {
     async fn send(&self, route: Route, body: Vec<u8>, until: Until) -> Result<(), PublishError> {
         let sent = self.publisher.send(route, body, until).await;
         if sent == Err(PublishError::NoRoute) {
-            self.epoch.suspect();
+            match route {
+                Route::Results(epoch, _) => self.epochs.of_epoch(epoch).suspect(),
+                // Any of them makes the queues anew.
+                Route::Queue(_) | Route::Parking => self.epochs.iter().for_each(|epoch| epoch.suspect()),
+            }
         }
         sent
     }

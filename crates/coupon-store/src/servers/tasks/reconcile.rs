@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coupon_core::{CouponId, ShardId, ShardingStrategy as _, UserId};
+use coupon_core::{CouponId, GateId, ShardId, ShardingStrategy as _, UserId};
 
 use super::background::Background;
 use super::reconcile_rows::ShardPasses;
@@ -23,9 +23,10 @@ use crate::{PlacedResult, Reservation};
 /// The most results that one message hands over.
 const MESSAGE: usize = 1_000;
 
-/// The task that looks for them.
+/// The task that looks for them at a gate.
 pub(super) struct Reconciler {
     background: Arc<Background>,
+    gate: GateId,
     rows: ShardPasses,
     every: Duration,
     /// Reservations that are younger may be on their way.
@@ -33,8 +34,8 @@ pub(super) struct Reconciler {
 }
 
 impl Reconciler {
-    pub(super) fn new(background: Arc<Background>, every: Duration, grace: Duration) -> Self {
-        Self { rows: ShardPasses::new(Arc::clone(&background)), background, every, grace }
+    pub(super) fn new(background: Arc<Background>, gate: GateId, every: Duration, grace: Duration) -> Self {
+        Self { rows: ShardPasses::new(Arc::clone(&background)), background, gate, every, grace }
     }
 
     pub(super) async fn run(mut self) {
@@ -56,7 +57,7 @@ impl Reconciler {
         if failpoints::is_off(Mechanism::Reconciler) || failpoints::is_off(Mechanism::Pending) {
             return Ok(());
         }
-        let Some(epoch) = self.background.gate.epoch.open() else { return Ok(()) };
+        let Some(epoch) = self.background.gates.get(self.gate).epoch.open() else { return Ok(()) };
         let pending = self.pending(&epoch).await?;
         if !pending.is_empty() && !self.background.knows_the_latest(&epoch).await? {
             // What a version places that this process does not know would go to another place than it belongs to. One that main
@@ -64,9 +65,9 @@ impl Reconciler {
             self.background.look_for_the_latest().await?;
             return Ok(());
         }
-        self.background.counts.pending.store(pending.len() as u64, Ordering::Relaxed);
+        self.background.counts.of_gate(self.gate).pending.store(pending.len() as u64, Ordering::Relaxed);
         // One process at a time: more would only repeat each other's work.
-        let Some(lock) = self.background.main.lock_reconciler().await? else { return Ok(()) };
+        let Some(lock) = self.background.main.lock_reconciler(self.gate).await? else { return Ok(()) };
         let done = self.round_locked(&epoch, pending).await;
         lock.end().await;
         done
@@ -88,7 +89,7 @@ impl Reconciler {
 
     /// Reservations that have been pending for long.
     async fn pending(&self, epoch: &Epoch) -> anyhow::Result<Vec<(CouponId, UserId, Reservation)>> {
-        let gate = &self.background.gate.server;
+        let gate = &self.background.gate_of(epoch).server;
         let grace = i64::try_from(self.grace.as_millis()).unwrap_or(i64::MAX);
         let marks = gate.pending_until(epoch, self.background.time.mains().plus_millis(-grace)).await?;
         let held = gate.held(epoch, &marks).await?;
@@ -144,7 +145,7 @@ impl Reconciler {
             return Ok(());
         }
         let marks: Vec<Mark> = results.iter().map(|row| Mark::of(&row.result)).collect();
-        let still = background.gate.server.are_pending(epoch, &marks).await?;
+        let still = background.gate_of(epoch).server.are_pending(epoch, &marks).await?;
         let left = results.into_iter().zip(still).filter(|(_, pending)| *pending);
         let left: Vec<PlacedResult> = left.map(|(row, _)| row).collect();
         if left.is_empty() {

@@ -5,7 +5,8 @@
 //! second time, and its stock be sold twice.
 //!
 //! Each round reads a slice of each shard, in the order of its tables' keys, so that a pass over all rows costs little
-//! at any moment; after a pass it rests.
+//! at any moment; after a pass it rests. Where there are several gates, each is held against rows in passes of its own, so that
+//! none waits for another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -70,7 +71,9 @@ impl ShardPasses {
                     continue;
                 }
             };
-            let missing = self.background.gate.server.lacking(epoch, &holds).await?;
+            let gate = self.background.gate_of(epoch);
+            let holds = self.background.held_at(gate, holds);
+            let missing = gate.server.lacking(epoch, &holds).await?;
             self.background.counts.checked.fetch_add(holds.len() as u64, Ordering::Relaxed);
             self.tell(epoch, shard, table, &missing).await?;
         }
@@ -127,7 +130,7 @@ impl ShardPasses {
         missing: &[Hold],
     ) -> anyhow::Result<()> {
         let rows = to_be_checked(shard, table, missing);
-        let fresh = self.background.gate.server.restore(epoch, &rows).await?;
+        let fresh = self.background.gate_of(epoch).server.restore(epoch, &rows).await?;
         let now = self.background.time.mains();
         // One that was to expire just now has done so since it was read, and is let go of again.
         let due = |hold: &Hold| hold.hold_until.is_some_and(|until| until <= now);
@@ -142,7 +145,7 @@ impl ShardPasses {
     /// Looks again at rows that the gate was given, in this round or before: one that has given its stock back meanwhile was
     /// perhaps let go of before the gate knew of it.
     async fn look_again(&self, epoch: &Epoch) -> anyhow::Result<()> {
-        let gate = &self.background.gate.server;
+        let gate = &self.background.gate_of(epoch).server;
         let mut rows = gate.unchecked(epoch).await?;
         rows.sort_unstable_by_key(|row| (row.shard, row.table));
         for of_table in rows.chunk_by(|one, next| (one.shard, one.table) == (next.shard, next.table)) {

@@ -10,7 +10,7 @@
 //! theirs: main has the address of the gate, and when a process last found it there.
 
 use anyhow::{Context as _, ensure};
-use coupon_core::{ShardId, VersionNumber};
+use coupon_core::{GateId, ShardId, VersionNumber};
 use futures_util::future::select_ok;
 use tokio::time::timeout;
 
@@ -29,23 +29,23 @@ impl Background {
         Ok(state)
     }
 
-    /// The last epoch that any shard has heard of, of those that answer at once: it was announced there, or closed.
-    pub(super) async fn last_epoch_known(&self) -> anyhow::Result<u64> {
+    /// The last epoch of a gate that any shard has heard of, of those that answer at once: it was announced there, or closed.
+    pub(super) async fn last_epoch_known(&self, gate: GateId) -> anyhow::Result<u64> {
         let asked = self.shards().map(|shard| async move {
             let state = timeout(PATIENCE, self.state_of(shard)).await;
             Some((shard, state.ok()?.ok()?))
         });
         let states: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
         self.hold_main_against(&states).await?;
-        Ok(last_epoch(&states))
+        Ok(last_epoch(&states, gate))
     }
 
-    /// Says whether no later epoch has opened than this one: each shard hears of an epoch before it opens, so that the first which
-    /// answers is believed.
+    /// Says whether no later epoch of its gate has opened than this one: each shard hears of an epoch before it opens, so that
+    /// the first which answers is believed.
     pub(in crate::servers) async fn is_the_latest(&self, epoch: u64) -> anyhow::Result<bool> {
         let asked = self.shards().map(|shard| Box::pin(self.state_of(shard)));
         let (state, _) = timeout(PATIENCE, select_ok(asked)).await.context("no shard answers in time")??;
-        Ok(state.last_epoch <= epoch)
+        Ok(state.last_epochs.of(self.gates.count().of_epoch(epoch)) <= epoch)
     }
 
     /// The latest version of the layout that any shard has heard of, of those that answer at once; an error where none does.
@@ -74,8 +74,8 @@ impl Background {
 
     /// Makes sure that every shard is there, belongs to the data set, has what main has applied, and had no version of the layout
     /// announced to it that this process does not know; a main that has forgotten what it applied takes note of it. Returns the
-    /// last epoch that any of them has heard of.
-    pub(super) async fn check_shards(&self) -> anyhow::Result<u64> {
+    /// last epoch of a gate that any of them has heard of.
+    pub(super) async fn check_shards(&self, gate: GateId) -> anyhow::Result<u64> {
         let mut states = Vec::new();
         for (shard, server) in self.shard_servers() {
             let checked = async {
@@ -95,13 +95,14 @@ impl Background {
             states.push((shard, state));
         }
         self.hold_main_against(&states).await?;
-        Ok(last_epoch(&states))
+        Ok(last_epoch(&states, gate))
     }
 
     /// Says whether the gate has anything by a version of the catalogue that main has not reached, where it has it by a later one
     /// than is known of main. Main was put back then, and takes note of it.
     pub(super) async fn main_is_behind(&self, epoch: &Epoch, known: u64) -> anyhow::Result<bool> {
-        let versions = self.gate.server.versions(epoch).await?;
+        let gate = self.gate_of(epoch);
+        let versions = gate.heard(gate.quick().versions(epoch).await)?;
         let Some(of_gate) = versions.map(Versions::of_main).filter(|of_gate| *of_gate > known) else {
             return Ok(false);
         };
@@ -124,7 +125,7 @@ impl Background {
     /// filled anew.
     pub(super) async fn counts_at_the_gate(&self, epoch: &Epoch, version: u64) -> anyhow::Result<()> {
         if self.main_is_behind(epoch, version).await? {
-            self.gate.epoch.suspect();
+            self.gate_of(epoch).epoch.suspect();
             return Err(GateError::Forgot.into());
         }
         Ok(())
@@ -132,16 +133,17 @@ impl Background {
 
     /// Has every shard remember that there is this epoch. Only then may it open.
     pub(super) async fn announce(&self, epoch: u64) -> anyhow::Result<()> {
+        let gates = self.gates.count();
         if failpoints::is_off(Mechanism::RecordedEpochs) {
             return Ok(());
         }
         for (_, server) in self.shard_servers() {
-            server.announce(epoch).await?;
+            server.announce(gates, epoch).await?;
         }
         Ok(())
     }
 }
 
-fn last_epoch(states: &[(ShardId, ShardState)]) -> u64 {
-    states.iter().map(|(_, state)| state.last_epoch).max().unwrap_or(0)
+fn last_epoch(states: &[(ShardId, ShardState)], gate: GateId) -> u64 {
+    states.iter().map(|(_, state)| state.last_epochs.of(gate)).max().unwrap_or(0)
 }

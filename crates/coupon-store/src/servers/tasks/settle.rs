@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::background::Background;
+use super::handles::GateHandle;
 use super::store::{Arrived, StoredBatch, TakenMessages};
 use crate::servers::seam::{GateError, Mark, Release};
 
-/// Marks these as stored at the gate: a user who asks again is answered at once. If the gate cannot be reached, they
+/// Marks these as stored at their gates: a user who asks again is answered at once. If the gate cannot be reached, they
 /// stay pending, and are found again.
 ///
 /// Parked results take stock, of whatever epoch they are, and their users do not get "duplicate". Of a repeat whose stock
@@ -16,9 +19,21 @@ pub(super) async fn settle(
     work: &TakenMessages,
     done: &StoredBatch,
 ) -> Result<(), GateError> {
-    let Some(epoch) = background.gate.epoch.open() else { return Ok(()) };
+    let settled = background.gates.iter().map(|gate| settle_at(background, gate, work, done));
+    join_all(settled).await.into_iter().collect()
+}
+
+async fn settle_at(
+    background: &Background,
+    gate: &GateHandle,
+    work: &TakenMessages,
+    done: &StoredBatch,
+) -> Result<(), GateError> {
+    let Some(epoch) = gate.open() else { return Ok(()) };
+    let count = background.gates.count();
     let (mut stored, mut parked, mut gone) = (Vec::with_capacity(work.results.len()), Vec::new(), Vec::new());
-    for Arrived { row, epoch: of } in &work.results {
+    let of_gate = |arrived: &&Arrived| count.of(arrived.row.result.coupon_id) == gate.id;
+    for Arrived { row, epoch: of } in work.results.iter().filter(of_gate) {
         if done.parked.contains(&row.result.result_id) {
             parked.push(row.result);
         }
@@ -31,8 +46,8 @@ pub(super) async fn settle(
             stored.push(Mark::of(&row.result));
         }
     }
-    let gate = &background.gate.server;
-    gate.park(&epoch, &parked).await?;
-    gate.let_go(&epoch, &gone).await?;
-    gate.unmark(&epoch, &stored).await
+    let server = gate.quick();
+    gate.heard(server.park(&epoch, &parked).await)?;
+    gate.heard(server.let_go(&epoch, &gone).await)?;
+    gate.heard(server.unmark(&epoch, &stored).await)
 }

@@ -57,7 +57,7 @@ async fn try_change(
     let Some(after) = after else { return Ok((Changed::Stands(before), Vec::new())) };
     let mut taken = Taken::default();
     taken.add(change.action, &before);
-    let releases = taken.commit(stepping, begun, change.time).await?;
+    let releases = taken.commit(stepping, at.of, begun, change.time).await?;
     at.of.committed(begun);
     Ok((Changed::Now(after), releases))
 }
@@ -88,7 +88,7 @@ async fn try_to_expire(at: At<'_>, now: Timestamp, most: usize) -> Result<(usize
     for row in &rows {
         taken.add(Action::Expire, row);
     }
-    let releases = taken.commit(stepping, begun, now).await?;
+    let releases = taken.commit(stepping, at.of, begun, now).await?;
     at.of.committed(begun);
     Ok((due, releases))
 }
@@ -137,6 +137,7 @@ impl Taken {
     async fn commit(
         mut self,
         mut stepping: Box<dyn Stepping>,
+        Of { gates, .. }: Of<'_>,
         Begun { outbox_id, closed, .. }: Begun,
         now: Timestamp,
     ) -> Result<Vec<Release>, StoringError> {
@@ -144,7 +145,11 @@ impl Taken {
         let entries = outbox::entries(&self.moves, outbox_id);
         // With the first of them: while a release waits, main takes neither that entry nor any after it.
         let first = entries.first().map_or(outbox_id, |entry| entry.id);
-        let waiting = |release: &Release| Waiting { outbox_id: first, release: *release, closed };
+        let waiting = |release: &Release| Waiting {
+            outbox_id: first,
+            release: *release,
+            closed: closed.of(gates.of(release.coupon)),
+        };
         let releases: Vec<Waiting> = self.releases.iter().map(waiting).collect();
         let note = StepsNote {
             now,

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use coupon_core::books::{Behind, Movement};
-use coupon_core::{CouponResult, ResultId, ShardId, TableId, Timestamp};
+use coupon_core::{CouponResult, GateCount, ResultId, ShardId, TableId, Timestamp};
 
 use super::background::Background;
 use super::handles::Floors;
@@ -17,7 +17,7 @@ use super::stored::{KnownRow, Stored};
 use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};
 use crate::servers::outbox::{self, Moves};
-use crate::servers::seam::{Begun, Inserted, Marker, Note, Storing, StoringError};
+use crate::servers::seam::{Begun, GateEpochs, Inserted, Marker, Note, Storing, StoringError};
 
 /// The most rows that one statement inserts.
 const ROWS: usize = 1_000;
@@ -91,6 +91,12 @@ pub(in crate::servers) enum StoreError {
     /// The shard is of another data set, or of none.
     #[error("it does not hold data set {0}")]
     OtherDataset(String),
+    /// The shard goes by another list of gates than this process.
+    #[error(
+        "its gates are others by now: start this process again, with setting `servers.redis` as it is now; where the command that \
+         changes them was cut short, run it again"
+    )]
+    OtherGates,
     /// The shard was put back to an earlier state.
     #[error(transparent)]
     LostData(#[from] LostData),
@@ -104,15 +110,21 @@ pub(in crate::servers) enum StoreError {
 #[derive(Clone, Copy)]
 pub(super) struct Of<'a> {
     pub(super) dataset: &'a str,
+    /// The list of gates that this process goes by, and their number.
+    pub(super) list: u64,
+    pub(super) gates: GateCount,
     pub(super) shard: ShardId,
     pub(super) floors: &'a Floors,
 }
 
 impl Of<'_> {
-    /// Refuses a shard of another data set, or one that has less than this process has seen: what it had seen before the
-    /// shard's row of state was taken, since nothing is committed there until the transaction ends.
+    /// Refuses a shard of another data set or with other gates, or one that has less than this process has seen: what it had seen
+    /// before the shard's row of state was taken, since nothing is committed there until the transaction ends.
     pub(super) fn check(self, begun: Option<Begun>) -> Result<Begun, StoreError> {
         let begun = begun.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
+        if begun.list != self.list {
+            return Err(StoreError::OtherGates);
+        }
         self.floors.of(self.shard).check(begun.outbox_id, begun.commits)?;
         Ok(begun)
     }
@@ -139,10 +151,11 @@ pub(super) async fn store(
     let mut moves = Moves::new();
     let added = outbox::add_stored(&mut moves, storing.untold().await?);
     let done = StoredBatch { added, ..done };
-    let mut store = Store { storing, now, outbox_id: begun.outbox_id, moves, late, done };
-    let closed = if failpoints::is_off(Mechanism::Epoch) { 0 } else { begun.closed };
-    let (too_late, results): (Vec<&Arrived>, Vec<&Arrived>) =
-        here.into_iter().partition(|arrived| arrived.epoch <= closed);
+    let (gates, closed) = (of.gates, begun.closed);
+    let mut store = Store { storing, now, outbox_id: begun.outbox_id, gates, closed, moves, late, done };
+    let closed = if failpoints::is_off(Mechanism::Epoch) { GateEpochs::default() } else { closed };
+    let is_closed = |arrived: &&Arrived| arrived.epoch <= closed.of(gates.of(arrived.row.result.coupon_id));
+    let (too_late, results): (Vec<&Arrived>, Vec<&Arrived>) = here.into_iter().partition(is_closed);
     store.insert(&unique(&results)).await?;
     for (Arrived { row, .. }, reason) in contradicting {
         store.park(row.placement.table, &row.result, &reason).await?;
@@ -174,6 +187,9 @@ struct Store<'a> {
     storing: &'a mut dyn Storing,
     now: Timestamp,
     outbox_id: i64,
+    gates: GateCount,
+    /// The epochs that were closed when it began.
+    closed: GateEpochs,
     moves: Moves,
     /// Rows that may have come behind a mover.
     late: u64,
@@ -277,13 +293,17 @@ impl Store<'_> {
     /// Writes the markers, the outbox entry and the shard's sums, and commits.
     async fn note_and_commit(&mut self, work: &TakenMessages) -> Result<(), StoringError> {
         let entries = outbox::entries(&self.moves, self.outbox_id);
+        let mut closed = self.closed;
+        for marker in work.markers.iter().filter(|marker| marker.closes > 0) {
+            closed.note(self.gates, marker.closes);
+        }
         let note = Note {
             now: self.now,
             markers: &work.markers,
             markers_from: self.now.plus_millis(-MARKERS_KEPT_MS),
             outbox_id: outbox::last_of(&entries, self.outbox_id),
             entries: &entries,
-            closes: work.markers.iter().map(|marker| marker.closes).max().unwrap_or(0),
+            closed,
             sent: work.sent,
             added: self.done.added,
             late: self.late,

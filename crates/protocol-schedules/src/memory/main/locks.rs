@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use coupon_store::servers::seam::{DatabaseError, GateLock, GatePlace, GateState, MainLock, Opening};
+use coupon_core::GateId;
+use coupon_store::servers::seam::{
+    BatchLock, DatabaseError, GateLock, GatePlace, GateState, MainLock, Opening,
+};
 
 use super::{Main, MainMemory};
 use crate::check::half_full;
@@ -12,10 +15,10 @@ use crate::world::{NoAnswer, World};
 /// A thing that can be locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::memory) enum Lock {
-    Gate,
+    Gate(GateId),
     Layout,
     Mover,
-    Reconciler,
+    Reconciler(GateId),
 }
 
 impl Main {
@@ -43,6 +46,14 @@ pub(in crate::memory) struct Locked {
 }
 
 impl Locked {
+    /// The gate that it is about.
+    const fn gate(&self) -> GateId {
+        match self.lock {
+            Lock::Gate(gate) | Lock::Reconciler(gate) => gate,
+            Lock::Layout | Lock::Mover => GateId::FIRST,
+        }
+    }
+
     fn has(&self, memory: &MainMemory) -> bool {
         memory.locks.get(&self.lock) == Some(&self.owner)
     }
@@ -73,27 +84,48 @@ impl MainLock for Locked {
     async fn end(self: Box<Self>) {}
 }
 
+/// The locks of all gates, which go together with their connection.
+pub(super) struct LockedGates(pub(super) Vec<Locked>);
+
+#[async_trait]
+impl MainLock for LockedGates {
+    async fn end(self: Box<Self>) {}
+}
+
+#[async_trait]
+impl BatchLock for LockedGates {
+    async fn are_open(&mut self) -> anyhow::Result<bool> {
+        let are_open = |memory: &MainMemory| memory.gates.iter().all(|gate| gate.open().is_some());
+        match self.0.first() {
+            Some(first) => Ok(first.order(move |_, memory| are_open(memory)).await?),
+            None => Ok(false),
+        }
+    }
+}
+
 #[async_trait]
 impl GateLock for Locked {
     async fn state(&mut self) -> anyhow::Result<GateState> {
-        Ok(self.order(|_, memory| memory.gate).await?)
+        let gate = self.gate();
+        Ok(self.order(move |_, memory| *memory.gates.get(gate)).await?)
     }
 
     async fn place(&mut self) -> anyhow::Result<Option<GatePlace>> {
-        let now = self.main.now();
+        let (now, gate) = (self.main.now(), self.gate());
         let place = self.order(move |_, memory| {
-            let (address, seen) = memory.place.as_ref()?;
+            let (address, seen) = memory.places.get(gate).as_ref()?;
             Some(GatePlace { address: address.clone(), age_ms: now.millis() - seen.millis() })
         });
         Ok(place.await?)
     }
 
     async fn take_epoch(&mut self, epoch: u64, last: u64) -> anyhow::Result<bool> {
-        let process = self.main.line.process;
+        let (process, gate) = (self.main.line.process, self.gate());
         let taken = self.order(move |world, memory| {
-            let taken = memory.gate.epoch == last;
+            let state = memory.gates.get_mut(gate);
+            let taken = state.epoch == last;
             if taken {
-                memory.gate.epoch = epoch;
+                state.epoch = epoch;
                 world.tell(|| format!("main: {process} takes epoch {epoch}"));
             }
             taken
@@ -102,15 +134,19 @@ impl GateLock for Locked {
     }
 
     async fn filled_at(&mut self, address: &str) -> anyhow::Result<()> {
-        let address = address.to_owned();
-        Ok(self.order(move |world, memory| memory.place = Some((address, world.clock.now()))).await?)
+        let (address, gate) = (address.to_owned(), self.gate());
+        let filled = move |world: &Arc<World>, memory: &mut MainMemory| {
+            *memory.places.get_mut(gate) = Some((address, world.clock.now()));
+        };
+        Ok(self.order(filled).await?)
     }
 
     async fn open(&mut self, epoch: u64, version: u64) -> anyhow::Result<Opening> {
         let (process, cuts, server) = (self.main.line.process, self.cuts, self.main.line.server);
+        let gate = self.gate();
         let opened = self.main.line.order(move |world| {
             let mut state = world.state();
-            if world.cuts(server) != cuts || state.main.gate.epoch != epoch {
+            if world.cuts(server) != cuts || state.main.gates.get(gate).epoch != epoch {
                 return Opening::Taken;
             }
             // Who changes the layout has what is asked for here until the change is in.
@@ -118,7 +154,7 @@ impl GateLock for Locked {
             if changes || state.main.catalogue.version != version {
                 return Opening::Changed;
             }
-            state.main.gate.open_epoch = epoch;
+            state.main.gates.get_mut(gate).open_epoch = epoch;
             world.tell(|| format!("main: {process} opens epoch {epoch}"));
             let broken = half_full(&state, process, epoch);
             state.broken.extend(broken);

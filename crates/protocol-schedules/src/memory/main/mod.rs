@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use coupon_core::books::{DeltasByCoupon, Stock};
-use coupon_core::{CouponId, ShardId, Timestamp};
+use coupon_core::{CouponId, GateCount, GateId, PerGate, ShardId, Timestamp};
 use coupon_store::Moving;
 use coupon_store::servers::seam::{
-    Books, DatabaseError, GateLock, GateState, MainLock, MainServer, NUMBERS, Renewed, TERM_MS, Term, Terms,
+    BatchLock, Books, DatabaseError, GateLock, GateState, GatesRecord, MainLock, MainServer, NUMBERS,
+    Renewed, TERM_MS, Term, Terms,
 };
 use tokio::sync::Mutex;
 
 use self::books::Transaction;
+use self::locks::LockedGates;
 pub(super) use self::locks::{Lock, Locked};
 use super::catalogue::CatalogueMemory;
 use super::{DATASET, unanswered};
@@ -24,9 +26,9 @@ use crate::world::{NoAnswer, ServerLine, World};
 /// The memory of the main database.
 #[derive(Debug, Clone, Default)]
 pub struct MainMemory {
-    /// Its record of the gate.
-    pub gate: GateState,
-    place: Option<(String, Timestamp)>,
+    /// Its record of each gate.
+    pub gates: PerGate<GateState>,
+    places: PerGate<Option<(String, Timestamp)>>,
     /// The last entry of each shard's outbox that it has applied.
     pub positions: BTreeMap<ShardId, i64>,
     /// The coupons' stocks.
@@ -40,7 +42,7 @@ pub struct MainMemory {
     /// The last movement of rows.
     pub movement: Option<Moving>,
     leases: BTreeMap<u16, (String, Term)>,
-    /// The owners of the lock of the gate, and of the reconciler.
+    /// The owners of the locks.
     locks: BTreeMap<Lock, u64>,
     owners: u64,
     books: Arc<Mutex<()>>,
@@ -60,13 +62,19 @@ pub struct LogLine {
 }
 
 impl MainMemory {
-    pub(super) fn new(terms: &[Terms]) -> Self {
+    pub(super) fn new(gates: GateCount, terms: &[Terms]) -> Self {
         let stock = |terms: &Terms| {
             let total = i64::from(terms.total);
             (terms.coupon, Stock::of(total, total))
         };
         let catalogue = CatalogueMemory::new(terms);
-        Self { stocks: terms.iter().map(stock).collect(), catalogue, ..Self::default() }
+        Self {
+            gates: gates.each(|_| GateState::default()),
+            places: gates.each(|_| None),
+            stocks: terms.iter().map(stock).collect(),
+            catalogue,
+            ..Self::default()
+        }
     }
 
     /// The turn of the one that writes the stock log.
@@ -136,33 +144,43 @@ impl MainServer for Main {
         self.ask(|_| clock.now()).await
     }
 
-    async fn record(&self) -> Result<(Option<String>, GateState), DatabaseError> {
-        self.ask(|memory| (Some(DATASET.to_owned()), memory.gate)).await
+    async fn record(&self) -> Result<(Option<String>, GatesRecord), DatabaseError> {
+        self.ask(|memory| {
+            let gates = memory.gates.iter().copied().collect();
+            (Some(DATASET.to_owned()), GatesRecord { list: 0, gates })
+        })
+        .await
     }
 
     async fn positions(&self) -> Result<BTreeMap<ShardId, i64>, DatabaseError> {
         self.ask(|memory| memory.positions.clone()).await
     }
 
-    async fn gate_seen(&self, address: &str) -> Result<(), DatabaseError> {
+    async fn gate_seen(&self, gate: GateId, address: &str) -> Result<(), DatabaseError> {
         let address = address.to_owned();
         self.order(move |world, memory| {
             let now = world.clock.now();
-            memory.place.get_or_insert((address, now)).1 = now;
+            memory.places.get_mut(gate).get_or_insert((address, now)).1 = now;
         })
         .await
     }
 
-    async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
-        Ok(self.lock(Lock::Gate).await?.map(|locked| Box::new(locked) as Box<dyn GateLock>))
+    async fn lock_gate(&self, gate: GateId) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
+        Ok(self.lock(Lock::Gate(gate)).await?.map(|locked| Box::new(locked) as Box<dyn GateLock>))
     }
 
-    async fn lock_gate_for_a_batch(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
-        self.lock_gate().await
+    async fn lock_gates_for_a_batch(&self) -> Result<Option<Box<dyn BatchLock>>, DatabaseError> {
+        let gates = self.line.world.state().gates.count();
+        let mut locked = Vec::new();
+        for gate in gates.all() {
+            let Some(lock) = self.lock(Lock::Gate(gate)).await? else { return Ok(None) };
+            locked.push(lock);
+        }
+        Ok(Some(Box::new(LockedGates(locked))))
     }
 
-    async fn lock_reconciler(&self) -> Result<Option<Box<dyn MainLock>>, DatabaseError> {
-        Ok(self.lock(Lock::Reconciler).await?.map(|locked| Box::new(locked) as Box<dyn MainLock>))
+    async fn lock_reconciler(&self, gate: GateId) -> Result<Option<Box<dyn MainLock>>, DatabaseError> {
+        Ok(self.lock(Lock::Reconciler(gate)).await?.map(|locked| Box::new(locked) as Box<dyn MainLock>))
     }
 
     async fn books(&self) -> anyhow::Result<Box<dyn Books>> {

@@ -13,6 +13,7 @@ use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::gate::Epoch;
 use crate::servers::seam::Made;
 use crate::servers::tasks::background::Background;
+use crate::servers::tasks::handles::GateHandle;
 use crate::{Applied, ChangeError, Unavailable};
 
 /// The longest that a change waits for the gate and for every process.
@@ -49,7 +50,7 @@ impl Background {
     }
 
     /// Says whether the gate that is open has been brought to that version, and has the coupon that it is about; not so while
-    /// there is none. Other coupons that it lacks do not matter.
+    /// there is none. Other coupons that it lacks do not matter, nor do other gates where it is about a coupon.
     pub(in crate::servers::tasks) async fn enforced(
         &self,
         version: u64,
@@ -70,24 +71,40 @@ impl Background {
         }
     }
 
-    /// Brings the open gate to that version, if one is open. A gate that is opened later has been: opening it looks for the
-    /// version.
+    /// Brings the gates that are open to that version. One that is opened later has been: opening it looks for the version.
     async fn enforce(&self, version: u64, coupon: Option<CouponId>) -> anyhow::Result<bool> {
         loop {
-            let (_, state) = self.main.record().await?;
-            let epoch = state.open().map(|number| Epoch::new(&self.dataset, number));
+            let (_, record) = self.main.record().await?;
+            let open = self.gates.iter().filter_map(|gate| {
+                let number = record.of(gate.id).open().filter(|_| gate.may_answer())?;
+                Some(Arc::new(Epoch::new(&self.dataset, number)))
+            });
+            let epochs: Vec<Arc<Epoch>> = open.collect();
+            let concerned = |gate: &&GateHandle| coupon.is_none_or(|of| self.gates.of(of).id == gate.id);
+            let concerned: Vec<&GateHandle> = self.gates.iter().filter(concerned).collect();
+            let epoch_of = |gate: &GateHandle| epochs.iter().find(|epoch| self.gate_of(epoch).id == gate.id);
             let mut followed = self.following.0.lock().await;
-            let looked = followed.look(self, epoch.as_ref()).await;
-            let Some(epoch) = epoch else { return looked.map(|()| false) };
-            if coupon.is_some_and(|coupon| followed.lacking.contains_key(&coupon)) {
+            let looked = followed.look(self, &epochs).await;
+            if concerned.iter().any(|gate| epoch_of(gate).is_none()) {
+                return looked.map(|()| false);
+            }
+            let lacking = coupon.filter(|of| followed.gates.of(*of).lacking.contains_key(of));
+            if let Some(epoch) = lacking.and_then(|of| epoch_of(self.gates.of(of))) {
                 drop(followed);
-                self.add_lacking(&epoch).await?;
+                self.add_lacking(epoch).await?;
                 continue;
             }
             let (_, now) = self.main.record().await?;
+            let is_open = |gate: &GateHandle| {
+                let open = now.of(gate.id).open();
+                epoch_of(gate).is_some_and(|epoch| open == Some(epoch.number))
+            };
             // A main that was put back has no such version any more.
-            if now.open() == Some(epoch.number) {
-                let brought = followed.brought.is_some_and(|brought| brought >= (epoch.number, version));
+            if concerned.iter().all(|gate| is_open(gate)) {
+                let brought = concerned.iter().all(|gate| {
+                    let wanted = epoch_of(gate).map(|epoch| (epoch.number, version));
+                    followed.gates.get(gate.id).done >= wanted
+                });
                 // The gate may be brought to what this process cannot go by itself.
                 return if brought { Ok(true) } else { looked.map(|()| false) };
             }

@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
-use coupon_core::{CouponId, Versioned};
+use coupon_core::{CouponId, GateCount, PerGate, Versioned};
+use futures_util::future::join_all;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 pub(super) use self::enforce::deadline;
 use super::background::Background;
+use super::handles::GateHandle;
 use crate::VersionRecord;
 use crate::layouts::Previous;
 use crate::outage::TaskOutage;
@@ -59,43 +61,57 @@ pub(in crate::servers) struct Followed {
     before: Vec<Previous>,
     /// The moment when all of them were read.
     read: Option<Instant>,
-    /// The epoch of the gate that was brought to a version, and that version.
-    brought: Option<(u64, u64)>,
-    /// The coupons that this epoch lacks, until they are added with their holders.
-    lacking: BTreeMap<CouponId, Terms>,
+    /// What each gate was brought to.
+    gates: PerGate<BroughtTo>,
     /// The version that this process last noted in main, and when.
     told: Option<(u64, Instant)>,
 }
 
-/// The catalogue, as this process follows it: one look after the other.
+/// What this process has brought a gate to.
 #[derive(Default)]
+struct BroughtTo {
+    /// The epoch that was brought to a version, and that version.
+    done: Option<(u64, u64)>,
+    /// The coupons that this epoch lacks, until they are added with their holders.
+    lacking: BTreeMap<CouponId, Terms>,
+}
+
+/// The catalogue, as this process follows it: one look after the other.
 pub(in crate::servers) struct Following(Mutex<Followed>);
+
+impl Following {
+    /// Of a process that has followed nothing yet, with so many gates.
+    pub(in crate::servers) fn new(gates: GateCount) -> Self {
+        Self(Mutex::new(Followed { gates: gates.each(|_| BroughtTo::default()), ..Followed::default() }))
+    }
+}
 
 impl Background {
     /// Follows the catalogue for as long as the process lives.
     pub(super) async fn follow_the_catalogue(self: Arc<Self>) {
         // Shards are asked for the holders of what is added, which may take long: nothing else that changes waits for it.
-        tokio::join!(self.follow(), self.add_what_lacks(), self.hear_the_gate());
+        let added = self.gates.iter().map(|gate| self.add_what_lacks(gate));
+        tokio::join!(self.follow(), join_all(added), self.hear_the_gate());
     }
 
     async fn follow(&self) {
         let outage =
             TaskOutage::new("the catalogue is not followed; tried again", "the catalogue is followed again");
         while !self.signals.stopping() {
-            let open = self.gate.epoch.open();
-            let looked = self.following.0.lock().await.look(self, open.as_deref()).await;
+            let open = self.open_epochs();
+            let looked = self.following.0.lock().await.look(self, &open).await;
             outage.tried(&looked);
             tokio::time::sleep(if looked.is_ok() { EVERY } else { AGAIN }).await;
         }
     }
 
-    async fn add_what_lacks(&self) {
+    async fn add_what_lacks(&self, gate: &GateHandle) {
         let outage = TaskOutage::new(
             "coupons are added to the gate later; nobody can grab them until then",
             "what is on offer is in the gate again",
         );
         while !self.signals.stopping() {
-            if let Some(epoch) = self.gate.epoch.open() {
+            if let Some(epoch) = gate.epoch.open() {
                 outage.tried(&self.add_lacking(&epoch).await);
             }
             tokio::time::sleep(AGAIN).await;
@@ -107,7 +123,7 @@ impl Background {
         let (version, terms) = self.following.0.lock().await.lacking_in(epoch);
         if !terms.is_empty() {
             self.add(epoch, version, &terms).await?;
-            self.following.0.lock().await.were_added(&terms);
+            self.following.0.lock().await.were_added(epoch, &terms);
         }
         Ok(())
     }
@@ -116,12 +132,12 @@ impl Background {
     pub(in crate::servers) async fn begin_to_follow(&self) -> anyhow::Result<()> {
         let mut followed = self.following.0.lock().await;
         followed.tell(self, self.offered.version()).await?;
-        followed.look(self, None).await
+        followed.look(self, &[]).await
     }
 
-    /// Follows what there is now, and brings that epoch of the gate to it.
-    pub(super) async fn follow_now(&self, epoch: &Epoch) -> anyhow::Result<()> {
-        self.following.0.lock().await.look(self, Some(epoch)).await
+    /// Follows what there is now, and brings these epochs of the gates to it.
+    pub(super) async fn follow_now(&self, epochs: &[Arc<Epoch>]) -> anyhow::Result<()> {
+        self.following.0.lock().await.look(self, epochs).await
     }
 
     /// Makes sure that main holds the data set that this process was started on: the catalogue of another is not followed.
@@ -133,8 +149,8 @@ impl Background {
 }
 
 impl Followed {
-    /// Looks once, and brings an epoch of the gate to what there is.
-    async fn look(&mut self, background: &Background, epoch: Option<&Epoch>) -> anyhow::Result<()> {
+    /// Looks once, and brings epochs of the gates to what there is.
+    async fn look(&mut self, background: &Background, epochs: &[Arc<Epoch>]) -> anyhow::Result<()> {
         let (main, asked) = (&background.main, Instant::now());
         let known = background.offered.version();
         let still = self.goes_by(known);
@@ -144,7 +160,7 @@ impl Followed {
             // process knows.
             background.layouts.was_asked(asked.into_std(), false);
             main.note_put_back().await?;
-            background.gate.epoch.suspect();
+            background.gates.iter().for_each(|gate| gate.epoch.suspect());
         }
         let news = if version == known && !self.reads_everything(asked) {
             None
@@ -165,14 +181,13 @@ impl Followed {
             background.gone_by(&layouts).map(Some)
         };
         let forgotten = versions.is_err() && background.forgotten(&layouts).is_some();
-        let brought = match epoch {
-            // Where main has forgotten a version of the layout by which this process goes, the gate is left as it is: it may know
-            // that version.
-            Some(epoch) if !forgotten => {
-                let bring = self.bring(background, epoch, (known, version), &changed, &layouts);
-                alive_during(background, still, bring).await
-            }
-            _ => Ok(()),
+        // Where main has forgotten a version of the layout by which this process goes, the gates are left as they are: they may
+        // know that version.
+        let brought = if epochs.is_empty() || forgotten {
+            Ok(())
+        } else {
+            let bring = self.bring(background, epochs, (known, version), &changed, &layouts);
+            alive_during(background, still, bring).await
         };
         let cannot_go_by = self.swap(background, versions, known).err();
         self.layouts = layouts;
@@ -303,47 +318,41 @@ impl Followed {
         changed
     }
 
-    /// Brings an epoch to a version: all of it, unless this process has brought it to the version before. What it lacks is
-    /// added later.
+    /// Brings epochs to a version, all at once: one of several gates that does not answer holds up none of the others.
     async fn bring(
         &mut self,
         background: &Background,
-        epoch: &Epoch,
-        (known, version): (u64, u64),
+        epochs: &[Arc<Epoch>],
+        versions: (u64, u64),
         changed: &[Terms],
         layouts: &[VersionRecord],
     ) -> anyhow::Result<()> {
-        if self.brought == Some((epoch.number, version)) && changed.is_empty() {
-            return Ok(());
-        }
-        let whole = self.brought != Some((epoch.number, known));
-        let mut all = if whole { self.terms.clone().unwrap_or_default() } else { BTreeMap::new() };
-        all.extend(changed.iter().map(|terms| (terms.coupon, *terms)));
-        // Until it is done, it may be done in part.
-        self.brought = None;
-        background.fence(epoch, version, layouts).await?;
-        let lacking = background.bring(epoch, version, &all.values().collect::<Vec<_>>()).await?;
-        self.lacking.retain(|coupon, _| !whole && !all.contains_key(coupon));
-        self.lacking.extend(lacking.into_iter().map(|terms| (terms.coupon, terms)));
-        self.brought = Some((epoch.number, version));
-        Ok(())
+        let Self { terms, gates, .. } = self;
+        let (count, terms) = (gates.count(), terms.as_ref());
+        let brought = count.all().zip(gates.iter_mut()).filter_map(|(gate, brought)| {
+            let epoch = epochs.iter().find(|epoch| count.of_epoch(epoch.number) == gate)?;
+            Some(brought.bring(background, epoch, versions, (terms, changed), layouts))
+        });
+        join_all(brought).await.into_iter().collect()
     }
 
     /// The coupons that an epoch lacks, and the version that their terms are of; none if it is not the one that was brought.
     fn lacking_in(&self, epoch: &Epoch) -> (u64, Vec<Terms>) {
-        match self.brought {
-            Some((number, version)) if number == epoch.number => {
-                (version, self.lacking.values().copied().collect())
+        let BroughtTo { done, lacking } = self.gates.of_epoch(epoch.number);
+        match done {
+            Some((number, version)) if *number == epoch.number => {
+                (*version, lacking.values().copied().collect())
             }
             _ => (0, Vec::new()),
         }
     }
 
-    /// Takes note that the gate has coupons by these terms. Those of which there are others by now stay, to be brought to them.
-    fn were_added(&mut self, terms: &[Terms]) {
+    /// Takes note that an epoch has coupons by these terms. Those of which there are others by now stay, to be brought to them.
+    fn were_added(&mut self, epoch: &Epoch, terms: &[Terms]) {
+        let lacking = &mut self.gates.of_epoch_mut(epoch.number).lacking;
         for terms in terms {
-            if self.lacking.get(&terms.coupon) == Some(terms) {
-                self.lacking.remove(&terms.coupon);
+            if lacking.get(&terms.coupon) == Some(terms) {
+                lacking.remove(&terms.coupon);
             }
         }
     }
@@ -363,6 +372,38 @@ impl Followed {
         }
         background.main.goes_by(&background.living, version).await?;
         self.told = Some((version, now));
+        Ok(())
+    }
+}
+
+impl BroughtTo {
+    /// Brings an epoch of the gate to a version: all terms that are known of its coupons, unless this process has brought it to
+    /// the version before. What it lacks is added later.
+    async fn bring(
+        &mut self,
+        background: &Background,
+        epoch: &Epoch,
+        (known, version): (u64, u64),
+        (terms, changed): (Option<&BTreeMap<CouponId, Terms>>, &[Terms]),
+        layouts: &[VersionRecord],
+    ) -> anyhow::Result<()> {
+        let changed = background.of_gate(background.gate_of(epoch), changed, |terms| terms.coupon);
+        if self.done == Some((epoch.number, version)) && changed.is_empty() {
+            return Ok(());
+        }
+        let whole = self.done != Some((epoch.number, known));
+        let before: Vec<Terms> =
+            terms.filter(|_| whole).into_iter().flat_map(BTreeMap::values).copied().collect();
+        let before = background.of_gate(background.gate_of(epoch), &before, |terms| terms.coupon);
+        let all = before.into_iter().chain(changed).map(|terms| (terms.coupon, terms));
+        let all: BTreeMap<CouponId, Terms> = all.collect();
+        // Until it is done, it may be done in part.
+        self.done = None;
+        background.fence(epoch, version, layouts).await?;
+        let lacking = background.bring(epoch, version, &all.values().collect::<Vec<_>>()).await?;
+        self.lacking.retain(|coupon, _| !whole && !all.contains_key(coupon));
+        self.lacking.extend(lacking.into_iter().map(|terms| (terms.coupon, terms)));
+        self.done = Some((epoch.number, version));
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
+use crate::engine::{KeyRange, Tablets};
 use crate::files::make_dir;
 use crate::guardian::Guardian;
 use crate::process::POLL;
@@ -88,9 +89,48 @@ pub(crate) fn check(record: &Record, dir: &Path, shards: NonZeroU16, mysql: &MyS
     Ok(())
 }
 
+/// The tablets of a folder's engine, or of one that is wanted there now, if either is.
+pub(crate) fn tablets(
+    record: Option<&Record>,
+    dir: &Path,
+    wanted: Option<NonZeroU16>,
+) -> Result<Option<Tablets>> {
+    let made = record.and_then(|record| record.tablets.clone());
+    let Some(wanted) = wanted else { return Ok(made) };
+    let new = Tablets::of(&KeyRange::equal(wanted)?);
+    let Some(made) = made else { return Ok(Some(new)) };
+    ensure!(
+        made.ranges() == new.ranges(),
+        "{} holds an engine of the shards {}, not of {wanted}: `coupon-stack engine reshard` changes that",
+        dir.display(),
+        made.ranges().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    );
+    Ok(Some(made))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::programs::Programs;
+
+    #[test]
+    fn a_folder_keeps_the_engine_that_it_was_made_with() {
+        let made = |shards| Tablets::of(&KeyRange::equal(NonZeroU16::new(shards).unwrap()).unwrap());
+        let (redis, rabbitmq, epmd) = ("redis".into(), "rabbitmq".into(), "epmd".into());
+        let mysql = MySql { server: "mysqld".into(), root: None, install: None };
+        let programs = Programs { mysql, redis, rabbitmq, epmd, engine: None };
+        let record = Record::new(programs, 4, Some(made(2)), BTreeMap::new());
+        let tablets = |record, wanted| tablets(record, Path::new("/stack"), NonZeroU16::new(wanted));
+        assert!(tablets(None, 0).unwrap().is_none());
+        assert_eq!(tablets(None, 4).unwrap().unwrap().all(), made(4).all());
+        assert_eq!(tablets(Some(&record), 0).unwrap().unwrap().all(), made(2).all());
+        assert_eq!(tablets(Some(&record), 2).unwrap().unwrap().all(), made(2).all());
+        let error = tablets(Some(&record), 4).unwrap_err().to_string();
+        assert!(error.contains("-80, 80-") && error.contains("reshard"), "{error}");
+        assert!(tablets(None, 3).is_err());
+    }
 
     #[test]
     fn one_has_a_folder_in_hand_and_another_waits_for_it() {

@@ -10,6 +10,9 @@
 //! MySQL (8.4 or later) or MariaDB server of your own; with `COUPON_STACK_MYSQL_ROOT=DIR` that path is inside of
 //! `DIR`, and the server runs under `chroot DIR`, which takes root.
 //!
+//! A stack may have an *engine* over its shards: Vitess, which shards by itself. It takes a MySQL server and the
+//! programs that `make engine` builds, or those of `COUPON_STACK_VITESS=DIR`.
+//!
 //! ```no_run
 //! use coupon_stack::{StackOptions, Server, Stack};
 //!
@@ -27,6 +30,7 @@
 mod addresses;
 mod cgroup;
 pub mod cli;
+mod engine;
 mod fault_tools;
 mod files;
 mod guardian;

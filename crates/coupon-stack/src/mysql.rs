@@ -11,9 +11,9 @@ use anyhow::{Context, Result, ensure};
 
 use crate::files::{copy_dir, make_dir, read_from, tail, write_private};
 use crate::guardian::Guardian;
-use crate::process::{Launch, Process};
+use crate::kind::Place;
+use crate::process::{Launch, Process, flag};
 use crate::programs::MySql;
-use crate::tls::Tls;
 
 pub(crate) const USER: &str = "coupon";
 
@@ -21,15 +21,26 @@ const INSTALL: Duration = Duration::from_secs(120);
 
 /// The options that data folders and servers have in common. Host names are not looked up, so `localhost` would never
 /// match a connection: users are `@'%'`.
-const COMMON: [&str; 8] = [
+const COMMON: [&str; 7] = [
     "--no-defaults",
     "--skip-name-resolve",
-    "--skip-log-bin",
     "--performance-schema=OFF",
     "--character-set-server=utf8mb4",
     "--innodb-buffer-pool-size=64M",
     "--innodb-flush-method=O_DIRECT",
     "--innodb-flush-log-at-trx-commit=1",
+];
+
+/// The options of a server below an engine, which copies shards from the log of their changes; a day of it is kept. No
+/// client of an engine may set up its session, so all sessions are as they have to be.
+const LOGGED: [&str; 7] = [
+    "--log-bin=binlog",
+    "--binlog-expire-logs-seconds=86400",
+    "--gtid-mode=ON",
+    "--enforce-gtid-consistency=ON",
+    "--sql-mode=STRICT_ALL_TABLES",
+    "--transaction-isolation=READ-COMMITTED",
+    "--default-time-zone=+00:00",
 ];
 
 /// The size of the redo log in a folder that is to be copied, and in one that is used: a server makes it larger when it
@@ -53,12 +64,6 @@ fn common(mysql: &MySql, log: &str) -> Vec<OsString> {
     arguments
 }
 
-fn flag(name: &str, value: &Path) -> OsString {
-    let mut flag = OsString::from(name);
-    flag.push(value);
-    flag
-}
-
 /// Makes one data folder, to be copied: that is faster than to make each.
 pub(crate) fn make_template(mysql: &MySql, dir: &Path, guardian: Option<&Guardian>) -> Result<()> {
     if dir.exists() {
@@ -69,6 +74,7 @@ pub(crate) fn make_template(mysql: &MySql, dir: &Path, guardian: Option<&Guardia
     let (data, log) = (dir.join("data"), dir.join("install.log"));
     let (program, mut arguments) = mysql.install_command();
     arguments.extend(common(mysql, TEMPLATE_LOG));
+    arguments.push("--skip-log-bin".into());
     arguments.push(flag("--datadir=", &mysql.inside(&data)?));
     if mysql.install.is_some() {
         // Without --force it insists on looking up the machine's name, which nothing here uses.
@@ -109,11 +115,10 @@ pub(crate) fn copy_template(template: &Path, data: &Path) -> Result<()> {
 
 pub(crate) fn launch(
     mysql: &MySql,
-    dir: &Path,
+    logged: bool,
     port: u16,
-    tls: Option<&Tls>,
+    Place { dir, tls, log, .. }: Place<'_>,
     password: &str,
-    log: &Path,
 ) -> Result<Launch> {
     // It runs before the server listens. No other user gets in: not even root, which has no password at first.
     let users = format!(
@@ -125,6 +130,13 @@ pub(crate) fn launch(
     write_private(&init, &users)?;
     let (program, mut arguments) = mysql.command();
     arguments.extend(common(mysql, LOG));
+    if logged {
+        arguments.extend(LOGGED.map(OsString::from));
+        // One that no other server of this machine has.
+        arguments.push(format!("--server-id={port}").into());
+    } else {
+        arguments.push("--skip-log-bin".into());
+    }
     // The socket is relative to the data folder, since the path of one must be short.
     arguments.extend(
         ["--bind-address=127.0.0.1", "--max-connections=200", "--max-allowed-packet=16M", "--socket=my.sock"]

@@ -30,6 +30,8 @@ pub(crate) struct World<'a> {
     pub(crate) guardian: Option<&'a Guardian>,
     /// The port of Erlang's port mapper.
     pub(crate) epmd: u16,
+    /// All servers of the stack.
+    pub(crate) peers: &'a [Node],
 }
 
 #[derive(Debug)]
@@ -113,6 +115,10 @@ impl Node {
         self.state().ports.first().copied().unwrap_or_default()
     }
 
+    pub(crate) fn password(&self) -> &str {
+        &self.password
+    }
+
     pub(crate) fn url(&self) -> String {
         self.kind.url(self.port(), &self.password, self.tls.is_some())
     }
@@ -157,13 +163,14 @@ impl Node {
     }
 
     fn start_here(&self, state: &mut State, world: World<'_>) -> Result<()> {
-        if self.kind != ServerKind::MySql {
+        if !matches!(self.kind, ServerKind::MySql { .. }) {
             make_dir(&self.data)?;
         }
         let log = self.log();
         let before = length(&log);
-        let World { programs, guardian, epmd } = world;
-        let place = Place { dir: &self.dir, ports: &state.ports, epmd, tls: self.tls.as_ref(), log: &log };
+        let World { programs, guardian, epmd, peers } = world;
+        let (ports, tls) = (&state.ports, self.tls.as_ref());
+        let place = Place { dir: &self.dir, ports, epmd, tls, log: &log, peers };
         let launch = self.kind.launch(programs, place, &self.password)?;
         let group = state.group.clone();
         let process = Process::start(&launch, |identity| {

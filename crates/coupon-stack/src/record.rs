@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Tablets;
 use crate::files::write_private;
 use crate::process::Identity;
 use crate::programs::Programs;
@@ -22,6 +23,9 @@ pub(crate) struct Record {
     /// The programs it was started with: its servers can be restarted by no other.
     pub(crate) programs: Programs,
     pub(crate) shards: u16,
+    /// The engine's, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tablets: Option<Tablets>,
     /// The start of the machine that the processes belong to.
     boot: String,
     pub(crate) servers: BTreeMap<String, ServerRecord>,
@@ -38,8 +42,13 @@ pub(crate) struct ServerRecord {
 }
 
 impl Record {
-    pub(crate) fn new(programs: Programs, shards: u16, servers: BTreeMap<String, ServerRecord>) -> Self {
-        Self { version: VERSION, programs, shards, boot: boot(), servers }
+    pub(crate) fn new(
+        programs: Programs,
+        shards: u16,
+        tablets: Option<Tablets>,
+        servers: BTreeMap<String, ServerRecord>,
+    ) -> Self {
+        Self { version: VERSION, programs, shards, tablets, boot: boot(), servers }
     }
 
     /// Reads a folder's, if it has one.
@@ -82,9 +91,9 @@ mod tests {
     fn record(process: Identity) -> Record {
         let server = ServerRecord { ports: vec![1], process: Some(process), ..ServerRecord::default() };
         let mysql = MySql { server: "mysqld".into(), root: None, install: None };
-        let programs =
-            Programs { mysql, redis: "redis".into(), rabbitmq: "rabbitmq".into(), epmd: "epmd".into() };
-        Record::new(programs, 2, [("main".to_owned(), server)].into())
+        let (redis, rabbitmq, epmd) = ("redis".into(), "rabbitmq".into(), "epmd".into());
+        let programs = Programs { mysql, redis, rabbitmq, epmd, engine: None };
+        Record::new(programs, 2, None, [("main".to_owned(), server)].into())
     }
 
     #[test]

@@ -11,16 +11,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use crate::engine::{self, Control, Tablet, Tablets};
 use crate::fault_tools::{self, SpareRedis};
 use crate::files::write_private;
 use crate::guardian::Guardian;
-use crate::home::{Home, check, lock};
+use crate::home::{Home, check, lock, tablets};
 use crate::kind::ServerKind;
 use crate::node::{Node, World};
 use crate::process::Usage;
-use crate::programs::Programs;
+use crate::programs::{self, EnginePrograms, Programs};
 use crate::record::{self, Record};
-use crate::{Addresses, Certificates, Server, install, mysql, tls};
+use crate::tls::{self, Tls};
+use crate::{Addresses, Certificates, Server, install, mysql};
 
 /// The time that another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,12 +34,15 @@ pub struct StackOptions {
     pub shards: NonZeroU16,
     /// The folder of its files. Without it they are temporary, and go with the stack.
     pub dir: Option<PathBuf>,
+    /// The number of shards of an engine (Vitess) over these: 1, 2, 4, 8 or so on. None by default; a folder keeps the
+    /// one that it has.
+    pub engine: Option<NonZeroU16>,
 }
 
 impl Default for StackOptions {
     fn default() -> Self {
         const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
-        Self { shards: SHARDS, dir: None }
+        Self { shards: SHARDS, dir: None, engine: None }
     }
 }
 
@@ -63,6 +68,8 @@ pub struct Stack {
     nodes: Vec<Node>,
     /// Erlang's port mapper.
     epmd: Node,
+    /// The engine's, if there is one.
+    tablets: Option<Tablets>,
     /// True when this stack ends with this value.
     owned: bool,
     /// Held while the record is written.
@@ -94,7 +101,7 @@ impl Stack {
     }
 
     fn start_with(options: &StackOptions, certificates: Option<&Certificates>) -> Result<Self> {
-        let programs = install::programs()?;
+        let mut programs = install::programs()?;
         // From here on everything ends with this value, and with this process.
         let guardian = Guardian::start()?;
         let Home { dir, temporary, lock } = Home::open(options.dir.as_deref(), &programs.mysql, &guardian)?;
@@ -105,7 +112,11 @@ impl Stack {
         if let Some(certificates) = certificates {
             tls::keep(&dir, certificates)?;
         }
-        let (nodes, epmd) = nodes(&dir, options.shards.get(), record)?;
+        let tablets = tablets(record.as_ref(), &dir, options.engine)?;
+        if tablets.is_some() {
+            programs.engine = Some(engine_programs(&programs, &dir)?);
+        }
+        let (nodes, epmd) = nodes(&dir, options.shards.get(), tablets.as_ref(), record)?;
         let addresses = where_they_answer(&nodes);
         let mut stack = Self {
             dir,
@@ -113,6 +124,7 @@ impl Stack {
             addresses,
             nodes,
             epmd,
+            tablets,
             owned: true,
             saving: Mutex::default(),
             temporary,
@@ -138,8 +150,8 @@ impl Stack {
         ensure!(dir.join(record::FILE).is_file(), none());
         let lock = lock(&dir, PATIENCE)?;
         let record = Record::load(&dir)?.with_context(none)?;
-        let programs = record.programs.clone();
-        let (nodes, epmd) = nodes(&dir, record.shards, Some(record))?;
+        let (programs, tablets) = (record.programs.clone(), record.tablets.clone());
+        let (nodes, epmd) = nodes(&dir, record.shards, tablets.as_ref(), Some(record))?;
         let addresses = where_they_answer(&nodes);
         let saving = Mutex::default();
         Ok(Self {
@@ -148,6 +160,7 @@ impl Stack {
             addresses,
             nodes,
             epmd,
+            tablets,
             owned: false,
             saving,
             temporary: None,
@@ -164,8 +177,39 @@ impl Stack {
                 self.epmd.start(self.world())?;
                 self.start_kind(ServerKind::RabbitMq)
             });
-            [databases, redis, rabbitmq].map(joined).into_iter().collect()
-        })
+            let etcd = scope.spawn(|| {
+                self.start_kind(ServerKind::Etcd)?;
+                self.start_kind(ServerKind::Vtctld)
+            });
+            [databases, redis, rabbitmq, etcd].map(joined).into_iter().collect::<Result<()>>()
+        })?;
+        let Some(tablets) = &self.tablets else { return Ok(()) };
+        self.control()?.make_keyspace()?;
+        self.start_tablets(tablets.all())?;
+        self.start_kind(ServerKind::Vtgate)
+    }
+
+    /// Starts tablets, makes their shards, and lets each take writes that is the first of its shard.
+    fn start_tablets(&self, tablets: &[Tablet]) -> Result<()> {
+        let control = self.control()?;
+        let shards = control.shards()?;
+        let known = |tablet: &Tablet| shards.iter().find(|shard| shard.range == tablet.range);
+        for tablet in tablets.iter().filter(|tablet| known(tablet).is_none()) {
+            control.create_shard(tablet.range)?;
+        }
+        thread::scope(|scope| {
+            let start = |tablet: &Tablet| self.node(tablet.server())?.start(self.world());
+            let starts: Vec<_> = tablets.iter().map(|tablet| scope.spawn(move || start(tablet))).collect();
+            starts.into_iter().try_for_each(joined)
+        })?;
+        let waiting = |tablet: &&Tablet| !known(tablet).is_some_and(|shard| shard.has_primary);
+        tablets.iter().filter(waiting).try_for_each(|tablet| control.make_primary(*tablet))
+    }
+
+    /// The engine's tools.
+    fn control(&self) -> Result<Control> {
+        let port = |server| Ok::<_, anyhow::Error>(self.node(server)?.port());
+        Ok(Control::new(self.programs.engine()?, port(Server::Vtctld)?, port(Server::Etcd)?))
     }
 
     fn start_kind(&self, kind: ServerKind) -> Result<()> {
@@ -174,7 +218,7 @@ impl Stack {
 
     fn start_databases(&self) -> Result<()> {
         let template = self.dir.join("template");
-        let databases = || self.nodes.iter().filter(|node| node.kind() == ServerKind::MySql);
+        let databases = || self.nodes.iter().filter(|node| matches!(node.kind(), ServerKind::MySql { .. }));
         if databases().any(|node| !node.data().exists()) {
             mysql::make_template(&self.programs.mysql, &template, self.guardian.as_ref())?;
         }
@@ -195,7 +239,8 @@ impl Stack {
     }
 
     fn world(&self) -> World<'_> {
-        World { programs: &self.programs, guardian: self.guardian.as_ref(), epmd: self.epmd.port() }
+        let (guardian, peers) = (self.guardian.as_ref(), self.nodes.as_slice());
+        World { programs: &self.programs, guardian, epmd: self.epmd.port(), peers }
     }
 
     /// Records the stack for programs that attach to it, or start one here again. None does in a temporary folder.
@@ -206,7 +251,7 @@ impl Stack {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.nodes.iter().chain([&self.epmd]);
         let servers = all.map(|node| (node.name().to_owned(), node.record())).collect();
-        Record::new(self.programs.clone(), self.shards(), servers).save(&self.dir)
+        Record::new(self.programs.clone(), self.shards(), self.tablets.clone(), servers).save(&self.dir)
     }
 
     fn shards(&self) -> u16 {
@@ -218,7 +263,10 @@ impl Stack {
     fn node(&self, server: Server) -> Result<&Node> {
         let name = server.to_string();
         let found = self.nodes.iter().find(|node| node.name() == name);
-        found.with_context(|| format!("{server}: this stack has {} shards, counted from 0", self.shards()))
+        found.with_context(|| {
+            let engine = if self.tablets.is_some() { "an" } else { "no" };
+            format!("{server}: this stack has {} shards, counted from 0, and {engine} engine", self.shards())
+        })
     }
 
     /// The addresses of the servers.
@@ -227,9 +275,18 @@ impl Stack {
         &self.addresses
     }
 
-    /// All servers: main, the shards, Redis, RabbitMQ.
+    /// All servers: main, the shards, Redis, RabbitMQ, and the engine's.
     pub fn servers(&self) -> impl Iterator<Item = Server> + use<> {
-        Server::all(self.shards())
+        let servers: Vec<Server> = self.nodes.iter().filter_map(|node| node.name().parse().ok()).collect();
+        servers.into_iter()
+    }
+
+    /// The address of a server: of an engine's also those that only its own servers and tools go by.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn url(&self, server: Server) -> Result<String> {
+        Ok(self.node(server)?.url())
     }
 
     /// The stack's folder.
@@ -378,8 +435,12 @@ impl Stack {
     }
 
     fn end(&self, gently: bool) -> Result<()> {
-        let mut ended: Vec<_> = self.nodes.iter().map(|node| node.begin_end(gently)).collect();
-        ended.extend(self.nodes.iter().map(Node::finish_end));
+        let mut ended = Vec::new();
+        for needs_others in [true, false] {
+            let nodes = || self.nodes.iter().filter(move |node| node.kind().needs_others() == needs_others);
+            ended.extend(nodes().map(|node| node.begin_end(gently)));
+            ended.extend(nodes().map(Node::finish_end));
+        }
         // RabbitMQ needs it to the last.
         ended.push(self.epmd.finish_end());
         ended.into_iter().collect()
@@ -402,20 +463,41 @@ pub fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn nodes(dir: &Path, shards: u16, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
+/// Finds the programs of an engine over these, and lets them into the stack's folder.
+fn engine_programs(programs: &Programs, dir: &Path) -> Result<EnginePrograms> {
+    let flavour = programs.mysql.flavour();
+    ensure!(
+        flavour == "MySQL",
+        "an engine takes a MySQL server, and this one is {flavour}: {}=/path/to/mysqld names another",
+        programs::MYSQL
+    );
+    ensure!(Tls::of(dir).is_none(), "an engine takes servers that do not encrypt, and these do");
+    let found = install::engine()?;
+    engine::open_to_programs(dir, &found)?;
+    Ok(found)
+}
+
+fn nodes(
+    dir: &Path,
+    shards: u16,
+    tablets: Option<&Tablets>,
+    record: Option<Record>,
+) -> Result<(Vec<Node>, Node)> {
     let mut known = record.map_or_else(BTreeMap::new, |record| record.servers);
     let mut node = |kind, name: String| match known.remove(&name) {
         Some(record) => Node::recorded(kind, name, dir, record),
         None => Node::new(kind, name, dir),
     };
-    let nodes = Server::all(shards).map(|server| {
-        let kind = match server {
-            Server::Main | Server::Shard(_) => ServerKind::MySql,
-            Server::Redis => ServerKind::Redis,
-            Server::RabbitMq => ServerKind::RabbitMq,
-        };
-        node(kind, server.to_string())
-    });
+    let mut servers = vec![(Server::Main, ServerKind::MySql { logged: false })];
+    let logged = tablets.is_some();
+    servers.extend((0..shards).map(|shard| (Server::Shard(shard), ServerKind::MySql { logged })));
+    servers.extend([(Server::Redis, ServerKind::Redis), (Server::RabbitMq, ServerKind::RabbitMq)]);
+    if let Some(tablets) = tablets {
+        servers.extend([(Server::Etcd, ServerKind::Etcd), (Server::Vtctld, ServerKind::Vtctld)]);
+        servers.extend(tablets.all().iter().map(|tablet| (tablet.server(), ServerKind::Tablet(*tablet))));
+        servers.push((Server::Vtgate, ServerKind::Vtgate));
+    }
+    let nodes = servers.into_iter().map(|(server, kind)| node(kind, server.to_string()));
     let nodes = nodes.collect::<Result<_>>()?;
     Ok((nodes, node(ServerKind::Epmd, "epmd".to_owned())?))
 }
@@ -426,5 +508,7 @@ fn where_they_answer(nodes: &[Node]) -> Addresses {
         nodes.iter().find(|node| node.name() == name).map(Node::url).unwrap_or_default()
     };
     let shards = (0..u16::MAX).map(Server::Shard).map(url).take_while(|url| !url.is_empty()).collect();
-    Addresses { main: url(Server::Main), shards, redis: url(Server::Redis), rabbitmq: url(Server::RabbitMq) }
+    let (redis, rabbitmq) = (url(Server::Redis), url(Server::RabbitMq));
+    let engine = Some(url(Server::Vtgate)).filter(|url| !url.is_empty());
+    Addresses { main: url(Server::Main), shards, redis, rabbitmq, engine }
 }

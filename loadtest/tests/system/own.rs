@@ -32,7 +32,8 @@ struct Shop {
 
 impl Shop {
     fn open() -> Self {
-        let stack = Stack::start(&StackOptions { shards: NonZeroU16::MIN, dir: None }).unwrap();
+        let stack =
+            Stack::start(&StackOptions { shards: NonZeroU16::MIN, ..StackOptions::default() }).unwrap();
         let url = stack.addresses().main.clone();
         let (user, rest) = url.strip_prefix("mysql://").unwrap().split_once(':').unwrap();
         let (password, host) = rest.split_once('@').unwrap();

@@ -18,7 +18,7 @@ use crate::went_well;
 const TWO: NonZeroU16 = NonZeroU16::new(2).unwrap();
 /// Servers that run already, for tests that take some as given.
 static STACK: LazyLock<Stack> =
-    LazyLock::new(|| Stack::start(&StackOptions { shards: TWO, dir: None }).unwrap());
+    LazyLock::new(|| Stack::start(&StackOptions { shards: TWO, ..StackOptions::default() }).unwrap());
 
 /// A short comparison of two strategies.
 fn compare(out: &Path, more: &[&str], environment: &[(&'static str, String)]) -> Report {

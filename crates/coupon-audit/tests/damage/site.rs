@@ -20,7 +20,7 @@ const EPOCH: u64 = 3;
 
 /// One for all tests; it goes with this process.
 static STACK: LazyLock<Stack> =
-    LazyLock::new(|| Stack::start(&StackOptions { shards: TWO, dir: None }).unwrap());
+    LazyLock::new(|| Stack::start(&StackOptions { shards: TWO, ..StackOptions::default() }).unwrap());
 static SITES: AtomicU32 = AtomicU32::new(0);
 const TWO: NonZeroU16 = NonZeroU16::new(2).unwrap();
 const DATASET: &str = "d1";

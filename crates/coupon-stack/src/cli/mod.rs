@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Error, Result, ensure};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use coupon_cli::numbers::nonzero;
 use coupon_cli::{Pages, heard, plain};
 
+use crate::home::tablets;
 use crate::record::Record;
 use crate::{Server, Stack, StackOptions, Status};
 
@@ -30,7 +31,9 @@ Examples:
   coupon-stack down
       the data stays, for the next `up`
   coupon-stack run -- hash-svc --set backend=servers
-      servers for as long as one command runs";
+      servers for as long as one command runs
+  coupon-stack up --engine vitess
+      the same servers, and Vitess over the shards";
 
 /// Starts private MariaDB, Redis and RabbitMQ servers, and tries them.
 #[derive(Debug, Parser)]
@@ -49,6 +52,8 @@ enum Command {
         /// Number of shards [default: 4, or as many as the folder holds]
         #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
         shards: Option<NonZeroU16>,
+        #[command(flatten)]
+        engine: EngineArgs,
     },
     /// Stop it. Its data stays.
     Down {
@@ -83,6 +88,8 @@ enum Command {
         /// Number of shards
         #[arg(long, value_name = "N", default_value = "4", value_parser = nonzero::<NonZeroU16>)]
         shards: NonZeroU16,
+        #[command(flatten)]
+        engine: EngineArgs,
         /// The command and its arguments
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -99,8 +106,32 @@ struct Folder {
 }
 
 #[derive(Debug, Args)]
+struct EngineArgs {
+    /// An engine over the shards, which shards by itself. It takes MySQL, and what `make engine` builds
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    engine: Option<Engine>,
+    /// Number of the engine's own shards: 1, 2, 4, 8 or so on [default: 4, or those that the folder holds]
+    #[arg(long, value_name = "N", requires = "engine", value_parser = nonzero::<NonZeroU16>)]
+    engine_shards: Option<NonZeroU16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    Vitess,
+}
+
+impl EngineArgs {
+    /// The number of shards to ask for, where a folder holds an engine or not.
+    fn shards(&self, held: bool) -> Option<NonZeroU16> {
+        const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
+        self.engine?;
+        self.engine_shards.or((!held).then_some(SHARDS))
+    }
+}
+
+#[derive(Debug, Args)]
 struct One {
-    /// main, shard-0, shard-1 and so on, redis, rabbitmq
+    /// main, shard-0, shard-1 and so on, redis, rabbitmq; of an engine etcd, vtctld, tablet-0 and so on, vtgate
     #[arg(value_name = "NAME")]
     server: Server,
     #[command(flatten)]
@@ -123,7 +154,7 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Up { folder, shards } => up(&folder.dir, shards)?,
+            Self::Up { folder, shards, engine } => up(&folder.dir, shards, &engine)?,
             Self::Down { folder } => down(&folder.dir)?,
             Self::Status { folder } => show(&Stack::attach(&folder.dir)?)?,
             Self::Kill(one) => one.stack()?.kill(one.server)?,
@@ -133,7 +164,9 @@ impl Command {
             Self::Restart(one) => one.stack()?.restart(one.server)?,
             Self::Limit { one, cores } => one.stack()?.limit_cpu(one.server, cores).map_err(Error::msg)?,
             Self::Pages(pages) => pages.show(Cli::command())?,
-            Self::Run { shards, command } => return run::run(shards, &command),
+            Self::Run { shards, engine, command } => {
+                return run::run(shards, engine.shards(false), &command);
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -146,27 +179,31 @@ impl One {
 }
 
 /// Accepts a stack that is already up, if it is the one that was asked for.
-fn already_up(dir: &Path, has: u16, wanted: NonZeroU16) -> Result<()> {
-    let shown = dir.display();
+fn already_up(dir: &Path, record: &Record, wanted: NonZeroU16, engine: Option<NonZeroU16>) -> Result<()> {
+    let (shown, has) = (dir.display(), record.shards);
     ensure!(
         has == wanted.get(),
         "a stack of {has} shards, not {wanted}, is up in {shown}: take it down first"
     );
+    ensure!(
+        engine.is_none() || record.tablets.is_some(),
+        "a stack without an engine is up in {shown}: take it down first"
+    );
+    tablets(Some(record), dir, engine)?;
     heard(writeln!(io::stdout(), "already up in {shown}:"))?;
     show(&Stack::attach(dir)?)?;
     Ok(heard(usage(dir))?)
 }
 
-fn up(dir: &Path, shards: Option<NonZeroU16>) -> Result<()> {
-    let held = || Ok::<_, Error>(Record::load(dir)?.and_then(|record| NonZeroU16::new(record.shards)));
-    let shards = match shards {
-        Some(shards) => shards,
-        None => held()?.unwrap_or(StackOptions::default().shards),
-    };
-    if let Some(record) = Record::load(dir)?.filter(Record::is_up) {
-        return already_up(dir, record.shards, shards);
+fn up(dir: &Path, shards: Option<NonZeroU16>, engine: &EngineArgs) -> Result<()> {
+    let record = Record::load(dir)?;
+    let held = record.as_ref().and_then(|record| NonZeroU16::new(record.shards));
+    let shards = shards.or(held).unwrap_or(StackOptions::default().shards);
+    let engine = engine.shards(record.as_ref().is_some_and(|record| record.tablets.is_some()));
+    if let Some(record) = record.filter(Record::is_up) {
+        return already_up(dir, &record, shards, engine);
     }
-    let stack = Stack::start(&StackOptions { shards, dir: Some(dir.to_owned()) })?;
+    let stack = Stack::start(&StackOptions { shards, dir: Some(dir.to_owned()), engine })?;
     // A reader that closes the output early (`up | head`) is no reason to stop it.
     let shown = show(&stack).and_then(|()| Ok(heard(usage(dir))?));
     stack.leave_running()?;
@@ -189,18 +226,15 @@ fn usage(dir: &Path) -> io::Result<()> {
 
 /// One line a server: its name, what it does, and where.
 fn show(stack: &Stack) -> Result<()> {
-    let addresses = stack.addresses();
-    let urls = [&addresses.main].into_iter().chain(&addresses.shards);
-    let urls = urls.chain([&addresses.redis, &addresses.rabbitmq]);
     let mut lines = String::new();
-    for (server, url) in stack.servers().zip(urls) {
+    for server in stack.servers() {
         let status = match stack.status(server)? {
             Status::Up => "up",
             Status::Paused => "paused",
             Status::Down => "down",
         };
         let pid = stack.pid(server).map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        writeln!(lines, "{server:<9} {status:<6} {pid:>8}  {url}")?;
+        writeln!(lines, "{server:<9} {status:<6} {pid:>8}  {}", stack.url(server)?)?;
     }
     Ok(heard(io::stdout().lock().write_all(lines.as_bytes()))?)
 }
@@ -220,5 +254,19 @@ mod tests {
     fn a_server_that_cannot_be_is_refused() {
         let error = Cli::try_parse_from(["coupon-stack", "kill", "mysql"]).unwrap_err().to_string();
         assert!(error.contains("shard-0"), "{error}");
+    }
+
+    #[test]
+    fn an_engine_has_four_shards_or_those_that_it_has() {
+        let shards = |flags: &[&str], held| {
+            let up = ["coupon-stack", "up"].iter().chain(flags);
+            let Command::Up { engine, .. } = Cli::try_parse_from(up).unwrap().command else { unreachable!() };
+            engine.shards(held).map(NonZeroU16::get)
+        };
+        assert_eq!(shards(&[], false), None);
+        assert_eq!(shards(&["--engine", "vitess"], false), Some(4));
+        assert_eq!(shards(&["--engine", "vitess"], true), None);
+        assert_eq!(shards(&["--engine", "vitess", "--engine-shards", "8"], true), Some(8));
+        assert!(Cli::try_parse_from(["coupon-stack", "up", "--engine-shards", "8"]).is_err());
     }
 }

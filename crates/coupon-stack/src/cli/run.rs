@@ -17,8 +17,8 @@ use crate::{Stack, StackOptions};
 const BY_SIGNAL: i32 = 128;
 
 /// Runs a command with the addresses of a temporary stack, and ends with its code.
-pub(super) fn run(shards: NonZeroU16, command: &[OsString]) -> Result<ExitCode> {
-    let stack = Stack::start(&StackOptions { shards, dir: None })?;
+pub(super) fn run(shards: NonZeroU16, engine: Option<NonZeroU16>, command: &[OsString]) -> Result<ExitCode> {
+    let stack = Stack::start(&StackOptions { shards, dir: None, engine })?;
     let (program, arguments) = command.split_first().context("no command")?;
     // Until the command has ended, a signal is for it.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;

@@ -1,0 +1,114 @@
+//! Ranges of keyspace ids, by which Vitess names shards.
+
+use std::fmt;
+use std::num::NonZeroU16;
+use std::str::FromStr;
+
+use anyhow::{Context, Error, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+/// The end of the last range: one more than the highest byte.
+const END: u16 = 256;
+
+/// A shard's keyspace ids, by their first byte: from `start` on, up to `end` without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct KeyRange {
+    start: u16,
+    end: u16,
+}
+
+impl KeyRange {
+    /// The ranges of so many shards of the same size, in their order.
+    ///
+    /// # Errors
+    /// For a number that cuts no byte into equal parts.
+    pub(crate) fn equal(shards: NonZeroU16) -> Result<Vec<Self>> {
+        ensure!(
+            shards.is_power_of_two() && shards.get() <= END,
+            "an engine has 1, 2, 4, 8 or so on shards, up to {END}, and not {shards}"
+        );
+        let width = END / shards;
+        Ok((0..shards.get()).map(|shard| Self { start: shard * width, end: (shard + 1) * width }).collect())
+    }
+
+    fn bound(text: &str) -> Option<u16> {
+        let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        digits.then(|| u16::from_str_radix(text, 16).ok()).flatten()
+    }
+}
+
+impl fmt::Display for KeyRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.start > 0 {
+            write!(f, "{:02x}", self.start)?;
+        }
+        f.write_str("-")?;
+        if self.end < END { write!(f, "{:02x}", self.end) } else { Ok(()) }
+    }
+}
+
+impl FromStr for KeyRange {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let bounds = || {
+            let (start, end) = name.split_once('-')?;
+            let start = if start.is_empty() { 0 } else { Self::bound(start)? };
+            let end = if end.is_empty() { END } else { Self::bound(end)? };
+            (start < end).then_some(Self { start, end })
+        };
+        bounds().with_context(|| format!("{name:?} is no shard by the first byte, such as -40 or 40-80"))
+    }
+}
+
+impl From<KeyRange> for String {
+    fn from(range: KeyRange) -> Self {
+        range.to_string()
+    }
+}
+
+impl TryFrom<String> for KeyRange {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        name.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(shards: u16) -> Vec<String> {
+        let ranges = KeyRange::equal(NonZeroU16::new(shards).unwrap()).unwrap();
+        ranges.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn shards_are_named_by_their_bounds() {
+        assert_eq!(names(1), ["-"]);
+        assert_eq!(names(2), ["-80", "80-"]);
+        assert_eq!(names(4), ["-40", "40-80", "80-c0", "c0-"]);
+        assert_eq!(names(8)[..3], ["-20", "20-40", "40-60"]);
+        assert_eq!(names(256)[9..11], ["09-0a", "0a-0b"]);
+    }
+
+    #[test]
+    fn a_number_of_shards_that_cuts_no_byte_evenly_is_refused() {
+        for shards in [3, 6, 512] {
+            let error = KeyRange::equal(NonZeroU16::new(shards).unwrap()).unwrap_err().to_string();
+            assert!(error.contains(&shards.to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_read_back_is_the_same_range() {
+        for name in names(1).into_iter().chain(names(4)).chain(names(256)) {
+            assert_eq!(name.parse::<KeyRange>().unwrap().to_string(), name);
+        }
+        for name in ["", "0", "40", "80-40", "40-40", "4-8", "+4-80", "4000-8000", "40-80-"] {
+            assert!(name.parse::<KeyRange>().is_err(), "{name:?}");
+        }
+    }
+}

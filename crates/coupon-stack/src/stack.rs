@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::engine::{self, Control, Tablet, Tablets};
+use crate::engine::{self, Control, KeyRange, Tablet, Tablets};
 use crate::fault_tools::{self, SpareRedis};
 use crate::files::write_private;
 use crate::guardian::Guardian;
@@ -198,7 +198,10 @@ impl Stack {
             control.create_shard(tablet.range)?;
         }
         thread::scope(|scope| {
-            let start = |tablet: &Tablet| self.node(tablet.server())?.start(self.world());
+            let start = |tablet: &Tablet| {
+                let node = self.node(tablet.server())?;
+                if node.identity().is_some() { Ok(()) } else { node.start(self.world()) }
+            };
             let starts: Vec<_> = tablets.iter().map(|tablet| scope.spawn(move || start(tablet))).collect();
             starts.into_iter().try_for_each(joined)
         })?;
@@ -206,8 +209,54 @@ impl Stack {
         tablets.iter().filter(waiting).try_for_each(|tablet| control.make_primary(*tablet))
     }
 
+    /// Gives each of these shards of the engine a tablet, if it has none that runs.
+    pub(crate) fn add_tablets(&mut self, ranges: &[KeyRange]) -> Result<()> {
+        let tablets = self.tablets.as_mut().context("this stack has no engine")?;
+        let mut wanted = Vec::new();
+        for range in ranges {
+            let tablet = match tablets.of_shard(*range) {
+                Some(tablet) => tablet,
+                None => {
+                    let tablet = tablets.add(*range);
+                    let name = tablet.server().to_string();
+                    self.nodes.push(Node::new(ServerKind::Tablet(tablet), name, &self.dir)?);
+                    tablet
+                }
+            };
+            wanted.push(tablet);
+        }
+        // As at the first start: before anything runs that nobody would know of.
+        self.save()?;
+        self.start_tablets(&wanted)?;
+        self.save()
+    }
+
+    /// Ends the tablets of these shards, which serve nothing. What is in their databases stays.
+    pub(crate) fn remove_tablets(&mut self, ranges: &[KeyRange]) -> Result<()> {
+        let tablets = self.tablets.as_mut().context("this stack has no engine")?;
+        for tablet in ranges.iter().filter_map(|range| tablets.of_shard(*range)).collect::<Vec<_>>() {
+            let name = tablet.server().to_string();
+            if let Some(at) = self.nodes.iter().position(|node| node.name() == name) {
+                let node = self.nodes.remove(at);
+                node.begin_end(false)?;
+                node.finish_end()?;
+            }
+            tablets.remove(tablet);
+        }
+        self.save()
+    }
+
+    /// Starts what ran of the engine and does so no more. Returns whether vtctld ran still.
+    pub(crate) fn ensure_engine(&self) -> Result<bool> {
+        let ran = self.node(Server::Vtctld)?.identity().is_some();
+        let mut engine = self.nodes.iter().filter(|node| node.kind().is_of_engine() && node.port() != 0);
+        engine.try_for_each(|node| node.ensure_running(self.world()))?;
+        self.save()?;
+        Ok(ran)
+    }
+
     /// The engine's tools.
-    fn control(&self) -> Result<Control> {
+    pub(crate) fn control(&self) -> Result<Control> {
         let port = |server| Ok::<_, anyhow::Error>(self.node(server)?.port());
         Ok(Control::new(self.programs.engine()?, port(Server::Vtctld)?, port(Server::Etcd)?))
     }

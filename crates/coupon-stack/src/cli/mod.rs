@@ -1,5 +1,6 @@
 //! The command line.
 
+mod engine;
 mod run;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use coupon_cli::numbers::nonzero;
 use coupon_cli::{Pages, heard, plain};
 
+use self::engine::EngineCommand;
 use crate::home::tablets;
 use crate::record::Record;
 use crate::{Server, Stack, StackOptions, Status};
@@ -33,7 +35,9 @@ Examples:
   coupon-stack run -- hash-svc --set backend=servers
       servers for as long as one command runs
   coupon-stack up --engine vitess
-      the same servers, and Vitess over the shards";
+      the same servers, and Vitess over the shards
+  coupon-stack engine reshard --shards 8
+      twice the shards of its own, while it serves";
 
 /// Starts private MariaDB, Redis and RabbitMQ servers, and tries them.
 #[derive(Debug, Parser)]
@@ -94,6 +98,9 @@ enum Command {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    /// Do to an engine what its operators do.
+    #[command(subcommand)]
+    Engine(EngineCommand),
     #[command(flatten)]
     Pages(Pages),
 }
@@ -163,6 +170,7 @@ impl Command {
             Self::Resume(one) => one.stack()?.resume(one.server)?,
             Self::Restart(one) => one.stack()?.restart(one.server)?,
             Self::Limit { one, cores } => one.stack()?.limit_cpu(one.server, cores).map_err(Error::msg)?,
+            Self::Engine(command) => command.run()?,
             Self::Pages(pages) => pages.show(Cli::command())?,
             Self::Run { shards, engine, command } => {
                 return run::run(shards, engine.shards(false), &command);
@@ -254,6 +262,32 @@ mod tests {
     fn a_server_that_cannot_be_is_refused() {
         let error = Cli::try_parse_from(["coupon-stack", "kill", "mysql"]).unwrap_err().to_string();
         assert!(error.contains("shard-0"), "{error}");
+    }
+
+    #[test]
+    fn a_change_of_shards_says_their_number_or_goes_back() {
+        let read = |flags: &[&str]| {
+            let all = ["coupon-stack", "engine", "reshard"].iter().chain(flags);
+            Cli::try_parse_from(all).map(drop).map_err(|error| error.to_string())
+        };
+        for flags in [
+            &["--shards", "8"][..],
+            &["--shards", "8", "--dry-run"],
+            &["--shards", "8", "--keep-way-back"],
+            &["--shards", "8", "--back"],
+            &["--back"],
+        ] {
+            assert_eq!(read(flags), Ok(()), "{flags:?}");
+        }
+        for flags in [
+            &["--dry-run"][..],
+            &["--dry-run", "--back"],
+            &["--back", "--keep-way-back"],
+            &["--shards", "0"],
+            &[],
+        ] {
+            assert!(read(flags).is_err(), "{flags:?}");
+        }
     }
 
     #[test]

@@ -6,17 +6,23 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::answers::{self, Shard};
-use super::{CELL, CELL_ROOT, KEYSPACE, KeyRange, Tablet};
+use super::answers::{self, Diff, Lock, Shard, Workflow};
+use super::range::Group;
+use super::{CELL, CELL_ROOT, GLOBAL_ROOT, KEYSPACE, KeyRange, Tablet};
 use crate::programs::EnginePrograms;
 
 /// The longest that a command may take: some wait for tablets.
 const LIMIT: &str = "5m";
+/// The lag that a switch may begin with after one that was cut short, which stopped the copy: it grows meanwhile.
+const ANY_LAG: &str = "--max-replication-lag-allowed=24h";
+/// The tablets to copy from. There are no others.
+const PRIMARIES: &str = "--tablet-types=primary";
 
 /// An engine that runs, as an operator has it in hand.
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
     vtctldclient: PathBuf,
+    etcdctl: PathBuf,
     /// The ports of these two.
     vtctld: u16,
     etcd: u16,
@@ -24,7 +30,8 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(programs: &EnginePrograms, vtctld: u16, etcd: u16) -> Self {
-        Self { vtctldclient: programs.vtctldclient.clone(), vtctld, etcd }
+        let (vtctldclient, etcdctl) = (programs.vtctldclient.clone(), programs.etcdctl.clone());
+        Self { vtctldclient, etcdctl, vtctld, etcd }
     }
 
     /// Has vtctld do something, and returns what it answers.
@@ -62,6 +69,108 @@ impl Control {
     /// Lets a tablet take writes. Only now it makes its database.
     pub(crate) fn make_primary(&self, tablet: Tablet) -> Result<()> {
         self.ask(&["TabletExternallyReparented", &tablet.alias()]).map(drop)
+    }
+
+    pub(crate) fn workflows(&self) -> Result<Vec<Workflow>> {
+        answers::workflows(&self.ask(&["GetWorkflows", "--show-all", "--include-logs=false", KEYSPACE])?)
+    }
+
+    /// The shards that take no writes now.
+    pub(crate) fn stopped(&self) -> Result<Vec<KeyRange>> {
+        answers::stopped(&self.ask(&["GetSrvKeyspaces", KEYSPACE, CELL])?)
+    }
+
+    /// Does something of a copy.
+    fn reshard(&self, workflow: &str, arguments: &[&str]) -> Result<String> {
+        self.of_workflow("Reshard", workflow, arguments)
+    }
+
+    fn of_workflow(&self, command: &str, workflow: &str, arguments: &[&str]) -> Result<String> {
+        let (workflow, keyspace) =
+            (format!("--workflow={workflow}"), format!("--target-keyspace={KEYSPACE}"));
+        let mut all = vec![command, workflow.as_str(), keyspace.as_str()];
+        all.extend(arguments);
+        self.ask(&all)
+    }
+
+    /// Begins to copy shards into others. It makes the tables there first.
+    pub(crate) fn create(&self, workflow: &str, Group { from, to }: &Group) -> Result<()> {
+        let list = |ranges: &[KeyRange]| ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let (from, to) = (format!("--source-shards={}", list(from)), format!("--target-shards={}", list(to)));
+        self.reshard(workflow, &["create", &from, &to, PRIMARIES]).map(drop)
+    }
+
+    /// Lets a copy that was stopped go on.
+    pub(crate) fn start(&self, workflow: &str) -> Result<()> {
+        self.reshard(workflow, &["start"]).map(drop)
+    }
+
+    /// The rows that are copied, and of how many; nothing once all are.
+    pub(crate) fn copied(&self, workflow: &str) -> Result<Option<(u64, u64)>> {
+        answers::copied(&self.reshard(workflow, &["status", "--format=json"])?)
+    }
+
+    /// The last comparison of a copy.
+    pub(crate) fn diff(&self, workflow: &str) -> Result<Option<Diff>> {
+        answers::diff(&self.of_workflow("VDiff", workflow, &["show", "last", "--format=json"])?)
+    }
+
+    /// Begins to compare a copy with what it was made of.
+    pub(crate) fn compare(&self, workflow: &str) -> Result<String> {
+        answers::begun(&self.of_workflow("VDiff", workflow, &["create", PRIMARIES, "--format=json"])?)
+    }
+
+    /// Has the shards that were copied into serve, and those that they were copied from follow; `again` after a switch
+    /// that was cut short.
+    pub(crate) fn switch(&self, workflow: &str, again: bool) -> Result<()> {
+        let arguments: &[&str] = if again { &["switchtraffic", ANY_LAG] } else { &["switchtraffic"] };
+        self.reshard(workflow, arguments).map(drop)
+    }
+
+    /// Has the shards serve that were copied from.
+    pub(crate) fn switch_back(&self, workflow: &str) -> Result<()> {
+        self.reshard(workflow, &["reversetraffic", ANY_LAG]).map(drop)
+    }
+
+    /// Lets go of the shards that were copied from. After that there is no way back.
+    pub(crate) fn complete(&self, workflow: &str) -> Result<()> {
+        self.reshard(workflow, &["complete"]).map(drop)
+    }
+
+    /// Ends a copy that does not serve, and drops its tables.
+    pub(crate) fn cancel(&self, workflow: &str) -> Result<()> {
+        self.reshard(workflow, &["cancel"]).map(drop)
+    }
+
+    /// Has a tablet forget the streams of a copy whose other side is gone, of which Vitess says no more than that.
+    pub(crate) fn forget(&self, workflow: &str, tablet: Tablet) -> Result<()> {
+        let (database, alias) = (tablet.database(), tablet.alias());
+        let rows = format!("db_name = '{database}' AND workflow = '{workflow}'");
+        let delete = format!("DELETE FROM _vt.vreplication WHERE {rows}");
+        self.ask(&["ExecuteFetchAsDBA", &alias, &delete]).map(drop)
+    }
+
+    /// Deletes a shard that does not serve.
+    pub(crate) fn delete_shard(&self, range: KeyRange) -> Result<()> {
+        self.ask(&["DeleteShards", "--recursive", &format!("{KEYSPACE}/{range}")]).map(drop)
+    }
+
+    /// The locks that actions of vtctld's hold.
+    pub(crate) fn locks(&self) -> Result<Vec<Lock>> {
+        let keys = self.etcdctl(&["get", "--prefix", "--keys-only", GLOBAL_ROOT])?;
+        Ok(answers::locks(&keys, KEYSPACE))
+    }
+
+    /// Takes a lock from whoever held it.
+    pub(crate) fn free(&self, lock: &Lock) -> Result<()> {
+        self.etcdctl(&["lease", "revoke", &lock.lease]).map(drop)
+    }
+
+    fn etcdctl(&self, arguments: &[&str]) -> Result<String> {
+        let server = format!("--endpoints=http://127.0.0.1:{}", self.etcd);
+        let mut all = vec![server.as_str()];
+        all.extend(arguments);
+        run(&self.etcdctl, &all)
     }
 }
 

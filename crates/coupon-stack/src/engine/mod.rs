@@ -7,7 +7,9 @@
 mod answers;
 mod control;
 mod launch;
+mod plan;
 mod range;
+mod reshard;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +17,9 @@ use crate::Server;
 
 pub(crate) use control::Control;
 pub(crate) use launch::{Database, Ports, etcd, lives, open_to_programs, tablet, vtctld, vtgate};
+pub(crate) use plan::Goal;
 pub(crate) use range::KeyRange;
+pub(crate) use reshard::{dry_run, reshard};
 
 /// The one keyspace.
 pub(crate) const KEYSPACE: &str = "results";
@@ -77,6 +81,15 @@ impl Tablets {
         let mut ranges: Vec<_> = self.list.iter().map(|tablet| tablet.range).collect();
         ranges.sort_unstable();
         ranges
+    }
+
+    /// The one of a shard.
+    pub(crate) fn of_shard(&self, range: KeyRange) -> Option<Tablet> {
+        self.list.iter().find(|tablet| tablet.range == range).copied()
+    }
+
+    pub(crate) fn remove(&mut self, tablet: Tablet) {
+        self.list.retain(|other| *other != tablet);
     }
 
     /// One more.

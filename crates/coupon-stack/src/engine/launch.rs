@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{CELL, GLOBAL_ROOT, KEYSPACE, Tablet};
-use crate::files::{make_dir, write_private};
+use crate::files::write_private;
 use crate::kind::Place;
 use crate::mysql;
 use crate::process::{Launch, flag};
@@ -156,7 +156,6 @@ fn common(Ports { http, grpc }: Ports, etcd: u16) -> Vec<OsString> {
 
 fn launch(program: &Path, flags: Vec<OsString>, Place { dir, log, .. }: Place<'_>) -> Result<Launch> {
     let data = dir.join("data");
-    make_dir(&data)?;
     // As etcd wants it.
     let private = fs::set_permissions(&data, Permissions::from_mode(0o700));
     private.with_context(|| format!("cannot close {} to others", data.display()))?;

@@ -100,3 +100,22 @@ impl Tablets {
         tablet
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_a_tablet_is_used_once() {
+        let range = |name: &str| name.parse::<KeyRange>().unwrap();
+        let mut tablets = Tablets::of(&[range("-80"), range("80-")]);
+        let last = tablets.add(range("-40"));
+        assert_eq!((last.number, last.server()), (2, Server::Tablet(2)));
+        tablets.remove(last);
+        assert_eq!(tablets.of_shard(range("-40")), None);
+        let record = serde_json::to_string(&tablets).unwrap();
+        let mut again: Tablets = serde_json::from_str(&record).unwrap();
+        assert_eq!(again.ranges(), [range("-80"), range("80-")]);
+        assert_eq!(again.add(range("-40")).number, 3);
+    }
+}

@@ -4,6 +4,7 @@
 
 mod cli;
 mod clients;
+mod engine;
 mod faults;
 mod owner;
 

@@ -18,7 +18,7 @@ use crate::{Server, Stack};
 
 /// The interval at which what takes time is looked at.
 const LOOK: Duration = Duration::from_secs(2);
-/// The number of times that steps may fail in a row. A tablet that is new, or that was killed, refuses some of them.
+/// The number of times that steps may fail in a row. A tablet that is new, or was killed, refuses some at first.
 const FAILURES: u32 = 5;
 /// The time that an action of vtctld's may take which somebody began who is gone: it ends by itself, or not at all.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -99,8 +99,12 @@ impl Change {
             stack.restart(Server::Vtctld)?;
         }
         for lock in &left {
-            self.control.free(lock)?;
-            say(format!("freed a lock on {} that was left behind", lock.of));
+            match self.control.free(lock) {
+                Ok(()) => say(format!("freed a lock on {} that was left behind", lock.of)),
+                Err(error) if self.control.locks()?.contains(lock) => return Err(error),
+                // It ended just now.
+                Err(_) => {}
+            }
         }
         Ok(())
     }

@@ -72,11 +72,6 @@ impl ServerKind {
         }
     }
 
-    /// True for a server of an engine.
-    pub(crate) fn is_of_engine(self) -> bool {
-        self == Self::Etcd || self.needs_others()
-    }
-
     /// True for what speaks to other servers until it has ended.
     pub(crate) fn needs_others(self) -> bool {
         matches!(self, Self::Vtctld | Self::Tablet(_) | Self::Vtgate)

@@ -183,10 +183,24 @@ impl Stack {
             });
             [databases, redis, rabbitmq, etcd].map(joined).into_iter().collect::<Result<()>>()
         })?;
-        let Some(tablets) = &self.tablets else { return Ok(()) };
+        if self.tablets.is_none() {
+            return Ok(());
+        }
         self.control()?.make_keyspace()?;
-        self.start_tablets(tablets.all())?;
+        self.start_tablets(&self.used_tablets()?)?;
         self.start_kind(ServerKind::Vtgate)
+    }
+
+    /// The tablets to be started. A change of shards that was cut short leaves others, whose shards are gone, or were never
+    /// made; each would make its shard when it starts, though others serve these ids.
+    fn used_tablets(&self) -> Result<Vec<Tablet>> {
+        let shards = self.control()?.shards()?;
+        let is_used = |tablet: &&Tablet| {
+            let is_there = shards.iter().any(|shard| shard.range == tablet.range);
+            let mut serving = shards.iter().filter(|shard| shard.serves);
+            is_there || !serving.any(|shard| shard.range.overlaps(tablet.range))
+        };
+        Ok(self.tablets.iter().flat_map(Tablets::all).filter(is_used).copied().collect())
     }
 
     /// Starts tablets, makes their shards, and lets each take writes that is the first of its shard.
@@ -249,8 +263,15 @@ impl Stack {
     /// Starts what ran of the engine and does so no more. Returns whether vtctld ran still.
     pub(crate) fn ensure_engine(&self) -> Result<bool> {
         let ran = self.node(Server::Vtctld)?.identity().is_some();
-        let mut engine = self.nodes.iter().filter(|node| node.kind().is_of_engine() && node.port() != 0);
-        engine.try_for_each(|node| node.ensure_running(self.world()))?;
+        let ensure = |server| self.node(server)?.ensure_running(self.world());
+        [Server::Etcd, Server::Vtctld].into_iter().try_for_each(ensure)?;
+        for tablet in self.used_tablets()? {
+            // One that was recorded, and never started, is the next step's.
+            if self.node(tablet.server())?.port() != 0 {
+                ensure(tablet.server())?;
+            }
+        }
+        ensure(Server::Vtgate)?;
         self.save()?;
         Ok(ran)
     }

@@ -32,6 +32,11 @@ impl KeyRange {
         Ok((0..shards.get()).map(|shard| Self { start: shard * width, end: (shard + 1) * width }).collect())
     }
 
+    /// True when there are ids in both.
+    pub(crate) fn overlaps(self, other: Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
     fn bound(text: &str) -> Option<u16> {
         let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         digits.then(|| u16::from_str_radix(text, 16).ok()).flatten()
@@ -138,6 +143,13 @@ mod tests {
             let error = KeyRange::equal(NonZeroU16::new(shards).unwrap()).unwrap_err().to_string();
             assert!(error.contains(&shards.to_string()), "{error}");
         }
+    }
+
+    #[test]
+    fn ranges_overlap_that_have_ids_in_common() {
+        let overlap = |one: &str, other: &str| ranges(one)[0].overlaps(ranges(other)[0]);
+        assert!(overlap("-40", "-20") && overlap("20-40", "-40") && overlap("-", "c0-"));
+        assert!(!overlap("-40", "40-80") && !overlap("c0-", "-40"));
     }
 
     fn ranges(names: &str) -> Vec<KeyRange> {

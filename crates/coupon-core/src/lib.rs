@@ -35,6 +35,7 @@ pub mod after_grab;
 pub mod books;
 pub mod catalogue_change;
 mod id;
+mod keyspace;
 pub mod laws;
 mod layout;
 mod layout_change;
@@ -54,6 +55,7 @@ mod versions;
 
 pub use after_grab::{RequestKey, ResultState};
 pub use id::{CouponId, IdError, MAX_ID, RoomId, UserId};
+pub use keyspace::{KeyRange, KeyRangeError, KeyspaceId, LaneKey, Lanes};
 pub use layout::{LayoutPattern, Piece, shards_in};
 pub use layout_change::{LayoutChange, LayoutChangeError};
 pub use model::{

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
+use coupon_core::KeyRange;
 use tempfile::TempDir;
 
-use crate::engine::{KeyRange, Tablets};
+use crate::engine::Tablets;
 use crate::files::make_dir;
 use crate::guardian::Guardian;
 use crate::process::POLL;

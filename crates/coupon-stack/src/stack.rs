@@ -9,9 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use coupon_core::KeyRange;
 use tempfile::TempDir;
 
-use crate::engine::{self, Control, KeyRange, Tablet, Tablets};
+use crate::engine::{self, Control, Tablet, Tablets};
 use crate::fault_tools::{self, SpareRedis};
 use crate::files::write_private;
 use crate::guardian::Guardian;

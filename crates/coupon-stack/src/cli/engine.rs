@@ -6,9 +6,10 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use coupon_cli::numbers::nonzero;
 use coupon_cli::terminal::{outcome, say};
+use coupon_core::KeyRange;
 
 use super::Folder;
-use crate::engine::{Goal, KeyRange, dry_run, reshard};
+use crate::engine::{Goal, dry_run, reshard};
 
 const EXAMPLES: &str = "\
 Examples:

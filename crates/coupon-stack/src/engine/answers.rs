@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use coupon_core::KeyRange;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-
-use super::KeyRange;
 
 /// A shard as etcd has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use coupon_core::KeyRange;
 
 use super::answers::{self, Diff, Lock, Shard, Workflow};
-use super::range::Group;
-use super::{CELL, CELL_ROOT, GLOBAL_ROOT, KEYSPACE, KeyRange, Tablet};
+use super::group::Group;
+use super::{CELL, CELL_ROOT, GLOBAL_ROOT, KEYSPACE, Tablet};
 use crate::programs::EnginePrograms;
 
 /// The longest that a command may take: some wait for tablets.

@@ -6,11 +6,12 @@
 
 mod answers;
 mod control;
+mod group;
 mod launch;
 mod plan;
-mod range;
 mod reshard;
 
+use coupon_core::KeyRange;
 use serde::{Deserialize, Serialize};
 
 use crate::Server;
@@ -18,7 +19,6 @@ use crate::Server;
 pub(crate) use control::Control;
 pub(crate) use launch::{Database, Ports, etcd, lives, open_to_programs, tablet, vtctld, vtgate};
 pub(crate) use plan::Goal;
-pub(crate) use range::KeyRange;
 pub(crate) use reshard::{dry_run, reshard};
 
 /// The one keyspace.

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
 use anyhow::{Result, bail, ensure};
+use coupon_core::KeyRange;
 
+use super::Tablet;
 use super::answers::{Shard, Workflow};
-use super::range::{self, Group};
-use super::{KeyRange, Tablet};
+use super::group::{self, Group};
 
 /// The beginning of the names of copies that are made here. A tablet's number follows, which is used once.
 const PREFIX: &str = "reshard_";
@@ -249,11 +250,11 @@ fn alone(found: &Found, copy: &Workflow) -> Step {
 pub(crate) fn groups(found: &Found, wanted: &[KeyRange]) -> Result<Vec<Group>> {
     let serving = found.serving();
     ensure!(
-        range::have_all_ids(&serving),
+        KeyRange::have_all_ids(&serving),
         "the shards that serve are {}, and not all there are",
         listed(&serving)
     );
-    let (groups, servers) = (range::groups(&serving, wanted), found.servers);
+    let (groups, servers) = (group::groups(&serving, wanted), found.servers);
     for Group { from, to } in &groups {
         let apart = |side: &[KeyRange]| {
             let on: BTreeSet<u16> =

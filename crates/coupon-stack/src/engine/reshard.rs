@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::terminal::{clear_progress, progress, say};
+use coupon_core::KeyRange;
 
+use super::Control;
 use super::answers::Diff;
+use super::group::Group;
 use super::plan::{self, Found, Goal, Step, listed};
-use super::range::Group;
-use super::{Control, KeyRange};
 use crate::home::lock;
 use crate::record::Record;
 use crate::{Server, Stack};

@@ -64,7 +64,7 @@ pub use model::{
 };
 pub use money::Money;
 pub use placement::{Placement, ShardId, TableId};
-pub use query::{Plan, ResultQuery};
+pub use query::{Place, Plan, ResultQuery, Whole};
 pub use result_id::{RESULT_ID_EPOCH, ResultId, ResultIdError};
 pub use rooms::RoomCounts;
 pub use slots::{Mix, SLOTS, SlotTable, UnknownMix, evened};

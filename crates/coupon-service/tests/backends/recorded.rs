@@ -94,7 +94,8 @@ async fn every_row(backend: &Backend) -> Vec<CouponResult> {
     let mut rows = Vec::new();
     for shard in [0, 1].map(ShardId::new) {
         let page = PageRequest { before: None, limit: 100 };
-        let visited = backend.shards.page(shard, Visit::All, ResultQuery::everything(), page).await.unwrap();
+        let visited =
+            backend.shards.page(shard.into(), Visit::All, ResultQuery::everything(), page).await.unwrap();
         rows.extend(visited.value.into_iter().map(|(_, result)| result));
     }
     rows

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId, Versioned};
+use coupon_core::{Place, Placement, ResultId, ResultQuery, ShardId, TableId, Versioned};
 use mysql_async::{Conn, IsolationLevel, TxOpts};
 
 use super::mysql::{Database, ShardDatabase, code, has_code};
@@ -35,7 +35,7 @@ pub(super) struct ServersShards {
 
 impl ServersShards {
     fn status(&self, shard: ShardId) -> Result<&ShardStatus, Unavailable> {
-        self.status.get(shard.index()).map(|status| &**status).ok_or_else(|| unknown(shard))
+        self.status.get(shard.index()).map(|status| &**status).ok_or_else(|| unknown(shard.into()))
     }
 
     /// A shard's database, by this worker's own way there.
@@ -45,7 +45,7 @@ impl ServersShards {
             return Err(down(shard, &"it has lost data"));
         }
         let pools = self.pools.get(|| self.databases.iter().map(Database::with_own_pool).collect());
-        pools.get(shard.index()).cloned().ok_or_else(|| unknown(shard))
+        pools.get(shard.index()).cloned().ok_or_else(|| unknown(shard.into()))
     }
 
     async fn connect(&self, shard: ShardId) -> Result<Conn, Unavailable> {
@@ -56,11 +56,12 @@ impl ServersShards {
     /// are retired: then the look is taken again.
     async fn ask<Q: Question>(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         question: Q,
     ) -> Result<Visited<Q::Answer>, Unavailable> {
         let asked = Instant::now();
+        let shard = place.lane().ok_or_else(|| unknown(place))?;
         let status = self.status(shard)?;
         // Before the tables: what is stored later may be more than is promised, never less.
         let (as_of, floor) = (status.look().as_of, self.background.floors.of(shard));
@@ -176,8 +177,8 @@ fn existing(tables: &[TableId], visit: &Visit) -> Vec<TableId> {
     }
 }
 
-fn unknown(shard: ShardId) -> Unavailable {
-    Unavailable::new(format!("shard {shard}"), "there is no such shard")
+fn unknown(place: Place) -> Unavailable {
+    Unavailable::new(place.to_string(), "there is no such shard")
 }
 
 fn down(shard: ShardId, why: &dyn std::fmt::Display) -> Unavailable {
@@ -187,34 +188,34 @@ fn down(shard: ShardId, why: &dyn std::fmt::Display) -> Unavailable {
 impl Shards for ServersShards {
     fn page(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         query: ResultQuery,
         page: PageRequest,
     ) -> LocalFuture<'_, Result<Visited<Vec<Found>>, Unavailable>> {
-        Box::pin(self.ask(shard, visit, PageOf(query, page)))
+        Box::pin(self.ask(place, visit, PageOf(query, page)))
     }
 
     fn find(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         id: ResultId,
     ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>> {
-        Box::pin(self.ask(shard, visit, FindOne(id)))
+        Box::pin(self.ask(place, visit, FindOne(id)))
     }
 
     fn summary(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         query: ResultQuery,
     ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
-        Box::pin(self.ask(shard, visit, SummaryOf(query)))
+        Box::pin(self.ask(place, visit, SummaryOf(query)))
     }
 
-    fn totals(&self, shard: ShardId, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
-        Box::pin(self.ask(shard, visit, TotalsOf))
+    fn totals(&self, place: Place, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
+        Box::pin(self.ask(place, visit, TotalsOf))
     }
 
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
@@ -230,7 +231,7 @@ impl Shards for ServersShards {
     }
 
     fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>> {
-        Box::pin(self.ask(shard, Visit::All, HeldOf))
+        Box::pin(self.ask(shard.into(), Visit::All, HeldOf))
     }
 
     fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {

@@ -186,6 +186,7 @@ impl Parts<'_> {
         sources.refuse_of_other_backend(settings.backend)?;
         telemetry::start_logging(&settings.log)?;
         let strategy = (self.strategy)(sources, settings.shards)?;
+        sources.refuse_of_other_shards(strategy.whole().is_planned())?;
         let open_admin = settings.admin.token.is_empty();
         actix_web::rt::System::new().block_on(async {
             let application = Application::build(self.name, settings, strategy, Clock::system())?;

@@ -10,7 +10,7 @@ use coupon_core::{ShardId, ShardingStrategy, Versioned};
 
 use super::broker::{Broker, BrokerQueues};
 use super::catalogue::{OfferedCatalogue, ServersCatalogue};
-use super::cluster::{Cluster, Opened};
+use super::cluster::{Cluster, Opened, ensure_by_hand};
 use super::gate::{GateLink, RedisServer};
 use super::layouts::versioned;
 use super::lifecycle::Running;
@@ -234,6 +234,7 @@ async fn connect_all(
     (unknown_users, room_index): (UnknownUsers, bool),
     clock: &Clock,
 ) -> anyhow::Result<(Cluster, Servers, Vec<VersionRecord>)> {
+    ensure_by_hand(strategy)?;
     let cluster = Cluster::with(settings, Namespace::new(&settings.namespace, strategy.name())?, shards)?;
     let keeps_stock = decided_by == DecidedBy::Database;
     if keeps_stock {

@@ -18,6 +18,8 @@ pub struct ServersSettings {
     /// servers are added at the end.
     #[serde(deserialize_with = "list_or_text")]
     pub shards: Vec<ServerUrl>,
+    /// The engine that has the shards, where the strategy is one for an engine: `mysql://user:password@host:3306/keyspace`.
+    pub engine: ServerUrl,
     /// Redis: `redis://:password@host:6379`.
     pub redis: ServerUrl,
     /// RabbitMQ: `amqp://user:password@host:5672/%2f`.
@@ -42,7 +44,7 @@ pub struct ServersSettings {
 impl ServersSettings {
     /// Gives every address the certificate authority to trust.
     pub(super) fn hand_out_ca(&mut self) {
-        let single = [&mut self.main, &mut self.redis, &mut self.rabbitmq];
+        let single = [&mut self.main, &mut self.redis, &mut self.rabbitmq, &mut self.engine];
         for url in single.into_iter().chain(&mut self.shards) {
             url.ca_file.clone_from(&self.ca_file);
         }
@@ -132,10 +134,20 @@ impl ServerUrl {
     /// Host and port, without user and password.
     #[must_use]
     pub fn host(&self) -> &str {
+        self.without_login().split(['/', '?']).next().unwrap_or_default()
+    }
+
+    /// The name of what is addressed on the server: of a database, or of an engine's keyspace. Empty where none is named.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let name = self.without_login().split_once('/').map_or("", |(_, name)| name);
+        name.split('?').next().unwrap_or_default()
+    }
+
+    fn without_login(&self) -> &str {
         let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
         // The password first: it may hold anything that ends a host.
-        let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-        rest.split(['/', '?']).next().unwrap_or_default()
+        rest.rsplit_once('@').map_or(rest, |(_, host)| host)
     }
 }
 
@@ -188,10 +200,24 @@ mod tests {
     }
 
     #[test]
+    fn an_address_may_name_a_database_or_a_keyspace() {
+        for (url, name) in [
+            ("mysql://u:p@h:1/results", "results"),
+            ("mysql://u:a/b?c@h:1/results?require_ssl=true", "results"),
+            ("mysql://u:a/b@h:1", ""),
+            ("mysql://h:1/?require_ssl=true", ""),
+            ("", ""),
+        ] {
+            assert_eq!(ServerUrl::new(url).name(), name, "{url}");
+        }
+    }
+
+    #[test]
     fn every_address_knows_whom_to_trust() {
         let settings =
             read(&["servers.ca_file=/etc/ca.pem", "servers.shards=mysql://h:1", "servers.redis=rediss://h"]);
-        for url in settings.shards.iter().chain([&settings.main, &settings.redis, &settings.rabbitmq]) {
+        let others = [&settings.main, &settings.redis, &settings.rabbitmq, &settings.engine];
+        for url in settings.shards.iter().chain(others) {
             assert_eq!(url.ca_file(), Some(Path::new("/etc/ca.pem")));
         }
         assert_eq!(read(&[]).main.ca_file(), None);
@@ -203,5 +229,7 @@ mod tests {
         assert_eq!(format!("{:?}", settings.main), "db.example:3306");
         assert_eq!(ServerUrl::new("mysql://coupon:12/34?5@db:3306/x").host(), "db:3306");
         assert!(settings.role.takes_grabs() && !settings.role.consumes());
+        let engine = read(&["servers.engine=mysql://coupon:se@cret@gate.example:3306/results"]).engine;
+        assert_eq!(format!("{engine:?}"), "gate.example:3306");
     }
 }

@@ -62,12 +62,23 @@ pub struct UnfinishedDataSet {
     pub(super) lock: SetupLock,
 }
 
+/// Refuses a strategy whose shards an engine has: there are no databases of them here.
+pub(super) fn ensure_by_hand(strategy: &dyn ShardingStrategy) -> anyhow::Result<()> {
+    ensure!(
+        !strategy.whole().is_planned(),
+        "the strategy {} is for an engine, and this version cannot store in one yet",
+        strategy.name()
+    );
+    Ok(())
+}
+
 impl Cluster {
     /// The databases that settings and strategy name.
     ///
     /// # Errors
     /// When a setting is missing or cannot be used; the error names it.
     pub fn new(settings: &ServersSettings, strategy: &dyn ShardingStrategy) -> anyhow::Result<Self> {
+        ensure_by_hand(strategy)?;
         let namespace = Namespace::new(&settings.namespace, strategy.name())?;
         Self::with(settings, namespace, strategy.shard_count())
     }

@@ -256,7 +256,7 @@ fn databases_of_an_earlier_version_are_taken_up() {
             assert_states(&every_row(&backend).await);
             assert_first_version(&backend).await;
             assert_taken_up(&backend).await;
-            assert_eq!(format_of(&options).await, "7", "so that an earlier version refuses it");
+            assert_eq!(format_of(&options).await, "8", "so that an earlier version refuses it");
         }
         assert_eq!(places_of(&options).await, [(0, 0), (1, 1)], "they stay there when servers are added");
         on_database(&options, "shard_1", &["SELECT slot, request FROM retired_coupon_results"]).await;

@@ -27,6 +27,7 @@ mod columns;
 mod counts;
 mod growth;
 mod hand_over;
+mod lane;
 mod layouts;
 mod lifecycle;
 pub mod mains_time;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use coupon_core::{Place, Placement, ResultId, ResultQuery, ShardId, TableId, Versioned};
 use mysql_async::{Conn, IsolationLevel, TxOpts};
 
+use super::lane::Lane;
 use super::mysql::{Database, ShardDatabase, code, has_code};
 use super::per_thread::PerThread;
 use super::seam::{GateServer, ShardProgress};
@@ -231,7 +232,7 @@ impl Shards for ServersShards {
     }
 
     fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>> {
-        Box::pin(self.ask(shard.into(), Visit::All, HeldOf))
+        Box::pin(self.ask(shard.into(), Visit::All, HeldOf(Lane::ONLY)))
     }
 
     fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {

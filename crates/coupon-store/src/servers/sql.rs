@@ -9,6 +9,7 @@ use coupon_core::{
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
+use super::lane::Lane;
 use super::mysql::{LEAVING, table_in};
 use super::seam::{Alike, OutboxEntry};
 use super::values::{self, get, parsed};
@@ -172,7 +173,7 @@ impl Question for TotalsOf {
 
 /// The number of results that are held, by coupon, in those of the tables that have any. What is leaving is not in the list of
 /// what is held.
-pub(super) struct HeldOf;
+pub(super) struct HeldOf(pub(super) Lane);
 
 impl Question for HeldOf {
     type Answer = Vec<(CouponId, u64)>;
@@ -183,12 +184,15 @@ impl Question for HeldOf {
         tables: &[TableId],
         _: bool,
     ) -> mysql_async::Result<(Vec<(CouponId, u64)>, u64)> {
-        let names: Vec<String> = conn.query(statements::HOLDING).await?;
+        let Self(lane) = self;
+        let names: Vec<String> = conn.query(format!("{} WHERE {lane}", statements::HOLDING)).await?;
         let holding: Vec<TableId> = names.iter().filter_map(|name| TableId::parse(name)).collect();
         let tables: Vec<TableId> = tables.iter().filter(|table| holding.contains(table)).copied().collect();
         let mut held = Vec::new();
         for chunk in tables.chunks(TABLES) {
-            for (_, row) in union(conn, chunk, statements::held).await? {
+            let select =
+                |table| statements::held(table).replacen(" WHERE ", &format!(" WHERE h.{lane} AND "), 1);
+            for (_, row) in union(conn, chunk, select).await? {
                 held.push((parsed(&row, 0, CouponId::new)?, get(&row, 1)?));
             }
         }
@@ -215,7 +219,7 @@ pub(super) fn totals_in(row: &Row) -> mysql_async::Result<Totals> {
 
 /// The statement that stores fresh results, all of them or none; or, to see what comes of it, without a word of those
 /// that are like what is there. Another one after it notes those that are held.
-pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) -> String {
+pub(super) fn insert(lane: Lane, table: TableId, results: &[&CouponResult], ignore: bool) -> String {
     /// Digits of a row's five numbers, and what is between them, as they usually are.
     const ROW: usize = 72;
     // One statement for all of them: it stores all, or none.
@@ -238,15 +242,15 @@ pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) ->
         sql.push_str(&fresh);
     }
     if full {
-        sql.push_str(&hold(table, results));
+        sql.push_str(&hold(lane, table, results));
     }
     sql
 }
 
 /// The statement that stores rows with all that became of them, all or none, with those that are held.
-pub(super) fn insert_whole(table: TableId, rows: &[&CouponResult]) -> String {
-    let values = whole(rows.iter().copied());
-    format!("INSERT INTO {table} ({}) VALUES {values}{}", statements::COLUMNS.join(","), hold(table, rows))
+pub(super) fn insert_whole(lane: Lane, table: TableId, rows: &[&CouponResult]) -> String {
+    let (columns, values) = (statements::COLUMNS.join(","), whole(rows.iter().copied()));
+    format!("INSERT INTO {table} ({columns}) VALUES {values}{}", hold(lane, table, rows))
 }
 
 /// The values of rows with all that became of them, in the order of a table's columns. As text, since a statement that is prepared for so
@@ -304,11 +308,12 @@ fn reservation(row: &CouponResult) -> [Option<i64>; 4] {
 }
 
 /// The statement that notes which of these results are held, if any; it begins by ending the one before.
-fn hold(table: TableId, results: &[&CouponResult]) -> String {
+fn hold(lane: Lane, table: TableId, results: &[&CouponResult]) -> String {
     let held = results.iter().filter(|result| result.state == ResultState::Held);
+    let lane = lane.value();
     let row = |result: &&CouponResult| {
         let until = result.hold_until?.millis();
-        Some(format!("({until},{},'{table}')", result.result_id))
+        Some(format!("({lane},{until},{},'{table}')", result.result_id))
     };
     let rows: Vec<String> = held.filter_map(row).collect();
     if rows.is_empty() {
@@ -316,7 +321,7 @@ fn hold(table: TableId, results: &[&CouponResult]) -> String {
     }
     // One that is left there, of a row that a person deleted, must not be taken for a contradiction of the results.
     format!(
-        "; INSERT INTO holds (hold_until, result_id, table_name) VALUES {} \
+        "; INSERT INTO holds (lane, hold_until, result_id, table_name) VALUES {} \
          ON DUPLICATE KEY UPDATE table_name = VALUES(table_name)",
         rows.join(",")
     )
@@ -359,6 +364,7 @@ pub(super) async fn alike(
 /// Parks a result, unless it is parked already.
 pub(super) async fn park(
     conn: &mut impl Queryable,
+    lane: Lane,
     table: TableId,
     result: &CouponResult,
     reason: &str,
@@ -379,20 +385,22 @@ pub(super) async fn park(
         granted.1,
         granted.2,
     );
-    conn.exec_drop(statements::park(MYSQL), row).await
+    conn.exec_drop(lane.insert(&statements::park(MYSQL)), row).await
 }
 
 /// Entries of a shard's outbox, from after one of them on; none if it belongs to another data set. Entries that wait for the gate
 /// to let go of something are left out, and so is what comes after them: stock comes back to the gate before main knows.
 pub(super) async fn outbox_after(
     conn: &mut Conn,
+    lane: Lane,
     dataset: &str,
     id: i64,
     most: usize,
 ) -> mysql_async::Result<Vec<OutboxEntry>> {
     let sql = format!(
-        "SELECT o.outbox_id, o.deltas FROM outbox o JOIN shard_state s ON s.dataset = ? \
-         WHERE o.outbox_id > ? AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.outbox_id <= o.outbox_id) \
+        "SELECT o.outbox_id, o.deltas FROM outbox o JOIN shard_state s ON s.{lane} AND s.dataset = ? \
+         WHERE o.{lane} AND o.outbox_id > ? \
+         AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.{lane} AND r.outbox_id <= o.outbox_id) \
          ORDER BY o.outbox_id LIMIT {most}"
     );
     let rows: Vec<(i64, String)> = conn.exec(sql, (dataset, id)).await?;

@@ -241,7 +241,7 @@ impl MovingRows for MovingOver {
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
         let began = async {
             self.conn.query_drop("START TRANSACTION").await?;
-            lock_state(&mut self.conn, &self.shard.dataset).await
+            lock_state(&mut self.conn, self.shard.lane, &self.shard.dataset).await
         };
         began.await.map_err(|error| self.shard.storing_failed(&error))
     }
@@ -263,7 +263,7 @@ impl MovingRows for MovingOver {
     }
 
     async fn put(&mut self, table: TableId, rows: &[&CouponResult]) -> Result<Inserted, StoringError> {
-        match self.order(sql::insert_whole(table, rows)).await {
+        match self.order(sql::insert_whole(self.shard.lane, table, rows)).await {
             Err(error) if has_code(&error, code::DUPLICATE) => Ok(Inserted::Duplicate),
             done => done.map(|()| Inserted::All).map_err(|error| self.failed(&error)),
         }

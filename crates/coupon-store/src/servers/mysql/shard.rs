@@ -15,6 +15,7 @@ use super::storing::StoringOver;
 use super::{Database, DatabaseError, FORGET, PATIENCE, code, has_code};
 use crate::room_index::RoomPlaces;
 use crate::servers::cluster::check_shard;
+use crate::servers::lane::Lane;
 use crate::servers::seam::{
     Hold, Look, OutboxEntry, ReadsHolds, ShardProgress, ShardServer, ShardState, Stepping, Storing,
     StoringError, Waiting,
@@ -47,6 +48,8 @@ pub(in crate::servers) struct ShardDatabase {
     pub(super) rooms: Option<RoomPlaces>,
     /// True where it decides grabs: it keeps their stock.
     pub(super) stock: bool,
+    /// The lane of its small tables' rows.
+    pub(super) lane: Lane,
 }
 
 /// What of a row a gate knows, as [`statements::RESERVED`] names it.
@@ -67,7 +70,8 @@ pub(in crate::servers) fn hold((coupon, user, id, slot, hold_until, request, sta
 
 impl ShardDatabase {
     pub(in crate::servers) fn new(database: &Database, shard: ShardId, dataset: &str) -> Self {
-        Self { database: database.clone(), shard, dataset: dataset.to_owned(), rooms: None, stock: false }
+        let (database, dataset) = (database.clone(), dataset.to_owned());
+        Self { database, shard, dataset, rooms: None, stock: false, lane: Lane::ONLY }
     }
 
     /// The same, for a data set that has this room index: a transaction that stores or changes rows writes entries for the index.
@@ -92,17 +96,17 @@ impl ShardDatabase {
     /// Has it remember a number under a name, unless it has a greater one.
     async fn remember(&self, name: &str, number: u64) -> Result<(), DatabaseError> {
         let mut conn = self.database.connect().await?;
-        let told = conn.exec_drop(
+        let sql = self.lane.insert(
             "INSERT INTO shard_meta (name, value) VALUES (?, ?) \
              ON DUPLICATE KEY UPDATE value = IF(CAST(value AS UNSIGNED) < ?, ?, value)",
-            (name, number, number, number),
         );
+        let told = conn.exec_drop(sql, (name, number, number, number));
         self.database.patiently(PATIENCE, told).await
     }
 
     /// The shard's progress, as this connection sees it: what it reads afterwards is of the same server.
     pub(in crate::servers) async fn reached(&self, conn: &mut Conn) -> Result<ShardProgress, DatabaseError> {
-        let sql = "SELECT outbox_id, commits FROM shard_state WHERE dataset = ?";
+        let sql = self.lane.only("SELECT outbox_id, commits FROM shard_state WHERE dataset = ?");
         let asked = conn.exec_first(sql, (&self.dataset,));
         let row: Option<(i64, u64)> = self.database.patiently(PATIENCE, asked).await?;
         let reached = row.map(|(outbox_id, commits)| ShardProgress { outbox_id, commits });
@@ -129,13 +133,12 @@ impl ShardDatabase {
         conn: &mut Conn,
         before: &Look,
     ) -> mysql_async::Result<Option<(Look, Option<Vec<TableId>>)>> {
-        let row: Option<Row> = conn
-            .exec_first(
-                "SELECT as_of, outbox_id, results, used, CAST(order_amount * 100 AS SIGNED), commits, messages, received, \
-                 (SELECT COUNT(*) FROM parked_results), given_back FROM shard_state WHERE dataset = ?",
-                (&self.dataset,),
-            )
-            .await?;
+        let lane = self.lane;
+        let sql = format!(
+            "SELECT as_of, outbox_id, results, used, CAST(order_amount * 100 AS SIGNED), commits, messages, received, \
+             (SELECT COUNT(*) FROM parked_results WHERE {lane}), given_back FROM shard_state WHERE {lane} AND dataset = ?"
+        );
+        let row: Option<Row> = conn.exec_first(sql, (&self.dataset,)).await?;
         let Some(row) = row else { return Ok(None) };
         self.database.follow(conn).await?;
         let mut look = Look {
@@ -213,14 +216,17 @@ impl ShardServer for ShardDatabase {
     }
 
     async fn state(&self) -> Result<ShardState, DatabaseError> {
-        let mut conn = self.database.connect().await?;
+        let (mut conn, lane) = (self.database.connect().await?, self.lane);
         let of = |name: &str| {
-            format!("COALESCE((SELECT CAST(value AS UNSIGNED) FROM shard_meta WHERE name = '{name}'), 0)")
+            format!(
+                "COALESCE((SELECT CAST(value AS UNSIGNED) FROM shard_meta WHERE {lane} AND name = '{name}'), 0)"
+            )
         };
         let (epoch, layout) = (of(EPOCH), of(LAYOUT));
         let asked = conn.query_first(format!(
             "SELECT GREATEST(closed_epoch, {epoch}), {layout}, outbox_id, \
-             COALESCE((SELECT MIN(o.outbox_id) FROM outbox o), outbox_id + 1), commits FROM shard_state"
+             COALESCE((SELECT o.outbox_id FROM outbox o WHERE o.{lane} ORDER BY o.outbox_id LIMIT 1), outbox_id + 1), commits \
+             FROM shard_state WHERE {lane}"
         ));
         let state: Option<(u64, VersionNumber, i64, i64, u64)> =
             self.database.patiently(PATIENCE, asked).await?;
@@ -242,7 +248,8 @@ impl ShardServer for ShardDatabase {
 
     async fn markers(&self, among: &[String]) -> Result<Vec<String>, DatabaseError> {
         let listed: Vec<String> = among.iter().map(|id| format!("'{id}'")).collect();
-        let sql = format!("SELECT marker_id FROM markers WHERE marker_id IN ({})", listed.join(","));
+        let (lane, listed) = (self.lane, listed.join(","));
+        let sql = format!("SELECT marker_id FROM markers WHERE {lane} AND marker_id IN ({listed})");
         let mut conn = self.database.connect().await?;
         self.database.patiently(PATIENCE, conn.query(sql)).await
     }
@@ -272,7 +279,7 @@ impl ShardServer for ShardDatabase {
     }
 
     async fn parked(&self) -> Result<Vec<Hold>, DatabaseError> {
-        self.read(statements::PARKED.to_owned(), hold).await
+        self.read(format!("{} WHERE {}", statements::PARKED, self.lane), hold).await
     }
 
     async fn rows_after(
@@ -323,14 +330,17 @@ impl ShardServer for ShardDatabase {
 
     async fn next_due(&self) -> Result<Option<Timestamp>, DatabaseError> {
         let mut conn = self.database.connect().await?;
-        let asked = conn.query_first("SELECT MIN(hold_until) FROM holds");
-        let next: Option<Option<i64>> = self.database.patiently(PATIENCE, asked).await?;
-        Ok(next.flatten().map(Timestamp::from_millis))
+        // In the order of the key, which a minimum would not be looked for in.
+        let sql = format!("SELECT hold_until FROM holds WHERE {} ORDER BY hold_until LIMIT 1", self.lane);
+        let next: Option<i64> = self.database.patiently(PATIENCE, conn.query_first(sql)).await?;
+        Ok(next.map(Timestamp::from_millis))
     }
 
     async fn releases(&self, most: usize) -> Result<Vec<Waiting>, DatabaseError> {
-        let columns = "outbox_id, result_id, user_id, coupon_id, slot, request, closed_epoch";
-        let sql = format!("SELECT {columns} FROM releases ORDER BY outbox_id, result_id LIMIT {most}");
+        let (columns, lane) =
+            ("outbox_id, result_id, user_id, coupon_id, slot, request, closed_epoch", self.lane);
+        let sql =
+            format!("SELECT {columns} FROM releases WHERE {lane} ORDER BY outbox_id, result_id LIMIT {most}");
         let rows: Vec<Option<Waiting>> = self.read(sql, steps::waiting).await?;
         Ok(rows.into_iter().flatten().collect())
     }
@@ -341,19 +351,20 @@ impl ShardServer for ShardDatabase {
         }
         let key = |waiting: &Waiting| format!("({},{})", waiting.outbox_id, waiting.release.id);
         let keys: Vec<String> = gone.iter().map(key).collect();
-        let sql = format!("DELETE FROM releases WHERE (outbox_id, result_id) IN ({})", keys.join(","));
+        let (lane, keys) = (self.lane, keys.join(","));
+        let sql = format!("DELETE FROM releases WHERE {lane} AND (outbox_id, result_id) IN ({keys})");
         let mut conn = self.database.connect().await?;
         self.database.patiently(PATIENCE, conn.query_drop(sql)).await
     }
 
     async fn outbox_after(&self, id: i64, most: usize) -> Result<Vec<OutboxEntry>, DatabaseError> {
         let mut conn = self.database.connect().await?;
-        let asked = sql::outbox_after(&mut conn, &self.dataset, id, most);
+        let asked = sql::outbox_after(&mut conn, self.lane, &self.dataset, id, most);
         self.database.patiently(READING, asked).await
     }
 
     async fn forget_outbox(&self, up_to: i64) -> Result<(), DatabaseError> {
         let mut conn = self.database.connect().await?;
-        self.database.patiently(PATIENCE, conn.exec_drop(FORGET, (up_to,))).await
+        self.database.patiently(PATIENCE, conn.exec_drop(self.lane.only(FORGET), (up_to,))).await
     }
 }

@@ -10,6 +10,7 @@ use mysql_async::{Row, Transaction, TxOpts};
 
 use super::{DatabaseError, ShardDatabase, code, has_code};
 use crate::servers::format::FORMAT;
+use crate::servers::lane::Lane;
 use crate::servers::seam::{
     Begun, Expired, OutboxEntry, Release, ShardMoves, Stepped, Stepping, StepsNote, StoringError, Waiting,
 };
@@ -39,14 +40,16 @@ pub(super) async fn begin_steps(shard: &ShardDatabase) -> Result<StepsOver, Data
     Ok(StepsOver { shard: shard.clone(), transaction, after: 0, stepped: Vec::new() })
 }
 
-/// Takes the shard's row of state until the transaction ends.
+/// Takes the lane's row of state until the transaction ends.
 pub(in crate::servers) async fn lock_state(
     conn: &mut impl Queryable,
+    lane: Lane,
     dataset: &str,
 ) -> mysql_async::Result<Option<Begun>> {
     let sql = format!(
         "SELECT s.outbox_id, s.closed_epoch, s.commits, m.batch, m.moving_from, m.closed, m.late \
-         FROM shard_state s LEFT JOIN move_state m ON m.id = 1 WHERE s.id = {FORMAT} AND s.dataset = ? FOR UPDATE"
+         FROM shard_state s LEFT JOIN move_state m ON m.id = 1 WHERE s.{lane} AND s.id = {FORMAT} AND s.dataset = ? \
+         FOR UPDATE"
     );
     let state: Option<StateRow> = conn.exec_first(sql, (dataset,)).await?;
     Ok(state.map(|(outbox_id, closed_epoch, commits, batch, moving_from, closed, late)| {
@@ -65,29 +68,30 @@ pub(in crate::servers) async fn lock_state(
 type StateRow = (i64, u64, u64, Option<u64>, Option<VersionNumber>, Option<VersionNumber>, Option<u64>);
 
 /// The statement that adds these entries to the outbox, if any, with its end.
-pub(super) fn entries(entries: &[OutboxEntry], now: Timestamp) -> String {
-    let now = now.millis();
-    let rows = entries.iter().map(|entry| format!("({},'{}',{now})", entry.id, entry.deltas));
+pub(super) fn entries(lane: Lane, entries: &[OutboxEntry], now: Timestamp) -> String {
+    let (lane, now) = (lane.value(), now.millis());
+    let rows = entries.iter().map(|entry| format!("({lane},{},'{}',{now})", entry.id, entry.deltas));
     let rows: Vec<String> = rows.collect();
     if rows.is_empty() {
         return String::new();
     }
-    format!("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES {}; ", rows.join(","))
+    format!("INSERT INTO outbox (lane, outbox_id, deltas, create_time) VALUES {}; ", rows.join(","))
 }
 
 /// The statement that notes what the gate is to let go of, if anything, with its end.
-fn releases(releases: &[Waiting]) -> String {
+fn releases(lane: Lane, releases: &[Waiting]) -> String {
+    let lane = lane.value();
     let row = |waiting: &Waiting| {
         let Waiting { outbox_id, release: Release { coupon, user, id, slot, request }, closed } = waiting;
         let request = request.map_or_else(|| "NULL".to_owned(), |request| request.number().to_string());
-        format!("({outbox_id},{id},{user},{coupon},{slot},{request},{closed})")
+        format!("({lane},{outbox_id},{id},{user},{coupon},{slot},{request},{closed})")
     };
     let rows: Vec<String> = releases.iter().map(row).collect();
     if rows.is_empty() {
         return String::new();
     }
     format!(
-        "INSERT INTO releases (outbox_id, result_id, user_id, coupon_id, slot, request, closed_epoch) VALUES {}; ",
+        "INSERT INTO releases (lane, outbox_id, result_id, user_id, coupon_id, slot, request, closed_epoch) VALUES {}; ",
         rows.join(",")
     )
 }
@@ -134,7 +138,7 @@ impl StepsOver {
         // others insert into.
         if let Some(until) = before.hold_until.filter(|_| before.state == ResultState::Held) {
             let held = (until.millis(), change.id.number());
-            self.transaction.exec_drop(statements::LET_GO, held).await?;
+            self.transaction.exec_drop(self.shard.lane.only(statements::LET_GO), held).await?;
         }
         let after = self.find(table, change.id).await?;
         self.stepped.extend(after);
@@ -142,8 +146,9 @@ impl StepsOver {
     }
 
     async fn try_to_expire(&mut self, now: Timestamp, most: usize) -> mysql_async::Result<Expired> {
-        let limit = most as u64;
-        let mut due: Vec<Due> = self.transaction.exec(statements::DUE, (now.millis(), limit)).await?;
+        let (limit, lane) = (most as u64, self.shard.lane);
+        let mut due: Vec<Due> =
+            self.transaction.exec(lane.only(statements::DUE), (now.millis(), limit)).await?;
         due.sort_unstable_by(|one, other| (&one.2, one.1).cmp(&(&other.2, other.1)));
         let mut rows = Vec::new();
         for of_table in due.chunk_by(|one, next| one.2 == next.2) {
@@ -156,7 +161,8 @@ impl StepsOver {
         }
         if !due.is_empty() {
             let keys: Vec<String> = due.iter().map(|(until, id, _)| format!("({until},{id})")).collect();
-            let sql = format!("DELETE FROM holds WHERE (hold_until, result_id) IN ({})", keys.join(","));
+            let keys = keys.join(",");
+            let sql = format!("DELETE FROM holds WHERE {lane} AND (hold_until, result_id) IN ({keys})");
             self.transaction.query_drop(sql).await?;
         }
         Ok(Expired { due: due.len(), rows })
@@ -191,7 +197,7 @@ impl StepsOver {
 #[async_trait]
 impl Stepping for StepsOver {
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let state = lock_state(&mut self.transaction, &self.shard.dataset).await;
+        let state = lock_state(&mut self.transaction, self.shard.lane, &self.shard.dataset).await;
         let state = state.map_err(|error| self.failed(&error))?;
         self.after = state.map_or(0, |begun| begun.commits);
         Ok(state)
@@ -215,7 +221,9 @@ impl Stepping for StepsOver {
     async fn commit(mut self: Box<Self>, note: &StepsNote<'_>) -> Result<(), StoringError> {
         let StepsNote { now, outbox_id, sums, .. } = note;
         let told = self.shard.rooms.map(|places| rooms::entries(places, &self.stepped, self.after));
-        let mut noted = entries(note.entries, *now) + &releases(note.releases) + &told.unwrap_or_default();
+        let lane = self.shard.lane;
+        let mut noted =
+            entries(lane, note.entries, *now) + &releases(lane, note.releases) + &told.unwrap_or_default();
         if self.shard.stock {
             noted += &stock::take_back(note.releases.iter().map(|waiting| &waiting.release));
         }
@@ -226,7 +234,7 @@ impl Stepping for StepsOver {
             let state = format!(
                 "UPDATE shard_state SET outbox_id = GREATEST(outbox_id, {outbox_id}), results = results + {results}, \
                  used = used + {used}, order_amount = order_amount + {cents} / 100, given_back = given_back + {given_back}, \
-                 commits = commits + 1 WHERE id = {FORMAT}"
+                 commits = commits + 1 WHERE {lane} AND id = {FORMAT}"
             );
             transaction.query_drop(noted + &state).await?;
             transaction.commit().await

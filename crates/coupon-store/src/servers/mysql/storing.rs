@@ -8,6 +8,7 @@ use mysql_async::prelude::Queryable as _;
 use super::shard::ShardDatabase;
 use super::{code, has_code, steps};
 use crate::servers::format::FORMAT;
+use crate::servers::lane::Lane;
 use crate::servers::seam::{Alike, Begun, Inserted, Note, Storing, StoringError};
 use crate::servers::{rooms, sql, stock};
 
@@ -42,7 +43,7 @@ impl Storing for StoringOver {
     }
 
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let state = steps::lock_state(&mut self.conn, &self.shard.dataset).await;
+        let state = steps::lock_state(&mut self.conn, self.shard.lane, &self.shard.dataset).await;
         let state = state.map_err(|error| self.failed(&error))?;
         self.after = state.map_or(0, |begun| begun.commits);
         self.rows.clear();
@@ -62,7 +63,7 @@ impl Storing for StoringOver {
         results: &[&CouponResult],
         ignoring: bool,
     ) -> Result<Inserted, StoringError> {
-        match self.conn.query_drop(sql::insert(table, results, ignoring)).await {
+        match self.conn.query_drop(sql::insert(self.shard.lane, table, results, ignoring)).await {
             Ok(()) => {
                 if self.shard.rooms.is_some() {
                     self.rows.extend(results.iter().copied());
@@ -85,13 +86,13 @@ impl Storing for StoringOver {
         reason: &str,
         now: Timestamp,
     ) -> Result<(), StoringError> {
-        let parked = sql::park(&mut self.conn, table, result, reason, now).await;
+        let parked = sql::park(&mut self.conn, self.shard.lane, table, result, reason, now).await;
         parked.map_err(|error| self.failed(&error))
     }
 
     async fn commit(&mut self, note: &Note<'_>) -> Result<(), StoringError> {
         let told = self.shard.rooms.map(|places| rooms::entries(places, &self.rows, self.after));
-        let noted = note_and_commit(&mut self.conn, note, &told.unwrap_or_default()).await;
+        let noted = note_and_commit(&mut self.conn, self.shard.lane, note, &told.unwrap_or_default()).await;
         noted.map_err(|error| self.failed(&error))
     }
 
@@ -101,18 +102,24 @@ impl Storing for StoringOver {
 }
 
 /// Writes the markers, the outbox entries, the entries for the room index and the shard's sums, and commits.
-async fn note_and_commit(conn: &mut Conn, note: &Note<'_>, told: &str) -> mysql_async::Result<()> {
+async fn note_and_commit(
+    conn: &mut Conn,
+    lane: Lane,
+    note: &Note<'_>,
+    told: &str,
+) -> mysql_async::Result<()> {
     let now = note.now.millis();
     for marker in note.markers {
         let row = (&marker.id, now);
-        conn.exec_drop("REPLACE INTO markers (marker_id, commit_time) VALUES (?, ?)", row).await?;
+        let replace = lane.insert("REPLACE INTO markers (marker_id, commit_time) VALUES (?, ?)");
+        conn.exec_drop(replace, row).await?;
     }
     if !note.markers.is_empty() {
         let old = (note.markers_from.millis(),);
-        conn.exec_drop("DELETE FROM markers WHERE commit_time < ?", old).await?;
+        conn.exec_drop(lane.only("DELETE FROM markers WHERE commit_time < ?"), old).await?;
     }
     // The server does one after the other, and stops at the first that fails.
-    let mut all = steps::entries(note.entries, note.now) + told;
+    let mut all = steps::entries(lane, note.entries, note.now) + told;
     // A time later than now came from a clock that was wrong.
     let Note { outbox_id, closes, sent, added, late, messages, received, .. } = note;
     if *late > 0 {
@@ -121,7 +128,7 @@ async fn note_and_commit(conn: &mut Conn, note: &Note<'_>, told: &str) -> mysql_
     all += &format!(
         "UPDATE shard_state SET outbox_id = {outbox_id}, closed_epoch = GREATEST(closed_epoch, {closes}), \
          as_of = IF(as_of > {now}, {sent}, GREATEST(as_of, {sent})), results = results + {added}, \
-         messages = messages + {messages}, received = received + {received}, commits = commits + 1 WHERE id = {FORMAT}; COMMIT"
+         messages = messages + {messages}, received = received + {received}, commits = commits + 1 WHERE {lane} AND id = {FORMAT}; COMMIT"
     );
     conn.query_drop(all).await
 }

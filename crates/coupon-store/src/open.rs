@@ -24,7 +24,10 @@ impl BuiltWithout {
     pub const TRACES: Self = Self("traces");
 }
 
-/// Opens the backend of a service.
+/// The way in which a program opens the backend of its strategy.
+pub type Open = fn(&Settings, Arc<dyn ShardingStrategy>, &Clock) -> anyhow::Result<Backend>;
+
+/// Opens the backend of a service whose shards are run by hand.
 ///
 /// # Errors
 /// When it cannot be used, or this program was built without it; the message says why, and names the setting.
@@ -33,13 +36,28 @@ pub fn open(
     strategy: Arc<dyn ShardingStrategy>,
     clock: &Clock,
 ) -> anyhow::Result<Backend> {
-    if strategy.whole().is_planned() {
-        ensure_of_engine(settings, strategy.name())?;
-    }
+    ensure!(
+        !strategy.whole().is_planned(),
+        "the shards of the strategy {} are an engine's, and this program has none",
+        strategy.name()
+    );
     match settings.backend {
         BackendKind::Embedded => in_folder(settings, strategy, clock),
         BackendKind::Servers => on_servers(settings, strategy, clock),
     }
+}
+
+/// Opens the backend of a service whose shards an engine has.
+///
+/// # Errors
+/// As for [`open`], and when a setting does not go with an engine.
+pub fn open_in_engine(
+    settings: &Settings,
+    strategy: Arc<dyn ShardingStrategy>,
+    clock: &Clock,
+) -> anyhow::Result<Backend> {
+    ensure_of_engine(settings, strategy.name())?;
+    in_engine(settings, strategy, clock)
 }
 
 /// Refuses settings that do not go with a strategy whose shards an engine has.
@@ -99,20 +117,38 @@ fn on_servers(
     strategy: Arc<dyn ShardingStrategy>,
     clock: &Clock,
 ) -> anyhow::Result<Backend> {
-    let options = crate::servers::Options {
+    crate::servers::open_decided_by(settings.grab.decided_by, &options(settings), strategy, clock)
+}
+
+#[cfg(feature = "servers")]
+fn in_engine(
+    settings: &Settings,
+    strategy: Arc<dyn ShardingStrategy>,
+    clock: &Clock,
+) -> anyhow::Result<Backend> {
+    crate::servers::engine::open(&options(settings), strategy, clock)
+}
+
+#[cfg(feature = "servers")]
+fn options(settings: &Settings) -> crate::servers::Options {
+    crate::servers::Options {
         servers: settings.servers.clone(),
         workers: settings.workers.get(),
         shards_prepared: settings.shards_prepared(),
         shard_backlog: settings.grab.shard_backlog.get(),
         unknown_users: settings.users.unknown,
         room_index: settings.room_index,
-    };
-    crate::servers::open_decided_by(settings.grab.decided_by, &options, strategy, clock)
+    }
 }
 
 #[cfg(not(feature = "servers"))]
 fn on_servers(_: &Settings, _: Arc<dyn ShardingStrategy>, _: &Clock) -> anyhow::Result<Backend> {
     Err(anyhow::Error::new(BuiltWithout::SERVERS).context("setting `backend`"))
+}
+
+#[cfg(not(feature = "servers"))]
+fn in_engine(_: &Settings, _: Arc<dyn ShardingStrategy>, _: &Clock) -> anyhow::Result<Backend> {
+    Err(anyhow::Error::new(BuiltWithout::SERVERS).context("setting `servers.engine`"))
 }
 
 #[cfg(test)]
@@ -171,7 +207,7 @@ mod tests {
             (&["backend=servers", ENGINE, "room_index=true"], "room_index"),
             (&["backend=servers", ENGINE, "shards_prepared=8"], "shards_prepared"),
         ] {
-            let error = open(&settings(flags), Arc::new(OfEngine), &Clock::system()).unwrap_err();
+            let error = open_in_engine(&settings(flags), Arc::new(OfEngine), &Clock::system()).unwrap_err();
             let error = format!("{error:#}");
             assert!(
                 error.contains(&format!("`{setting}`")) && !error.contains("s3cret"),
@@ -179,5 +215,7 @@ mod tests {
             );
         }
         assert!(ensure_of_engine(&settings(&["backend=servers", ENGINE]), "planned").is_ok());
+        let by_hand = open(&settings(&[]), Arc::new(OfEngine), &Clock::system()).unwrap_err();
+        assert!(by_hand.to_string().contains("strategy planned"), "{by_hand}");
     }
 }

@@ -192,6 +192,7 @@ static JUMP: Program<NoSettings> = Program {
     listen: "127.0.0.1:8003",
     section: "jump",
     strategy: |_, shards| Ok(Arc::new(jump::Jump(shards))),
+    open: coupon_service::open,
 };
 
 static ONE_MORE: [Family; 1] = [Family {

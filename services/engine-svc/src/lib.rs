@@ -25,6 +25,7 @@ pub static PROGRAM: Program<NoSettings> = Program {
         })?;
         Ok(Arc::new(EngineSharding::new(lanes)))
     },
+    open: coupon_service::open_in_engine,
 };
 
 /// Places a result in the lane of its user.

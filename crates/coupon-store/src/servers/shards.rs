@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::{Place, Placement, ResultId, ResultQuery, ShardId, TableId, Versioned};
+use coupon_core::{Place, Placement, ResultId, ResultQuery, ShardId, TableId, Timestamp, Versioned};
 use mysql_async::{Conn, IsolationLevel, TxOpts};
 
-use super::lane::Lane;
+use super::engine::Bounds;
+use super::lane::{Lane, Route};
 use super::mysql::{Database, ShardDatabase, code, has_code};
 use super::per_thread::PerThread;
 use super::seam::{GateServer, ShardProgress};
@@ -24,8 +25,16 @@ const TRIES: u32 = 5;
 /// Every shard's database, and what is known of it.
 pub(super) struct ServersShards {
     pub(super) databases: Vec<Database>,
+    /// The lane of each.
+    pub(super) lanes: Vec<Lane>,
+    /// Whether each of these is on one shard, where an engine has them.
+    pub(super) bounds: Option<Arc<Bounds>>,
+    /// The way to all of them at once, where an engine has them.
+    pub(super) whole: Option<Database>,
     /// Each HTTP worker's own ways to them: a pool belongs to the runtime that first used it.
     pub(super) pools: PerThread<Vec<Database>>,
+    /// And its way to all of them.
+    pub(super) whole_pools: PerThread<Option<Database>>,
     pub(super) status: Vec<Arc<ShardStatus>>,
     pub(super) background: Arc<Background>,
     /// Each HTTP worker's own connection to the gate, for stock that comes back.
@@ -62,7 +71,7 @@ impl ServersShards {
         question: Q,
     ) -> Result<Visited<Q::Answer>, Unavailable> {
         let asked = Instant::now();
-        let shard = place.lane().ok_or_else(|| unknown(place))?;
+        let Some(shard) = place.lane() else { return self.ask_all(asked, question).await };
         let status = self.status(shard)?;
         // Before the tables: what is stored later may be more than is promised, never less.
         let (as_of, floor) = (status.look().as_of, self.background.floors.of(shard));
@@ -77,12 +86,40 @@ impl ServersShards {
         let answered = if self.background.layouts.look(Versioned::is_moving) {
             ask_while_rows_move(&mut conn, &visit, &question).await
         } else {
-            ask_as_known(&mut conn, status, known, &visit, &question).await
+            ask_as_known(&mut conn, self.lane(shard), status, known, &visit, &question).await
         };
         let (value, tables) = answered.map_err(|error| down(shard, &error))?;
         let took = asked.elapsed();
         status.read.record(took);
         Ok(Visited { value, tables, took, as_of })
+    }
+
+    /// Asks an engine about all lanes at once. Of its tables one has results.
+    async fn ask_all<Q: Question>(
+        &self,
+        asked: Instant,
+        question: Q,
+    ) -> Result<Visited<Q::Answer>, Unavailable> {
+        let down = |error: &dyn std::fmt::Display| Unavailable::new(Place::Whole.to_string(), error);
+        let pools = self.whole_pools.get(|| self.whole.as_ref().map(Database::with_own_pool));
+        let database = (*pools).as_ref().ok_or_else(|| unknown(Place::Whole))?;
+        // Before the rows: what is stored later may be more than is promised, never less.
+        let as_of = self.status.iter().map(|status| status.look().as_of).min();
+        let mut conn = database.connect().await.map_err(|error| down(&error))?;
+        let answered = question.ask(&mut conn, Route::Planned, &[TableId::Single], false).await;
+        let (value, tables) = answered.map_err(|error| down(&error))?;
+        let as_of = as_of.unwrap_or(Timestamp::from_millis(0));
+        Ok(Visited { value, tables, took: asked.elapsed(), as_of })
+    }
+
+    fn lane(&self, shard: ShardId) -> Lane {
+        self.lanes.get(shard.index()).copied().unwrap_or(Lane::ONLY)
+    }
+
+    /// A shard's database as its server, by this worker's own way there.
+    fn server(&self, shard: ShardId) -> Result<ShardDatabase, Unavailable> {
+        let server = ShardDatabase::new(&self.database(shard)?, shard, &self.background.dataset);
+        Ok(server.in_lane(self.lane(shard), self.bounds.as_ref()))
     }
 
     /// Refuses the server behind a connection if it has less than was seen of its shard.
@@ -92,7 +129,7 @@ impl ServersShards {
         floor: Floor,
         conn: &mut Conn,
     ) -> Result<(), Unavailable> {
-        let server = ShardDatabase::new(&self.database(shard)?, shard, &self.background.dataset);
+        let server = self.server(shard)?;
         let ShardProgress { outbox_id, commits } =
             server.reached(conn).await.map_err(|error| down(shard, &error))?;
         floor.check(outbox_id, commits).map_err(|lost| down(shard, &lost))
@@ -103,9 +140,7 @@ impl ServersShards {
         let Self { background, .. } = self;
         let places = background.rooms.as_ref().map(|rooms| rooms.places);
         let keeps_stock = background.databases.get(shard.index()).is_some_and(|server| server.keeps_stock());
-        let server = ShardDatabase::new(&self.database(shard)?, shard, &background.dataset)
-            .telling(places)
-            .keeping_stock(keeps_stock);
+        let server = self.server(shard)?.telling(places).keeping_stock(keeps_stock);
         background.change(&**self.gate(), &server, placement, &wanted).await
     }
 
@@ -117,22 +152,25 @@ impl ServersShards {
 /// Asks about the tables that are known, or those that there are if that is not known, or not true any more.
 async fn ask_as_known<Q: Question>(
     conn: &mut Conn,
+    lane: Lane,
     status: &ShardStatus,
     known: Option<Arc<[TableId]>>,
     visit: &Visit,
     question: &Q,
 ) -> mysql_async::Result<(Q::Answer, u64)> {
+    let route = Route::Lane(lane);
     // A shard that was down from the start on may answer before its tables have been listed.
     let known = match known {
         Some(known) => known,
+        None if lane.is_engines() => [TableId::Single].into(),
         None => sql::tables(conn).await?.into(),
     };
-    match question.ask(conn, &existing(&known, visit), false).await {
+    match question.ask(conn, route, &existing(&known, visit), false).await {
         Err(error) if has_code(&error, code::NO_TABLE) => {
             let listed = sql::tables(conn).await?;
             let tables = existing(&listed, visit);
             status.set_tables(listed);
-            question.ask(conn, &tables, false).await
+            question.ask(conn, route, &tables, false).await
         }
         answered => answered,
     }
@@ -157,7 +195,8 @@ async fn ask_while_rows_move<Q: Question>(
         // Names are those of now, not of the moment: a table that was made since has nothing to show, and one that is gone since
         // has to be asked for at a later moment.
         let tables = sql::tables(&mut transaction).await?;
-        let answered = question.ask(&mut transaction, &existing(&tables, visit), true).await;
+        let tables = existing(&tables, visit);
+        let answered = question.ask(&mut transaction, Route::Lane(Lane::ONLY), &tables, true).await;
         transaction.rollback().await?;
         match answered {
             Err(error) if tries < TRIES && is_of_another_moment(&error) => {}
@@ -232,7 +271,7 @@ impl Shards for ServersShards {
     }
 
     fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>> {
-        Box::pin(self.ask(shard.into(), Visit::All, HeldOf(Lane::ONLY)))
+        Box::pin(self.ask(shard.into(), Visit::All, HeldOf(self.lane(shard))))
     }
 
     fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {

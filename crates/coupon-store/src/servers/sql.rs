@@ -9,7 +9,7 @@ use coupon_core::{
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
-use super::lane::Lane;
+use super::lane::{Lane, Route};
 use super::mysql::{LEAVING, table_in};
 use super::seam::{Alike, OutboxEntry};
 use super::values::{self, get, parsed};
@@ -38,6 +38,7 @@ pub(super) trait Question {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
+        route: Route,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Self::Answer, u64)>;
@@ -53,6 +54,7 @@ impl Question for PageOf {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
+        route: Route,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Vec<Found>, u64)> {
@@ -67,7 +69,7 @@ impl Question for PageOf {
             if chunk.is_empty() || (by_time && found.len() >= page.limit) {
                 break;
             }
-            for (table, row) in page_of(conn, chunk, &filter, page.limit).await? {
+            for (table, row) in page_of(conn, route, chunk, &filter, page.limit).await? {
                 found.push((table, values::result(&row)?));
             }
             visited += chunk.len() as u64;
@@ -95,6 +97,7 @@ impl Question for FindOne {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
+        route: Route,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Option<Found>, u64)> {
@@ -102,7 +105,7 @@ impl Question for FindOne {
         let visited = tables.len() as u64;
         for chunk in tables.chunks(TABLES) {
             let select = |table| statements::find(MYSQL, table, *id, Numbers::Written);
-            if let Some((table, row)) = union(conn, chunk, select).await?.into_iter().next() {
+            if let Some((table, row)) = union(conn, route, chunk, select).await?.into_iter().next() {
                 return Ok((Some((table, values::result(&row)?)), visited));
             }
         }
@@ -123,6 +126,7 @@ impl Question for SummaryOf {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
+        route: Route,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(ResultSummary, u64)> {
@@ -130,7 +134,7 @@ impl Question for SummaryOf {
         let mut rows: Vec<Row> = Vec::new();
         for chunk in tables.chunks(TABLES) {
             let select = |table| statements::summary(table, &filter, Numbers::Written);
-            rows.extend(union(conn, chunk, select).await?.into_iter().map(|(_, row)| row));
+            rows.extend(union(conn, route, chunk, select).await?.into_iter().map(|(_, row)| row));
         }
         if leaves {
             rows.extend(conn.query_first(statements::summary(LEAVING, &filter, Numbers::Written)).await?);
@@ -154,13 +158,19 @@ impl Question for TotalsOf {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
+        route: Route,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Totals, u64)> {
         let mut sum = Totals::default();
+        let planned = route == Route::Planned;
+        let select = |table| match planned {
+            true => statements::plain_totals(table),
+            false => statements::totals(MYSQL, table),
+        };
         for chunk in tables.chunks(TABLES) {
-            for (_, row) in union(conn, chunk, |table| statements::totals(MYSQL, table)).await? {
-                sum += totals_in(&row)?;
+            for (_, row) in union(conn, route, chunk, select).await? {
+                sum += if planned { plain_totals_in(&row)? } else { totals_in(&row)? };
             }
         }
         if leaves {
@@ -181,6 +191,7 @@ impl Question for HeldOf {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
+        route: Route,
         tables: &[TableId],
         _: bool,
     ) -> mysql_async::Result<(Vec<(CouponId, u64)>, u64)> {
@@ -192,7 +203,7 @@ impl Question for HeldOf {
         for chunk in tables.chunks(TABLES) {
             let select =
                 |table| statements::held(table).replacen(" WHERE ", &format!(" WHERE h.{lane} AND "), 1);
-            for (_, row) in union(conn, chunk, select).await? {
+            for (_, row) in union(conn, route, chunk, select).await? {
                 held.push((parsed(&row, 0, CouponId::new)?, get(&row, 1)?));
             }
         }
@@ -214,6 +225,17 @@ pub(super) fn totals_in(row: &Row) -> mysql_async::Result<Totals> {
         used: get(row, 1)?,
         order_amount: Money::from_cents(get(row, 2)?),
         given_back: get(row, 3)?,
+    })
+}
+
+/// The sums that [`statements::plain_totals`] asks for.
+fn plain_totals_in(row: &Row) -> mysql_async::Result<Totals> {
+    let (results, taking): (u64, u64) = (get(row, 0)?, get(row, 3)?);
+    Ok(Totals {
+        results,
+        used: get::<Option<u64>>(row, 1)?.unwrap_or(0),
+        order_amount: values::sum_of_money(row, 2)?,
+        given_back: results.saturating_sub(taking),
     })
 }
 
@@ -308,32 +330,35 @@ fn reservation(row: &CouponResult) -> [Option<i64>; 4] {
 }
 
 /// The statement that notes which of these results are held, if any; it begins by ending the one before.
-fn hold(lane: Lane, table: TableId, results: &[&CouponResult]) -> String {
+pub(super) fn hold(lane: Lane, table: TableId, results: &[&CouponResult]) -> String {
     let held = results.iter().filter(|result| result.state == ResultState::Held);
-    let lane = lane.value();
+    let value = lane.value();
     let row = |result: &&CouponResult| {
         let until = result.hold_until?.millis();
-        Some(format!("({lane},{until},{},'{table}')", result.result_id))
+        Some(format!("({value},{until},{},'{table}')", result.result_id))
     };
     let rows: Vec<String> = held.filter_map(row).collect();
     if rows.is_empty() {
         return String::new();
     }
     // One that is left there, of a row that a person deleted, must not be taken for a contradiction of the results.
-    format!(
-        "; INSERT INTO holds (lane, hold_until, result_id, table_name) VALUES {} \
+    let insert = lane.named(format!(
+        "INSERT INTO holds (lane, hold_until, result_id, table_name) VALUES {} \
          ON DUPLICATE KEY UPDATE table_name = VALUES(table_name)",
         rows.join(",")
-    )
+    ));
+    format!("; {insert}")
 }
 
 /// Takes a step of a result, if its row allows it; says whether it did.
 pub(super) async fn change(
     conn: &mut impl Queryable,
+    lane: Lane,
     table: TableId,
     change: &Change,
 ) -> mysql_async::Result<bool> {
-    let mut result = conn.query_iter(statements::change(table, change, Numbers::Written)).await?;
+    let sql = lane.named(statements::change(table, change, Numbers::Written));
+    let mut result = conn.query_iter(sql).await?;
     let changed = result.affected_rows();
     result.for_each(drop).await?;
     Ok(changed == 1)
@@ -342,6 +367,7 @@ pub(super) async fn change(
 /// The results in a table that have one of these ids, or are in one of these users' and coupons' slots.
 pub(super) async fn alike(
     conn: &mut impl Queryable,
+    lane: Lane,
     table: TableId,
     results: &[&CouponResult],
 ) -> mysql_async::Result<Vec<Alike>> {
@@ -358,7 +384,7 @@ pub(super) async fn alike(
         ids.join(","),
         held.join(","),
     );
-    conn.query_map(sql, alike).await
+    conn.query_map(lane.named(sql), alike).await
 }
 
 /// Parks a result, unless it is parked already.
@@ -403,18 +429,19 @@ pub(super) async fn outbox_after(
          AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.{lane} AND r.outbox_id <= o.outbox_id) \
          ORDER BY o.outbox_id LIMIT {most}"
     );
-    let rows: Vec<(i64, String)> = conn.exec(sql, (dataset, id)).await?;
+    let rows: Vec<(i64, String)> = conn.exec(lane.named(sql), (dataset, id)).await?;
     Ok(rows.into_iter().map(|(id, deltas)| OutboxEntry { id, deltas }).collect())
 }
 
 /// Runs one statement over several tables; each row comes with the table that it is from.
 async fn union(
     conn: &mut impl Queryable,
+    route: Route,
     tables: &[TableId],
     select: impl Fn(TableId) -> String,
 ) -> mysql_async::Result<Vec<(TableId, Row)>> {
     if let [table] = tables {
-        let rows: Vec<Row> = conn.query(select(*table)).await?;
+        let rows: Vec<Row> = conn.query(route.named(select(*table))).await?;
         return Ok(rows.into_iter().map(|row| (*table, row)).collect());
     }
     let parts: Vec<String> = tables
@@ -438,6 +465,7 @@ async fn union(
 /// numbers come as they are, where in text each costs an allocation. Of several it is another one too often.
 async fn page_of(
     conn: &mut impl Queryable,
+    route: Route,
     tables: &[TableId],
     filter: &Filter,
     limit: usize,
@@ -446,8 +474,8 @@ async fn page_of(
     if let [table] = tables {
         let sql = statements::page(MYSQL, *table, filter, limit, Numbers::Bound);
         let params = Params::Positional(filter.numbers().chain([limit]).map(Value::Int).collect());
-        let rows: Vec<Row> = conn.exec(sql, params).await?;
+        let rows: Vec<Row> = conn.exec(route.named(sql), params).await?;
         return Ok(rows.into_iter().map(|row| (*table, row)).collect());
     }
-    union(conn, tables, |table| statements::page(MYSQL, table, filter, limit, Numbers::Written)).await
+    union(conn, route, tables, |table| statements::page(MYSQL, table, filter, limit, Numbers::Written)).await
 }

@@ -38,7 +38,7 @@ pub struct Cluster {
     /// Each shard's database, in order.
     pub shards: Vec<Database>,
     /// The servers that shards are on, and will be.
-    places: Places,
+    pub(super) places: Places,
 }
 
 /// A data set that was opened, and the shards that are down for now.
@@ -62,11 +62,29 @@ pub struct UnfinishedDataSet {
     pub(super) lock: SetupLock,
 }
 
+/// Refuses a data set that another strategy has laid out, or this one with other settings.
+pub(super) fn ensure_laid_out(
+    main: &Database,
+    label: &Label,
+    versions: &[VersionRecord],
+    layout: &str,
+) -> anyhow::Result<()> {
+    let (first, latest) = (versions.first(), versions.last());
+    ensure!(
+        [first, latest].into_iter().flatten().any(|version| version.layout == layout),
+        "{main}: its data is laid out as \"{}\", and this service's strategy is \"{layout}\": start the program of that \
+         strategy (hash-svc for a hash, range-svc for ranges) with its settings, choose another `servers.namespace` or, if \
+         nobody needs what is there, seed it anew with --reset",
+        latest.map_or(&*label.layout, |version| &*version.layout)
+    );
+    Ok(())
+}
+
 /// Refuses a strategy whose shards an engine has: there are no databases of them here.
 pub(super) fn ensure_by_hand(strategy: &dyn ShardingStrategy) -> anyhow::Result<()> {
     ensure!(
         !strategy.whole().is_planned(),
-        "the strategy {} is for an engine, and this version cannot store in one yet",
+        "the shards of the strategy {} are an engine's, and none that are run by hand",
         strategy.name()
     );
     Ok(())
@@ -148,14 +166,7 @@ impl Cluster {
         let main = &self.main;
         label.ensure_complete(main)?;
         let versions = self.versions(&label).await?;
-        let (first, latest) = (versions.first(), versions.last());
-        ensure!(
-            [first, latest].into_iter().flatten().any(|version| version.layout == layout),
-            "{main}: its data is laid out as \"{}\", and this service's strategy is \"{layout}\": start the program of that \
-             strategy (hash-svc for a hash, range-svc for ranges) with its settings, choose another `servers.namespace` or, if \
-             nobody needs what is there, seed it anew with --reset",
-            latest.map_or(&*label.layout, |version| &*version.layout)
-        );
+        ensure_laid_out(main, &label, &versions, layout)?;
         if label.of_before {
             upgrade::refuse_processes_of_before(main, &label).await?;
             upgrade::refuse_without_a_shard(self, &label).await?;

@@ -67,6 +67,12 @@ fn session(silent_s: u32) -> Vec<String> {
     ]
 }
 
+/// On an engine, what is set for a session takes a connection of its own behind it; all but a word to the engine itself, which then
+/// refuses a transaction that writes to a second shard.
+fn session_of_engine() -> Vec<String> {
+    vec!["SET transaction_mode = 'single'".to_owned()]
+}
+
 /// Errors of MySQL's that mean something here.
 pub(super) mod code {
     /// The user or the password is wrong.
@@ -109,6 +115,8 @@ pub struct Database {
     name: String,
     opts: Opts,
     pool: RenewedPool,
+    /// What each connection begins with, which the server is to keep for so many seconds while it is silent.
+    session: fn(u32) -> Vec<String>,
 }
 
 /// A database that cannot be used.
@@ -140,6 +148,24 @@ impl Database {
     /// # Errors
     /// When the setting is no address of a MySQL server.
     pub fn new(setting: &str, url: &ServerUrl, name: &str, connections: usize) -> anyhow::Result<Self> {
+        Self::beginning_with(session, setting, url, name, connections)
+    }
+
+    /// The same, of an engine, whose servers have the rules by their own settings.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn of_engine(url: &ServerUrl, name: &str, connections: usize) -> anyhow::Result<Self> {
+        Self::beginning_with(|_| session_of_engine(), "servers.engine", url, name, connections)
+    }
+
+    fn beginning_with(
+        session: fn(u32) -> Vec<String>,
+        setting: &str,
+        url: &ServerUrl,
+        name: &str,
+        connections: usize,
+    ) -> anyhow::Result<Self> {
         anyhow::ensure!(
             !url.is_empty(),
             "setting `{setting}` is missing: give an address such as mysql://user:password@host:3306"
@@ -169,6 +195,7 @@ impl Database {
             name: name.to_owned(),
             opts,
             pool,
+            session,
         })
     }
 
@@ -191,13 +218,13 @@ impl Database {
     /// # Errors
     /// As for [`Self::connect`].
     pub async fn connect_alone(&self) -> Result<Conn, DatabaseError> {
-        let opts = OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_LONG_S));
+        let opts = OptsBuilder::from_opts(self.opts.clone()).setup((self.session)(SILENT_LONG_S));
         self.within(Conn::new(opts)).await
     }
 
     /// A connection outside the pool, which may be silent for days.
     pub(super) async fn connect_for_days(&self) -> Result<Conn, DatabaseError> {
-        let opts = OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_DAYS_S));
+        let opts = OptsBuilder::from_opts(self.opts.clone()).setup((self.session)(SILENT_DAYS_S));
         self.within(Conn::new(opts)).await
     }
 
@@ -210,7 +237,7 @@ impl Database {
     /// A connection outside the pool, for a transaction that is to end before a lock of [`Self::connect_to_lock`] does which is
     /// held meanwhile, should the process be frozen.
     pub(super) async fn connect_for_a_batch(&self) -> Result<Conn, DatabaseError> {
-        let opts = OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_BATCH_S));
+        let opts = OptsBuilder::from_opts(self.opts.clone()).setup((self.session)(SILENT_BATCH_S));
         self.within(Conn::new(opts)).await
     }
 
@@ -221,7 +248,7 @@ impl Database {
     /// As for [`Self::connect`].
     pub(super) async fn connect_for_bulk(&self) -> Result<Conn, DatabaseError> {
         let opts = OptsBuilder::from_opts(self.opts.clone())
-            .setup(session(SILENT_LONG_S))
+            .setup((self.session)(SILENT_LONG_S))
             .stmt_cache_size(BULK_STATEMENTS);
         self.within(Conn::new(opts)).await
     }
@@ -231,8 +258,9 @@ impl Database {
     /// # Errors
     /// As for [`Self::connect`].
     pub async fn connect_server(&self) -> Result<Conn, DatabaseError> {
-        let opts =
-            OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_LONG_S)).db_name(None::<String>);
+        let opts = OptsBuilder::from_opts(self.opts.clone())
+            .setup((self.session)(SILENT_LONG_S))
+            .db_name(None::<String>);
         self.within(Conn::new(opts)).await
     }
 

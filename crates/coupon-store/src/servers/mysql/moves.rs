@@ -270,7 +270,7 @@ impl MovingRows for MovingOver {
     }
 
     async fn alike(&mut self, table: TableId, rows: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
-        sql::alike(&mut self.conn, table, rows).await.map_err(|error| self.failed(&error))
+        sql::alike(&mut self.conn, self.shard.lane, table, rows).await.map_err(|error| self.failed(&error))
     }
 
     async fn forget(&mut self) -> Result<Totals, StoringError> {

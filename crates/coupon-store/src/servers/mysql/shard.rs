@@ -1,11 +1,15 @@
 //! MySQL as a shard's server.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use coupon_core::books::Behind;
 use coupon_core::schema;
-use coupon_core::{CouponId, Money, RequestKey, ResultId, ShardId, TableId, Timestamp, VersionNumber};
+use coupon_core::{
+    CouponId, Money, RequestKey, ResultId, ShardId, TableId, Timestamp, UserId, VersionNumber,
+};
 use futures_util::TryStreamExt as _;
 use mysql_async::prelude::{FromRow, Queryable as _};
 use mysql_async::{Conn, Row};
@@ -15,6 +19,7 @@ use super::storing::StoringOver;
 use super::{Database, DatabaseError, FORGET, PATIENCE, code, has_code};
 use crate::room_index::RoomPlaces;
 use crate::servers::cluster::check_shard;
+use crate::servers::engine::{Bounds, is_switch};
 use crate::servers::lane::Lane;
 use crate::servers::seam::{
     Hold, Look, OutboxEntry, ReadsHolds, ShardProgress, ShardServer, ShardState, Stepping, Storing,
@@ -50,6 +55,8 @@ pub(in crate::servers) struct ShardDatabase {
     pub(super) stock: bool,
     /// The lane of its small tables' rows.
     pub(super) lane: Lane,
+    /// Whether the lane is on one shard, where an engine has it.
+    bounds: Option<Arc<Bounds>>,
 }
 
 /// What of a row a gate knows, as [`statements::RESERVED`] names it.
@@ -71,7 +78,7 @@ pub(in crate::servers) fn hold((coupon, user, id, slot, hold_until, request, sta
 impl ShardDatabase {
     pub(in crate::servers) fn new(database: &Database, shard: ShardId, dataset: &str) -> Self {
         let (database, dataset) = (database.clone(), dataset.to_owned());
-        Self { database, shard, dataset, rooms: None, stock: false, lane: Lane::ONLY }
+        Self { database, shard, dataset, rooms: None, stock: false, lane: Lane::ONLY, bounds: None }
     }
 
     /// The same, for a data set that has this room index: a transaction that stores or changes rows writes entries for the index.
@@ -82,6 +89,19 @@ impl ShardDatabase {
     /// The same, for a database that keeps the stock of grabs if that is said: what gives it back says so there.
     pub(in crate::servers) fn keeping_stock(self, stock: bool) -> Self {
         Self { stock, ..self }
+    }
+
+    /// The same, of a lane that an engine has.
+    pub(in crate::servers) fn in_lane(self, lane: Lane, bounds: Option<&Arc<Bounds>>) -> Self {
+        Self { lane, bounds: bounds.cloned(), ..self }
+    }
+
+    /// Refuses to begin a transaction in a lane that is not on one shard any more.
+    pub(super) async fn ensure_on_one_shard(&self) -> Result<(), StoringError> {
+        match &self.bounds {
+            Some(bounds) => bounds.ensure(&self.database).await.map_err(StoringError::Failed),
+            None => Ok(()),
+        }
     }
 
     async fn read<R, T>(&self, sql: String, of: fn(R) -> T) -> Result<Vec<T>, DatabaseError>
@@ -113,15 +133,63 @@ impl ShardDatabase {
         reached.ok_or_else(|| self.of_another())
     }
 
-    fn of_another(&self) -> DatabaseError {
+    /// A connection for reading a whole table: an engine gives more than some thousand rows only over one that says so, and which
+    /// is good for nothing else afterwards.
+    async fn connect_to_read(&self) -> Result<Conn, DatabaseError> {
+        if !self.lane.is_engines() {
+            return self.database.connect().await;
+        }
+        let mut conn = self.database.connect_alone().await?;
+        self.database.patiently(PATIENCE, conn.query_drop("SET workload = 'olap'")).await?;
+        Ok(conn)
+    }
+
+    /// A hold, if it is of this lane: an engine's shard has the rows of others too.
+    fn of_lane(&self, hold: Hold) -> Option<Hold> {
+        let is_of_lane = || UserId::new(hold.user).is_ok_and(|user| self.lane.has(user));
+        (!self.lane.is_engines() || is_of_lane()).then_some(hold)
+    }
+
+    /// Refuses to make a table in an engine, which would not carry it over to other shards.
+    pub(super) fn ensure_may_make(&self, table: TableId) -> Result<(), DatabaseError> {
+        if self.lane.is_engines() {
+            let why =
+                format!("{table} is to be made, and an engine has the tables that it had from the beginning");
+            return Err(self.database.failed(why, false));
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a lane belongs to the data set, and has written the entries of its outbox up to the last that main has
+    /// applied.
+    async fn check_lane(&self, told: i64) -> Result<(), DatabaseError> {
+        let (mut conn, lane) = (self.database.connect().await?, self.lane);
+        let asked = conn.query(lane.named(format!("SELECT name, value FROM shard_meta WHERE {lane}")));
+        let meta: Vec<(String, String)> = self.database.patiently(PATIENCE, asked).await?;
+        let shard = self.shard.to_string();
+        let says = |name: &str, wanted: &str| meta.iter().any(|(at, value)| at == name && value == wanted);
+        if !says("dataset", &self.dataset) || !says("shard", &shard) {
+            return Err(self.of_another());
+        }
+        let ShardProgress { outbox_id, .. } = self.reached(&mut conn).await?;
+        Behind::refuse(told, outbox_id).map_err(|behind| self.database.failed(behind.to_string(), false))
+    }
+
+    pub(super) fn of_another(&self) -> DatabaseError {
         self.database.failed(format!("it does not hold data set {}", self.dataset), false)
+    }
+
+    /// The error of a transaction whose row of state was locked, and then not there to be changed.
+    pub(super) fn lost(&self, rows: u64) -> StoringError {
+        let why = format!("its row of state was locked, and {rows} rows of it could be changed");
+        StoringError::Failed(self.database.failed(why, false))
     }
 
     pub(super) fn storing_failed(&self, error: &mysql_async::Error) -> StoringError {
         let failed = self.database.error(error);
         if has_code(error, code::NO_TABLE) {
             StoringError::NoTable(failed)
-        } else if has_code(error, code::DEADLOCK) {
+        } else if has_code(error, code::DEADLOCK) || is_switch(error) {
             StoringError::Conflict(failed)
         } else {
             StoringError::Failed(failed)
@@ -134,13 +202,15 @@ impl ShardDatabase {
         before: &Look,
     ) -> mysql_async::Result<Option<(Look, Option<Vec<TableId>>)>> {
         let lane = self.lane;
-        let sql = format!(
+        let sql = lane.named(format!(
             "SELECT as_of, outbox_id, results, used, CAST(order_amount * 100 AS SIGNED), commits, messages, received, \
              (SELECT COUNT(*) FROM parked_results WHERE {lane}), given_back FROM shard_state WHERE {lane} AND dataset = ?"
-        );
+        ));
         let row: Option<Row> = conn.exec_first(sql, (&self.dataset,)).await?;
         let Some(row) = row else { return Ok(None) };
-        self.database.follow(conn).await?;
+        if !lane.is_engines() {
+            self.database.follow(conn).await?;
+        }
         let mut look = Look {
             as_of: Timestamp::from_millis(get(&row, 0)?),
             outbox_id: get(&row, 1)?,
@@ -154,6 +224,11 @@ impl ShardDatabase {
             given_back: get(&row, 9)?,
             ..*before
         };
+        if lane.is_engines() {
+            // What a server does for one lane, its engine does not tell.
+            look.bytes_written = Err("an engine does not tell it by lane");
+            return Ok(Some((look, Some(vec![TableId::Single]))));
+        }
         // After the row: what it promises to be stored is then in one of these tables.
         let moved = look.commits != before.commits || look.commits == 0;
         let tables = if moved { Some(sql::tables(conn).await?) } else { None };
@@ -194,17 +269,24 @@ impl ShardServer for ShardDatabase {
 
     async fn storing(&self) -> Result<Box<dyn Storing>, DatabaseError> {
         let mut conn = self.database.connect_to_lock().await?;
+        if self.lane.is_engines() {
+            return Ok(Box::new(StoringOver::new(self.clone(), conn)));
+        }
         // Its first statement begins a transaction: one round trip less than to say so.
         conn.query_drop("SET SESSION autocommit = 0").await.map_err(|error| self.database.error(&error))?;
         Ok(Box::new(StoringOver::new(self.clone(), conn)))
     }
 
     async fn tables(&self) -> Result<Vec<TableId>, DatabaseError> {
+        if self.lane.is_engines() {
+            return Ok(vec![TableId::Single]);
+        }
         let mut conn = self.database.connect().await?;
         self.database.patiently(PATIENCE, sql::tables(&mut conn)).await
     }
 
     async fn make_table(&self, table: TableId) -> Result<(), DatabaseError> {
+        self.ensure_may_make(table)?;
         let mut conn = self.database.connect().await?;
         self.database.patiently(PATIENCE, conn.query_drop(schema::results_table(table))).await
     }
@@ -223,11 +305,11 @@ impl ShardServer for ShardDatabase {
             )
         };
         let (epoch, layout) = (of(EPOCH), of(LAYOUT));
-        let asked = conn.query_first(format!(
+        let asked = conn.query_first(lane.named(format!(
             "SELECT GREATEST(closed_epoch, {epoch}), {layout}, outbox_id, \
              COALESCE((SELECT o.outbox_id FROM outbox o WHERE o.{lane} ORDER BY o.outbox_id LIMIT 1), outbox_id + 1), commits \
              FROM shard_state WHERE {lane}"
-        ));
+        )));
         let state: Option<(u64, VersionNumber, i64, i64, u64)> =
             self.database.patiently(PATIENCE, asked).await?;
         let (last_epoch, layout, outbox_id, untold_from, commits) = state.unwrap_or_default();
@@ -235,6 +317,9 @@ impl ShardServer for ShardDatabase {
     }
 
     async fn check(&self, told: i64) -> Result<(), DatabaseError> {
+        if self.lane.is_engines() {
+            return self.check_lane(told).await;
+        }
         check_shard(&self.database, self.shard, &self.dataset, told).await
     }
 
@@ -249,7 +334,8 @@ impl ShardServer for ShardDatabase {
     async fn markers(&self, among: &[String]) -> Result<Vec<String>, DatabaseError> {
         let listed: Vec<String> = among.iter().map(|id| format!("'{id}'")).collect();
         let (lane, listed) = (self.lane, listed.join(","));
-        let sql = format!("SELECT marker_id FROM markers WHERE {lane} AND marker_id IN ({listed})");
+        let sql =
+            lane.named(format!("SELECT marker_id FROM markers WHERE {lane} AND marker_id IN ({listed})"));
         let mut conn = self.database.connect().await?;
         self.database.patiently(PATIENCE, conn.query(sql)).await
     }
@@ -263,13 +349,13 @@ impl ShardServer for ShardDatabase {
     ) -> anyhow::Result<ShardProgress> {
         let (first, last) = coupons.into_inner();
         let reserved = statements::reserved(table, Numbers::Written, since);
-        let sql = format!("{reserved} AND coupon_id BETWEEN {first} AND {last}");
-        let mut conn = self.database.connect().await?;
+        let sql = self.lane.named(format!("{reserved} AND coupon_id BETWEEN {first} AND {last}"));
+        let mut conn = self.connect_to_read().await?;
         let reached = self.reached(&mut conn).await?;
         let mut rows = self.database.patiently(READING, conn.query_stream::<HoldRow, _>(sql)).await?;
         let mut part = Vec::new();
         while let Some(row) = self.database.patiently(READING, rows.try_next()).await? {
-            part.push(hold(row));
+            part.extend(self.of_lane(hold(row)));
             if part.len() >= PART {
                 reader.take(std::mem::take(&mut part)).await?;
             }
@@ -279,7 +365,7 @@ impl ShardServer for ShardDatabase {
     }
 
     async fn parked(&self) -> Result<Vec<Hold>, DatabaseError> {
-        self.read(format!("{} WHERE {}", statements::PARKED, self.lane), hold).await
+        self.read(self.lane.named(format!("{} WHERE {}", statements::PARKED, self.lane)), hold).await
     }
 
     async fn rows_after(
@@ -289,13 +375,23 @@ impl ShardServer for ShardDatabase {
         most: usize,
     ) -> Result<(ShardProgress, Vec<Hold>), DatabaseError> {
         let (columns, live) = (statements::RESERVED, statements::LIVE);
-        let sql = format!(
-            "SELECT {columns} FROM {table} WHERE result_id > {id} AND {live} ORDER BY result_id LIMIT {most}"
-        );
         let mut conn = self.database.connect().await?;
         let reached = self.reached(&mut conn).await?;
-        let rows: Vec<HoldRow> = self.database.patiently(READING, conn.query(sql)).await?;
-        Ok((reached, rows.into_iter().map(hold).collect()))
+        let (mut holds, mut after) = (Vec::new(), id);
+        // Once, but where an engine's shard has rows of other lanes between these.
+        while holds.len() < most {
+            let sql = self.lane.named(format!(
+                "SELECT {columns} FROM {table} WHERE result_id > {after} AND {live} ORDER BY result_id LIMIT {most}"
+            ));
+            let rows: Vec<HoldRow> = self.database.patiently(READING, conn.query(sql)).await?;
+            let found: Vec<Hold> = rows.into_iter().map(hold).collect();
+            let last = found.last().map(|hold| hold.id).filter(|_| found.len() == most);
+            holds.extend(found.into_iter().filter_map(|hold| self.of_lane(hold)));
+            let Some(last) = last else { break };
+            after = last;
+        }
+        holds.truncate(most);
+        Ok((reached, holds))
     }
 
     async fn take_stock(
@@ -304,11 +400,11 @@ impl ShardServer for ShardDatabase {
         ids: &[ResultId],
     ) -> Result<(ShardProgress, Vec<(ResultId, bool)>), DatabaseError> {
         let listed: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let sql = format!(
+        let sql = self.lane.named(format!(
             "SELECT result_id, {} FROM {table} WHERE result_id IN ({})",
             statements::LIVE,
             listed.join(",")
-        );
+        ));
         let mut conn = self.database.connect().await?;
         let reached = self.reached(&mut conn).await?;
         let asked = self.database.patiently(PATIENCE, async {
@@ -324,14 +420,14 @@ impl ShardServer for ShardDatabase {
     }
 
     async fn stepping(&self) -> Result<Box<dyn Stepping>, StoringError> {
-        let began = begin_steps(self).await.map_err(StoringError::Failed)?;
-        Ok(Box::new(began))
+        Ok(Box::new(begin_steps(self).await?))
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, DatabaseError> {
         let mut conn = self.database.connect().await?;
         // In the order of the key, which a minimum would not be looked for in.
         let sql = format!("SELECT hold_until FROM holds WHERE {} ORDER BY hold_until LIMIT 1", self.lane);
+        let sql = self.lane.named(sql);
         let next: Option<i64> = self.database.patiently(PATIENCE, conn.query_first(sql)).await?;
         Ok(next.map(Timestamp::from_millis))
     }
@@ -341,7 +437,7 @@ impl ShardServer for ShardDatabase {
             ("outbox_id, result_id, user_id, coupon_id, slot, request, closed_epoch", self.lane);
         let sql =
             format!("SELECT {columns} FROM releases WHERE {lane} ORDER BY outbox_id, result_id LIMIT {most}");
-        let rows: Vec<Option<Waiting>> = self.read(sql, steps::waiting).await?;
+        let rows: Vec<Option<Waiting>> = self.read(lane.named(sql), steps::waiting).await?;
         Ok(rows.into_iter().flatten().collect())
     }
 
@@ -349,10 +445,9 @@ impl ShardServer for ShardDatabase {
         if gone.is_empty() {
             return Ok(());
         }
-        let key = |waiting: &Waiting| format!("({},{})", waiting.outbox_id, waiting.release.id);
-        let keys: Vec<String> = gone.iter().map(key).collect();
-        let (lane, keys) = (self.lane, keys.join(","));
-        let sql = format!("DELETE FROM releases WHERE {lane} AND (outbox_id, result_id) IN ({keys})");
+        let key = |waiting: &Waiting| format!("{},{}", waiting.outbox_id, waiting.release.id);
+        let gone = self.lane.keys("outbox_id, result_id", gone.iter().map(key));
+        let sql = self.lane.named(format!("DELETE FROM releases WHERE {gone}"));
         let mut conn = self.database.connect().await?;
         self.database.patiently(PATIENCE, conn.query_drop(sql)).await
     }

@@ -9,6 +9,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Transaction, TxOpts};
 
 use super::{DatabaseError, ShardDatabase, code, has_code};
+use crate::servers::engine::{self, Begins};
 use crate::servers::format::FORMAT;
 use crate::servers::lane::Lane;
 use crate::servers::seam::{
@@ -27,17 +28,67 @@ type Due = (i64, i64, String);
 pub(super) struct StepsOver {
     shard: ShardDatabase,
     transaction: Transaction<'static>,
+    /// The row of state, where it was taken when the transaction began.
+    begun: Option<Begun>,
     /// The number of transactions before this one.
     after: u64,
     /// The rows that took a step, as they are now.
     stepped: Vec<CouponResult>,
 }
 
-/// Begins one.
-pub(super) async fn begin_steps(shard: &ShardDatabase) -> Result<StepsOver, DatabaseError> {
+/// Begins one. In a lane of an engine its row of state is taken first, whatever is changed: it proves that the transaction is the
+/// lane's.
+pub(super) async fn begin_steps(shard: &ShardDatabase) -> Result<StepsOver, StoringError> {
+    let over = |transaction, begun| StepsOver {
+        shard: shard.clone(),
+        transaction,
+        begun,
+        after: 0,
+        stepped: Vec::new(),
+    };
+    if !shard.lane.is_engines() {
+        return Ok(over(started(shard).await.map_err(StoringError::Failed)?, None));
+    }
+    shard.ensure_on_one_shard().await?;
+    let mut opening = Opening { shard, transaction: None };
+    let begun = engine::begin(&mut opening).await?;
+    match (begun, opening.transaction) {
+        (Some(begun), Some(transaction)) => Ok(over(transaction, Some(begun))),
+        _ => Err(StoringError::Failed(shard.of_another())),
+    }
+}
+
+async fn started(shard: &ShardDatabase) -> Result<Transaction<'static>, DatabaseError> {
     let began = async { shard.database.pool().start_transaction(TxOpts::default()).await };
-    let transaction = shard.database.within(began).await?;
-    Ok(StepsOver { shard: shard.clone(), transaction, after: 0, stepped: Vec::new() })
+    shard.database.within(began).await
+}
+
+/// A transaction in a lane of an engine, while it begins.
+struct Opening<'a> {
+    shard: &'a ShardDatabase,
+    transaction: Option<Transaction<'static>>,
+}
+
+#[async_trait]
+impl Begins for Opening<'_> {
+    type State = Begun;
+    type Error = StoringError;
+
+    async fn start(&mut self) -> Result<(), StoringError> {
+        self.transaction = Some(started(self.shard).await.map_err(StoringError::Failed)?);
+        Ok(())
+    }
+
+    async fn lock_state(&mut self) -> Result<Option<Begun>, StoringError> {
+        let Some(transaction) = &mut self.transaction else { return Ok(None) };
+        let state = lock_state(transaction, self.shard.lane, &self.shard.dataset).await;
+        state.map_err(|error| self.shard.storing_failed(&error))
+    }
+
+    async fn roll_back(&mut self) -> Result<(), StoringError> {
+        let Some(transaction) = self.transaction.take() else { return Ok(()) };
+        transaction.rollback().await.map_err(|error| self.shard.storing_failed(&error))
+    }
 }
 
 /// Takes the lane's row of state until the transaction ends.
@@ -46,12 +97,7 @@ pub(in crate::servers) async fn lock_state(
     lane: Lane,
     dataset: &str,
 ) -> mysql_async::Result<Option<Begun>> {
-    let sql = format!(
-        "SELECT s.outbox_id, s.closed_epoch, s.commits, m.batch, m.moving_from, m.closed, m.late \
-         FROM shard_state s LEFT JOIN move_state m ON m.id = 1 WHERE s.{lane} AND s.id = {FORMAT} AND s.dataset = ? \
-         FOR UPDATE"
-    );
-    let state: Option<StateRow> = conn.exec_first(sql, (dataset,)).await?;
+    let state: Option<StateRow> = conn.exec_first(state_query(lane), (dataset,)).await?;
     Ok(state.map(|(outbox_id, closed_epoch, commits, batch, moving_from, closed, late)| {
         let moves = ShardMoves {
             batch: batch.unwrap_or(0),
@@ -63,37 +109,47 @@ pub(in crate::servers) async fn lock_state(
     }))
 }
 
+/// The statement that takes a lane's row of state.
+pub(super) fn state_query(lane: Lane) -> String {
+    lane.named(format!(
+        "SELECT s.outbox_id, s.closed_epoch, s.commits, m.batch, m.moving_from, m.closed, m.late \
+         FROM shard_state s LEFT JOIN move_state m ON m.id = 1 WHERE s.{lane} AND s.id = {FORMAT} AND s.dataset = ? \
+         FOR UPDATE"
+    ))
+}
+
 /// Of the shard its last entry of the outbox, closed epoch and commits; and what has moved, if anything has: the last batch, the
 /// versions that rows leave and those that are closed, and the rows that came late.
 type StateRow = (i64, u64, u64, Option<u64>, Option<VersionNumber>, Option<VersionNumber>, Option<u64>);
 
 /// The statement that adds these entries to the outbox, if any, with its end.
 pub(super) fn entries(lane: Lane, entries: &[OutboxEntry], now: Timestamp) -> String {
-    let (lane, now) = (lane.value(), now.millis());
-    let rows = entries.iter().map(|entry| format!("({lane},{},'{}',{now})", entry.id, entry.deltas));
+    let (value, now) = (lane.value(), now.millis());
+    let rows = entries.iter().map(|entry| format!("({value},{},'{}',{now})", entry.id, entry.deltas));
     let rows: Vec<String> = rows.collect();
     if rows.is_empty() {
         return String::new();
     }
-    format!("INSERT INTO outbox (lane, outbox_id, deltas, create_time) VALUES {}; ", rows.join(","))
+    let rows = rows.join(",");
+    lane.named(format!("INSERT INTO outbox (lane, outbox_id, deltas, create_time) VALUES {rows}; "))
 }
 
 /// The statement that notes what the gate is to let go of, if anything, with its end.
-fn releases(lane: Lane, releases: &[Waiting]) -> String {
-    let lane = lane.value();
+pub(super) fn releases(lane: Lane, releases: &[Waiting]) -> String {
+    let value = lane.value();
     let row = |waiting: &Waiting| {
         let Waiting { outbox_id, release: Release { coupon, user, id, slot, request }, closed } = waiting;
         let request = request.map_or_else(|| "NULL".to_owned(), |request| request.number().to_string());
-        format!("({lane},{outbox_id},{id},{user},{coupon},{slot},{request},{closed})")
+        format!("({value},{outbox_id},{id},{user},{coupon},{slot},{request},{closed})")
     };
     let rows: Vec<String> = releases.iter().map(row).collect();
     if rows.is_empty() {
         return String::new();
     }
-    format!(
+    lane.named(format!(
         "INSERT INTO releases (lane, outbox_id, result_id, user_id, coupon_id, slot, request, closed_epoch) VALUES {}; ",
         rows.join(",")
-    )
+    ))
 }
 
 /// Outbox entry, result, user, coupon, slot, request, closed epoch.
@@ -120,6 +176,7 @@ impl StepsOver {
     /// Locks the row of a result, if there is one.
     async fn find(&mut self, table: TableId, id: ResultId) -> mysql_async::Result<Option<CouponResult>> {
         let sql = format!("{} FOR UPDATE", statements::find(MYSQL, table, id, Numbers::Written));
+        let sql = self.shard.lane.named(sql);
         let row: Option<Row> = self.transaction.query_first(sql).await?;
         row.map(|row| values::result(&row)).transpose()
     }
@@ -131,7 +188,7 @@ impl StepsOver {
             found => found?,
         };
         let Some(before) = found.filter(|row| row.user_id == change.user) else { return Ok(None) };
-        if !sql::change(&mut self.transaction, table, change).await? {
+        if !sql::change(&mut self.transaction, self.shard.lane, table, change).await? {
             return Ok(Some(Stepped { before, after: None }));
         }
         // What is held no more is not in the list; to look for it there would lock the place where it would be, which
@@ -160,10 +217,9 @@ impl StepsOver {
             }
         }
         if !due.is_empty() {
-            let keys: Vec<String> = due.iter().map(|(until, id, _)| format!("({until},{id})")).collect();
-            let keys = keys.join(",");
-            let sql = format!("DELETE FROM holds WHERE {lane} AND (hold_until, result_id) IN ({keys})");
-            self.transaction.query_drop(sql).await?;
+            let keys = due.iter().map(|(until, id, _)| format!("{until},{id}"));
+            let sql = format!("DELETE FROM holds WHERE {}", lane.keys("hold_until, result_id", keys));
+            self.transaction.query_drop(lane.named(sql)).await?;
         }
         Ok(Expired { due: due.len(), rows })
     }
@@ -175,13 +231,14 @@ impl StepsOver {
         ids: &[ResultId],
         now: Timestamp,
     ) -> mysql_async::Result<Vec<CouponResult>> {
+        let lane = self.shard.lane;
         let sql = format!("{} FOR UPDATE", statements::due(MYSQL, table, ids, now));
-        let rows: Vec<Row> = match self.transaction.query(sql).await {
+        let rows: Vec<Row> = match self.transaction.query(lane.named(sql)).await {
             // It was retired, and its results with it.
             Err(error) if has_code(&error, code::NO_TABLE) => return Ok(Vec::new()),
             rows => rows?,
         };
-        self.transaction.query_drop(statements::expire(table, ids, now)).await?;
+        self.transaction.query_drop(lane.named(statements::expire(table, ids, now))).await?;
         let before: Vec<CouponResult> = rows.iter().map(values::result).collect::<Result<_, _>>()?;
         let expired = |row: &CouponResult| CouponResult {
             state: ResultState::Expired,
@@ -197,8 +254,13 @@ impl StepsOver {
 #[async_trait]
 impl Stepping for StepsOver {
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let state = lock_state(&mut self.transaction, self.shard.lane, &self.shard.dataset).await;
-        let state = state.map_err(|error| self.failed(&error))?;
+        let state = match self.begun {
+            Some(begun) => Some(begun),
+            None => {
+                let state = lock_state(&mut self.transaction, self.shard.lane, &self.shard.dataset).await;
+                state.map_err(|error| self.failed(&error))?
+            }
+        };
         self.after = state.map_or(0, |begun| begun.commits);
         Ok(state)
     }
@@ -231,14 +293,22 @@ impl Stepping for StepsOver {
         let Self { shard, mut transaction, .. } = *self;
         let commit = async {
             let cents = order_amount.cents();
-            let state = format!(
+            let state = lane.named(format!(
                 "UPDATE shard_state SET outbox_id = GREATEST(outbox_id, {outbox_id}), results = results + {results}, \
                  used = used + {used}, order_amount = order_amount + {cents} / 100, given_back = given_back + {given_back}, \
                  commits = commits + 1 WHERE {lane} AND id = {FORMAT}"
-            );
+            ));
             transaction.query_drop(noted + &state).await?;
-            transaction.commit().await
+            let rows = transaction.affected_rows();
+            if lane.is_engines() && rows != 1 {
+                return Ok(Some(rows));
+            }
+            transaction.commit().await.map(|()| None)
         };
-        commit.await.map_err(|error| shard.storing_failed(&error))
+        match commit.await {
+            Ok(None) => Ok(()),
+            Ok(Some(rows)) => Err(shard.lost(rows)),
+            Err(error) => Err(shard.storing_failed(&error)),
+        }
     }
 }

@@ -7,6 +7,7 @@ use mysql_async::prelude::Queryable as _;
 
 use super::shard::ShardDatabase;
 use super::{code, has_code, steps};
+use crate::servers::engine::{self, Begins, Ends, TurnError};
 use crate::servers::format::FORMAT;
 use crate::servers::lane::Lane;
 use crate::servers::seam::{Alike, Begun, Inserted, Note, Storing, StoringError};
@@ -35,16 +36,24 @@ impl StoringOver {
 #[async_trait]
 impl Storing for StoringOver {
     async fn tables(&mut self) -> Result<Vec<TableId>, StoringError> {
+        if self.shard.lane.is_engines() {
+            return Ok(vec![TableId::Single]);
+        }
         sql::tables(&mut self.conn).await.map_err(|error| self.failed(&error))
     }
 
     async fn make_table(&mut self, table: TableId) -> Result<(), StoringError> {
+        self.shard.ensure_may_make(table).map_err(StoringError::Failed)?;
         self.conn.query_drop(schema::results_table(table)).await.map_err(|error| self.failed(&error))
     }
 
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let state = steps::lock_state(&mut self.conn, self.shard.lane, &self.shard.dataset).await;
-        let state = state.map_err(|error| self.failed(&error))?;
+        let state = if self.shard.lane.is_engines() {
+            self.shard.ensure_on_one_shard().await?;
+            engine::begin(self).await?
+        } else {
+            self.lock_state().await?
+        };
         self.after = state.map_or(0, |begun| begun.commits);
         self.rows.clear();
         Ok(state)
@@ -63,7 +72,13 @@ impl Storing for StoringOver {
         results: &[&CouponResult],
         ignoring: bool,
     ) -> Result<Inserted, StoringError> {
-        match self.conn.query_drop(sql::insert(self.shard.lane, table, results, ignoring)).await {
+        let lane = self.shard.lane;
+        let insert = if lane.is_engines() {
+            engine::insert(lane, results, ignoring) + &sql::hold(lane, table, results)
+        } else {
+            sql::insert(lane, table, results, ignoring)
+        };
+        match self.conn.query_drop(insert).await {
             Ok(()) => {
                 if self.shard.rooms.is_some() {
                     self.rows.extend(results.iter().copied());
@@ -76,7 +91,8 @@ impl Storing for StoringOver {
     }
 
     async fn alike(&mut self, table: TableId, results: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
-        sql::alike(&mut self.conn, table, results).await.map_err(|error| self.failed(&error))
+        let alike = sql::alike(&mut self.conn, self.shard.lane, table, results).await;
+        alike.map_err(|error| self.failed(&error))
     }
 
     async fn park(
@@ -92,8 +108,20 @@ impl Storing for StoringOver {
 
     async fn commit(&mut self, note: &Note<'_>) -> Result<(), StoringError> {
         let told = self.shard.rooms.map(|places| rooms::entries(places, &self.rows, self.after));
-        let noted = note_and_commit(&mut self.conn, self.shard.lane, note, &told.unwrap_or_default()).await;
-        noted.map_err(|error| self.failed(&error))
+        let lane = self.shard.lane;
+        let noted = note_markers(&mut self.conn, lane, note).await;
+        noted.map_err(|error| self.failed(&error))?;
+        let noted = noted_by(lane, note, &told.unwrap_or_default());
+        if !lane.is_engines() {
+            // The server does one after the other, and stops at the first that fails.
+            let committed = self.conn.query_drop(noted + "; COMMIT").await;
+            return committed.map_err(|error| self.failed(&error));
+        }
+        match engine::commit(self, noted).await {
+            Ok(()) => Ok(()),
+            Err(TurnError::Lost(rows)) => Err(self.shard.lost(rows)),
+            Err(TurnError::Link(error)) => Err(error),
+        }
     }
 
     async fn close(self: Box<Self>) {
@@ -101,13 +129,41 @@ impl Storing for StoringOver {
     }
 }
 
-/// Writes the markers, the outbox entries, the entries for the room index and the shard's sums, and commits.
-async fn note_and_commit(
-    conn: &mut Conn,
-    lane: Lane,
-    note: &Note<'_>,
-    told: &str,
-) -> mysql_async::Result<()> {
+#[async_trait]
+impl Begins for StoringOver {
+    type State = Begun;
+    type Error = StoringError;
+
+    async fn start(&mut self) -> Result<(), StoringError> {
+        self.conn.query_drop("START TRANSACTION").await.map_err(|error| self.failed(&error))
+    }
+
+    async fn lock_state(&mut self) -> Result<Option<Begun>, StoringError> {
+        let state = steps::lock_state(&mut self.conn, self.shard.lane, &self.shard.dataset).await;
+        state.map_err(|error| self.failed(&error))
+    }
+
+    async fn roll_back(&mut self) -> Result<(), StoringError> {
+        self.conn.query_drop("ROLLBACK").await.map_err(|error| self.failed(&error))
+    }
+}
+
+#[async_trait]
+impl Ends for StoringOver {
+    type Error = StoringError;
+
+    async fn note(&mut self, statements: String) -> Result<u64, StoringError> {
+        self.conn.query_drop(statements).await.map_err(|error| self.failed(&error))?;
+        Ok(self.conn.affected_rows())
+    }
+
+    async fn commit(&mut self) -> Result<(), StoringError> {
+        self.conn.query_drop("COMMIT").await.map_err(|error| self.failed(&error))
+    }
+}
+
+/// Writes the markers.
+async fn note_markers(conn: &mut Conn, lane: Lane, note: &Note<'_>) -> mysql_async::Result<()> {
     let now = note.now.millis();
     for marker in note.markers {
         let row = (&marker.id, now);
@@ -118,17 +174,93 @@ async fn note_and_commit(
         let old = (note.markers_from.millis(),);
         conn.exec_drop(lane.only("DELETE FROM markers WHERE commit_time < ?"), old).await?;
     }
-    // The server does one after the other, and stops at the first that fails.
+    Ok(())
+}
+
+/// The statements that note the outbox entries, the entries for the room index and, last, the shard's sums.
+fn noted_by(lane: Lane, note: &Note<'_>, told: &str) -> String {
+    let now = note.now.millis();
     let mut all = steps::entries(lane, note.entries, note.now) + told;
     // A time later than now came from a clock that was wrong.
     let Note { outbox_id, closes, sent, added, late, messages, received, .. } = note;
     if *late > 0 {
         all += &format!("UPDATE move_state SET late = late + {late} WHERE id = 1; ");
     }
-    all += &format!(
+    let state = format!(
         "UPDATE shard_state SET outbox_id = {outbox_id}, closed_epoch = GREATEST(closed_epoch, {closes}), \
          as_of = IF(as_of > {now}, {sent}, GREATEST(as_of, {sent})), results = results + {added}, \
-         messages = messages + {messages}, received = received + {received}, commits = commits + 1 WHERE {lane} AND id = {FORMAT}; COMMIT"
+         messages = messages + {messages}, received = received + {received}, commits = commits + 1 \
+         WHERE {lane} AND id = {FORMAT}"
     );
-    conn.query_drop(all).await
+    all + &lane.named(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+
+    use coupon_core::{Lanes, ResultId, ResultState, RoomId, ShardId, UserId};
+
+    use super::*;
+    use crate::servers::seam::{OutboxEntry, Release, Waiting};
+
+    fn third_of_eight() -> Lane {
+        Lane::among(Lanes::new(NonZeroU16::new(8).unwrap()).unwrap(), ShardId::new(3)).unwrap()
+    }
+
+    /// Every statement of a lane's transactions that is made of text, one each.
+    fn statements(lane: Lane) -> Vec<String> {
+        let now = Timestamp::from_millis(1_795_000_000_000);
+        let id = ResultId::from_parts(now, 0, 1).unwrap();
+        let (user, coupon) = (UserId::new(1).unwrap(), CouponId::new(7).unwrap());
+        let entries = [OutboxEntry { id: 5, deltas: r#"[[7,1],[8,2,"release"]]"#.to_owned() }];
+        let note = Note {
+            now,
+            markers: &[],
+            markers_from: now,
+            entries: &entries,
+            outbox_id: 5,
+            closes: 0,
+            sent: now.millis(),
+            added: 1,
+            late: 0,
+            messages: 1,
+            received: 1,
+        };
+        let release = Release { coupon, user, id, slot: 0, request: None };
+        let waiting = [Waiting { outbox_id: 5, release, closed: 0 }];
+        let held = CouponResult {
+            state: ResultState::Held,
+            hold_until: Some(now),
+            ..CouponResult::granted(id, user, coupon, RoomId::new(3).unwrap())
+        };
+        let texts = [
+            steps::state_query(lane),
+            noted_by(lane, &note, ""),
+            steps::releases(lane, &waiting),
+            engine::insert(lane, &[&held], false) + &sql::hold(lane, TableId::Single, &[&held]),
+        ];
+        let parts = texts.iter().flat_map(|text| text.split("; ")).filter(|part| !part.is_empty());
+        parts.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_statement_of_an_engines_lane_has_its_name_and_is_about_it_alone() {
+        let statements = statements(third_of_eight());
+        assert_eq!(statements.len(), 6, "{statements:#?}");
+        for sql in statements {
+            let (_, rest) = sql.split_once(' ').unwrap();
+            assert!(rest.starts_with("/* lane 60 */ "), "{sql}");
+            // Rows of results have no such column: where they belong is their user's affair.
+            assert!(sql.contains("X'60'") || sql.contains("INTO coupon_results "), "{sql}");
+        }
+    }
+
+    #[test]
+    fn statements_of_a_shard_that_is_run_by_hand_have_no_name() {
+        for sql in statements(Lane::ONLY) {
+            assert!(!sql.contains("/*"), "{sql}");
+            assert!(sql.contains("X'00'") || sql.contains("INTO coupon_results "), "{sql}");
+        }
+    }
 }

@@ -92,18 +92,18 @@ impl ServerKind {
             Self::Epmd => Ok(rabbitmq::epmd(programs, port()?, log)),
             Self::Etcd => engine::etcd(programs.engine()?, place, port()?, port()?),
             Self::Vtctld => {
-                let ports = engine::Ports { grpc: port()?, http: port()? };
+                let ports = engine::ProgramPorts { grpc: port()?, http: port()? };
                 engine::vtctld(programs.engine()?, place, ports, place.etcd()?)
             }
             Self::Tablet(tablet) => {
-                let ports = engine::Ports { http: port()?, grpc: port()? };
+                let ports = engine::ProgramPorts { http: port()?, grpc: port()? };
                 let below = place.below(tablet)?;
                 let database = engine::Database { port: below.port(), password: below.password() };
                 engine::tablet(programs.engine()?, place, ports, place.etcd()?, tablet, database)
             }
             Self::Vtgate => {
                 let mysql = port()?;
-                let ports = engine::Ports { http: port()?, grpc: port()? };
+                let ports = engine::ProgramPorts { http: port()?, grpc: port()? };
                 engine::vtgate(programs.engine()?, place, mysql, ports, place.etcd()?, password)
             }
         }

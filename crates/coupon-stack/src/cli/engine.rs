@@ -29,12 +29,12 @@ pub(super) enum EngineCommand {
         #[command(flatten)]
         folder: Folder,
         #[command(flatten)]
-        change: Change,
+        change: ReshardArgs,
     },
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Change {
+pub(super) struct ReshardArgs {
     /// Number of shards that there are to be: 1, 2, 4, 8 or so on
     #[arg(long, value_name = "N", required_unless_present = "back", value_parser = nonzero::<NonZeroU16>)]
     shards: Option<NonZeroU16>,

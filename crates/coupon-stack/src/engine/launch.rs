@@ -21,7 +21,7 @@ const NOBODY: u32 = 65_534;
 
 /// The ports of a program of Vitess' own.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ports {
+pub(crate) struct ProgramPorts {
     pub(crate) http: u16,
     pub(crate) grpc: u16,
 }
@@ -54,7 +54,12 @@ fn etcd_flags(client: u16, peer: u16) -> Vec<OsString> {
 }
 
 /// Makes the changes that Vitess' tools ask for.
-pub(crate) fn vtctld(programs: &EnginePrograms, place: Place<'_>, ports: Ports, etcd: u16) -> Result<Launch> {
+pub(crate) fn vtctld(
+    programs: &EnginePrograms,
+    place: Place<'_>,
+    ports: ProgramPorts,
+    etcd: u16,
+) -> Result<Launch> {
     let mut flags = common(ports, etcd);
     flags.push("--service-map=grpc-vtctl,grpc-vtctld".into());
     launch(&programs.vtctld, flags, place)
@@ -64,7 +69,7 @@ pub(crate) fn vtctld(programs: &EnginePrograms, place: Place<'_>, ports: Ports, 
 pub(crate) fn tablet(
     programs: &EnginePrograms,
     place: Place<'_>,
-    ports: Ports,
+    ports: ProgramPorts,
     etcd: u16,
     tablet: Tablet,
     database: Database<'_>,
@@ -107,7 +112,7 @@ pub(crate) fn vtgate(
     programs: &EnginePrograms,
     place: Place<'_>,
     mysql: u16,
-    ports: Ports,
+    ports: ProgramPorts,
     etcd: u16,
     password: &str,
 ) -> Result<Launch> {
@@ -139,7 +144,7 @@ fn vtgate_flags(mysql: u16) -> Vec<OsString> {
 }
 
 /// What all programs of Vitess are told: where etcd is, and that the loopback is the world.
-fn common(Ports { http, grpc }: Ports, etcd: u16) -> Vec<OsString> {
+fn common(ProgramPorts { http, grpc }: ProgramPorts, etcd: u16) -> Vec<OsString> {
     let flags = [
         "--topo-implementation=etcd2".to_owned(),
         format!("--topo-global-server-address=127.0.0.1:{etcd}"),
@@ -254,7 +259,7 @@ mod tests {
 
     #[test]
     fn everything_listens_on_the_loopback_only() {
-        let ports = Ports { http: 2, grpc: 3 };
+        let ports = ProgramPorts { http: 2, grpc: 3 };
         let common = common(ports, 1);
         for flag in ["--bind-address=127.0.0.1", "--grpc-bind-address=127.0.0.1", "--port=2", "--grpc-port=3"]
         {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::Server;
 
 pub(crate) use control::Control;
-pub(crate) use launch::{Database, Ports, etcd, lives, open_to_programs, tablet, vtctld, vtgate};
+pub(crate) use launch::{Database, ProgramPorts, etcd, lives, open_to_programs, tablet, vtctld, vtgate};
 pub(crate) use plan::Goal;
 pub(crate) use reshard::{dry_run, reshard};
 

@@ -38,7 +38,7 @@ pub(crate) fn reshard(dir: &Path, goal: Goal) -> Result<()> {
     let control = stack.control()?;
     // Others may have the stack in hand meanwhile.
     drop(stack);
-    let mut change = Change { dir: dir.to_owned(), control, goal, begun: None, said: String::new() };
+    let mut change = ShardsChange { dir: dir.to_owned(), control, goal, begun: None, said: String::new() };
     change.free_locks(ran)?;
     change.run()
 }
@@ -73,7 +73,7 @@ fn look(dir: &Path, control: &Control) -> Result<Found> {
     Ok(Found { shards, workflows, stopped: control.stopped()?, tablets, servers })
 }
 
-struct Change {
+struct ShardsChange {
     dir: PathBuf,
     control: Control,
     goal: Goal,
@@ -83,7 +83,7 @@ struct Change {
     said: String,
 }
 
-impl Change {
+impl ShardsChange {
     /// Takes locks away that were left behind: nobody else would for a day. `ran`: vtctld, which holds them, did not end.
     fn free_locks(&self, ran: bool) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;

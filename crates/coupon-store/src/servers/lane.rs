@@ -95,14 +95,14 @@ impl Lane {
 
 /// The way that a question takes to the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Route {
+pub enum QueryRoute {
     /// By a lane's address, or to the only lane's database.
     Lane(Lane),
     /// By an engine's plan, to every shard.
     Planned,
 }
 
-impl Route {
+impl QueryRoute {
     /// A statement, with what tells its text from that of the same statement on another way.
     #[must_use]
     pub fn named(self, mut sql: String) -> String {
@@ -150,7 +150,7 @@ mod tests {
         );
         assert!(third.insert(&statements::park(Dialect::MySql)).starts_with("INSERT /* lane 60 */ INTO "));
         assert_eq!(Lane::ONLY.named("COMMIT WORK".to_owned()), "COMMIT WORK");
-        let ways = [Route::Lane(Lane::ONLY), Route::Lane(third), Route::Planned];
+        let ways = [QueryRoute::Lane(Lane::ONLY), QueryRoute::Lane(third), QueryRoute::Planned];
         assert_eq!(
             ways.map(|way| way.named("SELECT 1".to_owned())),
             ["SELECT 1", "SELECT /* lane 60 */ 1", "SELECT /* planned */ 1"]

@@ -119,7 +119,7 @@ pub(super) trait Connects: Send + 'static {
     fn decided_by(&self) -> DecidedBy;
 
     /// Connects to its servers. Where there is no data set yet, makes one that holds the sample catalogue.
-    async fn connect(self, asked: &Asked<'_>) -> anyhow::Result<Connected>;
+    async fn connect(self, asked: &Asked<'_>) -> anyhow::Result<ConnectedDataSet>;
 }
 
 /// What is asked of a way to a data set.
@@ -134,7 +134,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// A data set that was connected to.
-pub(super) struct Connected {
+pub(super) struct ConnectedDataSet {
     pub(super) cluster: Cluster,
     pub(super) servers: Servers,
     pub(super) versions: Vec<VersionRecord>,
@@ -154,7 +154,7 @@ impl Connects for ByHand {
         self.0
     }
 
-    async fn connect(self, asked: &Asked<'_>) -> anyhow::Result<Connected> {
+    async fn connect(self, asked: &Asked<'_>) -> anyhow::Result<ConnectedDataSet> {
         connect_all(self.0, asked).await
     }
 }
@@ -200,7 +200,8 @@ impl Parts {
             room_index: options.room_index,
             clock,
         };
-        let Connected { cluster, servers, versions, lanes, bounds, whole } = connects.connect(&asked).await?;
+        let ConnectedDataSet { cluster, servers, versions, lanes, bounds, whole } =
+            connects.connect(&asked).await?;
         let layouts = {
             let shards = u16::try_from(cluster.shards.len()).ok().and_then(NonZeroU16::new);
             let versions = versioned(&Versioned::first(strategy), &versions)?;
@@ -289,7 +290,7 @@ pub async fn connect_decided_by(
     Ok(connect_all(decided_by, &asked).await?.servers)
 }
 
-async fn connect_all(decided_by: DecidedBy, asked: &Asked<'_>) -> anyhow::Result<Connected> {
+async fn connect_all(decided_by: DecidedBy, asked: &Asked<'_>) -> anyhow::Result<ConnectedDataSet> {
     let Asked { settings, strategy, prepared, room_index, .. } = *asked;
     ensure_by_hand(strategy)?;
     let cluster = Cluster::with(settings, Namespace::new(&settings.namespace, strategy.name())?, prepared)?;
@@ -317,7 +318,7 @@ async fn connect_all(decided_by: DecidedBy, asked: &Asked<'_>) -> anyhow::Result
     let rooms = label.rooms.map(|places| RoomDatabases::new(places, &dataset, &cluster.shards));
     let servers = servers_of(&cluster, &dataset, shards, rooms, around, asked).await?;
     let lanes = vec![Lane::ONLY; cluster.shards.len()];
-    Ok(Connected { cluster, servers, versions, lanes, bounds: None, whole: None })
+    Ok(ConnectedDataSet { cluster, servers, versions, lanes, bounds: None, whole: None })
 }
 
 /// The servers of a data set whose shards are these.

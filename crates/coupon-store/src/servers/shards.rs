@@ -7,7 +7,7 @@ use coupon_core::{Place, Placement, ResultId, ResultQuery, ShardId, TableId, Tim
 use mysql_async::{Conn, IsolationLevel, TxOpts};
 
 use super::engine::Bounds;
-use super::lane::{Lane, Route};
+use super::lane::{Lane, QueryRoute};
 use super::mysql::{Database, ShardDatabase, code, has_code};
 use super::per_thread::PerThread;
 use super::seam::{GateServer, ShardProgress};
@@ -106,7 +106,7 @@ impl ServersShards {
         // Before the rows: what is stored later may be more than is promised, never less.
         let as_of = self.status.iter().map(|status| status.look().as_of).min();
         let mut conn = database.connect().await.map_err(|error| down(&error))?;
-        let answered = question.ask(&mut conn, Route::Planned, &[TableId::Single], false).await;
+        let answered = question.ask(&mut conn, QueryRoute::Planned, &[TableId::Single], false).await;
         let (value, tables) = answered.map_err(|error| down(&error))?;
         let as_of = as_of.unwrap_or(Timestamp::from_millis(0));
         Ok(Visited { value, tables, took: asked.elapsed(), as_of })
@@ -158,7 +158,7 @@ async fn ask_as_known<Q: Question>(
     visit: &Visit,
     question: &Q,
 ) -> mysql_async::Result<(Q::Answer, u64)> {
-    let route = Route::Lane(lane);
+    let route = QueryRoute::Lane(lane);
     // A shard that was down from the start on may answer before its tables have been listed.
     let known = match known {
         Some(known) => known,
@@ -196,7 +196,7 @@ async fn ask_while_rows_move<Q: Question>(
         // has to be asked for at a later moment.
         let tables = sql::tables(&mut transaction).await?;
         let tables = existing(&tables, visit);
-        let answered = question.ask(&mut transaction, Route::Lane(Lane::ONLY), &tables, true).await;
+        let answered = question.ask(&mut transaction, QueryRoute::Lane(Lane::ONLY), &tables, true).await;
         transaction.rollback().await?;
         match answered {
             Err(error) if tries < TRIES && is_of_another_moment(&error) => {}

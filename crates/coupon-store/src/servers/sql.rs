@@ -9,7 +9,7 @@ use coupon_core::{
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
-use super::lane::{Lane, Route};
+use super::lane::{Lane, QueryRoute};
 use super::mysql::{LEAVING, table_in};
 use super::seam::{Alike, OutboxEntry};
 use super::values::{self, get, parsed};
@@ -38,7 +38,7 @@ pub(super) trait Question {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
-        route: Route,
+        route: QueryRoute,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Self::Answer, u64)>;
@@ -54,7 +54,7 @@ impl Question for PageOf {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
-        route: Route,
+        route: QueryRoute,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Vec<Found>, u64)> {
@@ -97,7 +97,7 @@ impl Question for FindOne {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
-        route: Route,
+        route: QueryRoute,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Option<Found>, u64)> {
@@ -126,7 +126,7 @@ impl Question for SummaryOf {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
-        route: Route,
+        route: QueryRoute,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(ResultSummary, u64)> {
@@ -158,12 +158,12 @@ impl Question for TotalsOf {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
-        route: Route,
+        route: QueryRoute,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Totals, u64)> {
         let mut sum = Totals::default();
-        let planned = route == Route::Planned;
+        let planned = route == QueryRoute::Planned;
         let select = |table| match planned {
             true => statements::plain_totals(table),
             false => statements::totals(MYSQL, table),
@@ -191,7 +191,7 @@ impl Question for HeldOf {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
-        route: Route,
+        route: QueryRoute,
         tables: &[TableId],
         _: bool,
     ) -> mysql_async::Result<(Vec<(CouponId, u64)>, u64)> {
@@ -436,7 +436,7 @@ pub(super) async fn outbox_after(
 /// Runs one statement over several tables; each row comes with the table that it is from.
 async fn union(
     conn: &mut impl Queryable,
-    route: Route,
+    route: QueryRoute,
     tables: &[TableId],
     select: impl Fn(TableId) -> String,
 ) -> mysql_async::Result<Vec<(TableId, Row)>> {
@@ -465,7 +465,7 @@ async fn union(
 /// numbers come as they are, where in text each costs an allocation. Of several it is another one too often.
 async fn page_of(
     conn: &mut impl Queryable,
-    route: Route,
+    route: QueryRoute,
     tables: &[TableId],
     filter: &Filter,
     limit: usize,

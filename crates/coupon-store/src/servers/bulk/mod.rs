@@ -7,7 +7,7 @@
 //! A load that is to go on where it was cut short ([`BulkFilling::Resumable`]) takes a row that is there already for what it
 //! stored before.
 
-mod lane;
+mod loader;
 pub(in crate::servers) mod rows;
 
 use std::collections::{BTreeMap, HashSet};
@@ -22,7 +22,7 @@ use mysql_async::Value;
 use mysql_async::prelude::Queryable as _;
 use tokio::runtime::{self, Runtime};
 
-use self::lane::{Job, Lane};
+use self::loader::{Job, Loader};
 use self::rows::{BYTES, Columns, ROWS, insert};
 use super::at_work::RENEWED_WITHIN;
 use super::cluster::{Cluster, UnfinishedDataSet};
@@ -40,9 +40,9 @@ use crate::{BulkFilling, Totals};
 #[derive(Debug)]
 pub struct Bulk {
     cluster: Cluster,
-    main: Lane,
+    main: Loader,
     /// By shard, in order.
-    shards: Vec<Lane>,
+    shards: Vec<Loader>,
     placements: HashSet<Placement>,
     indexed: Receiver<()>,
     /// Keeps every other process from making or opening the data set meanwhile.
@@ -104,10 +104,10 @@ impl Bulk {
         let kept = runtime.block_on(making.lock.keep_for_days());
         kept.map_err(|error| cluster.main.error(&error))?;
         // Without a receiver, since main was made with its indexes and none need counting.
-        let main = Lane::start("bulk-main", &cluster.main, filling, mpsc::channel().0)?;
+        let main = Loader::start("bulk-main", &cluster.main, filling, mpsc::channel().0)?;
         let (index_made, indexed) = mpsc::channel();
         let start = |(shard, database): (ShardId, &Database)| {
-            Lane::start(&format!("bulk-{shard}"), database, filling, index_made.clone())
+            Loader::start(&format!("bulk-{shard}"), database, filling, index_made.clone())
         };
         let shards = cluster.numbered().map(start).collect::<anyhow::Result<_>>()?;
         Ok(Self { cluster, main, shards, placements: HashSet::new(), indexed, making, runtime })
@@ -252,7 +252,7 @@ impl Bulk {
             progress(made, total.max(made));
         }
         main.end()?;
-        let sums = shards.into_iter().map(Lane::end).collect::<anyhow::Result<Vec<_>>>()?;
+        let sums = shards.into_iter().map(Loader::end).collect::<anyhow::Result<Vec<_>>>()?;
         Ok((Indexed { cluster, making, runtime }, sums))
     }
 

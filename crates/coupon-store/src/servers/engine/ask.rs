@@ -7,7 +7,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
 use super::address::{keyspace, shard_database};
-use super::start::Answers;
+use super::start::EngineAnswers;
 use super::vschema::Sharded;
 use crate::servers::mysql::{Database, PATIENCE};
 use crate::settings::ServerUrl;
@@ -17,14 +17,14 @@ const DUAL: &str = "dual";
 
 /// Asks an engine, and the server of each of its shards, for what is to be known before anything is stored. `whole` leads to the
 /// keyspace.
-pub(super) async fn ask(url: &ServerUrl, whole: &Database) -> anyhow::Result<Answers> {
+pub(super) async fn ask(url: &ServerUrl, whole: &Database) -> anyhow::Result<EngineAnswers> {
     let keyspace = keyspace(url)?;
     let mut conn = whole.connect().await?;
     let asked = async {
         let shards = shards(&mut conn, keyspace).await?;
         let sharded = sharded(&mut conn, keyspace).await?;
         let ids = ids(&mut conn, &sharded).await?;
-        Ok(Answers { shards, sharded, ids, servers: Vec::new() })
+        Ok(EngineAnswers { shards, sharded, ids, servers: Vec::new() })
     };
     let mut answers = whole.patiently(PATIENCE, asked).await?;
     for shard in &answers.shards {

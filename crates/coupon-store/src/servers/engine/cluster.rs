@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::address::{keyspace, lane_database};
 use super::ask;
-use super::start::{self, Answers};
+use super::start::{self, EngineAnswers};
 use super::vschema::{Sharded, differences, made_by, wanted};
 use crate::ids::random_name;
 use crate::servers::cluster::{Cluster, Label, Opened, ensure_laid_out, outbox_position};
@@ -92,12 +92,12 @@ impl<'a> InEngine<'a> {
         Ok(Opened { label, cluster: cluster.clone(), versions, down })
     }
 
-    async fn ask(&self) -> anyhow::Result<Answers> {
+    async fn ask(&self) -> anyhow::Result<EngineAnswers> {
         ask::ask(&self.settings.engine, &self.whole).await
     }
 
     /// Refuses an engine in which a row could be lost, or be where no question leads.
-    fn check(&self, answers: &Answers) -> anyhow::Result<()> {
+    fn check(&self, answers: &EngineAnswers) -> anyhow::Result<()> {
         let shards = start::check(answers, self.lanes, &wanted()?).with_context(|| self.whole.to_string())?;
         let named: Vec<String> = shards.iter().map(|(shard, _)| shard.to_string()).collect();
         tracing::info!(

@@ -21,7 +21,7 @@ pub use address::{keyspace, lane_database, shard_database};
 pub use errors::is_switch;
 pub use open::open;
 pub use rows::insert;
-pub use start::{Answers, Refused, check};
+pub use start::{EngineAnswers, RefusedEngine, check};
 pub use turn::{Begins, Ends, TurnError, begin, commit};
 pub use vschema::{Sharded, differences, made_by, wanted};
 

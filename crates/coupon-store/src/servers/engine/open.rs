@@ -11,7 +11,7 @@ use crate::Backend;
 use crate::clock::Clock;
 use crate::servers::cluster::Opened;
 use crate::servers::names::Namespace;
-use crate::servers::open::{Asked, Connected, Connects, Options, open_by, reach, servers_of};
+use crate::servers::open::{Asked, ConnectedDataSet, Connects, Options, open_by, reach, servers_of};
 use crate::servers::stock;
 use crate::settings::DecidedBy;
 
@@ -36,7 +36,7 @@ impl Connects for Engine {
         DecidedBy::Gate
     }
 
-    async fn connect(self, asked: &Asked<'_>) -> anyhow::Result<Connected> {
+    async fn connect(self, asked: &Asked<'_>) -> anyhow::Result<ConnectedDataSet> {
         let (settings, strategy) = (asked.settings, asked.strategy);
         let whole = strategy.whole();
         let lanes = Lanes::new(whole.lanes()).filter(|_| whole.is_planned());
@@ -54,6 +54,6 @@ impl Connects for Engine {
         let whole = Some(engine.whole.clone());
         let bounds = Some(Arc::new(Bounds::new(keyspace(&settings.engine)?, engine.lanes)));
         let servers = servers_of(&cluster, &label.dataset, servers, None, around, asked).await?;
-        Ok(Connected { cluster, servers, versions, lanes, bounds, whole })
+        Ok(ConnectedDataSet { cluster, servers, versions, lanes, bounds, whole })
     }
 }

@@ -15,7 +15,7 @@ const MARIADB: &str = "mariadb";
 
 /// What an engine, and each of its shards' servers, says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answers {
+pub struct EngineAnswers {
     /// The names of the shards that serve the keyspace.
     pub shards: Vec<String>,
     /// What each table is sharded by.
@@ -28,7 +28,7 @@ pub struct Answers {
 
 /// An engine that nothing can be stored in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum RefusedEngine {
     /// A shard's name that is no range by the first byte.
     #[error("shard {0:?} has a name that is no range of the first byte, such as -40 or 40-80")]
     Name(String),
@@ -95,19 +95,19 @@ pub(super) const SETTINGS: [(&str, Option<&[&str]>, &str); 7] = [
 /// # Errors
 /// The first reason.
 pub fn check(
-    answers: &Answers,
+    answers: &EngineAnswers,
     lanes: Lanes,
     wanted: &BTreeMap<String, Sharded>,
-) -> Result<Vec<(KeyRange, Vec<ShardId>)>, Refused> {
+) -> Result<Vec<(KeyRange, Vec<ShardId>)>, RefusedEngine> {
     let shards = shards(&answers.shards, lanes)?;
     let differ = differences(wanted, &answers.sharded);
     if !differ.is_empty() {
-        return Err(Refused::Vschema(differ.join("; ")));
+        return Err(RefusedEngine::Vschema(differ.join("; ")));
     }
     for key in KeyspaceId::ASKED {
         let (told, wanted) = (answers.ids.get(&key).map_or("none", String::as_str), KeyspaceId::of(key));
         if told != wanted.to_string() {
-            return Err(Refused::Hash { key, told: told.to_owned(), wanted });
+            return Err(RefusedEngine::Hash { key, told: told.to_owned(), wanted });
         }
     }
     for (shard, variables) in &answers.servers {
@@ -119,7 +119,12 @@ pub fn check(
                 (None, _) => value.split(',').any(|mode| mode == "STRICT_ALL_TABLES"),
             };
             if !will_do {
-                return Err(Refused::Setting { shard: shard.clone(), setting, value: value.to_owned(), why });
+                return Err(RefusedEngine::Setting {
+                    shard: shard.clone(),
+                    setting,
+                    value: value.to_owned(),
+                    why,
+                });
             }
         }
     }
@@ -127,15 +132,15 @@ pub fn check(
 }
 
 /// The shards in the order of ids, each with its lanes.
-pub(super) fn shards(names: &[String], lanes: Lanes) -> Result<Vec<(KeyRange, Vec<ShardId>)>, Refused> {
-    let range = |name: &String| name.parse().map_err(|_| Refused::Name(name.clone()));
+pub(super) fn shards(names: &[String], lanes: Lanes) -> Result<Vec<(KeyRange, Vec<ShardId>)>, RefusedEngine> {
+    let range = |name: &String| name.parse().map_err(|_| RefusedEngine::Name(name.clone()));
     let mut ranges: Vec<KeyRange> = names.iter().map(range).collect::<Result<_, _>>()?;
     ranges.sort_unstable();
     if !KeyRange::have_all_ids(&ranges) {
-        return Err(Refused::Ids(names.join(", ")));
+        return Err(RefusedEngine::Ids(names.join(", ")));
     }
     match ranges.iter().find(|shard| lanes.are_cut_by(**shard)) {
-        Some(shard) => Err(Refused::Cut { shard: *shard, lanes: lanes.count().get() }),
+        Some(shard) => Err(RefusedEngine::Cut { shard: *shard, lanes: lanes.count().get() }),
         None => Ok(ranges.into_iter().map(|shard| (shard, lanes.within(shard).collect())).collect()),
     }
 }
@@ -157,7 +162,7 @@ mod tests {
         Lanes::new(NonZeroU16::new(8).unwrap()).unwrap()
     }
 
-    fn answers(shards: &[&str]) -> Answers {
+    fn answers(shards: &[&str]) -> EngineAnswers {
         let variables = [
             ("version", "9.7.0"),
             ("innodb_flush_log_at_trx_commit", "1"),
@@ -169,7 +174,7 @@ mod tests {
         ];
         let variables: BTreeMap<String, String> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Answers {
+        EngineAnswers {
             shards: shards.iter().map(|name| (*name).to_owned()).collect(),
             sharded: wanted().unwrap().into_iter().map(|(table, of)| (table, vec![of])).collect(),
             ids: KeyspaceId::ASKED.iter().map(|key| (*key, KeyspaceId::of(*key).to_string())).collect(),
@@ -177,7 +182,7 @@ mod tests {
         }
     }
 
-    fn refused(change: impl FnOnce(&mut Answers)) -> String {
+    fn refused(change: impl FnOnce(&mut EngineAnswers)) -> String {
         let mut answers = answers(&["-40", "40-80", "80-c0", "c0-"]);
         change(&mut answers);
         check(&answers, eight(), &wanted().unwrap()).unwrap_err().to_string()

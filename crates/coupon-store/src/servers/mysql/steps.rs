@@ -50,7 +50,7 @@ pub(super) async fn begin_steps(shard: &ShardDatabase) -> Result<StepsOver, Stor
         return Ok(over(started(shard).await.map_err(StoringError::Failed)?, None));
     }
     shard.ensure_on_one_shard().await?;
-    let mut opening = Opening { shard, transaction: None };
+    let mut opening = OpeningLane { shard, transaction: None };
     let begun = engine::begin(&mut opening).await?;
     match (begun, opening.transaction) {
         (Some(begun), Some(transaction)) => Ok(over(transaction, Some(begun))),
@@ -64,13 +64,13 @@ async fn started(shard: &ShardDatabase) -> Result<Transaction<'static>, Database
 }
 
 /// A transaction in a lane of an engine, while it begins.
-struct Opening<'a> {
+struct OpeningLane<'a> {
     shard: &'a ShardDatabase,
     transaction: Option<Transaction<'static>>,
 }
 
 #[async_trait]
-impl Begins for Opening<'_> {
+impl Begins for OpeningLane<'_> {
     type State = Begun;
     type Error = StoringError;
 

@@ -37,7 +37,7 @@ pub(super) enum Job {
 }
 
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct Loader {
     /// None once the thread has given up.
     running: Option<Running>,
 }
@@ -55,7 +55,7 @@ impl Running {
     }
 }
 
-impl Lane {
+impl Loader {
     /// Starts the thread; it says so in `index_made` whenever a table of results has its indexes, at the end.
     pub(super) fn start(
         name: &str,

@@ -33,8 +33,21 @@ pub struct Visited<T> {
     pub tables: u64,
     /// The time that it took, queueing included.
     pub took: Duration,
-    /// Every grab acknowledged before this moment is included.
+    /// Every grab acknowledged before this moment is included, but for the missing shards'.
     pub as_of: Timestamp,
+    /// Shards that did not answer, where one visit asks several: what they hold is missing.
+    pub missing: Vec<ShardId>,
+}
+
+impl<T> Visited<T> {
+    /// The same, with what is made of the answer.
+    ///
+    /// # Errors
+    /// When nothing can be made of it.
+    pub fn try_map<U, E>(self, of: impl FnOnce(T) -> Result<U, E>) -> Result<Visited<U>, E> {
+        let Self { value, tables, took, as_of, missing } = self;
+        Ok(Visited { value: of(value)?, tables, took, as_of, missing })
+    }
 }
 
 /// The part of a list that is wanted; lists run from the latest result to the earliest.

@@ -8,6 +8,7 @@ mod rounds;
 mod tests;
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -167,15 +168,9 @@ impl Queries {
         let ask = |place, visit| {
             let found = shards.find(place, visit, id);
             Box::pin(async move {
-                let visited = found.await?;
                 let placed =
                     |(table, result)| self.placed(place, table, &result).map(|placement| (placement, result));
-                Ok(Visited {
-                    value: visited.value.map(placed).transpose()?,
-                    tables: visited.tables,
-                    took: visited.took,
-                    as_of: visited.as_of,
-                })
+                found.await?.try_map(|found| found.map(placed).transpose())
             }) as LocalFuture<'_, Result<Visited<Option<(Placement, CouponResult)>>, Unavailable>>
         };
         let (found, answered) = self.ask(&query, VisitOrder::InRounds, now, ask).await?;
@@ -321,14 +316,13 @@ impl Queries {
                     answered.tables += visited.tables;
                     answered.timings.push((place, visited.took));
                     answered.as_of = answered.as_of.min(visited.as_of);
+                    if !visited.missing.is_empty() {
+                        answered.miss(&visited.missing, &"the engine's shard of these lanes did not answer");
+                    }
                     values.push((place, visited.value));
                 }
                 Err(why) => {
-                    if let Some(told) = LOG.failed() {
-                        let shard = place.lane().map(tracing::field::display);
-                        tracing::warn!(shard, error = %why, failures = told.failures, lasted_s = told.lasted_s, "a shard did not answer");
-                    }
-                    answered.missing.extend(self.lanes(place));
+                    answered.miss(&self.lanes(place), &why);
                     error = Some(why);
                 }
             }
@@ -363,6 +357,15 @@ impl Answered {
             moving,
             outdated: false,
         }
+    }
+
+    /// These shards did not answer, for that reason.
+    fn miss(&mut self, shards: &[ShardId], why: &dyn Display) {
+        if let Some(told) = LOG.failed() {
+            let shard = shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(shard, error = %why, failures = told.failures, lasted_s = told.lasted_s, "a shard did not answer");
+        }
+        self.missing.extend(shards);
     }
 
     /// One more round was made, of which shards may have been asked before.

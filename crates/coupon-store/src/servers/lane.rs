@@ -4,6 +4,10 @@ use std::fmt;
 
 use coupon_core::{LaneKey, Lanes, ShardId, UserId};
 
+/// The word that goes to an engine with a question that it plans: to answer without the shards that are missing, and to name them. By
+/// default a reader waits longer (`reads.timeout_ms`).
+const PLANNED: &str = "/*vt+ SCATTER_ERRORS_AS_WARNINGS=1 QUERY_TIMEOUT_MS=3000 */";
+
 /// The lane whose rows statements are about. Each statement on a small table names it: an engine has several lanes in one
 /// database, while a shard that is run by hand is one lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +63,8 @@ impl Lane {
     /// An engine remembers how it sends a text, for all lanes of a shard. While it switches shards, a text that another lane has
     /// sent before may so go to the other lane's new shard.
     #[must_use]
-    pub fn named(self, mut sql: String) -> String {
-        if self.is_engines()
-            && let Some(end) = sql.find(' ')
-        {
-            sql.insert_str(end, &format!(" /* lane {} */", self.key));
-        }
-        sql
+    pub fn named(self, sql: String) -> String {
+        if self.is_engines() { behind_first_word(sql, &format!("/* lane {} */", self.key)) } else { sql }
     }
 
     /// A statement that has conditions, about the rows of this lane alone.
@@ -93,6 +92,14 @@ impl Lane {
     }
 }
 
+/// A statement with a comment where an engine keeps it.
+fn behind_first_word(mut sql: String, comment: &str) -> String {
+    if let Some(end) = sql.find(' ') {
+        sql.insert_str(end, &format!(" {comment}"));
+    }
+    sql
+}
+
 /// The way that a question takes to the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryRoute {
@@ -105,15 +112,10 @@ pub enum QueryRoute {
 impl QueryRoute {
     /// A statement, with what tells its text from that of the same statement on another way.
     #[must_use]
-    pub fn named(self, mut sql: String) -> String {
+    pub fn named(self, sql: String) -> String {
         match self {
             Self::Lane(lane) => lane.named(sql),
-            Self::Planned => {
-                if let Some(end) = sql.find(' ') {
-                    sql.insert_str(end, " /* planned */");
-                }
-                sql
-            }
+            Self::Planned => behind_first_word(sql, PLANNED),
         }
     }
 }
@@ -153,7 +155,11 @@ mod tests {
         let ways = [QueryRoute::Lane(Lane::ONLY), QueryRoute::Lane(third), QueryRoute::Planned];
         assert_eq!(
             ways.map(|way| way.named("SELECT 1".to_owned())),
-            ["SELECT 1", "SELECT /* lane 60 */ 1", "SELECT /* planned */ 1"]
+            [
+                "SELECT 1".to_owned(),
+                "SELECT /* lane 60 */ 1".to_owned(),
+                "SELECT /*vt+ SCATTER_ERRORS_AS_WARNINGS=1 QUERY_TIMEOUT_MS=3000 */ 1".to_owned()
+            ]
         );
         assert_eq!(Lane::among(lanes, ShardId::new(8)), None);
     }

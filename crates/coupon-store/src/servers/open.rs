@@ -11,12 +11,12 @@ use coupon_core::{ShardId, ShardingStrategy, Versioned};
 use super::broker::{Broker, BrokerQueues};
 use super::catalogue::{OfferedCatalogue, ServersCatalogue};
 use super::cluster::{Cluster, Opened, ensure_by_hand};
-use super::engine::Bounds;
+use super::engine::{AllLanes, Bounds};
 use super::gate::{GateLink, RedisServer};
 use super::lane::Lane;
 use super::layouts::versioned;
 use super::lifecycle::Running;
-use super::mysql::{Database, MainDatabase, ShardDatabase};
+use super::mysql::{MainDatabase, ShardDatabase};
 use super::names::Namespace;
 use super::own_metrics::ServersMetrics;
 use super::per_thread::PerThread;
@@ -143,7 +143,7 @@ pub(super) struct ConnectedDataSet {
     /// Whether each of these is on one shard, where an engine has them.
     pub(super) bounds: Option<Arc<Bounds>>,
     /// The way to all of them at once, where an engine has them.
-    pub(super) whole: Option<Database>,
+    pub(super) whole: Option<AllLanes>,
 }
 
 /// The way to shards that are run by hand.

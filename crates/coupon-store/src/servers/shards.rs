@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use coupon_core::{Place, Placement, ResultId, ResultQuery, ShardId, TableId, Timestamp, Versioned};
 use mysql_async::{Conn, IsolationLevel, TxOpts};
 
-use super::engine::Bounds;
+use super::engine::{AllLanes, Bounds, past_switches};
 use super::lane::{Lane, QueryRoute};
 use super::mysql::{Database, ShardDatabase, code, has_code};
 use super::per_thread::PerThread;
@@ -30,11 +30,11 @@ pub(super) struct ServersShards {
     /// Whether each of these is on one shard, where an engine has them.
     pub(super) bounds: Option<Arc<Bounds>>,
     /// The way to all of them at once, where an engine has them.
-    pub(super) whole: Option<Database>,
+    pub(super) whole: Option<AllLanes>,
     /// Each HTTP worker's own ways to them: a pool belongs to the runtime that first used it.
     pub(super) pools: PerThread<Vec<Database>>,
     /// And its way to all of them.
-    pub(super) whole_pools: PerThread<Option<Database>>,
+    pub(super) whole_pools: PerThread<Option<AllLanes>>,
     pub(super) status: Vec<Arc<ShardStatus>>,
     pub(super) background: Arc<Background>,
     /// Each HTTP worker's own connection to the gate, for stock that comes back.
@@ -86,30 +86,33 @@ impl ServersShards {
         let answered = if self.background.layouts.look(Versioned::is_moving) {
             ask_while_rows_move(&mut conn, &visit, &question).await
         } else {
-            ask_as_known(&mut conn, self.lane(shard), status, known, &visit, &question).await
+            let lane = self.lane(shard);
+            past_switches(async || {
+                ask_as_known(&mut conn, lane, status, known.clone(), &visit, &question).await
+            })
+            .await
         };
         let (value, tables) = answered.map_err(|error| down(shard, &error))?;
         let took = asked.elapsed();
         status.read.record(took);
-        Ok(Visited { value, tables, took, as_of })
+        Ok(Visited { value, tables, took, as_of, missing: Vec::new() })
     }
 
-    /// Asks an engine about all lanes at once. Of its tables one has results.
+    /// Asks an engine about all lanes at once.
     async fn ask_all<Q: Question>(
         &self,
         asked: Instant,
         question: Q,
     ) -> Result<Visited<Q::Answer>, Unavailable> {
         let down = |error: &dyn std::fmt::Display| Unavailable::new(Place::Whole.to_string(), error);
-        let pools = self.whole_pools.get(|| self.whole.as_ref().map(Database::with_own_pool));
-        let database = (*pools).as_ref().ok_or_else(|| unknown(Place::Whole))?;
+        let pools = self.whole_pools.get(|| self.whole.as_ref().map(AllLanes::with_own_pool));
+        let lanes = (*pools).as_ref().ok_or_else(|| unknown(Place::Whole))?;
         // Before the rows: what is stored later may be more than is promised, never less.
-        let as_of = self.status.iter().map(|status| status.look().as_of).min();
-        let mut conn = database.connect().await.map_err(|error| down(&error))?;
-        let answered = question.ask(&mut conn, QueryRoute::Planned, &[TableId::Single], false).await;
-        let (value, tables) = answered.map_err(|error| down(&error))?;
-        let as_of = as_of.unwrap_or(Timestamp::from_millis(0));
-        Ok(Visited { value, tables, took: asked.elapsed(), as_of })
+        let promised: Vec<Timestamp> = self.status.iter().map(|status| status.look().as_of).collect();
+        let (value, tables, missing) = lanes.ask(&question).await.map_err(|error| down(&error))?;
+        let answering = (0..).map(ShardId::new).zip(promised).filter(|(lane, _)| !missing.contains(lane));
+        let as_of = answering.map(|(_, as_of)| as_of).min().unwrap_or(Timestamp::from_millis(0));
+        Ok(Visited { value, tables, took: asked.elapsed(), as_of, missing })
     }
 
     fn lane(&self, shard: ShardId) -> Lane {
@@ -265,7 +268,8 @@ impl Shards for ServersShards {
                 return Err(down(shard, &"it does not answer"));
             }
             let as_of = status.look().as_of;
-            Ok(Visited { value: status.totals(), tables: 0, took: Duration::ZERO, as_of })
+            let (value, took) = (status.totals(), Duration::ZERO);
+            Ok(Visited { value, tables: 0, took, as_of, missing: Vec::new() })
         });
         Box::pin(std::future::ready(kept))
     }

@@ -196,7 +196,8 @@ impl Question for HeldOf {
         _: bool,
     ) -> mysql_async::Result<(Vec<(CouponId, u64)>, u64)> {
         let Self(lane) = self;
-        let names: Vec<String> = conn.query(format!("{} WHERE {lane}", statements::HOLDING)).await?;
+        let names: Vec<String> =
+            conn.query(route.named(format!("{} WHERE {lane}", statements::HOLDING))).await?;
         let holding: Vec<TableId> = names.iter().filter_map(|name| TableId::parse(name)).collect();
         let tables: Vec<TableId> = tables.iter().filter(|table| holding.contains(table)).copied().collect();
         let mut held = Vec::new();

@@ -313,6 +313,14 @@ fn an_engines_whole_is_one_visit_and_its_rows_are_in_their_lanes() {
         let (kept, answered) = queries.totals(false, later()).await.unwrap();
         assert_eq!((kept.len(), &*answered.missing), (1, &both[..1]));
     });
+    let lacks = Two { lacks: vec![both[0]], ..lanes() };
+    ask(versions(), lacks, async |queries| {
+        let page = PageRequest { before: None, limit: 10 };
+        let answered = queries.page(ResultQuery::everything(), page, later()).await.unwrap().answered;
+        assert_eq!((answered.is_partial(), &*answered.missing), (true, &both[..1]));
+        assert!(queries.find(row(1).result_id, None, later()).await.unwrap().0.is_some());
+        assert!(queries.find(row(9).result_id, None, later()).await.is_err(), "it may be what is missing");
+    });
 }
 
 #[test]

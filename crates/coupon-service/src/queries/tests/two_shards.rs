@@ -22,6 +22,8 @@ pub(super) struct Two {
     pub(super) events: Vec<(usize, Event)>,
     /// One that does not answer.
     pub(super) down: Option<ShardId>,
+    /// Those that an answer of all together lacks.
+    pub(super) lacks: Vec<ShardId>,
 }
 
 impl Two {
@@ -49,8 +51,7 @@ impl Two {
         if self.down.is_some_and(|down| place.lane().is_none_or(|shard| shard == down)) {
             return Box::pin(std::future::ready(Err(Unavailable::new(place.to_string(), "down"))));
         }
-        let visited = Visited { value, tables: 1, took: Duration::ZERO, as_of: later() };
-        Box::pin(std::future::ready(Ok(visited)))
+        Box::pin(std::future::ready(Ok(of_one_table(value, later(), self.lacks.clone()))))
     }
 }
 
@@ -129,6 +130,11 @@ pub(super) fn two(rows: [Vec<CouponResult>; 2], events: Vec<(usize, Event)>) -> 
     Two { rows: Mutex::new(rows), events, ..Two::default() }
 }
 
+/// An answer that one table was read for.
+fn of_one_table<T>(value: T, as_of: Timestamp, missing: Vec<ShardId>) -> Visited<T> {
+    Visited { value, tables: 1, took: Duration::ZERO, as_of, missing }
+}
+
 /// An index that has one row, or does not answer.
 pub(super) struct Index(pub(super) Option<CouponResult>);
 
@@ -137,7 +143,7 @@ impl Index {
         &self,
         read: impl FnOnce(CouponResult) -> T,
     ) -> LocalFuture<'a, Result<Visited<T>, Unavailable>> {
-        let visited = |row| Visited { value: read(row), tables: 1, took: Duration::ZERO, as_of: now() };
+        let visited = |row| of_one_table(read(row), now(), Vec::new());
         let answer = self.0.map(visited).ok_or_else(|| Unavailable::new("the room index", "down"));
         Box::pin(std::future::ready(answer))
     }

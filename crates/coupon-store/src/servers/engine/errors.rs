@@ -3,7 +3,11 @@
 //! After any error but that of a row which is there already, a transaction is not gone on with: the engine may have rolled back on its
 //! own, and would answer a later COMMIT as if it had done something.
 
+use std::time::Duration;
+
+use coupon_core::KeyRange;
 use mysql_async::Error;
+use tokio::time::Instant;
 
 /// An error that the engine has no better number for.
 const UNKNOWN: u16 = 1105;
@@ -12,11 +16,43 @@ const RESHARDED: &str = "is being resharded";
 /// The engine's own number of an error for a shard that serves no more.
 const NOT_SERVING: &str = "VT15001";
 
+/// The longest that shards' rows go nowhere while shards are switched.
+const LONGEST: Duration = Duration::from_secs(15);
+/// The time between two tries meanwhile.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// True of a statement that met a switch of shards: it was not done, and is to be sent again from its transaction's beginning.
 #[must_use]
 pub fn is_switch(error: &Error) -> bool {
     let Error::Server(error) = error else { return false };
     error.message.contains(NOT_SERVING) || (error.code == UNKNOWN && error.message.contains(RESHARDED))
+}
+
+/// Asks again, for as long as a switch of shards may take, what has met one. It must be no part of a transaction.
+///
+/// # Errors
+/// When it fails for another reason, or meets switches for longer.
+pub async fn past_switches<T>(
+    mut ask: impl AsyncFnMut() -> mysql_async::Result<T>,
+) -> mysql_async::Result<T> {
+    let deadline = Instant::now() + LONGEST;
+    loop {
+        match ask().await {
+            Err(error) if is_switch(&error) && Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+            answered => return answered,
+        }
+    }
+}
+
+/// The shard that a warning says did not answer, of a keyspace's.
+///
+/// # Errors
+/// When it names none: what is missing is then not known.
+pub(super) fn missing_shard(keyspace: &str, warning: &str) -> Result<KeyRange, String> {
+    let shard =
+        warning.split_once(&format!("target: {keyspace}.")).and_then(|(_, rest)| rest.split('.').next());
+    let range = shard.and_then(|shard| shard.parse().ok());
+    range.ok_or_else(|| format!("the engine answers with a warning that names no shard: {warning}"))
 }
 
 #[cfg(test)]
@@ -43,5 +79,34 @@ mod tests {
             assert!(!is_switch(&error(code, message)), "{code} {message}");
         }
         assert!(!is_switch(&Error::Driver(mysql_async::DriverError::ConnectionClosed)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_met_a_switch_is_asked_again_and_nothing_else_is() {
+        let switch = || Err(error(1105, "target: results.-40.primary: current keyspace is being resharded"));
+        let mut asked = 0;
+        let answered = past_switches(async || {
+            asked += 1;
+            if asked < 3 { switch() } else { Ok(7) }
+        });
+        assert_eq!((answered.await.unwrap(), asked), (7, 3));
+        let mut asked = 0;
+        let refused = past_switches(async || {
+            asked += 1;
+            Err::<(), _>(error(1317, "multi-db transaction attempted"))
+        });
+        assert!(refused.await.is_err() && asked == 1);
+        assert!(past_switches(async || switch()).await.is_err(), "not for ever");
+    }
+
+    #[test]
+    fn a_warning_names_the_shard_that_is_missing() {
+        let warning = "target: results.40-80.primary: no healthy tablet available for 'keyspace:\"results\" shard:\"40-80\"'";
+        assert_eq!(missing_shard("results", warning), Ok("40-80".parse().unwrap()));
+        for other in
+            ["target: orders.40-80.primary: x", "context deadline exceeded", "target: results.x.primary: x"]
+        {
+            assert!(missing_shard("results", other).unwrap_err().contains(other));
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! so each module here minds something that would go unnoticed.
 
 mod address;
+mod all_lanes;
 mod ask;
 mod bounds;
 mod cluster;
@@ -15,10 +16,11 @@ mod start;
 mod turn;
 mod vschema;
 
+pub(super) use all_lanes::AllLanes;
 pub(super) use bounds::Bounds;
 
 pub use address::{keyspace, lane_database, shard_database};
-pub use errors::is_switch;
+pub use errors::{is_switch, past_switches};
 pub use open::open;
 pub use rows::insert;
 pub use start::{EngineAnswers, RefusedEngine, check};

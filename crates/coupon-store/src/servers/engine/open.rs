@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use coupon_core::{Lanes, ShardingStrategy};
 
 use super::cluster::InEngine;
-use super::{Bounds, keyspace};
+use super::{AllLanes, Bounds, keyspace};
 use crate::Backend;
 use crate::clock::Clock;
 use crate::servers::cluster::Opened;
@@ -51,7 +51,7 @@ impl Connects for Engine {
         }
         let servers = super::lane_servers(settings, &label.dataset, lanes)?;
         let lanes = engine.lanes().map(|(_, lane, _)| lane).collect();
-        let whole = Some(engine.whole.clone());
+        let whole = Some(AllLanes::new(engine.whole.clone(), engine.lanes));
         let bounds = Some(Arc::new(Bounds::new(keyspace(&settings.engine)?, engine.lanes)));
         let servers = servers_of(&cluster, &label.dataset, servers, None, around, asked).await?;
         Ok(ConnectedDataSet { cluster, servers, versions, lanes, bounds, whole })

@@ -59,6 +59,12 @@ impl Law {
         self.shards
     }
 
+    /// True where its shards are the lanes of an engine.
+    #[cfg(feature = "servers")]
+    pub(crate) fn is_by_lane(&self) -> bool {
+        self.rule == Rule::Lane
+    }
+
     /// The law of a layout; `None` for a layout that the auditor has no law for.
     pub(crate) fn of(layout: &str) -> Option<Self> {
         let (rule, count) = layout.strip_suffix(" shards")?.rsplit_once(", ")?;
@@ -102,9 +108,7 @@ impl Law {
                     None => (slot, TableId::Single),
                 }
             }
-            Rule::Lane => {
-                (xxh64(user.to_string().as_bytes(), 0) % BYTE * self.shards / BYTE, TableId::Single)
-            }
+            Rule::Lane => (lane_of(user.get(), self.shards), TableId::Single),
             Rule::Day => (since_1970(DAY_MS)?, TableId::Day(time.day())),
             Rule::Hour => (since_1970(HOUR_MS)?, TableId::Hour(time.hour())),
             Rule::Rooms(width) => wide(room, *width)?,
@@ -128,6 +132,11 @@ impl Law {
         let shard = (range % self.shards + lane) % self.shards;
         Some(Placement::new(ShardId::new(u16::try_from(shard).ok()?), table))
     }
+}
+
+/// The lane of a user's id, of so many that an engine's keyspace is cut into.
+pub(crate) fn lane_of(user: u64, lanes: u64) -> u64 {
+    xxh64(user.to_string().as_bytes(), 0) % BYTE * lanes / BYTE
 }
 
 /// XXH3-64 of the id's eight little-endian bytes.

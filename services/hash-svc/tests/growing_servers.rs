@@ -151,6 +151,7 @@ fn audit(stack: &Stack, drained: bool) {
     let addresses = Addresses {
         main: stack.main.clone(),
         shards: stack.shards.clone(),
+        engine: String::new(),
         redis: stack.redis.clone(),
         ca_file: None,
         reconcile: Duration::from_secs(1),

@@ -8,21 +8,23 @@ use mysql_async::prelude::{FromValue, Queryable as _};
 use mysql_async::{Conn, Row, from_row_opt};
 use tokio::runtime::Runtime;
 
+use super::engine::Part;
 use crate::books::Line;
 use crate::life::Life;
 use crate::room_index;
 use crate::source::{Grab, Rows, Spent, Stored, Wanted};
 
-/// The connections, each inside a read transaction.
+/// The connections, each inside a read transaction but for those to an engine.
 pub(super) struct Databases {
     // Dropped in this order: connections close while the runtime that they belong to is still there.
     pub(super) main: Conn,
-    pub(super) connections: Vec<Conn>,
+    /// By shard, in order, each with the shard's part of it.
+    pub(super) connections: Vec<(Conn, Part)>,
     pub(super) runtime: Rc<Runtime>,
 }
 
 impl Databases {
-    fn of(connections: &mut [Conn], shard: ShardId) -> Result<&mut Conn> {
+    fn of(connections: &mut [(Conn, Part)], shard: ShardId) -> Result<&mut (Conn, Part)> {
         connections.get_mut(shard.index()).with_context(|| format!("there is no shard {shard}"))
     }
 }
@@ -60,13 +62,16 @@ impl Databases {
         table: impl std::fmt::Display,
         each: &mut dyn FnMut(Stored),
     ) -> Result<()> {
-        let connection = Self::of(&mut self.connections, shard)?;
+        let (connection, part) = Self::of(&mut self.connections, shard)?;
         self.runtime.block_on(async {
             // Prepared, since then numbers come as numbers; and read as they come, so that a table of any size fits.
             let sql = format!("SELECT {}, {CENTS} FROM {table}", Stored::COLUMNS);
             let mut rows = connection.exec_iter(sql, ()).await?;
             while let Some(row) = rows.next().await? {
-                each(stored(&row)?);
+                let row = stored(&row)?;
+                if part.has(row.grab.user) {
+                    each(row);
+                }
             }
             Ok(())
         })
@@ -96,18 +101,19 @@ impl Rows for Databases {
     }
 
     fn find(&mut self, place: Placement, wanted: Wanted) -> Result<Vec<Grab>> {
-        let connection = Self::of(&mut self.connections, place.shard)?;
+        let (connection, part) = Self::of(&mut self.connections, place.shard)?;
         let (condition, parameters) = match wanted {
             Wanted::Result(id) => ("result_id = ?", vec![id]),
             Wanted::Holding { user, coupon } => ("user_id = ? AND coupon_id = ?", vec![user, coupon]),
         };
         let sql = format!("SELECT result_id, user_id, coupon_id FROM {} WHERE {condition}", place.table);
         let found: Vec<(i64, i64, i64)> = self.runtime.block_on(connection.exec(sql, parameters))?;
-        Ok(found.into_iter().map(|(id, user, coupon)| Grab { id, user, coupon }).collect())
+        let of_shard = found.into_iter().filter(|(_, user, _)| part.has(*user));
+        Ok(of_shard.map(|(id, user, coupon)| Grab { id, user, coupon }).collect())
     }
 
     fn newest(&mut self, place: Placement) -> Result<Option<i64>> {
-        let connection = Self::of(&mut self.connections, place.shard)?;
+        let (connection, _) = Self::of(&mut self.connections, place.shard)?;
         let sql = format!("SELECT MAX(result_id) FROM {}", place.table);
         let newest: Option<Option<i64>> = self.runtime.block_on(connection.query_first(sql))?;
         Ok(newest.flatten())

@@ -46,6 +46,7 @@ impl Store for Site {
         let addresses = Addresses {
             main: stack.main.clone(),
             shards: stack.shards.clone(),
+            engine: String::new(),
             redis: stack.redis.clone(),
             ca_file: None,
             reconcile: Duration::from_secs(1),

@@ -270,10 +270,12 @@ pub(super) fn insert(lane: Lane, table: TableId, results: &[&CouponResult], igno
     sql
 }
 
-/// The statement that stores rows with all that became of them, all or none, with those that are held.
-pub(super) fn insert_whole(lane: Lane, table: TableId, rows: &[&CouponResult]) -> String {
+/// The statement that stores rows with all that became of them, all or none, with those that are held. What is to be done with rows
+/// that are there already is said behind the values.
+pub(super) fn insert_whole(lane: Lane, table: TableId, rows: &[&CouponResult], there: &str) -> String {
     let (columns, values) = (statements::COLUMNS.join(","), whole(rows.iter().copied()));
-    format!("INSERT INTO {table} ({columns}) VALUES {values}{}", hold(lane, table, rows))
+    let insert = lane.named(format!("INSERT INTO {table} ({columns}) VALUES {values}{there}"));
+    insert + &hold(lane, table, rows)
 }
 
 /// The values of rows with all that became of them, in the order of a table's columns. As text, since a statement that is prepared for so

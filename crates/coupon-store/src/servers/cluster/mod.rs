@@ -3,6 +3,7 @@
 //!
 //! A data set counts as one only when main says that it is complete: a cut-short seeding is never mistaken for data.
 
+mod has_shards;
 mod label;
 mod lock;
 mod shard;
@@ -10,12 +11,14 @@ mod tables;
 mod versions;
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{ShardId, ShardingStrategy};
+use coupon_core::{ShardId, ShardingStrategy, Whole};
 use mysql_async::prelude::Queryable as _;
 
+pub(super) use self::has_shards::HasShards;
 pub use self::label::Label;
 pub(super) use self::lock::SetupLock;
 pub(super) use self::shard::{check_shard, outbox_position};
@@ -23,7 +26,7 @@ use self::versions::Noted;
 use super::mysql::{Database, DatabaseError};
 use super::names::{Names, Namespace};
 use super::places::Places;
-use super::{rooms, upgrade};
+use super::{engine, rooms, upgrade};
 use crate::VersionRecord;
 use crate::room_index;
 use crate::settings::ServersSettings;
@@ -39,6 +42,8 @@ pub struct Cluster {
     pub shards: Vec<Database>,
     /// The servers that shards are on, and will be.
     pub(super) places: Places,
+    /// The engine that has the shards, if they are not run by hand: each database is the address of a lane then.
+    pub(super) engine: Option<Arc<dyn HasShards>>,
 }
 
 /// A data set that was opened, and the shards that are down for now.
@@ -96,9 +101,11 @@ impl Cluster {
     /// # Errors
     /// When a setting is missing or cannot be used; the error names it.
     pub fn new(settings: &ServersSettings, strategy: &dyn ShardingStrategy) -> anyhow::Result<Self> {
-        ensure_by_hand(strategy)?;
         let namespace = Namespace::new(&settings.namespace, strategy.name())?;
-        Self::with(settings, namespace, strategy.shard_count())
+        match strategy.whole() {
+            Whole::Shards(shards) => Self::with(settings, namespace, shards),
+            Whole::Planned(lanes) => engine::cluster(settings, namespace, lanes),
+        }
     }
 
     /// The databases of a namespace, with so many shards.
@@ -114,7 +121,7 @@ impl Cluster {
         let main = Database::new("servers.main", &settings.main, &namespace.main_database(), pool)?;
         let places = Places::new(settings, &namespace)?;
         let shards = places.databases(shards)?;
-        Ok(Self { namespace, main, shards, places })
+        Ok(Self { namespace, main, shards, places, engine: None })
     }
 
     /// The databases of the data set that main holds, each shard where main has recorded it, and those of further shards
@@ -128,6 +135,9 @@ impl Cluster {
     }
 
     async fn of_so_many(&self, shards: u16) -> anyhow::Result<Self> {
+        if self.engine.is_some() {
+            return Ok(self.clone());
+        }
         let places = self.places.recorded(&self.main).await?;
         let asked_for = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
         let database = |number| match self.shards.get(usize::from(number)) {
@@ -233,10 +243,16 @@ impl Cluster {
     /// Removes every database of the namespace, shards first; the caller has the lock. Whatever cuts it short, main
     /// still says what there was.
     pub(super) async fn remove_databases(&self) -> anyhow::Result<()> {
-        let shards = self.label().await.ok().flatten().map_or(0, |label| label.shards);
-        for (_, database) in self.numbered() {
-            database.remove().await?;
+        let label = self.label().await.ok().flatten();
+        match &self.engine {
+            Some(engine) => engine.remove(label.as_ref().map(|label| &*label.dataset)).await?,
+            None => {
+                for (_, database) in self.numbered() {
+                    database.remove().await?;
+                }
+            }
         }
+        let shards = label.map_or(0, |label| label.shards);
         ensure!(
             usize::from(shards) <= self.shards.len(),
             "{}: its data set has {shards} shards, and only {} were given: --shards",
@@ -267,6 +283,7 @@ impl Cluster {
             of_before: false,
             copy_of: None,
             rooms: self.label().await?.and_then(|label| label.rooms),
+            keyspace: None,
         };
         let versions = self.versions(&label).await?;
         Ok(Opened { label, cluster: self.clone(), versions, down: Vec::new() })

@@ -18,6 +18,10 @@ impl Cluster {
         let dataset = random_name();
         self.main.create().await?;
         self.update_main_tables().await?;
+        if let Some(engine) = &self.engine {
+            engine.make(self, &dataset).await?;
+            return Ok(dataset);
+        }
         for (shard, database) in self.numbered() {
             self.make_shard(shard, database, &dataset).await?;
         }

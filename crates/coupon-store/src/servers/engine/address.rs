@@ -8,7 +8,7 @@ use crate::settings::ServerUrl;
 ///
 /// # Errors
 /// When it names none, or one that could be read as more than a name.
-pub fn keyspace(url: &ServerUrl) -> anyhow::Result<&str> {
+pub fn keyspace_in(url: &ServerUrl) -> anyhow::Result<&str> {
     let name = url.name();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     anyhow::ensure!(
@@ -44,14 +44,14 @@ mod tests {
         let lanes = Lanes::new(NonZeroU16::new(8).unwrap()).unwrap();
         let url = ServerUrl::new("mysql://u:p@h:1/results?require_ssl=true");
         let first = lanes.key(ShardId::new(1)).unwrap();
-        assert_eq!(lane_database(keyspace(&url).unwrap(), first), "results[20]");
+        assert_eq!(lane_database(keyspace_in(&url).unwrap(), first), "results[20]");
     }
 
     #[test]
     fn an_address_without_a_plain_keyspace_is_refused() {
         for url in ["mysql://u:s3cret@h:1", "mysql://u:s3cret@h:1/results:-80", "mysql://u:s3cret@h:1/a[20]"]
         {
-            let error = keyspace(&ServerUrl::new(url)).unwrap_err().to_string();
+            let error = keyspace_in(&ServerUrl::new(url)).unwrap_err().to_string();
             assert!(error.contains("servers.engine") && !error.contains("s3cret"), "{url}: {error}");
         }
     }

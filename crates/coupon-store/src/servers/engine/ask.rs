@@ -6,7 +6,7 @@ use coupon_core::{KeyspaceId, TableId};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
-use super::address::{keyspace, shard_database};
+use super::address::{keyspace_in, shard_database};
 use super::start::EngineAnswers;
 use super::vschema::Sharded;
 use crate::servers::mysql::{Database, PATIENCE};
@@ -18,7 +18,7 @@ const DUAL: &str = "dual";
 /// Asks an engine, and the server of each of its shards, for what is to be known before anything is stored. `whole` leads to the
 /// keyspace.
 pub(super) async fn ask(url: &ServerUrl, whole: &Database) -> anyhow::Result<EngineAnswers> {
-    let keyspace = keyspace(url)?;
+    let keyspace = keyspace_in(url)?;
     let mut conn = whole.connect().await?;
     let asked = async {
         let shards = shards(&mut conn, keyspace).await?;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use coupon_core::{Lanes, ShardingStrategy};
 
-use super::cluster::InEngine;
-use super::{AllLanes, Bounds, keyspace};
+use super::keyspace::Keyspace;
+use super::{AllLanes, Bounds};
 use crate::Backend;
 use crate::clock::Clock;
 use crate::servers::cluster::Opened;
+use crate::servers::mysql::ShardDatabase;
 use crate::servers::names::Namespace;
 use crate::servers::open::{Asked, ConnectedDataSet, Connects, Options, open_by, reach, servers_of};
+use crate::servers::seam::ShardServer;
 use crate::servers::stock;
 use crate::settings::DecidedBy;
 
@@ -41,19 +43,24 @@ impl Connects for Engine {
         let whole = strategy.whole();
         let lanes = Lanes::new(whole.lanes()).filter(|_| whole.is_planned());
         let lanes = lanes.with_context(|| format!("the strategy {} is for no engine", strategy.name()))?;
-        let engine = InEngine::new(settings, Namespace::new(&settings.namespace, strategy.name())?, lanes)?;
+        let keyspace = Keyspace::new(settings, lanes)?;
+        let cluster = keyspace.cluster(settings, Namespace::new(&settings.namespace, strategy.name())?)?;
         let around = reach(DecidedBy::Gate, settings).await?;
         // Before anything of it is changed.
-        stock::ensure_main_agrees(&engine.cluster.main, DecidedBy::Gate).await?;
-        let Opened { label, cluster, versions, down } = engine.open(&strategy.layout()).await?;
+        stock::ensure_main_agrees(&cluster.main, DecidedBy::Gate).await?;
+        let Opened { label, cluster, versions, down } = keyspace.open(&cluster, &strategy.layout()).await?;
         for (shard, error) in &down {
             tracing::warn!(%shard, %error, "a lane is down; the others are served");
         }
-        let servers = super::lane_servers(settings, &label.dataset, lanes)?;
-        let lanes = engine.lanes().map(|(_, lane, _)| lane).collect();
-        let whole = Some(AllLanes::new(engine.whole.clone(), engine.lanes));
-        let bounds = Some(Arc::new(Bounds::new(keyspace(&settings.engine)?, engine.lanes)));
+        let bounds = Arc::new(Bounds::new(keyspace.whole.name(), lanes));
+        let whole = Some(AllLanes::new(keyspace.whole, lanes));
+        let server = |(shard, database)| {
+            let server = ShardDatabase::new(database, shard, &label.dataset);
+            Box::new(server.in_lane(cluster.lane(shard), Some(&bounds))) as Box<dyn ShardServer>
+        };
+        let servers = cluster.numbered().map(server).collect();
+        let lanes = cluster.numbered().map(|(shard, _)| cluster.lane(shard)).collect();
         let servers = servers_of(&cluster, &label.dataset, servers, None, around, asked).await?;
-        Ok(ConnectedDataSet { cluster, servers, versions, lanes, bounds, whole })
+        Ok(ConnectedDataSet { cluster, servers, versions, lanes, bounds: Some(bounds), whole })
     }
 }

@@ -263,7 +263,7 @@ impl MovingRows for MovingOver {
     }
 
     async fn put(&mut self, table: TableId, rows: &[&CouponResult]) -> Result<Inserted, StoringError> {
-        match self.order(sql::insert_whole(self.shard.lane, table, rows)).await {
+        match self.order(sql::insert_whole(self.shard.lane, table, rows, "")).await {
             Err(error) if has_code(&error, code::DUPLICATE) => Ok(Inserted::Duplicate),
             done => done.map(|()| Inserted::All).map_err(|error| self.failed(&error)),
         }

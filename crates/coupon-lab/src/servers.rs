@@ -40,13 +40,14 @@ impl SharedServers {
         Self { settings, stack: None, processes: OnceLock::new() }
     }
 
-    /// Servers of this run's own, one MySQL for each shard; they stop when this is dropped.
+    /// Servers of this run's own, one MySQL for each shard; they stop when this is dropped. Over them an engine of so many shards, if
+    /// one is wanted.
     ///
     /// # Errors
     /// When they are not installed or do not start, or this program was built without servers.
-    pub fn private(shards: NonZeroU16) -> Result<Self> {
+    pub fn private(shards: NonZeroU16, engine: Option<NonZeroU16>) -> Result<Self> {
         drivers::ensure_built()?;
-        let stack = Stack::start(&StackOptions { shards, ..StackOptions::default() })?;
+        let stack = Stack::start(&StackOptions { shards, engine, ..StackOptions::default() })?;
         let sources = Sources { flags: stack.addresses().settings(), ..Sources::default() };
         let settings = sources.read_storage()?.servers;
         Ok(Self { settings, stack: Some(stack), processes: OnceLock::new() })
@@ -91,16 +92,20 @@ impl SharedServers {
     /// The settings of a namespace on these servers, as a service takes them from its environment: passwords are for no
     /// list of processes.
     pub fn environment(&self, namespace: &str) -> Vec<(&'static str, String)> {
-        let ServersSettings { main, shards, redis, rabbitmq, .. } = &self.settings;
+        let ServersSettings { main, shards, redis, rabbitmq, engine, .. } = &self.settings;
         let shards: Vec<&str> = shards.iter().map(ServerUrl::expose).collect();
-        vec![
+        let mut environment = vec![
             ("COUPON__BACKEND", "servers".to_owned()),
             ("COUPON__SERVERS__MAIN", main.expose().to_owned()),
             ("COUPON__SERVERS__SHARDS", shards.join(",")),
             ("COUPON__SERVERS__REDIS", redis.expose().to_owned()),
             ("COUPON__SERVERS__RABBITMQ", rabbitmq.expose().to_owned()),
             ("COUPON__SERVERS__NAMESPACE", namespace.to_owned()),
-        ]
+        ];
+        if !engine.is_empty() {
+            environment.push(("COUPON__SERVERS__ENGINE", engine.expose().to_owned()));
+        }
+        environment
     }
 
     /// The data of a namespace, for the auditor.

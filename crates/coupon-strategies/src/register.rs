@@ -28,8 +28,15 @@ impl Register {
         self.families.iter().map(|family| family.name)
     }
 
-    fn all(self) -> impl Iterator<Item = &'static Family> {
+    /// Every strategy, those included whose shards an engine has.
+    pub fn all(self) -> impl Iterator<Item = &'static Family> {
         self.families.iter().chain(self.engines)
+    }
+
+    /// True of a strategy whose shards an engine has.
+    #[must_use]
+    pub fn is_engines(self, family: &Family) -> bool {
+        self.engines.iter().any(|engine| engine.name == family.name)
     }
 
     /// The strategies that spread rows over shards which are run by hand.

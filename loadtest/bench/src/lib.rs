@@ -75,7 +75,7 @@ pub fn bench(sections: &[Section], quick: bool, seed: u64) -> Result<Bench> {
     raise_open_files();
     let site = if sections.iter().any(|section| section.servers) {
         terminal::progress("starting MySQL, Redis and RabbitMQ");
-        let site = SharedServers::private(SHARDS);
+        let site = SharedServers::private(SHARDS, None);
         terminal::clear_progress();
         Some(Arc::new(site?))
     } else {

@@ -92,7 +92,7 @@ pub fn run(options: &MatrixOptions) -> Result<MatrixReport> {
     };
     // Cases that cannot be run need no servers to say so.
     let any = options.cases.iter().any(|selected| lacking(selected.case).is_ok());
-    let site = any.then(|| SharedServers::private(SHARDS)).transpose()?;
+    let site = any.then(|| SharedServers::private(SHARDS, None)).transpose()?;
     let mut results = Vec::new();
     for &SelectedCase { case, ablation } in &options.cases {
         terminal::progress(format!("{} {} …", case.id, case.name));

@@ -198,8 +198,7 @@ impl Cli {
 
 /// The names of all strategies, with the place of a result by each.
 fn strategies() -> PossibleValuesParser {
-    let all = REGISTER.families.iter().chain(REGISTER.engines);
-    all.map(|family| PossibleValue::new(family.name).help(family.place)).into()
+    REGISTER.all().map(|family| PossibleValue::new(family.name).help(family.place)).collect::<Vec<_>>().into()
 }
 
 /// Fills a data folder, or the databases of servers, with users, rooms and coupons, and with past results placed by

@@ -240,7 +240,7 @@ impl Stack {
             };
             wanted.push(tablet);
         }
-        // As at the first start: before anything runs that nobody would know of.
+        // As at the first start: a server that runs is in the record.
         self.save()?;
         self.start_tablets(&wanted)?;
         self.save()

@@ -44,8 +44,8 @@ impl Control {
         run(&self.vtctldclient, &all)
     }
 
-    /// Makes the keyspace if it is not there, and says where etcd is now. It has no tables; whoever makes them says how
-    /// they are sharded.
+    /// Makes the keyspace if it is not there, and says where etcd is now. It has no tables: the program that makes
+    /// them says how they are sharded.
     pub(crate) fn make_keyspace(&self) -> Result<()> {
         let (root, etcd) =
             (format!("--root={CELL_ROOT}"), format!("--server-address=127.0.0.1:{}", self.etcd));
@@ -162,7 +162,7 @@ impl Control {
         Ok(answers::locks(&keys, KEYSPACE))
     }
 
-    /// Takes a lock from whoever held it.
+    /// Takes a lock from its holder.
     pub(crate) fn free(&self, lock: &Lock) -> Result<()> {
         self.etcdctl(&["lease", "revoke", &lock.lease]).map(drop)
     }

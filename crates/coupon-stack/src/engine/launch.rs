@@ -143,7 +143,7 @@ fn vtgate_flags(mysql: u16) -> Vec<OsString> {
     flags.map(OsString::from).into()
 }
 
-/// What all programs of Vitess are told: where etcd is, and that the loopback is the world.
+/// The flags of all programs of Vitess: where etcd is, and that they listen on the loopback alone.
 fn common(ProgramPorts { http, grpc }: ProgramPorts, etcd: u16) -> Vec<OsString> {
     let flags = [
         "--topo-implementation=etcd2".to_owned(),

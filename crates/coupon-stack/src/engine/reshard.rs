@@ -84,7 +84,7 @@ struct ShardsChange {
 }
 
 impl ShardsChange {
-    /// Takes locks away that were left behind: nobody else would for a day. `ran`: vtctld, which holds them, did not end.
+    /// Takes locks away that were left behind, which would last for a day. `ran`: vtctld, which holds them, did not end.
     fn free_locks(&self, ran: bool) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while ran && !self.control.locks()?.is_empty() && Instant::now() < deadline {
@@ -94,7 +94,7 @@ impl ShardsChange {
         clear_progress();
         let left = self.control.locks()?;
         if ran && !left.is_empty() {
-            // What holds them does not end by itself. It is nobody's any more: changes are made one at a time.
+            // What holds them does not end by itself, and no other change uses it: they are made one at a time.
             let stack = Stack::attach(&self.dir)?;
             stack.kill(Server::Vtctld)?;
             stack.restart(Server::Vtctld)?;

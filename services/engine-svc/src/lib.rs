@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use coupon_core::{
-    KeyspaceId, Lanes, LayoutPattern, Piece, Placement, Plan, ResultQuery, RouteError, RowKey,
-    ShardingStrategy, UserId, Whole,
+    KeyspaceId, Lanes, LayoutChange, LayoutChangeError, LayoutPattern, Piece, Placement, Plan, ResultQuery,
+    RouteError, RowKey, ShardingStrategy, UserId, Whole,
 };
 use coupon_service::{AnyProgram as _, NoSettings, Program};
 
@@ -68,6 +68,15 @@ impl ShardingStrategy for EngineSharding {
 
     fn plan(&self, query: &ResultQuery) -> Plan {
         query.user.map_or(Plan::All, |user| Plan::One(self.home(user)))
+    }
+
+    fn changed(&self, change: &LayoutChange) -> Result<Arc<dyn ShardingStrategy>, LayoutChangeError> {
+        Err(match change {
+            LayoutChange::Shards(shards) => {
+                LayoutChangeError::OfEngine { strategy: self.name().to_owned(), shards: *shards }
+            }
+            other => other.is_not_of(self.name()),
+        })
     }
 
     fn layout(&self) -> String {

@@ -60,7 +60,7 @@ pub fn wanted() -> anyhow::Result<BTreeMap<String, Sharded>> {
 pub fn made_by(keyspace: &str, wanted: &BTreeMap<String, Sharded>) -> Vec<String> {
     let functions: BTreeMap<&str, &str> = wanted.values().map(|of| (&*of.vindex, &*of.function)).collect();
     let vindexes = functions.into_iter().map(|(vindex, function)| {
-        format!("ALTER VSCHEMA CREATE VINDEX {keyspace}.{vindex} USING {function}")
+        format!("ALTER VSCHEMA CREATE VINDEX {keyspace}.{vindex} USING `{function}`")
     });
     let tables = wanted.iter().map(|(table, Sharded { column, vindex, .. })| {
         format!("ALTER VSCHEMA ON {keyspace}.{table} ADD VINDEX {vindex} ({column})")
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(by("coupon_results"), ("user_id", "xxhash"));
         assert_eq!(by("shard_state"), ("lane", "binary"));
         let made = made_by("results", &wanted);
-        assert_eq!(made[0], "ALTER VSCHEMA CREATE VINDEX results.by_lane USING binary");
+        assert_eq!(made[0], "ALTER VSCHEMA CREATE VINDEX results.by_lane USING `binary`");
         assert!(
             made.contains(&"ALTER VSCHEMA ON results.coupon_results ADD VINDEX by_user (user_id)".to_owned())
         );

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use coupon_core::{Placement, ShardId};
-use mysql_async::prelude::{FromValue, Queryable as _};
-use mysql_async::{Conn, Row, from_row_opt};
+use mysql_async::prelude::{FromValue, Protocol, Queryable as _};
+use mysql_async::{Conn, QueryResult, Row, from_row_opt};
 use tokio::runtime::Runtime;
 
 use super::engine::Part;
@@ -64,18 +64,31 @@ impl Databases {
     ) -> Result<()> {
         let (connection, part) = Self::of(&mut self.connections, shard)?;
         self.runtime.block_on(async {
-            // Prepared, since then numbers come as numbers; and read as they come, so that a table of any size fits.
+            // Prepared, since then numbers come as numbers; and read as they come, so that a table of any size fits. An engine reads
+            // all of a table when it prepares this.
             let sql = format!("SELECT {}, {CENTS} FROM {table}", Stored::COLUMNS);
-            let mut rows = connection.exec_iter(sql, ()).await?;
-            while let Some(row) = rows.next().await? {
-                let row = stored(&row)?;
-                if part.has(row.grab.user) {
-                    each(row);
-                }
+            if part.is_lanes() {
+                each_row(connection.query_iter(sql).await?, part, each).await
+            } else {
+                each_row(connection.exec_iter(sql, ()).await?, part, each).await
             }
-            Ok(())
         })
     }
+}
+
+/// Hands on the rows of a shard's part.
+async fn each_row<P: Protocol>(
+    mut rows: QueryResult<'_, '_, P>,
+    part: &Part,
+    each: &mut dyn FnMut(Stored),
+) -> Result<()> {
+    while let Some(row) = rows.next().await? {
+        let row = stored(&row)?;
+        if part.has(row.grab.user) {
+            each(row);
+        }
+    }
+    Ok(())
 }
 
 impl Rows for Databases {

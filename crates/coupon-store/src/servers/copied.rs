@@ -10,6 +10,7 @@ use tokio::runtime::{self, Runtime};
 
 use super::at_work::{RENEWED_WITHIN, processes_at_work};
 use super::cluster::{Cluster, Label, SetupLock};
+use super::lane::written;
 use super::layouts;
 use super::marks::Marks;
 use super::mysql::Database;
@@ -282,9 +283,17 @@ impl Reader {
 
     /// The next rows of a table behind an id, of whichever lane.
     fn page(&mut self, at: Placement, after: i64, most: usize) -> anyhow::Result<Vec<CouponResult>> {
-        let sql = self.cluster.lane(at.shard).named(statements::behind(Dialect::MySql, at.table));
+        let (lane, sql) = (self.cluster.lane(at.shard), statements::behind(Dialect::MySql, at.table));
         let (runtime, database, conn) = self.shard(at.shard)?;
-        let rows = runtime.block_on(conn.exec::<Row, _, _>(sql, (after, most)));
+        let rows = runtime.block_on(async {
+            match lane.is_engines() {
+                true => {
+                    let numbers = [after, i64::try_from(most).unwrap_or(i64::MAX)];
+                    conn.query::<Row, _>(lane.named(written(&sql, numbers))).await
+                }
+                false => conn.exec::<Row, _, _>(sql, (after, most)).await,
+            }
+        });
         let rows = rows.map_err(|error| database.error(&error))?;
         let results: mysql_async::Result<Vec<CouponResult>> = rows.iter().map(values::result).collect();
         results.map_err(|error| database.error(&error)).with_context(|| at.table.to_string())

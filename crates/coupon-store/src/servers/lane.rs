@@ -92,6 +92,11 @@ impl Lane {
     }
 }
 
+/// A statement with its numbers in the place of parameters: an engine prepares none at a lane's address whose LIMIT is one.
+pub(super) fn written(sql: &str, numbers: [i64; 2]) -> String {
+    numbers.iter().fold(sql.to_owned(), |sql, number| sql.replacen('?', &number.to_string(), 1))
+}
+
 /// A statement with a comment where an engine keeps it.
 fn behind_first_word(mut sql: String, comment: &str) -> String {
     if let Some(end) = sql.find(' ') {
@@ -110,6 +115,12 @@ pub enum QueryRoute {
 }
 
 impl QueryRoute {
+    /// True of the way to a lane of an engine.
+    #[must_use]
+    pub const fn is_engines_lane(self) -> bool {
+        matches!(self, Self::Lane(lane) if lane.is_engines())
+    }
+
     /// A statement, with what tells its text from that of the same statement on another way.
     #[must_use]
     pub fn named(self, sql: String) -> String {

@@ -465,7 +465,8 @@ async fn union(
 }
 
 /// The rows of a page of each table. Of one table the statement is prepared: the server need not read it again, and
-/// numbers come as they are, where in text each costs an allocation. Of several it is another one too often.
+/// numbers come as they are, where in text each costs an allocation. Of several it is another one too often, and at a lane's address
+/// an engine prepares none whose LIMIT is a parameter.
 async fn page_of(
     conn: &mut impl Queryable,
     route: QueryRoute,
@@ -474,7 +475,9 @@ async fn page_of(
     limit: usize,
 ) -> mysql_async::Result<Vec<(TableId, Row)>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    if let [table] = tables {
+    if let [table] = tables
+        && !route.is_engines_lane()
+    {
         let sql = statements::page(MYSQL, *table, filter, limit, Numbers::Bound);
         let params = Params::Positional(filter.numbers().chain([limit]).map(Value::Int).collect());
         let rows: Vec<Row> = conn.exec(route.named(sql), params).await?;

@@ -53,7 +53,8 @@ impl AllLanes {
         let mut missing = Vec::new();
         for (_, _, text) in &warnings {
             let shard = missing_shard(self.keyspace.name(), text);
-            missing.extend(self.lanes.within(shard.map_err(|why| self.keyspace.failed(why, true))?));
+            let shard = shard.map_err(|why| self.keyspace.failed(why, true))?;
+            missing.extend(shard.into_iter().flat_map(|shard| self.lanes.within(shard)));
         }
         missing.sort_unstable();
         missing.dedup();

@@ -15,28 +15,30 @@ const GOOD: Duration = Duration::from_secs(60);
 /// another's.
 #[derive(Debug)]
 pub(in crate::servers) struct Bounds {
-    keyspace: String,
+    /// The way to the keyspace: what is sent to a lane is no question to the engine.
+    keyspace: Database,
     lanes: Lanes,
     /// The time of the last look that found it so.
     found: Mutex<Option<Instant>>,
 }
 
 impl Bounds {
-    pub(super) fn new(keyspace: &str, lanes: Lanes) -> Self {
-        Self { keyspace: keyspace.to_owned(), lanes, found: Mutex::new(None) }
+    pub(super) const fn new(keyspace: Database, lanes: Lanes) -> Self {
+        Self { keyspace, lanes, found: Mutex::new(None) }
     }
 
     /// Refuses an engine in which a lane is not on one shard. Of all lanes' transactions one a minute asks for it.
     ///
     /// # Errors
     /// When it is so, or the engine cannot be asked.
-    pub(in crate::servers) async fn ensure(&self, lane: &Database) -> Result<(), DatabaseError> {
+    pub(in crate::servers) async fn ensure(&self) -> Result<(), DatabaseError> {
         if !self.is_due(Instant::now()) {
             return Ok(());
         }
-        let mut conn = lane.connect().await?;
-        let names = lane.patiently(PATIENCE, ask::shards(&mut conn, &self.keyspace)).await?;
-        start::shards(&names, self.lanes).map_err(|refused| lane.failed(refused.to_string(), false))?;
+        // Outside the pool, which belongs to one runtime: several ask.
+        let (keyspace, mut conn) = (&self.keyspace, self.keyspace.connect_alone().await?);
+        let names = keyspace.patiently(PATIENCE, ask::shards(&mut conn, keyspace.name())).await?;
+        start::shards(&names, self.lanes).map_err(|refused| keyspace.failed(refused.to_string(), false))?;
         self.found_at(Instant::now());
         Ok(())
     }
@@ -56,10 +58,13 @@ mod tests {
     use std::num::NonZeroU16;
 
     use super::*;
+    use crate::settings::ServerUrl;
 
     #[test]
     fn a_look_is_good_for_a_minute() {
-        let bounds = Bounds::new("results", Lanes::new(NonZeroU16::MIN).unwrap());
+        let url = ServerUrl::new("mysql://u:p@gate:1/results");
+        let keyspace = Database::of_engine(&url, "results", 1).unwrap();
+        let bounds = Bounds::new(keyspace, Lanes::new(NonZeroU16::MIN).unwrap());
         let now = Instant::now();
         assert!(bounds.is_due(now));
         bounds.found_at(now);

@@ -52,7 +52,7 @@ impl Connects for Engine {
         for (shard, error) in &down {
             tracing::warn!(%shard, %error, "a lane is down; the others are served");
         }
-        let bounds = Arc::new(Bounds::new(keyspace.whole.name(), lanes));
+        let bounds = Arc::new(Bounds::new(keyspace.whole.clone(), lanes));
         let whole = Some(AllLanes::new(keyspace.whole, lanes));
         let server = |(shard, database)| {
             let server = ShardDatabase::new(database, shard, &label.dataset);

@@ -101,7 +101,7 @@ impl ShardDatabase {
     /// Refuses to begin a transaction in a lane that is not on one shard any more.
     pub(super) async fn ensure_on_one_shard(&self) -> Result<(), StoringError> {
         match &self.bounds {
-            Some(bounds) => bounds.ensure(&self.database).await.map_err(StoringError::Failed),
+            Some(bounds) => bounds.ensure().await.map_err(StoringError::Failed),
             None => Ok(()),
         }
     }
@@ -151,14 +151,14 @@ impl ShardDatabase {
         (!self.lane.is_engines() || is_of_lane()).then_some(hold)
     }
 
-    /// Refuses to make a table in an engine, which would not carry it over to other shards.
-    pub(super) fn ensure_may_make(&self, table: TableId) -> Result<(), DatabaseError> {
-        if self.lane.is_engines() {
-            let why =
-                format!("{table} is to be made, and an engine has the tables that it had from the beginning");
+    /// True of the table of results that an engine has from the beginning. It would carry no other over to new shards, so that making
+    /// one is refused.
+    pub(super) fn has_always(&self, table: TableId) -> Result<bool, DatabaseError> {
+        if self.lane.is_engines() && table != TableId::Single {
+            let why = format!("{table} is to be made, and an engine has the tables that it had at first");
             return Err(self.database.failed(why, false));
         }
-        Ok(())
+        Ok(self.lane.is_engines())
     }
 
     /// Makes sure that a lane belongs to the data set, and has written the entries of its outbox up to the last that main has
@@ -287,7 +287,9 @@ impl ShardServer for ShardDatabase {
     }
 
     async fn make_table(&self, table: TableId) -> Result<(), DatabaseError> {
-        self.ensure_may_make(table)?;
+        if self.has_always(table)? {
+            return Ok(());
+        }
         let mut conn = self.database.connect().await?;
         self.database.patiently(PATIENCE, conn.query_drop(schema::results_table(table))).await
     }

@@ -11,7 +11,7 @@ use mysql_async::{Row, Transaction, TxOpts};
 use super::{DatabaseError, ShardDatabase, code, has_code};
 use crate::servers::engine::{self, Begins};
 use crate::servers::format::FORMAT;
-use crate::servers::lane::Lane;
+use crate::servers::lane::{Lane, written};
 use crate::servers::seam::{
     Begun, Expired, OutboxEntry, Release, ShardMoves, Stepped, Stepping, StepsNote, StoringError, Waiting,
 };
@@ -203,9 +203,13 @@ impl StepsOver {
     }
 
     async fn try_to_expire(&mut self, now: Timestamp, most: usize) -> mysql_async::Result<Expired> {
-        let (limit, lane) = (most as u64, self.shard.lane);
-        let mut due: Vec<Due> =
-            self.transaction.exec(lane.only(statements::DUE), (now.millis(), limit)).await?;
+        let (limit, lane) = (i64::try_from(most).unwrap_or(i64::MAX), self.shard.lane);
+        let (sql, numbers) = (lane.only(statements::DUE), [now.millis(), limit]);
+        let mut due: Vec<Due> = if lane.is_engines() {
+            self.transaction.query(written(&sql, numbers)).await?
+        } else {
+            self.transaction.exec(sql, numbers.to_vec()).await?
+        };
         due.sort_unstable_by(|one, other| (&one.2, one.1).cmp(&(&other.2, other.1)));
         let mut rows = Vec::new();
         for of_table in due.chunk_by(|one, next| one.2 == next.2) {

@@ -29,9 +29,18 @@ pub(super) async fn ask(url: &ServerUrl, whole: &Database) -> anyhow::Result<Eng
     let mut answers = whole.patiently(PATIENCE, asked).await?;
     for shard in &answers.shards {
         let server = Database::of_engine(url, &shard_database(keyspace, shard), 1)?;
-        let mut conn = server.connect().await?;
-        let variables = server.patiently(PATIENCE, variables(&mut conn)).await?;
-        answers.servers.push((shard.clone(), variables));
+        let asked = async {
+            let mut conn = server.connect().await?;
+            server.patiently(PATIENCE, variables(&mut conn)).await
+        };
+        match asked.await {
+            Ok(variables) => answers.servers.push((shard.clone(), variables)),
+            // Its lanes are down as well, which is for the caller to judge.
+            Err(error) if error.down => {
+                tracing::warn!(shard, %error, "the settings of a shard that is down are not known");
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(answers)
 }

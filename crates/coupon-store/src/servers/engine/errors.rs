@@ -16,6 +16,8 @@ const RESHARDED: &str = "is being resharded";
 /// The engine's own number of an error for a shard that serves no more.
 const NOT_SERVING: &str = "VT15001";
 
+/// The words of an error for a shard that does not answer the engine.
+const AWAY: [&str; 2] = ["code = Unavailable", "no healthy tablet available"];
 /// The longest that shards' rows go nowhere while shards are switched.
 const LONGEST: Duration = Duration::from_secs(15);
 /// The time between two tries meanwhile.
@@ -26,6 +28,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub fn is_switch(error: &Error) -> bool {
     let Error::Server(error) = error else { return false };
     error.message.contains(NOT_SERVING) || (error.code == UNKNOWN && error.message.contains(RESHARDED))
+}
+
+/// True of a shard that does not answer the engine.
+pub(in crate::servers) fn is_away(error: &Error) -> bool {
+    let Error::Server(error) = error else { return false };
+    error.code == UNKNOWN && AWAY.iter().any(|words| error.message.contains(words))
 }
 
 /// Asks again, for as long as a switch of shards may take, what has met one. It must be no part of a transaction.
@@ -82,6 +90,14 @@ mod tests {
             assert!(!is_switch(&error(code, message)), "{code} {message}");
         }
         assert!(!is_switch(&Error::Driver(mysql_async::DriverError::ConnectionClosed)));
+    }
+
+    #[test]
+    fn a_shard_that_does_not_answer_the_engine_is_away() {
+        let lost = "target: results.-40.primary: vttablet: rpc error: code = Unavailable desc = error reading from server";
+        let none = "target: results.-40.primary: no healthy tablet available for 'keyspace:\"results\"'";
+        assert!(is_away(&error(1105, lost)) && is_away(&error(1105, none)));
+        assert!(!is_away(&error(1105, "syntax error")) && !is_away(&error(1064, "code = Unavailable")));
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ mod vschema;
 
 pub(super) use all_lanes::AllLanes;
 pub(super) use bounds::Bounds;
+pub(super) use errors::is_away;
 pub(super) use keyspace::cluster;
 
 pub use address::{keyspace_in, lane_database, shard_database};

@@ -28,6 +28,7 @@ pub(super) use self::moves::{LEAVING, read_moves, table_in};
 use self::pool::{Renewals, RenewedPool};
 pub(super) use self::shard::{HoldRow, LAYOUT, ShardDatabase, hold as hold_in};
 pub(super) use self::steps::lock_state;
+use super::engine::is_away;
 use super::tls;
 use crate::Unavailable;
 use crate::settings::ServerUrl;
@@ -415,7 +416,8 @@ fn encryption(setting: &str, url: &ServerUrl, opts: &Opts) -> anyhow::Result<Opt
 
 /// True if the server is away, rather than of another opinion.
 pub(super) fn is_lost(error: &mysql_async::Error) -> bool {
-    !is_refused(error) && matches!(error, mysql_async::Error::Io(_) | mysql_async::Error::Driver(_))
+    let is_cut = matches!(error, mysql_async::Error::Io(_) | mysql_async::Error::Driver(_));
+    (is_cut && !is_refused(error)) || is_away(error)
 }
 
 /// True if its certificate, or the lack of one, keeps us from talking to it: waiting would not help.

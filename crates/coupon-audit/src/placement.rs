@@ -12,11 +12,15 @@
 //!   its first room is followed by `@s`. Those listed *up to* a room are followed by ranges that are all as wide, and numbered
 //!   as if all were.
 //! - *spread w*: a range lies on w shards, from the one where it begins; a user's rows on the one of hash % w.
+//! - *lanes by an engine's xxhash of user_id*: XXH64 of the id's decimal digits; its lowest byte × shards / 256 is the lane, which
+//!   such a layout calls a shard. There is one table.
 
 use coupon_core::{Placement, RoomId, ShardId, TableId, Timestamp, UserId};
 use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh64::xxh64;
 
 const SLOTS: u64 = 16_384;
+const BYTE: u64 = 256;
 const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
 
@@ -37,6 +41,8 @@ enum Rule {
         /// The shard of each slot, where slots were moved.
         moved: Option<Vec<u16>>,
     },
+    /// By the place of a user in an engine's keyspace.
+    Lane,
     Day,
     Hour,
     /// Ranges of so many rooms each.
@@ -51,6 +57,12 @@ impl Law {
     /// The number of shards that it spreads rows over.
     pub(crate) const fn shards(&self) -> u64 {
         self.shards
+    }
+
+    /// True where its shards are the lanes of an engine.
+    #[cfg(feature = "servers")]
+    pub(crate) fn is_by_lane(&self) -> bool {
+        self.rule == Rule::Lane
     }
 
     /// The law of a layout; `None` for a layout that the auditor has no law for.
@@ -69,6 +81,10 @@ impl Law {
                 _ => return None,
             };
             return Some(Self { rule: Rule::User { mixed, moved }, spread: 1, shards });
+        }
+        if rule == "lanes by an engine's xxhash of user_id" {
+            let possible = shards.is_power_of_two() && shards <= BYTE;
+            return possible.then_some(Self { rule: Rule::Lane, spread: 1, shards });
         }
         let (range, spread) = rule.rsplit_once(", spread ")?;
         let spread = spread.parse().ok().filter(|spread| (1..=shards).contains(spread))?;
@@ -92,6 +108,7 @@ impl Law {
                     None => (slot, TableId::Single),
                 }
             }
+            Rule::Lane => (lane_of(user.get(), self.shards), TableId::Single),
             Rule::Day => (since_1970(DAY_MS)?, TableId::Day(time.day())),
             Rule::Hour => (since_1970(HOUR_MS)?, TableId::Hour(time.hour())),
             Rule::Rooms(width) => wide(room, *width)?,
@@ -115,6 +132,11 @@ impl Law {
         let shard = (range % self.shards + lane) % self.shards;
         Some(Placement::new(ShardId::new(u16::try_from(shard).ok()?), table))
     }
+}
+
+/// The lane of a user's id, of so many that an engine's keyspace is cut into.
+pub(crate) fn lane_of(user: u64, lanes: u64) -> u64 {
+    xxh64(user.to_string().as_bytes(), 0) % BYTE * lanes / BYTE
 }
 
 /// XXH3-64 of the id's eight little-endian bytes.
@@ -264,6 +286,8 @@ mod tests {
             "range of room_id, starting at rooms 1@0, 8@1 up to 5, then 5 rooms each, spread 1, 3 shards",
             "hash of user_id, mix xxh3, grown from , 3 shards",
             "hash of user_id, mix xxh3, grown from 0, 3 shards",
+            "lanes by an engine's xxhash of user_id, 3 shards",
+            "lanes by an engine's xxhash of user_id, 512 shards",
             "",
         ] {
             assert_eq!(Law::of(layout), None, "{layout:?}");

@@ -31,6 +31,16 @@ pub enum LayoutChangeError {
         /// The change, in words.
         change: String,
     },
+    /// The shards are an engine's, which another command changes.
+    #[error(
+        "an engine has the shards of the strategy {strategy}, and changes them: coupon-stack engine reshard --shards {shards}"
+    )]
+    OfEngine {
+        /// The strategy's name.
+        strategy: String,
+        /// The number asked for.
+        shards: NonZeroU16,
+    },
     /// Nothing would change.
     #[error("there is nothing to change: the layout is \"{0}\" already")]
     AlreadySo(String),

@@ -36,6 +36,7 @@ pub mod books;
 pub mod catalogue_change;
 mod gates;
 mod id;
+mod keyspace;
 pub mod laws;
 mod layout;
 mod layout_change;
@@ -56,6 +57,7 @@ mod versions;
 pub use after_grab::{RequestKey, ResultState};
 pub use gates::{GateCount, GateCountError, GateId, PerGate};
 pub use id::{CouponId, IdError, MAX_ID, RoomId, UserId};
+pub use keyspace::{KeyRange, KeyRangeError, KeyspaceId, LaneKey, Lanes};
 pub use layout::{LayoutPattern, Piece, shards_in};
 pub use layout_change::{LayoutChange, LayoutChangeError};
 pub use model::{
@@ -64,7 +66,7 @@ pub use model::{
 };
 pub use money::Money;
 pub use placement::{Placement, ShardId, TableId};
-pub use query::{Plan, ResultQuery};
+pub use query::{Place, Plan, ResultQuery, Whole};
 pub use result_id::{RESULT_ID_EPOCH, ResultId, ResultIdError};
 pub use rooms::RoomCounts;
 pub use slots::{Mix, SLOTS, SlotTable, UnknownMix, evened};

@@ -1,5 +1,8 @@
 //! Queries as strategies see them, and the plans that answer them.
 
+use std::fmt;
+use std::num::NonZeroU16;
+
 use crate::{Placement, ResultState, RoomId, RowKey, ShardId, TimeRange, Timestamp, UserId};
 
 /// The conditions of a query over results. The more conditions it has, the fewer places it visits.
@@ -55,6 +58,73 @@ impl ResultQuery {
     }
 }
 
+/// What a reader visits: a lane, where rows are handed over, or everything there is at once. A shard that is run by hand is one
+/// lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// One lane.
+    Lane(ShardId),
+    /// All lanes, by one visit that an engine plans.
+    Whole,
+}
+
+impl From<ShardId> for Place {
+    fn from(lane: ShardId) -> Self {
+        Self::Lane(lane)
+    }
+}
+
+impl Place {
+    /// The lane, if it is one.
+    #[must_use]
+    pub const fn lane(self) -> Option<ShardId> {
+        match self {
+            Self::Lane(lane) => Some(lane),
+            Self::Whole => None,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lane(lane) => write!(f, "shard {lane}"),
+            Self::Whole => f.write_str("all shards"),
+        }
+    }
+}
+
+/// The visits that everything takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whole {
+    /// One to each of so many shards, which are run by hand.
+    Shards(NonZeroU16),
+    /// One, which an engine plans over so many lanes by itself.
+    Planned(NonZeroU16),
+}
+
+impl Whole {
+    /// The number of lanes.
+    #[must_use]
+    pub const fn lanes(self) -> NonZeroU16 {
+        match self {
+            Self::Shards(lanes) | Self::Planned(lanes) => lanes,
+        }
+    }
+
+    /// True where an engine has the shards.
+    #[must_use]
+    pub const fn is_planned(self) -> bool {
+        matches!(self, Self::Planned(_))
+    }
+
+    /// The one of both that has more lanes: of two versions of a layout, which are on the same shards.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        if other.lanes() > self.lanes() { other } else { self }
+    }
+}
+
 /// The placements a query must visit. A plan with more than one is a *scatter*.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plan {
@@ -62,7 +132,7 @@ pub enum Plan {
     One(Placement),
     /// These tables, each once; none at all when no row could match.
     Some(Vec<Placement>),
-    /// Every table of results on every shard.
+    /// The whole: every table of results on every shard.
     All,
 }
 
@@ -101,7 +171,16 @@ impl Plan {
         Self::of(all)
     }
 
-    /// The shards it visits, in order, each once.
+    /// The places to visit, in order, each once.
+    #[must_use]
+    pub fn places(&self, whole: Whole) -> Vec<Place> {
+        match (self, whole) {
+            (Self::All, Whole::Planned(_)) => vec![Place::Whole],
+            _ => self.shards(whole.lanes().get()).into_iter().map(Place::Lane).collect(),
+        }
+    }
+
+    /// The shards it visits, in order, each once; of an engine, the lanes.
     #[must_use]
     pub fn shards(&self, shard_count: u16) -> Vec<ShardId> {
         match self {
@@ -143,6 +222,21 @@ mod tests {
             Plan::Some(vec![part(0, 2), part(1, 0)])
         );
         assert_eq!(Plan::of(vec![part(1, 0), part(1, 0)]), Plan::One(part(1, 0)));
+    }
+
+    #[test]
+    fn the_whole_is_every_shard_or_one_visit_that_an_engine_plans() {
+        let lane = |number| Place::Lane(ShardId::new(number));
+        let two = NonZeroU16::new(2).unwrap();
+        assert_eq!(Plan::All.places(Whole::Shards(two)), [lane(0), lane(1)]);
+        assert_eq!(Plan::All.places(Whole::Planned(two)), [Place::Whole]);
+        for whole in [Whole::Shards(two), Whole::Planned(two)] {
+            assert_eq!(Plan::One(part(1, 0)).places(whole), [lane(1)]);
+            assert_eq!(
+                Plan::Some(vec![part(0, 1), part(0, 2), part(1, 0)]).places(whole),
+                [lane(0), lane(1)]
+            );
+        }
     }
 
     #[test]

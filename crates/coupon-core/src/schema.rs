@@ -30,8 +30,10 @@ const MOVES: &str = include_str!("../../../schema/shard/008_moves.sql");
 const PARKED_SLOT: &str = include_str!("../../../schema/shard/009_parked_slot.sql");
 const PARKED_GRANT: &str = include_str!("../../../schema/shard/010_parked_grant.sql");
 const SHARD_GATES: &str = include_str!("../../../schema/shard/011_gates.sql");
+const LANES: &str = include_str!("../../../schema/shard/012_lanes.sql");
 const ROOM_INDEX: &str = include_str!("../../../schema/room_index/001_room_index.sql");
 const STOCK: &str = include_str!("../../../schema/stock/001_stock.sql");
+const ENGINE: &str = include_str!("../../../schema/engine/001_lanes.sql");
 const INBOX: &str = include_str!("../../../schema/embedded/001_inbox.sql");
 const SAMPLE: &str = include_str!("../../../schema/sample.sql");
 
@@ -89,11 +91,11 @@ pub fn servers_columns() -> Vec<Column> {
     [PROCESS_SHARDS, GATE_LIST].into_iter().flat_map(columns).collect()
 }
 
-/// The columns that a shard of before lacks, but for those of its tables of results.
+/// The columns that a shard of before lacks, but for those of its tables of results. A file is one lane, which no column names.
 #[must_use]
 pub fn shard_columns(dialect: Dialect) -> Vec<Column> {
-    let of_servers: &[_] = if dialect == Dialect::MySql { &[STATE_COLUMNS, SHARD_GATES] } else { &[] };
-    of_servers.iter().chain(&[PARKED_SLOT, PARKED_GRANT]).copied().flat_map(columns).collect()
+    let of_servers: &[_] = if dialect == Dialect::MySql { &[STATE_COLUMNS, SHARD_GATES, LANES] } else { &[] };
+    [PARKED_SLOT, PARKED_GRANT].iter().chain(of_servers).copied().flat_map(columns).collect()
 }
 
 /// The steps that bring a table of results of before up to date, in order. Each can be taken again.
@@ -196,6 +198,16 @@ pub fn room_index(dialect: Dialect) -> Vec<String> {
 #[must_use]
 pub fn stock(dialect: Dialect) -> Vec<String> {
     whole_tables(statements(STOCK, dialect))
+}
+
+/// The tables and columns by which an engine shards, and its functions of them, as Vitess' tools take it.
+pub const VSCHEMA: &str = include_str!("../../../schema/engine/vschema.json");
+
+/// The statements that make the tables of an engine's shards, each unless it is there: the one of results, and the small ones.
+#[must_use]
+pub fn engine() -> Vec<String> {
+    let small = whole_tables(statements(ENGINE, Dialect::MySql));
+    std::iter::once(results_table(TableId::Single)).chain(small).collect()
 }
 
 /// The statement that makes one table of results, then those that make its indexes.
@@ -346,6 +358,8 @@ fn sqlite(sql: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
 
     #[test]
@@ -451,9 +465,65 @@ mod tests {
         );
         let parked = ["parked_results.slot", "parked_results.request", "parked_results.hold_until"];
         assert_eq!(names(shard_columns(Dialect::Sqlite)), parked);
-        let of_state = ["shard_state.given_back", "shard_state.gate_list", "shard_state.closed_epochs"];
-        let of_servers = [&of_state[..], &parked].concat();
+        let tables =
+            ["outbox", "parked_results", "shard_meta", "holds", "shard_state", "markers", "releases"];
+        let of_state = ["given_back", "gate_list", "closed_epochs"].map(|name| format!("shard_state.{name}"));
+        let lanes = tables.map(|table| format!("{table}.lane"));
+        let of_servers = [&parked.map(str::to_owned)[..], &of_state, &lanes].concat();
         assert_eq!(names(shard_columns(Dialect::MySql)), of_servers);
+    }
+
+    /// The columns of the tables that statements make, each table with its own in the order of their names.
+    fn tables(statements: impl IntoIterator<Item = String>) -> BTreeMap<String, Vec<String>> {
+        let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for sql in statements {
+            let Some(rest) = sql.strip_prefix("CREATE TABLE IF NOT EXISTS ") else { continue };
+            let name = rest.split(' ').next().unwrap().to_owned();
+            let lines = rest.lines().filter_map(|line| line.strip_prefix("    "));
+            let columns = lines.map(|line| line.trim_end_matches(',').replace(" PRIMARY KEY", ""));
+            let is_column = |line: &String| line.starts_with(|first: char| first.is_ascii_lowercase());
+            let mut columns: Vec<String> = columns.filter(is_column).collect();
+            columns.sort_unstable();
+            tables.insert(name, columns);
+        }
+        tables
+    }
+
+    #[test]
+    fn an_engines_small_tables_have_the_columns_of_a_shards() {
+        let migrations = shard_migrations().into_iter();
+        let mut by_hand =
+            tables(migrations.flat_map(|all| all.sql.split(";\n").map(str::to_owned).collect::<Vec<_>>()));
+        for Column { table, sql, .. } in shard_columns(Dialect::MySql) {
+            let column = sql.split_once(" ADD COLUMN ").unwrap().1;
+            // In an engine there is no lane that a row could be in unless it says so.
+            let column = column.trim_end_matches(" DEFAULT X'00'").to_owned();
+            let columns = by_hand.get_mut(&table).unwrap();
+            columns.push(column);
+            columns.sort_unstable();
+        }
+        let mut of_engine = tables(engine());
+        assert!(of_engine.remove("coupon_results").unwrap().len() > 10);
+        let (lane, moves) = ("lane VARBINARY(1) NOT NULL".to_owned(), by_hand.get_mut("move_state").unwrap());
+        moves.insert(3, lane);
+        moves.sort_unstable();
+        by_hand.retain(|name, _| name != "leaving" && name != "arrivals");
+        assert_eq!(of_engine, by_hand);
+    }
+
+    #[test]
+    fn an_engine_shards_every_table_by_a_column_that_it_has() {
+        let vschema: serde_json::Value = serde_json::from_str(VSCHEMA).unwrap();
+        let sharded = vschema["tables"].as_object().unwrap();
+        let tables = tables(engine());
+        assert_eq!(sharded.keys().collect::<BTreeSet<_>>(), tables.keys().collect::<BTreeSet<_>>());
+        for (table, columns) in tables {
+            let by = &sharded[&table]["column_vindexes"][0];
+            let (column, vindex) = (by["column"].as_str().unwrap(), by["name"].as_str().unwrap());
+            assert!(columns.iter().any(|of| of.starts_with(&format!("{column} "))), "{table}: {column}");
+            let function = vschema["vindexes"][vindex]["type"].as_str().unwrap();
+            assert_eq!(function, if column == "lane" { "binary" } else { "xxhash" }, "{table}");
+        }
     }
 
     #[test]

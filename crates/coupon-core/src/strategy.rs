@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::layout::shards_in;
 use crate::{
     LayoutChange, LayoutChangeError, Placement, Plan, ResultQuery, RoomId, ShardId, TimeRange, Timestamp,
-    UserId,
+    UserId, Whole,
 };
 
 /// The part of a row that places it. None of it ever changes once the row is written.
@@ -46,8 +46,13 @@ pub trait ShardingStrategy: Debug + Send + Sync + 'static {
     /// The name in reports and logs, for example `range-time`.
     fn name(&self) -> &str;
 
-    /// The number of shards that it spreads rows over.
+    /// The number of shards that it spreads rows over; of an engine, the lanes.
     fn shard_count(&self) -> NonZeroU16;
+
+    /// The visits that [`Plan::All`] takes: one to each shard or, for the strategy of an engine, one that the engine plans.
+    fn whole(&self) -> Whole {
+        Whole::Shards(self.shard_count())
+    }
 
     /// The place of a row. The same row always lives in the same place.
     ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     Growth, LayoutChange, LayoutChangeError, Placement, Plan, RESULT_ID_EPOCH, ResultQuery, RouteError,
-    RowKey, ShardingStrategy, TimeRange, Timestamp,
+    RowKey, ShardingStrategy, TimeRange, Timestamp, Whole,
 };
 
 /// The number of a layout's version, counted from 1.
@@ -38,15 +38,14 @@ pub struct Versioned {
 pub struct VisitRound {
     /// The places to visit.
     pub plan: Plan,
-    /// The number of shards that [`Plan::All`] means.
-    pub shards: NonZeroU16,
+    /// The visits that [`Plan::All`] means.
+    pub whole: Whole,
 }
 
 impl VisitRound {
     /// Visits whatever one of both does.
     fn union(self, other: Self) -> Self {
-        let shards = self.shards.max(other.shards);
-        Self { plan: Plan::union([self.plan, other.plan]), shards }
+        Self { plan: Plan::union([self.plan, other.plan]), whole: self.whole.union(other.whole) }
     }
 }
 
@@ -168,8 +167,8 @@ impl Versioned {
         let mut rounds: Vec<VisitRound> = Vec::new();
         for (index, version) in self.versions.iter().enumerate() {
             let Some(query) = self.clipped(index, version, query) else { continue };
-            let (plan, shards) = (version.strategy.plan(&query), version.strategy.shard_count());
-            let mut round = VisitRound { plan, shards };
+            let mut round =
+                VisitRound { plan: version.strategy.plan(&query), whole: version.strategy.whole() };
             if !version.receives
                 && let Some(before) = rounds.pop()
             {
@@ -214,6 +213,11 @@ impl ShardingStrategy for Versioned {
 
     fn shard_count(&self) -> NonZeroU16 {
         self.versions.iter().map(|version| version.strategy.shard_count()).max().unwrap_or(NonZeroU16::MIN)
+    }
+
+    fn whole(&self) -> Whole {
+        let wholes = self.versions.iter().map(|version| version.strategy.whole());
+        wholes.reduce(Whole::union).unwrap_or(Whole::Shards(NonZeroU16::MIN))
     }
 
     fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {

@@ -40,12 +40,13 @@ impl SharedServers {
         Self { settings, stack: None, processes: OnceLock::new() }
     }
 
-    /// Servers of this run's own, one MySQL for each shard; they stop when this is dropped.
+    /// Servers of this run's own, one MySQL for each shard; they stop when this is dropped. Over them an engine of so many shards, if
+    /// one is wanted.
     ///
     /// # Errors
     /// When they are not installed or do not start, or this program was built without servers.
-    pub fn private(shards: NonZeroU16) -> Result<Self> {
-        Self::start(Topology { shards, ..Topology::default() })
+    pub fn private(shards: NonZeroU16, engine: Option<NonZeroU16>) -> Result<Self> {
+        Self::start(Topology { shards, engine, ..Topology::default() })
     }
 
     /// Starts a stack for this run.
@@ -109,16 +110,20 @@ impl SharedServers {
     /// The settings of a namespace on these servers, as a service takes them from its environment: passwords are for no
     /// list of processes.
     pub fn environment(&self, namespace: &str) -> Vec<(&'static str, String)> {
-        let ServersSettings { main, shards, redis, rabbitmq, .. } = &self.settings;
+        let ServersSettings { main, shards, redis, rabbitmq, engine, .. } = &self.settings;
         let list = |urls: &[ServerUrl]| urls.iter().map(ServerUrl::expose).collect::<Vec<_>>().join(",");
-        vec![
+        let mut environment = vec![
             ("COUPON__BACKEND", "servers".to_owned()),
             ("COUPON__SERVERS__MAIN", main.expose().to_owned()),
             ("COUPON__SERVERS__SHARDS", list(shards)),
             ("COUPON__SERVERS__REDIS", list(redis)),
             ("COUPON__SERVERS__RABBITMQ", list(rabbitmq)),
             ("COUPON__SERVERS__NAMESPACE", namespace.to_owned()),
-        ]
+        ];
+        if !engine.is_empty() {
+            environment.push(("COUPON__SERVERS__ENGINE", engine.expose().to_owned()));
+        }
+        environment
     }
 
     /// The data of a namespace, for the auditor.

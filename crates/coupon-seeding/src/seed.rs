@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use coupon_core::{Coupon, Placement, RowKey, ShardingStrategy};
 use coupon_store::embedded;
 use coupon_store::embedded::folder::Folder;
@@ -31,6 +31,7 @@ pub fn seed(
     progress: &mut dyn Progress,
 ) -> Result<SeedReport> {
     options.check()?;
+    ensure_in_files(strategy)?;
     let began = Instant::now();
     let make = if reset { Folder::replace } else { Folder::create };
     let folder = make(dir, &strategy.layout(), strategy.shard_count())?;
@@ -40,6 +41,16 @@ pub fn seed(
         room_index::in_folder(dir, progress)?;
     }
     Ok(report)
+}
+
+/// Refuses files for a strategy whose shards an engine has.
+pub(crate) fn ensure_in_files(strategy: &dyn ShardingStrategy) -> Result<()> {
+    ensure!(
+        !strategy.whole().is_planned(),
+        "the strategy {} is for an engine, which is reached over servers: set backend = \"servers\"",
+        strategy.name()
+    );
+    Ok(())
 }
 
 /// The data set being made, and since when.

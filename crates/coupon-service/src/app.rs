@@ -9,6 +9,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use coupon_core::{ShardingStrategy, TimeRange};
+use coupon_store::Open;
 use coupon_store::clock::Clock;
 use coupon_store::settings::{BackendKind, Settings, UnknownUsers};
 
@@ -58,6 +59,20 @@ impl Application {
         strategy: Arc<dyn ShardingStrategy>,
         clock: Clock,
     ) -> anyhow::Result<Self> {
+        Self::build_opening(coupon_store::open, name, settings, strategy, clock)
+    }
+
+    /// The same, for a program that opens its backend otherwise.
+    ///
+    /// # Errors
+    /// As for [`Self::build`].
+    pub fn build_opening(
+        open: Open,
+        name: &str,
+        settings: Settings,
+        strategy: Arc<dyn ShardingStrategy>,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
         check(&settings)?;
         // The port first: it is the cheaper of the two to find taken.
         let listener = TcpListener::bind(settings.listen)
@@ -65,7 +80,7 @@ impl Application {
         // The standard library asks for 128, and a sale begins with more handshakes at once.
         rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
-        let service = web::Data::new(assemble(name, settings, strategy, clock)?);
+        let service = web::Data::new(assemble(open, name, settings, strategy, clock)?);
         let server = serve(&service, listener)?;
         Ok(Self { service, server, address })
     }
@@ -155,6 +170,7 @@ fn check(settings: &Settings) -> anyhow::Result<()> {
 }
 
 fn assemble(
+    open: Open,
     name: &str,
     settings: Settings,
     strategy: Arc<dyn ShardingStrategy>,
@@ -166,7 +182,7 @@ fn assemble(
     let user_tokens = UserTokens::new(&settings.users.token_secret)?;
     let connections = Arc::new(Connections::new(&settings.limits));
     let traces = Traces::start(&settings.telemetry, name, strategy.name())?;
-    let backend = coupon_store::open(&settings, strategy, &clock)?;
+    let backend = open(&settings, strategy, &clock)?;
     let backend =
         Arc::new(delayed(backend, Duration::from_secs_f64(settings.simulate.shard_rtt_ms / 1_000.0)));
     let counters = Arc::new(GrabCounters::new(backend.layouts.prepared().get()));

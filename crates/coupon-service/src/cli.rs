@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use coupon_cli::{Pages, heard, plain};
 use coupon_core::{LayoutPattern, ShardingStrategy, Timestamp, UserId, shards_in};
+use coupon_store::Open;
 use coupon_store::clock::Clock;
 use coupon_store::settings::{Settings, SettingsError, Sources};
 use jiff::SignedDuration;
@@ -126,6 +127,8 @@ pub struct Program<S> {
     pub section: &'static str,
     /// Makes the strategy from that section.
     pub strategy: fn(&S, NonZeroU16) -> anyhow::Result<Arc<dyn ShardingStrategy>>,
+    /// Opens its backend: [`coupon_store::open`], unless an engine has its shards.
+    pub open: Open,
 }
 
 impl<S: DeserializeOwned + Default> Program<S> {
@@ -142,7 +145,13 @@ impl<S: DeserializeOwned + Default> Program<S> {
         let settings = |sources: &Sources| Ok(sources.read::<S>(self.section)?.0);
         let strategy =
             |sources: &Sources, shards| (self.strategy)(&sources.read_section(self.section)?, shards);
-        let parts = Parts { name: self.name, listen: self.listen, settings: &settings, strategy: &strategy };
+        let parts = Parts {
+            name: self.name,
+            listen: self.listen,
+            settings: &settings,
+            strategy: &strategy,
+            open: self.open,
+        };
         parts.run(arguments.into_iter().collect())
     }
 }
@@ -156,6 +165,7 @@ struct Parts<'a> {
     listen: &'static str,
     settings: &'a dyn Fn(&Sources) -> Result<Settings, SettingsError>,
     strategy: &'a dyn Fn(&Sources, NonZeroU16) -> Made,
+    open: Open,
 }
 
 impl Parts<'_> {
@@ -186,9 +196,10 @@ impl Parts<'_> {
         sources.refuse_of_other_backend(settings.backend)?;
         telemetry::start_logging(&settings.log)?;
         let strategy = (self.strategy)(sources, settings.shards)?;
+        sources.refuse_of_other_shards(strategy.whole().is_planned())?;
         let open_admin = settings.admin.token.is_empty();
         actix_web::rt::System::new().block_on(async {
-            let application = Application::build(self.name, settings, strategy, Clock::system())?;
+            let application = Application::build_opening(self.open, self.name, settings, strategy, Clock::system())?;
             let address = application.address();
             if open_admin {
                 tracing::warn!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coupon_core::{CouponResult, Placement, ResultId, ResultQuery, RoomId, ShardId, Timestamp};
+use coupon_core::{CouponResult, Place, Placement, ResultId, ResultQuery, RoomId, ShardId, Timestamp};
 use coupon_store::{
     Backend, Change, Changed, Found, HandOver, HeldByCoupon, LocalFuture, PageRequest, PlacedResult,
     ResultSummary, RoomIndex, RoomPlaces, ShardReport, Shards, Totals, Unavailable, Visit, Visited,
@@ -72,34 +72,34 @@ impl<S: ?Sized> Delayed<Box<S>> {
 impl Shards for Delayed<Box<dyn Shards>> {
     fn page(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         query: ResultQuery,
         page: PageRequest,
     ) -> LocalFuture<'_, Result<Visited<Vec<Found>>, Unavailable>> {
-        self.ask(move |shards| shards.page(shard, visit, query, page))
+        self.ask(move |shards| shards.page(place, visit, query, page))
     }
 
     fn find(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         id: ResultId,
     ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>> {
-        self.ask(move |shards| shards.find(shard, visit, id))
+        self.ask(move |shards| shards.find(place, visit, id))
     }
 
     fn summary(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         query: ResultQuery,
     ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
-        self.ask(move |shards| shards.summary(shard, visit, query))
+        self.ask(move |shards| shards.summary(place, visit, query))
     }
 
-    fn totals(&self, shard: ShardId, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
-        self.ask(move |shards| shards.totals(shard, visit))
+    fn totals(&self, place: Place, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
+        self.ask(move |shards| shards.totals(place, visit))
     }
 
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {

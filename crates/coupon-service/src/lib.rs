@@ -25,3 +25,4 @@ pub mod web_page;
 
 pub use cli::{AnyProgram, Program};
 pub use coupon_store::settings::{NoSettings, choice};
+pub use coupon_store::{open, open_in_engine};

@@ -11,19 +11,23 @@ pub struct Addresses {
     pub redis: String,
     /// The nodes of RabbitMQ, `amqp://…`.
     pub rabbitmq: Vec<String>,
+    /// The engine, `mysql://…/results`, if the stack has one.
+    pub engine: Option<String>,
 }
 
 impl Addresses {
     /// Renders them as `KEY=VALUE`, for the services' `--set`.
     #[must_use]
     pub fn settings(&self) -> Vec<String> {
-        vec![
+        let mut settings = vec![
             "backend=servers".to_owned(),
             format!("servers.main={}", self.main),
             format!("servers.shards=[{}]", self.quoted_shards()),
             format!("servers.redis={}", self.redis),
             format!("servers.rabbitmq={}", self.rabbitmq.join(",")),
-        ]
+        ];
+        settings.extend(self.engine.as_ref().map(|engine| format!("servers.engine={engine}")));
+        settings
     }
 
     /// Renders them as a settings file, for the services' `--config`.
@@ -31,22 +35,26 @@ impl Addresses {
     pub fn to_toml(&self) -> String {
         let Self { main, redis, .. } = self;
         let (shards, rabbitmq) = (self.quoted_shards(), self.rabbitmq.join(","));
+        let engine =
+            self.engine.as_ref().map(|engine| format!("engine = \"{engine}\"\n")).unwrap_or_default();
         format!(
             "backend = \"servers\"\n\n[servers]\nmain = \"{main}\"\nshards = [{shards}]\nredis = \"{redis}\"\n\
-             rabbitmq = \"{rabbitmq}\"\n"
+             rabbitmq = \"{rabbitmq}\"\n{engine}"
         )
     }
 
     /// Renders them as environment variables, which the services read as well.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut environment = vec![
             ("COUPON__BACKEND", "servers".to_owned()),
             ("COUPON__SERVERS__MAIN", self.main.clone()),
             ("COUPON__SERVERS__SHARDS", self.shards.join(",")),
             ("COUPON__SERVERS__REDIS", self.redis.clone()),
             ("COUPON__SERVERS__RABBITMQ", self.rabbitmq.join(",")),
-        ]
+        ];
+        environment.extend(self.engine.clone().map(|engine| ("COUPON__SERVERS__ENGINE", engine)));
+        environment
     }
 
     // The URLs are ours: letters, digits and `:/@%._-+,`, nothing that TOML would want escaped.
@@ -66,6 +74,7 @@ mod tests {
             shards: vec![mysql(2), mysql(3)],
             redis: "redis://:0a1b@127.0.0.1:4".to_owned(),
             rabbitmq: [5, 6].map(|port: u16| format!("amqp://coupon:0a1b@127.0.0.1:{port}/%2f")).to_vec(),
+            engine: None,
         }
     }
 
@@ -81,6 +90,17 @@ mod tests {
         assert_eq!(shards, addresses.shards);
         assert_eq!(servers["redis"].as_str(), Some(addresses.redis.as_str()));
         assert_eq!(servers["rabbitmq"].as_str(), Some(&*addresses.rabbitmq.join(",")));
+        assert!(servers.get("engine").is_none());
+    }
+
+    #[test]
+    fn an_engine_is_one_address_more() {
+        let engine = "mysql://coupon:0a1b@127.0.0.1:6/results";
+        let addresses = Addresses { engine: Some(engine.to_owned()), ..addresses() };
+        let table: toml::Table = addresses.to_toml().parse().unwrap();
+        assert_eq!(table["servers"]["engine"].as_str(), Some(engine));
+        assert_eq!(addresses.settings()[5], format!("servers.engine={engine}"));
+        assert_eq!(addresses.environment()[5], ("COUPON__SERVERS__ENGINE", engine.to_owned()));
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! A stack's folder.
 
 use std::fs::{File, TryLockError};
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
+use coupon_core::KeyRange;
 use tempfile::TempDir;
 
+use crate::engine::Tablets;
 use crate::files::make_dir;
 use crate::guardian::Guardian;
 use crate::process::POLL;
@@ -75,7 +78,8 @@ pub(crate) fn lock(dir: &Path, patience: Duration) -> Result<File> {
 pub(crate) fn check(record: &Record, dir: &Path, options: &StackOptions, mysql: &MySql) -> Result<()> {
     let dir = dir.display();
     ensure!(!record.is_up(), "a stack is up in {dir} already");
-    let (held, wanted) = (record.topology, options.topology);
+    // Of an engine the tablets are compared.
+    let (held, wanted) = (record.topology, Topology { engine: None, ..options.topology });
     // Sentinels may come to a Redis that is there, and so may more of them: a gate is filled from what the databases have.
     let redis_sentinel = held.redis_sentinel || wanted.redis_sentinel;
     let grown = Topology { redis: wanted.redis, redis_sentinel, ..held };
@@ -91,9 +95,48 @@ pub(crate) fn check(record: &Record, dir: &Path, options: &StackOptions, mysql: 
     Ok(())
 }
 
+/// The tablets of a folder's engine, or of one that is wanted there now, if either is.
+pub(crate) fn tablets(
+    record: Option<&Record>,
+    dir: &Path,
+    wanted: Option<NonZeroU16>,
+) -> Result<Option<Tablets>> {
+    let made = record.and_then(|record| record.tablets.clone());
+    let Some(wanted) = wanted else { return Ok(made) };
+    let new = Tablets::of(&KeyRange::equal(wanted)?);
+    let Some(made) = made else { return Ok(Some(new)) };
+    ensure!(
+        made.ranges() == new.ranges(),
+        "{} holds an engine of the shards {}, not of {wanted}: `coupon-stack engine reshard` changes that",
+        dir.display(),
+        made.ranges().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    );
+    Ok(Some(made))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::programs::Programs;
+
+    #[test]
+    fn a_folder_keeps_the_engine_that_it_was_made_with() {
+        let made = |shards| Tablets::of(&KeyRange::equal(NonZeroU16::new(shards).unwrap()).unwrap());
+        let (redis, rabbitmq, epmd) = ("redis".into(), "rabbitmq".into(), "epmd".into());
+        let mysql = MySql { server: "mysqld".into(), root: None, install: None };
+        let programs = Programs { mysql, redis, rabbitmq, epmd, engine: None };
+        let record = Record::new(programs, Topology::default(), Some(made(2)), BTreeMap::new());
+        let tablets = |record, wanted| tablets(record, Path::new("/stack"), NonZeroU16::new(wanted));
+        assert!(tablets(None, 0).unwrap().is_none());
+        assert_eq!(tablets(None, 4).unwrap().unwrap().all(), made(4).all());
+        assert_eq!(tablets(Some(&record), 0).unwrap().unwrap().all(), made(2).all());
+        assert_eq!(tablets(Some(&record), 2).unwrap().unwrap().all(), made(2).all());
+        let error = tablets(Some(&record), 4).unwrap_err().to_string();
+        assert!(error.contains("-80, 80-") && error.contains("reshard"), "{error}");
+        assert!(tablets(None, 3).is_err());
+    }
 
     #[test]
     fn one_has_a_folder_in_hand_and_another_waits_for_it() {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::programs::{self, Programs};
+use crate::programs::{self, EnginePrograms, Programs};
 
 /// `COUPON_STACK_INSTALL=never` keeps packages from being installed.
 const SWITCH: &str = "COUPON_STACK_INSTALL";
@@ -37,6 +37,11 @@ pub fn chromium() -> Result<PathBuf> {
 
 pub(crate) fn programs() -> Result<Programs> {
     found_or_installed(Programs::find)
+}
+
+/// Those of an engine. etcd is a package; Vitess is built.
+pub(crate) fn engine() -> Result<EnginePrograms> {
+    found_or_installed(EnginePrograms::find)
 }
 
 /// Runs `find`, which returns the wanted or the packages that are missing, and installs these.

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::engine::{self, Tablet};
+use crate::node::Node;
 use crate::process::Launch;
 use crate::programs::Programs;
 use crate::record::Part;
 use crate::tls::Tls;
-use crate::{mysql, rabbitmq, redis};
+use crate::{Server, mysql, rabbitmq, redis};
 
 /// The time that a server which has accepted a connection may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -34,11 +36,33 @@ pub(crate) struct Place<'a> {
     pub(crate) log: &'a Path,
     /// True when it begins anew, and does not go on after it was stopped.
     pub(crate) begins: bool,
+    /// All servers of the stack.
+    pub(crate) peers: &'a [Node],
+}
+
+impl Place<'_> {
+    /// The engine's etcd.
+    fn etcd(&self) -> Result<u16> {
+        let name = Server::Etcd.to_string();
+        let found = self.peers.iter().find(|node| node.name() == name);
+        Ok(found.context("this stack has no etcd")?.port())
+    }
+
+    /// The database server below a tablet: the shards' servers take turns.
+    fn below(&self, tablet: Tablet) -> Result<&Node> {
+        let logged = |node: &&Node| node.kind() == ServerKind::MySql { logged: true };
+        let servers: Vec<&Node> = self.peers.iter().filter(logged).collect();
+        let server = servers.into_iter().cycle().nth(usize::from(tablet.number));
+        server.context("this stack has no database server for an engine")
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerKind {
-    MySql,
+    /// `logged`: it keeps the log that an engine copies from.
+    MySql {
+        logged: bool,
+    },
     Redis,
     /// A Redis that is a replica at first.
     RedisReplica,
@@ -46,15 +70,25 @@ pub(crate) enum ServerKind {
     RabbitMq,
     /// Erlang's port mapper.
     Epmd,
+    Etcd,
+    Vtctld,
+    Tablet(Tablet),
+    Vtgate,
 }
 
 impl ServerKind {
     /// The number of ports it takes; the first is the one that others connect to.
     pub(crate) fn ports(self) -> usize {
         match self {
-            Self::MySql | Self::Redis | Self::RedisReplica | Self::Sentinel | Self::Epmd => 1,
-            Self::RabbitMq => 2,
+            Self::MySql { .. } | Self::Redis | Self::RedisReplica | Self::Sentinel | Self::Epmd => 1,
+            Self::RabbitMq | Self::Etcd | Self::Vtctld | Self::Tablet(_) => 2,
+            Self::Vtgate => 3,
         }
+    }
+
+    /// True for what speaks to other servers until it has ended.
+    pub(crate) fn needs_others(self) -> bool {
+        matches!(self, Self::Vtctld | Self::Tablet(_) | Self::Vtgate)
     }
 
     /// Writes its settings, and says how to start it.
@@ -63,7 +97,7 @@ impl ServerKind {
         let mut ports = place.ports.iter().copied();
         let mut port = || ports.next().context("it has no port");
         match self {
-            Self::MySql => mysql::launch(&programs.mysql, place, port()?, password),
+            Self::MySql { logged } => mysql::launch(&programs.mysql, logged, port()?, place, password),
             Self::Redis => redis::launch(&programs.redis, &place, port()?, password, None),
             Self::RedisReplica => redis::launch(&programs.redis, &place, port()?, password, Some(redis)),
             Self::Sentinel => redis::sentinel(&programs.redis, &place, port()?, password, redis),
@@ -72,6 +106,22 @@ impl ServerKind {
                 rabbitmq::launch(programs, place, ports, password)
             }
             Self::Epmd => Ok(rabbitmq::epmd(programs, port()?, log)),
+            Self::Etcd => engine::etcd(programs.engine()?, place, port()?, port()?),
+            Self::Vtctld => {
+                let ports = engine::ProgramPorts { grpc: port()?, http: port()? };
+                engine::vtctld(programs.engine()?, place, ports, place.etcd()?)
+            }
+            Self::Tablet(tablet) => {
+                let ports = engine::ProgramPorts { http: port()?, grpc: port()? };
+                let below = place.below(tablet)?;
+                let database = engine::Database { port: below.port(), password: below.password() };
+                engine::tablet(programs.engine()?, place, ports, place.etcd()?, tablet, database)
+            }
+            Self::Vtgate => {
+                let mysql = port()?;
+                let ports = engine::ProgramPorts { http: port()?, grpc: port()? };
+                engine::vtgate(programs.engine()?, place, mysql, ports, place.etcd()?, password)
+            }
         }
     }
 
@@ -80,13 +130,15 @@ impl ServerKind {
         let mut stream = connected(port)?;
         match self {
             // It encrypts from the second packet on.
-            Self::MySql => mysql::greets(&mut stream),
+            Self::MySql { .. } | Self::Vtgate => mysql::greets(&mut stream),
             // Its first words would be encrypted. That it listens is all that can be asked of it.
             _ if encrypted => Ok(()),
             Self::Redis | Self::RedisReplica | Self::Sentinel => redis::pongs(&mut stream, password),
             Self::RabbitMq => rabbitmq::greets(&mut stream),
+            Self::Etcd => engine::lives(&mut stream, "/health"),
+            Self::Tablet(_) => engine::lives(&mut stream, "/debug/liveness"),
             // That it listens is all that can be asked of it.
-            Self::Epmd => Ok(()),
+            Self::Epmd | Self::Vtctld => Ok(()),
         }
     }
 
@@ -95,19 +147,24 @@ impl ServerKind {
         match self {
             Self::RedisReplica => redis::follows(&mut connected(port)?, password),
             Self::Sentinel => redis::may_elect(&mut connected(port)?, password),
-            Self::MySql | Self::Redis | Self::RabbitMq | Self::Epmd => Ok(()),
+            _ => Ok(()),
         }
     }
 
     pub(crate) fn url(self, port: u16, password: &str, encrypted: bool) -> String {
         let (s, ssl) = if encrypted { ("s", "?require_ssl=true") } else { ("", "") };
         match self {
-            Self::MySql => format!("mysql://{}:{password}@127.0.0.1:{port}{ssl}", mysql::USER),
+            Self::MySql { .. } => format!("mysql://{}:{password}@127.0.0.1:{port}{ssl}", mysql::USER),
             Self::Redis | Self::RedisReplica | Self::Sentinel => {
                 format!("redis{s}://:{password}@127.0.0.1:{port}")
             }
             Self::RabbitMq => format!("amqp{s}://{}:{password}@127.0.0.1:{port}/%2f", rabbitmq::USER),
             Self::Epmd => format!("epmd://127.0.0.1:{port}"),
+            Self::Etcd | Self::Tablet(_) => format!("http://127.0.0.1:{port}"),
+            Self::Vtctld => format!("grpc://127.0.0.1:{port}"),
+            Self::Vtgate => {
+                format!("mysql://{}:{password}@127.0.0.1:{port}/{}", mysql::USER, engine::KEYSPACE)
+            }
         }
     }
 }

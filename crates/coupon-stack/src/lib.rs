@@ -14,6 +14,9 @@
 //! `DIR`, and the server runs under `chroot DIR`, which takes root. `COUPON_STACK_REDIS=/path/to/valkey-server` takes a Redis of
 //! your own, or a Valkey.
 //!
+//! A stack may have an *engine* over its shards: Vitess, which shards by itself. It takes a MySQL server and the
+//! programs that `make engine` builds, or those of `COUPON_STACK_VITESS=DIR`.
+//!
 //! ```no_run
 //! use coupon_stack::{StackOptions, Server, Stack};
 //!
@@ -31,6 +34,7 @@
 mod addresses;
 mod cgroup;
 pub mod cli;
+mod engine;
 mod fault_tools;
 mod files;
 mod guardian;

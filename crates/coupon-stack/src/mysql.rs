@@ -15,7 +15,7 @@ use crate::files::{copy_dir, make_dir, read_from, tail, write_private};
 use crate::guardian::Guardian;
 use crate::kind::Place;
 use crate::pair;
-use crate::process::{Launch, Process};
+use crate::process::{Launch, Process, flag};
 use crate::programs::MySql;
 
 pub(crate) const USER: &str = "coupon";
@@ -26,15 +26,26 @@ const INSTALL: Duration = Duration::from_secs(120);
 
 /// The options that data folders and servers have in common. Host names are not looked up, so `localhost` would never
 /// match a connection: users are `@'%'`.
-const COMMON: [&str; 8] = [
+const COMMON: [&str; 7] = [
     "--no-defaults",
     "--skip-name-resolve",
-    "--skip-log-bin",
     "--performance-schema=OFF",
     "--character-set-server=utf8mb4",
     "--innodb-buffer-pool-size=64M",
     "--innodb-flush-method=O_DIRECT",
     "--innodb-flush-log-at-trx-commit=1",
+];
+
+/// The options of a server below an engine, which copies shards from the log of their changes; a day of it is kept. No
+/// client of an engine may set up its session, so all sessions are as they have to be.
+const LOGGED: [&str; 7] = [
+    "--log-bin=binlog",
+    "--binlog-expire-logs-seconds=86400",
+    "--gtid-mode=ON",
+    "--enforce-gtid-consistency=ON",
+    "--sql-mode=STRICT_ALL_TABLES",
+    "--transaction-isolation=READ-COMMITTED",
+    "--default-time-zone=+00:00",
 ];
 
 /// The size of the redo log in a folder that is to be copied, and in one that is used: a server makes it larger when it
@@ -58,12 +69,6 @@ fn common(mysql: &MySql, log: &str) -> Vec<OsString> {
     arguments
 }
 
-fn flag(name: &str, value: &Path) -> OsString {
-    let mut flag = OsString::from(name);
-    flag.push(value);
-    flag
-}
-
 /// Makes one data folder, to be copied: that is faster than to make each.
 pub(crate) fn make_template(mysql: &MySql, dir: &Path, guardian: Option<&Guardian>) -> Result<()> {
     if dir.exists() {
@@ -74,6 +79,7 @@ pub(crate) fn make_template(mysql: &MySql, dir: &Path, guardian: Option<&Guardia
     let (data, log) = (dir.join("data"), dir.join("install.log"));
     let (program, mut arguments) = mysql.install_command();
     arguments.extend(common(mysql, TEMPLATE_LOG));
+    arguments.push("--skip-log-bin".into());
     arguments.push(flag("--datadir=", &mysql.inside(&data)?));
     if mysql.install.is_some() {
         // Without --force it insists on looking up the machine's name, which nothing here uses.
@@ -140,13 +146,26 @@ fn users(mysql: &MySql, password: &str, is_of_a_pair: bool) -> String {
     users + "DROP USER IF EXISTS 'root'@'localhost', 'root'@'127.0.0.1', 'root'@'::1';\n"
 }
 
-pub(crate) fn launch(mysql: &MySql, place: Place<'_>, port: u16, password: &str) -> Result<Launch> {
+pub(crate) fn launch(
+    mysql: &MySql,
+    logged: bool,
+    port: u16,
+    place: Place<'_>,
+    password: &str,
+) -> Result<Launch> {
     let Place { dir, part, tls, log, .. } = place;
     let users = users(mysql, password, part.is_some());
     let init = dir.join("users.sql");
     write_private(&init, &users)?;
     let (program, mut arguments) = mysql.command();
     arguments.extend(common(mysql, LOG));
+    if logged {
+        arguments.extend(LOGGED.map(OsString::from));
+        // One that no other server of this machine has.
+        arguments.push(format!("--server-id={port}").into());
+    } else {
+        arguments.push("--skip-log-bin".into());
+    }
     // The socket is relative to the data folder, since the path of one must be short.
     arguments.extend(
         ["--bind-address=127.0.0.1", "--max-connections=200", "--max-allowed-packet=16M", "--socket=my.sock"]

@@ -35,6 +35,8 @@ pub(crate) struct World<'a> {
     pub(crate) topology: Topology,
     /// The port of the Redis that is the primary at first.
     pub(crate) redis: u16,
+    /// All servers of the stack.
+    pub(crate) peers: &'a [Node],
 }
 
 #[derive(Debug)]
@@ -195,16 +197,16 @@ impl Node {
     }
 
     fn start_here(&self, state: &mut State, world: World<'_>, begins: bool) -> Result<()> {
-        if self.kind != ServerKind::MySql {
+        if !matches!(self.kind, ServerKind::MySql { .. }) {
             make_dir(&self.data)?;
         }
         let log = self.log();
         let before = length(&log);
-        let World { programs, guardian, epmd, topology, redis } = world;
+        let World { programs, guardian, epmd, topology, redis, peers } = world;
         let Topology { replicas, rabbitmq, .. } = topology;
         let part = replicas.then_some(state.part);
         let (name, dir, ports, tls) = (&*self.name, &*self.dir, &*state.ports, self.tls.as_ref());
-        let place = Place { name, dir, ports, epmd, part, rabbitmq, redis, tls, log: &log, begins };
+        let place = Place { name, dir, ports, epmd, part, rabbitmq, redis, tls, log: &log, begins, peers };
         let launch = self.kind.launch(programs, place, &self.password)?;
         let group = state.group.clone();
         let process = Process::start(&launch, |identity| {

@@ -133,6 +133,13 @@ pub(crate) struct Launch {
     pub(crate) log: PathBuf,
 }
 
+/// An argument that names a path.
+pub(crate) fn flag(name: &str, value: &Path) -> OsString {
+    let mut flag = OsString::from(name);
+    flag.push(value);
+    flag
+}
+
 /// A program behind the gate.
 pub(crate) fn gated<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) -> Command {
     let mut command = Command::new("/bin/sh");

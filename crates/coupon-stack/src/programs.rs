@@ -16,6 +16,9 @@ pub(crate) const MYSQL_ROOT: &str = "COUPON_STACK_MYSQL_ROOT";
 /// Takes a Redis other than the packaged one, or a Valkey.
 const REDIS: &str = "COUPON_STACK_REDIS";
 
+/// The folder of Vitess' programs, where neither PATH nor `make engine` has them.
+const VITESS: &str = "COUPON_STACK_VITESS";
+
 /// Folders of servers that a person's PATH may not name.
 const SERVER_DIRS: [&str; 5] = ["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/libexec", "/usr/local/bin"];
 /// Debian's own, for `rabbitmq-server` in the PATH is there a wrapper that insists on another user.
@@ -29,6 +32,20 @@ pub(crate) struct Programs {
     pub(crate) rabbitmq: PathBuf,
     /// Erlang's port mapper, without which no RabbitMQ starts.
     pub(crate) epmd: PathBuf,
+    /// Those of its engine, if it has one.
+    #[serde(default)]
+    pub(crate) engine: Option<EnginePrograms>,
+}
+
+/// The programs of an engine: etcd and its tool, and Vitess'.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct EnginePrograms {
+    pub(crate) etcd: PathBuf,
+    pub(crate) etcdctl: PathBuf,
+    pub(crate) vtctld: PathBuf,
+    pub(crate) vtctldclient: PathBuf,
+    pub(crate) vtgate: PathBuf,
+    pub(crate) vttablet: PathBuf,
 }
 
 /// A database server.
@@ -63,7 +80,7 @@ impl Programs {
         let epmd = program(dirs, "epmd");
         match (mysql, redis, rabbitmq, epmd) {
             (Some(mysql), Some(redis), Some(rabbitmq), Some(epmd)) => {
-                Ok(Self { mysql, redis, rabbitmq, epmd })
+                Ok(Self { mysql, redis, rabbitmq, epmd, engine: None })
             }
             (mysql, redis, rabbitmq, epmd) => {
                 let mut missing = Vec::new();
@@ -74,6 +91,51 @@ impl Programs {
             }
         }
     }
+
+    /// Those of its engine.
+    pub(crate) fn engine(&self) -> Result<&EnginePrograms> {
+        self.engine.as_ref().context("this stack has no engine")
+    }
+}
+
+impl EnginePrograms {
+    /// Finds them, or the packages that are missing.
+    pub(crate) fn find() -> Result<Result<Self, Vec<&'static str>>> {
+        let own = env::var_os(VITESS).filter(|dir| !dir.is_empty());
+        let own = own.map(std::path::absolute).transpose()?;
+        let all: Vec<PathBuf> = own.into_iter().chain(dirs()).chain(built()).collect();
+        Self::find_in(&all)
+    }
+
+    fn find_in(dirs: &[PathBuf]) -> Result<Result<Self, Vec<&'static str>>> {
+        let vitess = |name: &str| {
+            program(dirs, name).with_context(|| {
+                format!("{name} is not found: `make engine` builds it, or {VITESS}=DIR says where it is")
+            })
+        };
+        let (vtctld, vtctldclient) = (vitess("vtctld")?, vitess("vtctldclient")?);
+        let (vtgate, vttablet) = (vitess("vtgate")?, vitess("vttablet")?);
+        Ok(match (program(dirs, "etcd"), program(dirs, "etcdctl")) {
+            (Some(etcd), Some(etcdctl)) => Ok(Self { etcd, etcdctl, vtctld, vtctldclient, vtgate, vttablet }),
+            (etcd, etcdctl) => {
+                let mut missing = Vec::new();
+                missing.extend(etcd.is_none().then_some("etcd-server"));
+                missing.extend(etcdctl.is_none().then_some("etcd-client"));
+                Err(missing)
+            }
+        })
+    }
+}
+
+/// The folder that `make engine` builds into (deploy/engine/build).
+fn built() -> Option<PathBuf> {
+    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
+    let cache = if rustix::process::geteuid().is_root() {
+        Some(PathBuf::from("/var/cache"))
+    } else {
+        env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from).or_else(home)
+    };
+    Some(cache?.join("coupon-stack/engine/bin"))
 }
 
 /// The Redis that the environment asks for.
@@ -243,6 +305,16 @@ mod tests {
         std::fs::rename(dir.path().join("redis-server"), dir.path().join("valkey-server")).unwrap();
         let programs = Programs::find_in(&dirs, Path::new("/none"), None, None).unwrap();
         assert_eq!(programs.redis, dir.path().join("valkey-server"));
+    }
+
+    #[test]
+    fn a_missing_program_of_an_engine_is_named_with_the_way_to_get_it() {
+        let (_dir, dirs) = machine(&["vtctld", "vtctldclient", "vttablet"]);
+        let error = EnginePrograms::find_in(&dirs).unwrap_err().to_string();
+        assert!(error.starts_with("vtgate is not found") && error.contains("make engine"), "{error}");
+        assert!(!error.contains('\n'));
+        let (_dir, dirs) = machine(&["vtctld", "vtctldclient", "vttablet", "vtgate", "etcd"]);
+        assert_eq!(EnginePrograms::find_in(&dirs).unwrap().unwrap_err(), ["etcd-client"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Tablets;
 use crate::files::write_private;
 use crate::process::Identity;
 use crate::programs::Programs;
@@ -24,6 +25,9 @@ pub(crate) struct Record {
     pub(crate) programs: Programs,
     #[serde(flatten)]
     pub(crate) topology: Topology,
+    /// The engine's, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tablets: Option<Tablets>,
     /// The start of the machine that the processes belong to.
     boot: String,
     pub(crate) servers: BTreeMap<String, ServerRecord>,
@@ -59,9 +63,10 @@ impl Record {
     pub(crate) fn new(
         programs: Programs,
         topology: Topology,
+        tablets: Option<Tablets>,
         servers: BTreeMap<String, ServerRecord>,
     ) -> Self {
-        Self { version: VERSION, programs, topology, boot: boot(), servers }
+        Self { version: VERSION, programs, topology, tablets, boot: boot(), servers }
     }
 
     /// Reads a folder's, if it has one.
@@ -104,9 +109,9 @@ mod tests {
     fn record(process: Identity) -> Record {
         let server = ServerRecord { ports: vec![1], process: Some(process), ..ServerRecord::default() };
         let mysql = MySql { server: "mysqld".into(), root: None, install: None };
-        let programs =
-            Programs { mysql, redis: "redis".into(), rabbitmq: "rabbitmq".into(), epmd: "epmd".into() };
-        Record::new(programs, Topology::default(), [("main".to_owned(), server)].into())
+        let (redis, rabbitmq, epmd) = ("redis".into(), "rabbitmq".into(), "epmd".into());
+        let programs = Programs { mysql, redis, rabbitmq, epmd, engine: None };
+        Record::new(programs, Topology::default(), None, [("main".to_owned(), server)].into())
     }
 
     #[test]

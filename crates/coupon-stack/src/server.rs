@@ -27,10 +27,18 @@ pub enum Server {
     Sentinel(u8),
     /// A node of RabbitMQ, counted from 0: the hand-over.
     RabbitMq(u16),
+    /// The engine's etcd, which knows what there is of it.
+    Etcd,
+    /// The engine's vtctld, which changes it.
+    Vtctld,
+    /// A tablet of the engine: its server for one shard. Counted from 0; a number is used once.
+    Tablet(u16),
+    /// The engine's vtgate: its one address.
+    Vtgate,
 }
 
 impl Server {
-    /// All servers of such a stack, in the order in which they are shown.
+    /// All servers of such a stack but for an engine's, in the order in which they are shown.
     pub(crate) fn all(topology: &Topology) -> impl Iterator<Item = Self> + use<> {
         let Topology { shards, replicas, redis, redis_sentinel, .. } = *topology;
         let databases = [Self::Main].into_iter().chain((0..shards.get()).map(Self::Shard));
@@ -58,6 +66,7 @@ impl Server {
             Self::Shard(shard) => Some(Self::ShardReplica(shard)),
             Self::ShardReplica(shard) => Some(Self::Shard(shard)),
             Self::Redis | Self::Gate(_) | Self::RedisReplica | Self::Sentinel(_) | Self::RabbitMq(_) => None,
+            Self::Etcd | Self::Vtctld | Self::Tablet(_) | Self::Vtgate => None,
         }
     }
 }
@@ -75,6 +84,10 @@ impl fmt::Display for Server {
             Self::Sentinel(number) => format!("sentinel-{number}"),
             Self::RabbitMq(0) => "rabbitmq".to_owned(),
             Self::RabbitMq(node) => format!("rabbitmq-{node}"),
+            Self::Etcd => "etcd".to_owned(),
+            Self::Vtctld => "vtctld".to_owned(),
+            Self::Tablet(tablet) => format!("tablet-{tablet}"),
+            Self::Vtgate => "vtgate".to_owned(),
         };
         f.pad(&name)
     }
@@ -89,7 +102,8 @@ impl fmt::Display for UnknownServer {
         write!(
             f,
             "{:?} is no server: main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, \
-             redis-1 and so on, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on",
+             redis-1 and so on, redis-replica, sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on; of an engine etcd, \
+             vtctld, tablet-0 and so on, vtgate",
             self.0
         )
     }
@@ -111,12 +125,16 @@ impl FromStr for Server {
             "redis" => Some(Self::Redis),
             "redis-replica" => Some(Self::RedisReplica),
             "rabbitmq" => Some(Self::RabbitMq(0)),
+            "etcd" => Some(Self::Etcd),
+            "vtctld" => Some(Self::Vtctld),
+            "vtgate" => Some(Self::Vtgate),
             _ => number("shard-")
                 .map(Self::Shard)
                 .or_else(|| replica().map(Self::ShardReplica))
                 .or_else(sentinel)
                 .or_else(|| further("rabbitmq-").map(Self::RabbitMq))
-                .or_else(|| further("redis-").map(Self::Gate)),
+                .or_else(|| further("redis-").map(Self::Gate))
+                .or_else(|| number("tablet-").map(Self::Tablet)),
         }
         .ok_or_else(|| UnknownServer(name.to_owned()))
     }
@@ -134,7 +152,8 @@ mod tests {
         let small = Topology { shards: three, ..Topology::default() };
         let large = Topology { replicas: true, redis_sentinel: true, rabbitmq: three, ..small };
         let gates = Topology { redis: three, ..small };
-        for server in Server::all(&large).chain(Server::all(&gates)) {
+        let of_engine = [Server::Etcd, Server::Vtctld, Server::Tablet(11), Server::Vtgate];
+        for server in Server::all(&large).chain(Server::all(&gates)).chain(of_engine) {
             assert_eq!(server.to_string().parse(), Ok(server));
         }
         assert_eq!([small, large, gates].map(|topology| Server::all(&topology).count()), [6, 16, 8]);
@@ -142,7 +161,9 @@ mod tests {
 
     #[test]
     fn another_name_is_refused_with_those_there_are() {
-        for name in ["", "shard", "shard--1", "shard-x", "shard-70000", "-replica", "rabbitmq-0", "mysql"] {
+        for name in
+            ["", "shard", "shard--1", "shard-x", "shard-70000", "-replica", "rabbitmq-0", "tablet-", "mysql"]
+        {
             let error = name.parse::<Server>().unwrap_err().to_string();
             assert!(error.contains("shard-0") && error.contains("rabbitmq"), "{error}");
         }

@@ -1,8 +1,11 @@
 //! A stack: all servers together.
 
+mod engine;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::TcpStream;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -11,10 +14,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
+use self::engine::engine_programs;
+use crate::engine::Tablets;
 use crate::fault_tools::{self, SpareRedis};
 use crate::files::write_private;
 use crate::guardian::Guardian;
-use crate::home::{Home, check, lock};
+use crate::home::{Home, check, lock, tablets};
 use crate::kind::{ServerKind, connected};
 use crate::node::{Node, World};
 use crate::process::Usage;
@@ -64,6 +69,8 @@ pub struct Stack {
     nodes: Vec<Node>,
     /// Erlang's port mapper.
     epmd: Node,
+    /// The engine's, if there is one.
+    tablets: Option<Tablets>,
     /// True when this stack ends with this value.
     owned: bool,
     /// Held while the record is written.
@@ -95,7 +102,7 @@ impl Stack {
     }
 
     fn start_with(options: &StackOptions, certificates: Option<&Certificates>) -> Result<Self> {
-        let programs = install::programs()?;
+        let mut programs = install::programs()?;
         // From here on everything ends with this value, and with this process.
         let guardian = Guardian::start()?;
         let Home { dir, temporary, lock } = Home::open(options.dir.as_deref(), &programs.mysql, &guardian)?;
@@ -106,7 +113,8 @@ impl Stack {
         if let Some(certificates) = certificates {
             tls::keep(&dir, certificates)?;
         }
-        let topology = options.topology;
+        let tablets = tablets(record.as_ref(), &dir, options.topology.engine)?;
+        let topology = of_tablets(options.topology, tablets.as_ref());
         ensure!(
             !topology.redis_sentinel || topology.redis.get() == 1,
             "a stack of several Redis has no Sentinels: they look after one"
@@ -121,7 +129,14 @@ impl Stack {
                 "a stack that encrypts connections has no replicas: its client would have to know whom to trust"
             );
         }
-        let (nodes, epmd) = nodes(&dir, topology, record)?;
+        if tablets.is_some() {
+            ensure!(
+                !topology.replicas,
+                "a stack with an engine has no replicas: its tablets know one server each"
+            );
+            programs.engine = Some(engine_programs(&programs, &dir)?);
+        }
+        let (nodes, epmd) = nodes(&dir, topology, tablets.as_ref(), record)?;
         let addresses = where_they_answer(&nodes);
         let mut stack = Self {
             dir,
@@ -130,6 +145,7 @@ impl Stack {
             topology,
             nodes,
             epmd,
+            tablets,
             owned: true,
             saving: Mutex::default(),
             temporary,
@@ -155,9 +171,9 @@ impl Stack {
         ensure!(dir.join(record::FILE).is_file(), none());
         let lock = lock(&dir, PATIENCE)?;
         let record = Record::load(&dir)?.with_context(none)?;
-        let programs = record.programs.clone();
-        let topology = record.topology;
-        let (nodes, epmd) = nodes(&dir, topology, Some(record))?;
+        let (programs, tablets) = (record.programs.clone(), record.tablets.clone());
+        let topology = of_tablets(record.topology, tablets.as_ref());
+        let (nodes, epmd) = nodes(&dir, topology, tablets.as_ref(), Some(record))?;
         let addresses = where_they_answer(&nodes);
         let saving = Mutex::default();
         Ok(Self {
@@ -167,6 +183,7 @@ impl Stack {
             topology,
             nodes,
             epmd,
+            tablets,
             owned: false,
             saving,
             temporary: None,
@@ -180,8 +197,10 @@ impl Stack {
             let databases = scope.spawn(|| self.start_databases());
             let redis = scope.spawn(|| self.start_redis());
             let rabbitmq = scope.spawn(|| self.start_rabbitmq());
-            [databases, redis, rabbitmq].map(joined).into_iter().collect()
-        })
+            let control = scope.spawn(|| self.start_control());
+            [databases, redis, rabbitmq, control].map(joined).into_iter().collect::<Result<()>>()
+        })?;
+        if self.tablets.is_some() { self.start_engine() } else { Ok(()) }
     }
 
     fn of_kind(&self, kind: ServerKind) -> impl Iterator<Item = &Node> {
@@ -219,7 +238,7 @@ impl Stack {
 
     fn start_databases(&self) -> Result<()> {
         let template = self.dir.join("template");
-        let databases = || self.of_kind(ServerKind::MySql);
+        let databases = || self.nodes.iter().filter(|node| matches!(node.kind(), ServerKind::MySql { .. }));
         if databases().any(|node| !node.data().exists()) {
             mysql::make_template(&self.programs.mysql, &template, self.guardian.as_ref())?;
         }
@@ -247,7 +266,8 @@ impl Stack {
     fn world(&self) -> World<'_> {
         let (guardian, epmd) = (self.guardian.as_ref(), self.epmd.port());
         let redis = self.of_kind(ServerKind::Redis).next().map_or(0, Node::port);
-        World { programs: &self.programs, guardian, epmd, topology: self.topology, redis }
+        let (programs, topology, peers) = (&self.programs, self.topology, self.nodes.as_slice());
+        World { programs, guardian, epmd, topology, redis, peers }
     }
 
     /// Records the stack for programs that attach to it, or start one here again. None does in a temporary folder.
@@ -258,7 +278,7 @@ impl Stack {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.nodes.iter().chain([&self.epmd]);
         let servers = all.map(|node| (node.name().to_owned(), node.record())).collect();
-        Record::new(self.programs.clone(), self.topology, servers).save(&self.dir)
+        Record::new(self.programs.clone(), self.topology, self.tablets.clone(), servers).save(&self.dir)
     }
 
     fn node(&self, server: Server) -> Result<&Node> {
@@ -279,12 +299,13 @@ impl Stack {
         &self.addresses
     }
 
-    /// All servers: main and the shards, each before its replica, then those of Redis, and RabbitMQ.
+    /// All servers: main and the shards, each before its replica, then those of Redis, RabbitMQ, and an engine's.
     pub fn servers(&self) -> impl Iterator<Item = Server> + use<> {
-        Server::all(&self.topology)
+        let servers: Vec<Server> = self.nodes.iter().filter_map(|node| node.name().parse().ok()).collect();
+        servers.into_iter()
     }
 
-    /// The address of one server by itself.
+    /// The address of one server by itself: of an engine's also those that only its own servers and tools go by.
     ///
     /// # Errors
     /// When there is no such server.
@@ -589,8 +610,12 @@ impl Stack {
     }
 
     fn end(&self, gently: bool) -> Result<()> {
-        let mut ended: Vec<_> = self.nodes.iter().map(|node| node.begin_end(gently)).collect();
-        ended.extend(self.nodes.iter().map(Node::finish_end));
+        let mut ended = Vec::new();
+        for needs_others in [true, false] {
+            let nodes = || self.nodes.iter().filter(move |node| node.kind().needs_others() == needs_others);
+            ended.extend(nodes().map(|node| node.begin_end(gently)));
+            ended.extend(nodes().map(Node::finish_end));
+        }
         // RabbitMQ needs it to the last.
         ended.push(self.epmd.finish_end());
         ended.into_iter().collect()
@@ -613,20 +638,35 @@ pub fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn nodes(dir: &Path, topology: Topology, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
+/// The servers of a stack, with an engine of as many shards as it has tablets.
+fn of_tablets(topology: Topology, tablets: Option<&Tablets>) -> Topology {
+    let count = tablets.and_then(|tablets| u16::try_from(tablets.all().len()).ok());
+    Topology { engine: count.and_then(NonZeroU16::new), ..topology }
+}
+
+fn nodes(
+    dir: &Path,
+    topology: Topology,
+    tablets: Option<&Tablets>,
+    record: Option<Record>,
+) -> Result<(Vec<Node>, Node)> {
     let mut known = record.map_or_else(BTreeMap::new, |record| record.servers);
     let mut node = |kind, name: String, like: Option<&Node>| match (known.remove(&name), like) {
         (Some(record), _) => Node::recorded(kind, name, dir, record),
-        (None, Some(primary)) if kind == ServerKind::MySql => Node::replica_of(primary, name, dir),
+        (None, Some(primary)) if matches!(kind, ServerKind::MySql { .. }) => {
+            Node::replica_of(primary, name, dir)
+        }
         (None, Some(like)) => Node::like(like, kind, name, dir),
         (None, None) => Node::new(kind, name, dir),
     };
     let mut nodes = Vec::new();
+    let database = ServerKind::MySql { logged: false };
     for server in Server::all(&topology) {
         let (kind, like) = match server {
-            Server::Main | Server::Shard(_) => (ServerKind::MySql, None),
+            Server::Main => (database, None),
+            Server::Shard(_) => (ServerKind::MySql { logged: tablets.is_some() }, None),
             // It comes behind its primary.
-            Server::MainReplica | Server::ShardReplica(_) => (ServerKind::MySql, nodes.last()),
+            Server::MainReplica | Server::ShardReplica(_) => (database, nodes.last()),
             Server::Redis | Server::Gate(_) => (ServerKind::Redis, None),
             // Those that take each other's place have one password.
             Server::RedisReplica => (ServerKind::RedisReplica, nodes.last()),
@@ -634,9 +674,18 @@ fn nodes(dir: &Path, topology: Topology, record: Option<Record>) -> Result<(Vec<
             Server::RabbitMq(0) => (ServerKind::RabbitMq, None),
             // The users of a cluster, and so their passwords, are those of all of its nodes.
             Server::RabbitMq(_) => (ServerKind::RabbitMq, nodes.last()),
+            // They follow below: how many tablets there are, the record says.
+            Server::Etcd | Server::Vtctld | Server::Tablet(_) | Server::Vtgate => continue,
         };
         let made = node(kind, server.to_string(), like)?;
         nodes.push(made);
+    }
+    if let Some(tablets) = tablets {
+        let control = [(Server::Etcd, ServerKind::Etcd), (Server::Vtctld, ServerKind::Vtctld)];
+        let all = tablets.all().iter().map(|tablet| (tablet.server(), ServerKind::Tablet(*tablet)));
+        for (server, kind) in control.into_iter().chain(all).chain([(Server::Vtgate, ServerKind::Vtgate)]) {
+            nodes.push(node(kind, server.to_string(), None)?);
+        }
     }
     Ok((nodes, node(ServerKind::Epmd, "epmd".to_owned(), None)?))
 }
@@ -664,6 +713,7 @@ fn where_they_answer(nodes: &[Node]) -> Addresses {
             gates.take_while(|url| !url.is_empty()).collect::<Vec<_>>().join(",")
         }),
         rabbitmq: urls(Server::RabbitMq),
+        engine: Some(url(Server::Vtgate)).filter(|url| !url.is_empty()),
     }
 }
 

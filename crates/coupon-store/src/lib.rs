@@ -72,7 +72,7 @@ pub use hand_over::{HandOver, PlacedResult};
 pub use known::Known;
 pub use layouts::Layouts;
 pub use lifecycle::Lifecycle;
-pub use open::{BuiltWithout, open};
+pub use open::{BuiltWithout, Open, open, open_in_engine};
 pub use own_metrics::{OwnMetrics, Repairs};
 pub use room_index::{RoomIndex, RoomPlaces};
 pub use set_aside::SetAsideCoupons;

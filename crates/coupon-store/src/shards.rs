@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use coupon_core::after_grab::Action;
 use coupon_core::{
-    CouponId, CouponResult, Money, Placement, ResultId, ResultQuery, ShardId, TableId, Timestamp, UseStatus,
-    UserId,
+    CouponId, CouponResult, Money, Place, Placement, ResultId, ResultQuery, ShardId, TableId, Timestamp,
+    UseStatus, UserId,
 };
 
 use super::{LocalFuture, Unavailable};
 use crate::metrics::Buckets;
 
-/// The tables of one shard that a query visits.
+/// The tables of one place that a query visits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Visit {
     /// Every table of results there is.
@@ -24,17 +24,30 @@ pub enum Visit {
 /// A result, and the table it lives in.
 pub type Found = (TableId, CouponResult);
 
-/// One shard's answer.
+/// One place's answer.
 #[derive(Debug, Clone)]
 pub struct Visited<T> {
     /// The answer.
     pub value: T,
     /// The number of tables that were read for it.
     pub tables: u64,
-    /// The time that the shard took, queueing included.
+    /// The time that it took, queueing included.
     pub took: Duration,
-    /// Every grab acknowledged before this moment is included.
+    /// Every grab acknowledged before this moment is included, but for the missing shards'.
     pub as_of: Timestamp,
+    /// Shards that did not answer, where one visit asks several: what they hold is missing.
+    pub missing: Vec<ShardId>,
+}
+
+impl<T> Visited<T> {
+    /// The same, with what is made of the answer.
+    ///
+    /// # Errors
+    /// When nothing can be made of it.
+    pub fn try_map<U, E>(self, of: impl FnOnce(T) -> Result<U, E>) -> Result<Visited<U>, E> {
+        let Self { value, tables, took, as_of, missing } = self;
+        Ok(Visited { value: of(value)?, tables, took, as_of, missing })
+    }
 }
 
 /// The part of a list that is wanted; lists run from the latest result to the earliest.
@@ -176,12 +189,12 @@ pub struct Latency {
 /// The number of results that are held, of each coupon that has any.
 pub type HeldByCoupon = Vec<(CouponId, u64)>;
 
-/// Reads, and the changes of results, on the shards.
+/// Reads, and the changes of results, on the shards. A backend whose shards are run by hand has no other place than each of them.
 pub trait Shards: Send + Sync {
     /// Results that the query covers, latest first, each with the table it lives in.
     fn page(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         query: ResultQuery,
         page: PageRequest,
@@ -190,7 +203,7 @@ pub trait Shards: Send + Sync {
     /// The result with that id, if it is in the tables visited.
     fn find(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         id: ResultId,
     ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>>;
@@ -198,18 +211,18 @@ pub trait Shards: Send + Sync {
     /// Counts the results that the query covers.
     fn summary(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         query: ResultQuery,
     ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>>;
 
     /// Sums over the tables visited, counted now.
-    fn totals(&self, shard: ShardId, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>>;
+    fn totals(&self, place: Place, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>>;
 
-    /// The same sums as the shard's writer keeps them: no table is read.
+    /// The same sums of one shard, as its writer keeps them: no table is read.
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>>;
 
-    /// The number of results that are held there, of each coupon that has any.
+    /// The number of results that are held on a shard, of each coupon that has any.
     fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>>;
 
     /// Takes a step of a result that lives there, by one conditional update of its row in a transaction of its shard. Where stock

@@ -95,7 +95,14 @@ pub fn totals(dialect: Dialect, table: impl Display) -> String {
     format!("SELECT {} FROM {table}", sums(dialect))
 }
 
-/// The same of each coupon, behind its id, of the rows that a condition holds for.
+/// The same sums, of a table that an engine has over its shards: only what it can add up by itself. Counts the results, adds up those
+/// that are spent and their orders, in units, and counts those that take stock.
+#[must_use]
+pub fn plain_totals(table: impl Display) -> String {
+    format!("SELECT COUNT(*), SUM(use_status), SUM(order_amount), COUNT(slot) FROM {table}")
+}
+
+/// The sums of [`totals`] of each coupon, behind its id, of the rows that a condition holds for.
 pub(crate) fn totals_by_coupon(dialect: Dialect, table: impl Display, condition: &str) -> String {
     format!("SELECT coupon_id, {} FROM {table} WHERE {condition} GROUP BY coupon_id", sums(dialect))
 }

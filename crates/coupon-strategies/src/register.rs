@@ -14,6 +14,8 @@ use crate::{Baseline, Family, Variant, VariantRole};
 pub struct Register {
     /// The strategies, in the order of tables.
     pub families: &'static [Family],
+    /// Those whose shards an engine has, which not every machine can have: in no list of names, and known by theirs.
+    pub engines: &'static [Family],
     /// The designs that most teams run: in no comparison unless they are named.
     pub baselines: &'static [Baseline],
     /// Variants of any strategy: settings of services, which place no rows.
@@ -26,7 +28,18 @@ impl Register {
         self.families.iter().map(|family| family.name)
     }
 
-    /// The strategies that spread rows over shards.
+    /// Every strategy, those included whose shards an engine has.
+    pub fn all(self) -> impl Iterator<Item = &'static Family> {
+        self.families.iter().chain(self.engines)
+    }
+
+    /// True of a strategy whose shards an engine has.
+    #[must_use]
+    pub fn is_engines(self, family: &Family) -> bool {
+        self.engines.iter().any(|engine| engine.name == family.name)
+    }
+
+    /// The strategies that spread rows over shards which are run by hand.
     pub fn sharded(self) -> impl Iterator<Item = &'static Family> {
         self.families.iter().filter(|family| family.is_sharded())
     }
@@ -36,7 +49,7 @@ impl Register {
     /// # Errors
     /// When there is none; the message lists those that there are.
     pub fn family(self, name: &str) -> Result<&'static Family> {
-        self.families.iter().find(|family| family.name == name).with_context(|| {
+        self.all().find(|family| family.name == name).with_context(|| {
             format!(
                 "there is no strategy {name:?}; there are: {}",
                 self.names().collect::<Vec<_>>().join(", ")
@@ -93,13 +106,13 @@ impl Register {
     /// The service of that name.
     #[must_use]
     pub fn program(self, name: &str) -> Option<&'static dyn AnyProgram> {
-        self.families.iter().map(|family| family.program).find(|program| program.name() == name)
+        self.all().map(|family| family.program).find(|program| program.name() == name)
     }
 
     /// The strategy whose rows are laid out as that line says, with whatever settings, if it is one of these.
     #[must_use]
     pub fn strategy_of_layout(self, layout: &str, shards: NonZeroU16) -> Option<Arc<dyn ShardingStrategy>> {
-        self.families.iter().find_map(|family| family.strategy_of_layout(layout, shards))
+        self.all().find_map(|family| family.strategy_of_layout(layout, shards))
     }
 
     /// Every baseline with what it is, for help texts.

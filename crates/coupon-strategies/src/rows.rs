@@ -2,14 +2,19 @@
 
 use std::num::NonZeroU16;
 
+use engine_svc::EngineSharding;
 use hash_svc::HashSharding;
 use range_svc::{RoomRangeSharding, TimeRangeSharding};
 
 use crate::{Baseline, Family, Register, RoomSettings, SettingValue, Variant, VariantRole};
 
 /// Every strategy of this workspace, in the order of tables.
-pub static REGISTER: Register =
-    Register { families: &FAMILIES, baselines: &BASELINES, everywhere: &[ROOM_INDEX, CACHE] };
+pub static REGISTER: Register = Register {
+    families: &FAMILIES,
+    engines: &ENGINES,
+    baselines: &BASELINES,
+    everywhere: &[ROOM_INDEX, CACHE],
+};
 
 static FAMILIES: [Family; 4] = [
     Family {
@@ -51,6 +56,18 @@ static FAMILIES: [Family; 4] = [
     },
     SINGLE,
 ];
+
+static ENGINES: [Family; 1] = [Family {
+    name: "engine",
+    place: "where an engine puts its user",
+    program: &engine_svc::PROGRAM,
+    choice: None,
+    shards: None,
+    layouts: &[EngineSharding::LAYOUT],
+    rooms: None,
+    variants: &[],
+    combined: &[],
+}];
 
 const SINGLE: Family = Family {
     name: "single",

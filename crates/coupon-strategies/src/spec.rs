@@ -98,7 +98,7 @@ impl Register {
         let mut parts = name.split('+');
         let plain = parts.next().unwrap_or_default();
         let baseline = self.baselines.iter().find(|baseline| baseline.name == plain);
-        let family = self.families.iter().find(|family| family.name == plain);
+        let family = self.all().find(|family| family.name == plain);
         let family = family.or(baseline.map(|baseline| baseline.family)).with_context(known)?;
         let shards = family.shards(fit.shards);
         let mut spec = Spec {

@@ -96,6 +96,20 @@ fn every_strategy_over_shards_goes_on_over_another_number_and_is_read_back() {
 }
 
 #[test]
+fn an_engine_is_known_by_its_name_and_its_layout_and_is_in_no_list() {
+    for family in REGISTER.engines {
+        let made = family.strategy(FOUR, &[]).unwrap();
+        assert!(made.whole().is_planned() && !REGISTER.known().contains(&family.name.to_owned()));
+        laws::check(&*made, 11).unwrap_or_else(|broken| panic!("{}: {broken}", family.name));
+        assert_eq!(strategy_of_layout(&made.layout(), FOUR).unwrap().name(), family.name);
+        assert_eq!(REGISTER.family(family.name).unwrap().program.name(), family.program.name());
+        assert!(REGISTER.program(family.program.name()).is_some());
+    }
+    let by_hand = |family: &Family| !family.strategy(FOUR, &[]).unwrap().whole().is_planned();
+    assert!(REGISTER.families.iter().all(by_hand));
+}
+
+#[test]
 fn no_name_comes_twice() {
     for names in [REGISTER.known(), REGISTER.compared(), REGISTER.names().map(str::to_owned).collect()] {
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
@@ -178,6 +192,7 @@ static JUMP: Program<NoSettings> = Program {
     listen: "127.0.0.1:8003",
     section: "jump",
     strategy: |_, shards| Ok(Arc::new(jump::Jump(shards))),
+    open: coupon_service::open,
 };
 
 static ONE_MORE: [Family; 1] = [Family {
@@ -194,7 +209,7 @@ static ONE_MORE: [Family; 1] = [Family {
 
 #[test]
 fn a_third_strategy_is_one_row() {
-    let register = Register { families: &ONE_MORE, baselines: &[], ..REGISTER };
+    let register = Register { families: &ONE_MORE, engines: &[], baselines: &[], ..REGISTER };
     assert_eq!(register.known(), ["jump", "jump+room-index", "jump+cache"]);
     assert_eq!(register.compared(), ["jump"]);
     assert_eq!(register.programs().collect::<Vec<_>>(), ["jump-svc"]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator};
-use coupon_core::{CouponId, Placement, ResultId, ResultQuery, RoomId, ShardId};
+use coupon_core::{CouponId, Place, Placement, ResultId, ResultQuery, RoomId, ShardId};
 use coupon_store::metrics::Exposition;
 use coupon_store::{
     Applied, Catalogue, Change, ChangeError, Changed, CouponAndDetails, Found, Known, Lifecycle, LocalFuture,
@@ -24,19 +24,19 @@ fn none<'a, T: 'a>() -> Answer<'a, T> {
 }
 
 impl Shards for NoReads {
-    fn page(&self, _: ShardId, _: Visit, _: ResultQuery, _: PageRequest) -> Answer<'_, Visited<Vec<Found>>> {
+    fn page(&self, _: Place, _: Visit, _: ResultQuery, _: PageRequest) -> Answer<'_, Visited<Vec<Found>>> {
         none()
     }
 
-    fn find(&self, _: ShardId, _: Visit, _: ResultId) -> Answer<'_, Visited<Option<Found>>> {
+    fn find(&self, _: Place, _: Visit, _: ResultId) -> Answer<'_, Visited<Option<Found>>> {
         none()
     }
 
-    fn summary(&self, _: ShardId, _: Visit, _: ResultQuery) -> Answer<'_, Visited<ResultSummary>> {
+    fn summary(&self, _: Place, _: Visit, _: ResultQuery) -> Answer<'_, Visited<ResultSummary>> {
         none()
     }
 
-    fn totals(&self, _: ShardId, _: Visit) -> Answer<'_, Visited<Totals>> {
+    fn totals(&self, _: Place, _: Visit) -> Answer<'_, Visited<Totals>> {
         none()
     }
 

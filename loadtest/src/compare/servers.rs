@@ -7,6 +7,7 @@ use anyhow::Result;
 use coupon_cli::terminal;
 use coupon_lab::SharedServers;
 use coupon_store::settings::ServersSettings;
+use coupon_strategies::REGISTER;
 
 use super::growth::PlannedGrowth;
 use super::options::CompareOptions;
@@ -51,8 +52,10 @@ impl Servers {
             ServersChoice::Private => {
                 let more = options.growth.as_ref().and_then(PlannedGrowth::shards);
                 let shards = options.contestants.iter().map(|spec| spec.shards).chain(more).max();
+                let engines = options.contestants.iter().filter(|spec| REGISTER.is_engines(spec.family));
+                let engine = engines.map(|spec| spec.shards).max();
                 terminal::progress("starting MySQL, Redis and RabbitMQ");
-                let site = SharedServers::private(shards.unwrap_or(NonZeroU16::MIN));
+                let site = SharedServers::private(shards.unwrap_or(NonZeroU16::MIN), engine);
                 terminal::clear_progress();
                 site?
             }

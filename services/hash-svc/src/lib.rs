@@ -19,6 +19,7 @@ pub static PROGRAM: Program<HashSettings> = Program {
     listen: "127.0.0.1:8001",
     section: "hash",
     strategy: |settings, shards| Ok(Arc::new(HashSharding::from_settings(settings, shards)?)),
+    open: coupon_service::open,
 };
 
 /// The `[hash]` section of the settings.

@@ -86,8 +86,12 @@ pub(crate) async fn stored(backend: &Backend) -> BTreeMap<ResultId, (Placement, 
     let mut all = BTreeMap::new();
     for shard in backend.layouts.shards() {
         let page = PageRequest { before: None, limit: 1_000_000 };
-        let found =
-            backend.shards.page(shard, Visit::All, ResultQuery::everything(), page).await.unwrap().value;
+        let found = backend
+            .shards
+            .page(shard.into(), Visit::All, ResultQuery::everything(), page)
+            .await
+            .unwrap()
+            .value;
         for (table, row) in found {
             let before = all.insert(row.result_id, (Placement::new(shard, table), row));
             assert!(before.is_none(), "{} is there twice", row.result_id);

@@ -156,6 +156,7 @@ pub(crate) fn audit(stack: &Stack, drained: bool) {
     let addresses = Addresses {
         main: stack.main.clone(),
         shards: stack.shards.clone(),
+        engine: String::new(),
         redis: vec![stack.redis.clone()],
         ca_file: None,
         reconcile: Duration::from_secs(1),

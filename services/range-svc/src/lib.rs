@@ -21,6 +21,7 @@ pub static PROGRAM: Program<RangeSettings> = Program {
     listen: "127.0.0.1:8002",
     section: "range",
     strategy: |settings, shards| Ok(settings.strategy(shards)?),
+    open: coupon_service::open,
 };
 
 /// The most tables of a plan; beyond, it says "all": shards find out better which of them exist.

@@ -204,7 +204,7 @@ impl Cli {
 
 /// The names of all strategies, with the place of a result by each.
 fn strategies() -> PossibleValuesParser {
-    REGISTER.families.iter().map(|family| PossibleValue::new(family.name).help(family.place)).into()
+    REGISTER.all().map(|family| PossibleValue::new(family.name).help(family.place)).into()
 }
 
 /// Fills a data folder, or the databases of servers, with users, rooms and coupons, and with past results placed by

@@ -17,7 +17,9 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// The time limit for an answer of Redis.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Times are UTC, and a connection may be silent for as long as the others are read.
-const SESSION: [&str; 2] = ["SET SESSION time_zone = '+00:00'", "SET SESSION wait_timeout = 3600"];
+const SESSION: &[&str] = &["SET SESSION time_zone = '+00:00'", "SET SESSION wait_timeout = 3600"];
+/// An engine gives more than some thousand rows only over a connection that says so.
+const SESSION_OF_ENGINE: &[&str] = &["SET workload = 'olap'"];
 /// MySQL's error codes for a wrong user or password, and for a database that is not there.
 const ACCESS_DENIED: u16 = 1045;
 const NO_DATABASE: u16 = 1049;
@@ -29,6 +31,9 @@ pub struct Addresses {
     pub main: String,
     /// The shards' MySQLs. Shard i was made on the server i mod their number.
     pub shards: Vec<String>,
+    /// The engine that has the shards in place of those, with its keyspace: `mysql://user:password@host:3306/results`; empty where
+    /// they are run by hand.
+    pub engine: String,
     /// The Redis of each gate: `redis://:password@host:6379`, or `redis+sentinel://:password@host:26379,host2:26379/service`;
     /// none leaves the gates out.
     pub redis: Vec<String>,
@@ -44,6 +49,7 @@ impl fmt::Debug for Addresses {
         f.debug_struct("Addresses")
             .field("main", &host(&self.main))
             .field("shards", &hosts(&self.shards))
+            .field("engine", &host(&self.engine))
             .field("redis", &hosts(&self.redis))
             .finish_non_exhaustive()
     }
@@ -70,6 +76,21 @@ pub(super) struct Database {
 impl Database {
     /// The database of that name on the server that a setting names.
     pub(super) fn new(setting: &str, url: &str, name: &str, ca_file: Option<&Path>) -> Result<Self> {
+        Self::beginning_with(SESSION, setting, url, name, ca_file)
+    }
+
+    /// The same, of an engine.
+    pub(super) fn of_engine(setting: &str, url: &str, name: &str, ca_file: Option<&Path>) -> Result<Self> {
+        Self::beginning_with(SESSION_OF_ENGINE, setting, url, name, ca_file)
+    }
+
+    fn beginning_with(
+        session: &[&str],
+        setting: &str,
+        url: &str,
+        name: &str,
+        ca_file: Option<&Path>,
+    ) -> Result<Self> {
         const EXAMPLE: &str = "an address is mysql://user:password@host:3306";
         ensure!(!url.is_empty(), "setting `{setting}` is missing: {EXAMPLE}");
         let hosts = host(url);
@@ -88,13 +109,19 @@ impl Database {
             let opts = OptsBuilder::from_opts(opts)
                 .ssl_opts(ssl)
                 .db_name(Some(name))
-                .setup(SESSION.map(str::to_owned).to_vec())
+                .setup(session.iter().map(|set| (*set).to_owned()).collect::<Vec<_>>())
                 .prefer_socket(false);
             Ok(opts.into())
         };
         let servers = hosts.split(',').map(one).collect::<Result<Vec<Opts>>>()?;
         let (host, name) = (hosts.to_owned(), name.to_owned());
         Ok(Self { setting: setting.to_owned(), host, name, servers })
+    }
+
+    /// A database of another name on the same server.
+    pub(super) fn named(&self, name: &str) -> Self {
+        let there = |opts: &Opts| OptsBuilder::from_opts(opts.clone()).db_name(Some(name)).into();
+        Self { name: name.to_owned(), servers: self.servers.iter().map(there).collect(), ..self.clone() }
     }
 
     pub(super) async fn connect(&self) -> Result<Conn> {

@@ -80,6 +80,11 @@ impl source::Gate for HeldGate<'_> {
         report: &mut AuditReport,
     ) -> Result<()> {
         let (servers, gate) = (self.servers, &self.gate);
+        if let Some(engine) = servers.engine_of(&source::Place::label(&servers)?)?
+            && scope.drained
+        {
+            super::runtime()?.block_on(engine.hold_to_its_plan(holders, report))?;
+        }
         if kept::is_kept(snapshot) {
             // There is no gate beside the database: its stock was held against rows and main.
             return Ok(());

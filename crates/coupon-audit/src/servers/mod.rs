@@ -1,6 +1,7 @@
 //! A data set on servers, held still at one moment while it is read.
 
 mod connect;
+mod engine;
 mod gate;
 mod gates;
 mod holds;
@@ -23,9 +24,11 @@ use tokio::runtime::Runtime;
 
 use super::Label;
 use super::history::{History, Moved, Movement};
+use super::placement::Law;
 use super::source::{self, Catalogue, Place, Shard, Snapshot};
 pub use connect::Addresses;
 use connect::Database;
+use engine::{Keyspace, Part};
 use keys::GateKeys;
 use names::Namespace;
 use rows::Databases;
@@ -41,6 +44,8 @@ pub struct Servers {
     addresses: Addresses,
     namespace: Namespace,
     main: Database,
+    /// The engine that has the shards of data sets which are laid out by its lanes, if one is named.
+    engine: Option<Keyspace>,
 }
 
 impl Servers {
@@ -53,13 +58,38 @@ impl Servers {
         let namespace = Namespace::new(namespace)?;
         let ca_file = addresses.ca_file.as_deref();
         let main = Database::new("servers.main", &addresses.main, &namespace.main_database(), ca_file)?;
-        let servers = Self { addresses, namespace, main };
-        servers.shard(0, &Recorded::new())?;
+        let engine =
+            (!addresses.engine.is_empty()).then(|| Keyspace::new(&addresses.engine, ca_file)).transpose()?;
+        let servers = Self { addresses, namespace, main, engine };
+        if servers.engine.is_none() {
+            servers.shard_by_hand(0, &Recorded::new())?;
+        }
         Ok(servers)
     }
 
+    /// The engine that has a data set's shards, if they are not run by hand.
+    fn engine_of(&self, label: &Label) -> Result<Option<&Keyspace>> {
+        if !Law::of(&label.layout).is_some_and(|law| law.is_by_lane()) {
+            return Ok(None);
+        }
+        let engine = self.engine.as_ref().context(
+            "setting `servers.engine` is missing: give an address such as mysql://user:password@host:3306/keyspace",
+        );
+        engine.map(Some)
+    }
+
+    /// The database of each shard of a data set, and the shard's part of it.
+    async fn shards(&self, label: &Label, recorded: &Recorded) -> Result<Vec<(Database, Part)>> {
+        let numbers = 0..label.shards;
+        let Some(engine) = self.engine_of(label)? else {
+            return numbers.map(|number| Ok((self.shard_by_hand(number, recorded)?, Part::ALL))).collect();
+        };
+        let there = engine.shards().await?;
+        numbers.map(|lane| engine.lane(&there, lane, label.shards)).collect()
+    }
+
     /// A shard's database: it lives on the server that main has recorded, or else shard i on the server i mod their number.
-    fn shard(&self, number: u16, recorded: &Recorded) -> Result<Database> {
+    fn shard_by_hand(&self, number: u16, recorded: &Recorded) -> Result<Database> {
         let servers = &self.addresses.shards;
         let by_rule = usize::from(number).checked_rem(servers.len()).context(
             "setting `servers.shards` is missing: give a list of addresses such as mysql://user:password@host:3306",
@@ -115,16 +145,16 @@ impl Servers {
         let before = read::positions(&mut main).await?;
         let (versions, movement) = (read::versions(&mut main).await?, read::movement(&mut main).await?);
         let recorded = read::recorded(&mut main).await?;
-        let moved = self.moved(movement, label.shards, &recorded).await?;
+        let databases = self.shards(&label, &recorded).await?;
+        let moved = self.moved(movement, &databases).await?;
         let (mut shards, mut connections) = (Vec::new(), Vec::new());
-        for number in 0..label.shards {
-            let database = self.shard(number, &recorded)?;
+        for (number, (database, part)) in (0..).zip(&databases) {
             let mut connection = database.connect().await?;
             let position = before.get(&number).copied().unwrap_or(0);
-            let held = hold_shard(&mut connection, number, &label.dataset, position).await;
+            let held = hold_shard(&mut connection, part, number, &label.dataset, position).await;
             let Some(shard) = held.with_context(|| database.to_string())? else { return Ok(None) };
             shards.push(shard);
-            connections.push(connection);
+            connections.push((connection, part.clone()));
         }
         let mut now = self.main.connect().await?;
         if together && before != read::positions(&mut now).await? {
@@ -132,7 +162,7 @@ impl Servers {
         }
         let movement_now = read::movement(&mut now).await?;
         // Whatever moment is meant, a row that moves in between is missed, or found twice.
-        let moved_now = self.moved(movement_now, label.shards, &recorded).await?;
+        let moved_now = self.moved(movement_now, &databases).await?;
         if moved != moved_now || (together && movement != movement_now) {
             return Ok(None);
         }
@@ -159,15 +189,9 @@ impl Servers {
     /// The counts of rows that have moved from each shard and to it; nothing where none ever were. They tie the databases
     /// together as well: none has moved, if each says the same before and after they were held. What has left a shard arrives
     /// also after a movement was stopped.
-    async fn moved(
-        &self,
-        movement: Option<Movement>,
-        shards: u16,
-        recorded: &Recorded,
-    ) -> Result<Vec<Moved>> {
+    async fn moved(&self, movement: Option<Movement>, databases: &[(Database, Part)]) -> Result<Vec<Moved>> {
         let mut moved = Vec::new();
-        for number in 0..if movement.is_some() { shards } else { 0 } {
-            let database = self.shard(number, recorded)?;
+        for (database, _) in if movement.is_some() { databases } else { &[] } {
             let mut connection = database.connect().await?;
             moved.push(read::moved(&mut connection).await.with_context(|| database.to_string())?);
         }
@@ -197,18 +221,17 @@ impl Place for &Servers {
     }
 
     fn kept_counts(&self) -> Result<Option<Vec<u64>>> {
-        let count = async |number, recorded: &Recorded| {
-            let database = self.shard(number, recorded)?;
+        let count = async |(database, part): &(Database, Part)| {
             let mut shard = database.connect().await?;
-            let (counted, _) = read::state(&mut shard).await.with_context(|| database.to_string())?;
+            let (counted, _) = read::state(&mut shard, part).await.with_context(|| database.to_string())?;
             anyhow::Ok(u64::try_from(counted.map_or(0, |sums| sums.results)).unwrap_or(0))
         };
         runtime()?.block_on(async {
             let mut main = self.main.connect().await?;
             let (label, recorded) = (read::label(&mut main).await?, read::recorded(&mut main).await?);
             let mut counts = Vec::new();
-            for number in 0..label.shards {
-                counts.push(count(number, &recorded).await?);
+            for shard in &self.shards(&label, &recorded).await? {
+                counts.push(count(shard).await?);
             }
             Ok(Some(counts))
         })
@@ -219,21 +242,25 @@ impl Place for &Servers {
     }
 }
 
-/// Holds a shard still; nothing, when a table was made or removed meanwhile.
+/// Holds a shard still; nothing, when a table was made or removed meanwhile. An engine ends long transactions, so that its lanes are
+/// read as they are.
 async fn hold_shard(
     connection: &mut Conn,
+    part: &Part,
     number: u16,
     dataset: &str,
     position: i64,
 ) -> Result<Option<Shard>> {
     // A snapshot does not see tables made after it began, though their names are seen.
     let before = read::tables(connection).await?;
-    hold_one(connection).await?;
+    if !part.is_lanes() {
+        hold_one(connection).await?;
+    }
     if read::tables(connection).await? != before {
         return Ok(None);
     }
-    read::check_dataset(connection, number, dataset).await?;
-    Ok(Some(read::shard(connection, number, before, position).await?))
+    read::check_dataset(connection, part, number, dataset).await?;
+    Ok(Some(read::shard(connection, part, number, before, position).await?))
 }
 
 /// Has the connection see one moment from now on, and change nothing.

@@ -1,10 +1,13 @@
 //! Everything but rows, read with the auditor's own SQL.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, ensure};
 use coupon_core::TableId;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, from_row_opt};
 
+use super::engine::Part;
 use super::rows::{CENTS, get, stored};
 use super::{Positions, Recorded};
 use crate::Label;
@@ -131,13 +134,20 @@ pub(super) async fn tables(connection: &mut Conn) -> Result<Vec<String>> {
 }
 
 /// Refuses a shard that belongs to other data, in whichever of its two places it says so.
-pub(super) async fn check_dataset(connection: &mut Conn, number: u16, dataset: &str) -> Result<()> {
-    let meta: Vec<(String, String)> = connection.query("SELECT name, value FROM shard_meta").await?;
+pub(super) async fn check_dataset(
+    connection: &mut Conn,
+    part: &Part,
+    number: u16,
+    dataset: &str,
+) -> Result<()> {
+    let meta = format!("SELECT name, value FROM shard_meta WHERE {part}");
+    let meta: Vec<(String, String)> = connection.query(meta).await?;
     for (wanted, right) in [("dataset", dataset), ("shard", &number.to_string())] {
         let theirs = meta.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
         ensure!(theirs == Some(right), "shard_meta says {wanted} {theirs:?}, and main {right:?}");
     }
-    let state: Option<String> = connection.query_first("SELECT dataset FROM shard_state").await?;
+    let state = format!("SELECT dataset FROM shard_state WHERE {part}");
+    let state: Option<String> = connection.query_first(state).await?;
     ensure!(state.as_deref() == Some(dataset), "shard_state says dataset {state:?}, and main {dataset:?}");
     Ok(())
 }
@@ -145,6 +155,7 @@ pub(super) async fn check_dataset(connection: &mut Conn, number: u16, dataset: &
 /// Reads a shard, but for its rows.
 pub(super) async fn shard(
     connection: &mut Conn,
+    part: &Part,
     number: u16,
     tables: Vec<String>,
     position: i64,
@@ -152,11 +163,12 @@ pub(super) async fn shard(
     let leaving = if has(&tables, Moved::TABLE) { leaving(connection, number).await? } else { Vec::new() };
     let stock = if has(&tables, KeptStock::TABLE) { Some(stock(connection).await?) } else { None };
     let tables: Vec<TableId> = tables_of_results(tables)?;
-    let outbox = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?";
+    let outbox = format!("SELECT outbox_id, deltas FROM outbox WHERE {part} AND outbox_id > ?");
     let outbox: Vec<(i64, String)> = connection.exec(outbox, (position,)).await?;
-    let parked = parked(connection).await?;
-    let holds: Vec<(i64, i64)> = connection.query("SELECT hold_until, result_id FROM holds").await?;
-    let (counted, last) = state(connection).await?;
+    let parked = parked(connection, part).await?;
+    let holds = format!("SELECT hold_until, result_id FROM holds WHERE {part}");
+    let holds: Vec<(i64, i64)> = connection.query(holds).await?;
+    let (counted, last) = state(connection, part).await?;
     let unguarded = unguarded(connection, &tables).await?;
     Ok(Shard {
         number,
@@ -182,13 +194,14 @@ async fn stock(connection: &mut Conn) -> Result<Vec<KeptStock>> {
 }
 
 /// The results that were set aside. Data that no service of today has opened yet does not say in which slots.
-async fn parked(shard: &mut Conn) -> Result<Vec<Parked>> {
-    let has_slot = "SELECT COUNT(*) > 0 FROM information_schema.columns \
-                    WHERE table_schema = DATABASE() AND table_name = 'parked_results' AND column_name = 'slot'";
-    let has_slot: Option<bool> = shard.query_first(has_slot).await?;
-    let slot = if has_slot == Some(true) { "COALESCE(slot, 0)" } else { "0" };
+async fn parked(shard: &mut Conn, part: &Part) -> Result<Vec<Parked>> {
+    let columns: Vec<Row> = shard.query("SHOW COLUMNS FROM parked_results").await?;
+    let columns: Vec<String> = columns.iter().map(|column| get(column, 0)).collect::<Result<_>>()?;
+    let has_slot = columns.iter().any(|column| column == "slot");
+    let slot = if has_slot { "COALESCE(slot, 0)" } else { "0" };
     let sql = format!(
-        "SELECT result_id, user_id, coupon_id, {slot}, table_name, reason FROM parked_results ORDER BY result_id"
+        "SELECT result_id, user_id, coupon_id, {slot}, table_name, reason FROM parked_results WHERE {part} \
+         ORDER BY result_id"
     );
     let rows: Vec<(i64, i64, i64, u8, String, String)> = shard.query(sql).await?;
     let parked = |(id, user, coupon, slot, table, reason)| Parked {
@@ -240,9 +253,10 @@ pub(super) fn has(tables: &[String], table: &str) -> bool {
 }
 
 /// A shard's own sums, and the last entry of its outbox.
-pub(super) async fn state(shard: &mut Conn) -> Result<(Option<Sums>, i64)> {
-    let sql =
-        "SELECT results, used, CAST(order_amount * 100 AS SIGNED), given_back, outbox_id FROM shard_state";
+pub(super) async fn state(shard: &mut Conn, part: &Part) -> Result<(Option<Sums>, i64)> {
+    let sql = format!(
+        "SELECT results, used, CAST(order_amount * 100 AS SIGNED), given_back, outbox_id FROM shard_state WHERE {part}"
+    );
     let state: Option<(i64, i64, i64, i64, i64)> = shard.query_first(sql).await?;
     let sums = state.map(|(results, used, cents, given_back, _)| Sums { results, used, cents, given_back });
     Ok((sums, state.map_or(0, |(.., last)| last)))
@@ -250,17 +264,18 @@ pub(super) async fn state(shard: &mut Conn) -> Result<(Option<Sums>, i64)> {
 
 /// The tables of results that lack a key.
 async fn unguarded(shard: &mut Conn, tables: &[TableId]) -> Result<Vec<(TableId, &'static str)>> {
-    let sql = "SELECT table_name, index_name, column_name FROM information_schema.statistics \
-               WHERE table_schema = DATABASE() AND non_unique = 0 ORDER BY table_name, index_name, seq_in_index";
-    let columns: Vec<(String, String, String)> = shard.query(sql).await?;
-    let keys_of = |table: &str| {
-        let of_table = columns.iter().filter(|(of, ..)| of == table).collect::<Vec<_>>();
-        let keys = of_table.chunk_by(|(_, one, _), (_, next, _)| one == next);
-        keys.map(|key| key.iter().map(|(.., column)| column.clone()).collect()).collect::<Vec<Vec<String>>>()
-    };
-    let missing = tables.iter().flat_map(|table| {
-        let keys = keys_of(&table.to_string());
-        missing_keys(&keys).map(|key| (*table, key)).collect::<Vec<_>>()
-    });
-    Ok(missing.collect())
+    let mut missing = Vec::new();
+    for table in tables {
+        // Its columns: the table, whether a value may be there more than once, the key, the place in it, and the column.
+        let rows: Vec<Row> = shard.query(format!("SHOW INDEX FROM {table}")).await?;
+        let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for row in &rows {
+            if get::<i64>(row, 1)? == 0 {
+                keys.entry(get(row, 2)?).or_default().push(get(row, 4)?);
+            }
+        }
+        let keys: Vec<Vec<String>> = keys.into_values().collect();
+        missing.extend(missing_keys(&keys).map(|key| (*table, key)));
+    }
+    Ok(missing)
 }

@@ -4,25 +4,27 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use coupon_core::{Placement, ShardId};
-use mysql_async::prelude::{FromValue, Queryable as _};
-use mysql_async::{Conn, Row, from_row_opt};
+use mysql_async::prelude::{FromValue, Protocol, Queryable as _};
+use mysql_async::{Conn, QueryResult, Row, from_row_opt};
 use tokio::runtime::Runtime;
 
+use super::engine::Part;
 use crate::books::Line;
 use crate::life::Life;
 use crate::room_index;
 use crate::source::{Grab, Rows, Spent, Stored, Wanted};
 
-/// The connections, each inside a read transaction.
+/// The connections, each inside a read transaction but for those to an engine.
 pub(super) struct Databases {
     // Dropped in this order: connections close while the runtime that they belong to is still there.
     pub(super) main: Conn,
-    pub(super) connections: Vec<Conn>,
+    /// By shard, in order, each with the shard's part of it.
+    pub(super) connections: Vec<(Conn, Part)>,
     pub(super) runtime: Rc<Runtime>,
 }
 
 impl Databases {
-    fn of(connections: &mut [Conn], shard: ShardId) -> Result<&mut Conn> {
+    fn of(connections: &mut [(Conn, Part)], shard: ShardId) -> Result<&mut (Conn, Part)> {
         connections.get_mut(shard.index()).with_context(|| format!("there is no shard {shard}"))
     }
 }
@@ -60,17 +62,33 @@ impl Databases {
         table: impl std::fmt::Display,
         each: &mut dyn FnMut(Stored),
     ) -> Result<()> {
-        let connection = Self::of(&mut self.connections, shard)?;
+        let (connection, part) = Self::of(&mut self.connections, shard)?;
         self.runtime.block_on(async {
-            // Prepared, since then numbers come as numbers; and read as they come, so that a table of any size fits.
+            // Prepared, since then numbers come as numbers; and read as they come, so that a table of any size fits. An engine reads
+            // all of a table when it prepares this.
             let sql = format!("SELECT {}, {CENTS} FROM {table}", Stored::COLUMNS);
-            let mut rows = connection.exec_iter(sql, ()).await?;
-            while let Some(row) = rows.next().await? {
-                each(stored(&row)?);
+            if part.is_lanes() {
+                each_row(connection.query_iter(sql).await?, part, each).await
+            } else {
+                each_row(connection.exec_iter(sql, ()).await?, part, each).await
             }
-            Ok(())
         })
     }
+}
+
+/// Hands on the rows of a shard's part.
+async fn each_row<P: Protocol>(
+    mut rows: QueryResult<'_, '_, P>,
+    part: &Part,
+    each: &mut dyn FnMut(Stored),
+) -> Result<()> {
+    while let Some(row) = rows.next().await? {
+        let row = stored(&row)?;
+        if part.has(row.grab.user) {
+            each(row);
+        }
+    }
+    Ok(())
 }
 
 impl Rows for Databases {
@@ -96,18 +114,19 @@ impl Rows for Databases {
     }
 
     fn find(&mut self, place: Placement, wanted: Wanted) -> Result<Vec<Grab>> {
-        let connection = Self::of(&mut self.connections, place.shard)?;
+        let (connection, part) = Self::of(&mut self.connections, place.shard)?;
         let (condition, parameters) = match wanted {
             Wanted::Result(id) => ("result_id = ?", vec![id]),
             Wanted::Holding { user, coupon } => ("user_id = ? AND coupon_id = ?", vec![user, coupon]),
         };
         let sql = format!("SELECT result_id, user_id, coupon_id FROM {} WHERE {condition}", place.table);
         let found: Vec<(i64, i64, i64)> = self.runtime.block_on(connection.exec(sql, parameters))?;
-        Ok(found.into_iter().map(|(id, user, coupon)| Grab { id, user, coupon }).collect())
+        let of_shard = found.into_iter().filter(|(_, user, _)| part.has(*user));
+        Ok(of_shard.map(|(id, user, coupon)| Grab { id, user, coupon }).collect())
     }
 
     fn newest(&mut self, place: Placement) -> Result<Option<i64>> {
-        let connection = Self::of(&mut self.connections, place.shard)?;
+        let (connection, _) = Self::of(&mut self.connections, place.shard)?;
         let sql = format!("SELECT MAX(result_id) FROM {}", place.table);
         let newest: Option<Option<i64>> = self.runtime.block_on(connection.query_first(sql))?;
         Ok(newest.flatten())

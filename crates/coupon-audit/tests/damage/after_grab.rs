@@ -26,7 +26,7 @@ fn lived_in<S: Store>() -> S {
             shard,
             &format!("UPDATE {TABLE_TODAY} SET state = 0, hold_until = {until} WHERE user_id = {user}"),
         );
-        store.shard(shard, &format!("INSERT INTO holds VALUES ({until}, {result}, '{TABLE_TODAY}')"));
+        store.shard(shard, &format!("INSERT INTO holds (hold_until, result_id, table_name) VALUES ({until}, {result}, '{TABLE_TODAY}')"));
     }
     release(&mut store, 6);
     store
@@ -122,7 +122,13 @@ fn the_list_of_what_is_held_must_be_that_of_the_rows<S: Store>() {
     assert_eq!((kind, count), (Kind::Miscounted, 1));
     assert!(text.contains("it would never expire"), "{text}");
     let store = lived_in::<S>();
-    store.shard(today, &format!("INSERT INTO holds VALUES (7, {}, '{TABLE_TODAY}')", id(TODAY, 1)));
+    store.shard(
+        today,
+        &format!(
+            "INSERT INTO holds (hold_until, result_id, table_name) VALUES (7, {}, '{TABLE_TODAY}')",
+            id(TODAY, 1)
+        ),
+    );
     let (kind, count, text) = store.only();
     assert_eq!((kind, count), (Kind::Miscounted, 1));
     assert!(text.contains("no row is held so"), "{text}");

@@ -46,6 +46,7 @@ impl Store for Site {
         let addresses = Addresses {
             main: stack.main.clone(),
             shards: stack.shards.clone(),
+            engine: String::new(),
             redis: vec![stack.redis.clone()],
             ca_file: None,
             reconcile: Duration::from_secs(1),
@@ -81,7 +82,9 @@ impl Store for Site {
 
     fn note(&self, shard: usize, coupon: u64) {
         self.shard(shard, "UPDATE shard_state SET outbox_id = outbox_id + 1");
-        let entry = format!("INSERT INTO outbox SELECT outbox_id, '[[{coupon}, 1]]', 0 FROM shard_state");
+        let entry = format!(
+            "INSERT INTO outbox (outbox_id, deltas, create_time) SELECT outbox_id, '[[{coupon}, 1]]', 0 FROM shard_state"
+        );
         self.shard(shard, &entry);
     }
 
@@ -99,8 +102,9 @@ impl Store for Site {
 
     fn note_back(&self, shard: usize, coupon: u64, how: &str) {
         self.shard(shard, "UPDATE shard_state SET outbox_id = outbox_id + 1");
-        let entry =
-            format!("INSERT INTO outbox SELECT outbox_id, '[[{coupon}, 1, \"{how}\"]]', 0 FROM shard_state");
+        let entry = format!(
+            "INSERT INTO outbox (outbox_id, deltas, create_time) SELECT outbox_id, '[[{coupon}, 1, \"{how}\"]]', 0 FROM shard_state"
+        );
         self.shard(shard, &entry);
     }
 

@@ -30,6 +30,7 @@ pub struct BrokenLaw {
 /// # Errors
 /// The first [`BrokenLaw`] found.
 pub fn check(strategy: &dyn ShardingStrategy, seed: u64) -> Result<(), BrokenLaw> {
+    the_whole_is_every_lane(strategy)?;
     let mut random = RandomRows(SplitMix64::new(seed));
     let rows: Vec<RowKey> = (0..ROWS).map(|_| random.row()).collect();
     for row in &rows {
@@ -57,6 +58,14 @@ fn place(strategy: &dyn ShardingStrategy, row: &RowKey) -> Result<Placement, Bro
     strategy
         .place(row)
         .map_err(|error| broken(strategy, "every row has a place", format!("{row:?}: {error}")))
+}
+
+fn the_whole_is_every_lane(strategy: &dyn ShardingStrategy) -> Result<(), BrokenLaw> {
+    let (whole, shards) = (strategy.whole(), strategy.shard_count());
+    if whole.lanes() == shards {
+        return Ok(());
+    }
+    Err(broken(strategy, "the whole is every lane", format!("{whole:?}, and {shards} shards")))
 }
 
 fn same_key_same_place(strategy: &dyn ShardingStrategy, row: &RowKey) -> Result<(), BrokenLaw> {
@@ -229,7 +238,7 @@ mod tests {
     use std::num::NonZeroU16;
 
     use super::*;
-    use crate::{RouteError, ShardId};
+    use crate::{RouteError, ShardId, Whole};
 
     /// Two shards by the parity of the user, with one fault to be found.
     #[derive(Debug)]
@@ -243,6 +252,7 @@ mod tests {
         TooManyShards,
         NamesTwice,
         ForgetsTables,
+        ForgetsALane,
     }
 
     impl ShardingStrategy for Parity {
@@ -251,6 +261,10 @@ mod tests {
         }
         fn shard_count(&self) -> NonZeroU16 {
             NonZeroU16::new(2).unwrap()
+        }
+        fn whole(&self) -> Whole {
+            let lanes = if self.0 == Fault::ForgetsALane { 1 } else { 2 };
+            Whole::Planned(NonZeroU16::new(lanes).unwrap())
         }
         fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
             let extra = if self.0 == Fault::TooManyShards { 2 } else { 0 };
@@ -285,6 +299,7 @@ mod tests {
             (Fault::TooManyShards, "a shard is below the count"),
             (Fault::NamesTwice, "a plan visits each placement once"),
             (Fault::ForgetsTables, "a row's table is made ahead of it"),
+            (Fault::ForgetsALane, "the whole is every lane"),
         ] {
             assert_eq!(check(&Parity(fault), 1).unwrap_err().law, law);
         }

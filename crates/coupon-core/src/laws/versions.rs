@@ -98,9 +98,9 @@ fn check<V: Answers>(versions: &V, seed: u64) -> Result<(), BrokenLaw> {
         places_are_those_that_it_may_be_moved_to(versions, &row, &places)?;
         tables_are_made_ahead(versions, &row, &places)?;
         for query in queries_for(&row, &mut random) {
-            let (shards, rounds) = (versions.shard_count(), versions.rounds(&query));
+            let (whole, rounds) = (versions.whole(), versions.rounds(&query));
             let plans: Vec<VisitRound> =
-                versions.plans(&query).into_iter().map(|plan| VisitRound { plan, shards }).collect();
+                versions.plans(&query).into_iter().map(|plan| VisitRound { plan, whole }).collect();
             passed_by_a_reader(versions, &row, &places, &query, &plans)?;
             passed_by_a_reader(versions, &row, &places, &query, &rounds)?;
             plans_are_made_in_as_few_rounds_as_may_be(versions, &query, &rounds)?;
@@ -206,7 +206,7 @@ fn passed_by_a_reader<V: Answers>(
     const LAW: &str = "every plan that covers a row visits its places in the order in which it comes to them";
     let mut rest = plans.iter();
     let visits = |round: &VisitRound, place: Placement| {
-        place.shard.number() < round.shards.get() && round.plan.visits(place)
+        place.shard.number() < round.whole.lanes().get() && round.plan.visits(place)
     };
     if places.iter().all(|place| rest.any(|round| visits(round, *place))) {
         return Ok(());
@@ -231,7 +231,7 @@ fn plans_are_made_in_as_few_rounds_as_may_be<V: Answers>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ResultQuery, ShardId};
+    use crate::{ResultQuery, ShardId, Whole};
 
     /// One shard for all, which changes its number with each version.
     #[derive(Debug)]
@@ -350,16 +350,17 @@ mod tests {
             plans
         }
         fn rounds(&self, query: &ResultQuery) -> Vec<VisitRound> {
-            let shards = self.0.shard_count();
+            let whole = self.0.whole();
             match self.1 {
                 Fault::OneRoundForAll => self.0.at_once(query).into_iter().collect(),
                 Fault::ARoundForEach => {
-                    self.0.plans(query).into_iter().map(|plan| VisitRound { plan, shards }).collect()
+                    self.0.plans(query).into_iter().map(|plan| VisitRound { plan, whole }).collect()
                 }
                 Fault::ForgetsAShard => {
                     let fewer = |round: VisitRound| {
-                        let shards = NonZeroU16::new(round.shards.get() - 1).unwrap_or(NonZeroU16::MIN);
-                        VisitRound { shards, ..round }
+                        let shards =
+                            NonZeroU16::new(round.whole.lanes().get() - 1).unwrap_or(NonZeroU16::MIN);
+                        VisitRound { whole: Whole::Shards(shards), ..round }
                     };
                     self.0.rounds(query).into_iter().map(fewer).collect()
                 }

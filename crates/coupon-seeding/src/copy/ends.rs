@@ -13,6 +13,8 @@ use coupon_store::embedded::copied::Reader;
 use coupon_store::embedded::folder::Folder;
 use coupon_store::embedded::rooms;
 
+use crate::seed::ensure_in_files;
+
 /// A data set that is read, in the order of keys.
 pub(crate) trait Source {
     fn place(&self) -> String;
@@ -138,6 +140,7 @@ pub(crate) fn into_folder(
     origin: &Origin,
     anew: bool,
 ) -> Result<impl Target + use<>> {
+    ensure_in_files(strategy)?;
     if anew && dir.exists() {
         Folder::remove_copy(dir)?;
     }

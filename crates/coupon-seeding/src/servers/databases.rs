@@ -23,6 +23,7 @@ pub(crate) async fn open(settings: &ServersSettings, namespace: Namespace) -> Re
     let one = Cluster::with(settings, namespace, NonZeroU16::MIN)?;
     let Some(label) = one.label().await? else { bail!("{}: it holds no data set", one.main) };
     label.ensure_complete(&one.main)?;
+    label.ensure_by_hand(&one.main)?;
     ensure!(
         !label.of_before,
         "{}: an earlier version made its data set: start a service of this one, which brings it up to date",

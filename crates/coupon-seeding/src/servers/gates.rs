@@ -1,6 +1,7 @@
 //! Other gates for a data set: all are closed, and filled anew.
 
 use std::fmt;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,12 @@ use anyhow::{Context as _, Result};
 use coupon_core::ShardingStrategy;
 use coupon_store::clock::Clock;
 use coupon_store::servers::at_work::RENEWED_WITHIN;
+use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::fill_gates;
 use coupon_store::servers::gates::ChangedGates;
 use coupon_store::settings::ServersSettings;
 
-use super::databases::{namespace, open};
+use super::databases::namespace;
 
 /// What a change of the gates came to, and how long it took.
 #[derive(Debug)]
@@ -49,13 +51,13 @@ pub fn change_gates(
     let namespace = namespace(settings, strategy)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (cluster, _) = open(settings, namespace).await?;
-        let label = cluster.label().await?.context("it holds no data set any more")?;
+        let settings = ServersSettings { namespace: namespace.as_str().to_owned(), ..settings.clone() };
+        let main = Cluster::with(&settings, namespace, NonZeroU16::MIN)?;
+        let label = main.label().await?.with_context(|| format!("{}: it holds no data set", main.main))?;
         let strategy = of_layout(&label.layout)?;
-        let changed = cluster.change_gates(settings, tokio::time::sleep(RENEWED_WITHIN)).await?;
+        let cluster = Cluster::new(&settings, &*strategy)?;
+        let changed = cluster.change_gates(&settings, tokio::time::sleep(RENEWED_WITHIN)).await?;
         let began = Instant::now();
-        let settings =
-            ServersSettings { namespace: cluster.namespace.as_str().to_owned(), ..settings.clone() };
         fill_gates(&settings, strategy, label.rooms.is_some(), &Clock::system()).await?;
         Ok(RefilledGates { changed, filled_in: began.elapsed() })
     })

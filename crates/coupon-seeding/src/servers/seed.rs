@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use coupon_core::ShardingStrategy;
 use coupon_store::servers::bulk::Bulk;
 use coupon_store::settings::ServersSettings;
@@ -24,6 +24,10 @@ pub fn seed_servers(
     progress: &mut dyn Progress,
 ) -> Result<SeedReport> {
     options.check()?;
+    ensure!(
+        !(options.room_index && strategy.whole().is_planned()),
+        "setting `room_index` must be false where an engine has the shards: it finds a room on each by an index of theirs"
+    );
     let began = Instant::now();
     let bulk = Bulk::begin(settings, strategy, reset)?;
     let new = NewDataSet { place: bulk.place(), dataset: bulk.dataset().to_owned(), began };

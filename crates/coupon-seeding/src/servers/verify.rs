@@ -23,6 +23,7 @@ fn servers(settings: &ServersSettings, namespace: &str) -> Result<Servers> {
     let addresses = Addresses {
         main: exposed(&settings.main),
         shards: settings.shards.iter().map(exposed).collect(),
+        engine: exposed(&settings.engine),
         redis: settings.redis.iter().map(exposed).collect(),
         ca_file: settings.main.ca_file().map(Path::to_owned),
         reconcile: Duration::from_millis(settings.reconcile_ms.get()),

@@ -35,12 +35,15 @@ pub(super) async fn global(req: HttpRequest, service: web::Data<Service>) -> Res
         .map_err(|error| Problem::unanswered(&error))?;
     let mut sum = Totals::default();
     shards.iter().for_each(|(_, part)| sum += *part);
-    let shards = shards.into_iter().map(|(shard, part)| ShardStatistics {
-        shard: shard.number(),
-        results: part.results,
-        used: part.used,
-        given_back: part.given_back,
-        order_amount: part.order_amount.units(),
+    // What an engine counts at once is no shard's.
+    let shards = shards.into_iter().filter_map(|(place, part)| {
+        Some(ShardStatistics {
+            shard: place.lane()?.number(),
+            results: part.results,
+            used: part.used,
+            given_back: part.given_back,
+            order_amount: part.order_amount.units(),
+        })
     });
     let body = GlobalStatistics {
         results: sum.results,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderValue};
-use coupon_core::{Coupon, CouponDetails, CouponResult, ShardId};
+use coupon_core::{Coupon, CouponDetails, CouponResult, Place, ShardId};
 use serde::Serialize;
 
 use super::problem::Problem;
@@ -30,10 +30,14 @@ pub(super) fn timed<T: Serialize>(body: &T, answered: &Answered) -> Result<HttpR
 
 fn server_timing(answered: &Answered) -> String {
     let mut text = String::with_capacity(20 * answered.timings.len());
-    for (shard, took) in &answered.timings {
+    for (place, took) in &answered.timings {
         let comma = if text.is_empty() { "" } else { ", " };
         // Writing to a String cannot fail.
-        let _ = write!(text, "{comma}shard{shard};dur={:.3}", took.as_secs_f64() * 1_000.0);
+        let _ = match place {
+            Place::Lane(shard) => write!(text, "{comma}shard{shard}"),
+            Place::Whole => write!(text, "{comma}shards"),
+        };
+        let _ = write!(text, ";dur={:.3}", took.as_secs_f64() * 1_000.0);
     }
     text
 }
@@ -118,8 +122,8 @@ mod tests {
             tables: 2,
             missing: vec![ShardId::new(1)],
             timings: vec![
-                (ShardId::new(0), Duration::from_micros(1_234)),
-                (ShardId::new(2), Duration::from_micros(812)),
+                (ShardId::new(0).into(), Duration::from_micros(1_234)),
+                (ShardId::new(2).into(), Duration::from_micros(812)),
             ],
             as_of: coupon_core::Timestamp::from_millis(0),
             moving: false,

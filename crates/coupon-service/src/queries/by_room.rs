@@ -16,7 +16,7 @@ impl Queries {
     ) -> Option<(T, Answered)> {
         let index = self.backend.room_index.as_deref()?;
         let room = query.room.filter(|_| query.user.is_none())?;
-        let visits = vec![(index.places().of(room), Visit::Tables(Vec::new()))];
+        let visits = vec![(index.places().of(room).into(), Visit::Tables(Vec::new()))];
         let Round { values, answered, .. } = self.visit(visits, now, &|_, _| ask(index, room)).await;
         values.into_iter().next().map(|(_, value)| (value, answered))
     }

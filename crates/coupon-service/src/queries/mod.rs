@@ -8,11 +8,13 @@ mod rounds;
 mod tests;
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::{
-    CouponId, CouponResult, Placement, ResultId, ResultQuery, RoomId, ShardId, Timestamp, UserId,
+    CouponId, CouponResult, Place, Placement, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy as _,
+    TableId, Timestamp, UserId,
 };
 use coupon_store::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
 use coupon_store::outage::Outage;
@@ -35,14 +37,14 @@ static LOG: Outage = Outage::of_requests();
 /// The shards and tables that answered a query.
 #[derive(Debug, Clone)]
 pub struct Answered {
-    /// The shards asked, whether or not they answered.
+    /// The shards asked, whether or not they answered; of an engine, the lanes.
     pub shards: Vec<ShardId>,
     /// Number of tables read on them.
     pub tables: u64,
     /// Shards that did not answer; what they hold is missing.
     pub missing: Vec<ShardId>,
-    /// The time of each shard that answered, its queue and the simulated network included.
-    pub timings: Vec<(ShardId, Duration)>,
+    /// The time of each place that answered, its queue and the simulated network included.
+    pub timings: Vec<(Place, Duration)>,
     /// Every grab acknowledged before this moment is included, but for the missing shards'.
     pub as_of: Timestamp,
     /// True while rows are moved from where an earlier version of the layout put them: counts may be off by those under way.
@@ -91,7 +93,7 @@ impl Queries {
             return Ok(summary);
         }
         let shards = &self.backend.shards;
-        let ask = |shard, visit| shards.summary(shard, visit, query);
+        let ask = |place, visit| shards.summary(place, visit, query);
         let (parts, answered) = self.ask(&query, VisitOrder::AtOnce, now, ask).await?;
         let sum = parts.into_iter().fold(ResultSummary::default(), |sum, (_, part)| ResultSummary {
             results: sum.results + part.results,
@@ -100,7 +102,7 @@ impl Queries {
         Ok((sum, answered))
     }
 
-    /// Sums over everything, shard by shard: counted now if `exact`, else as the writers keep them.
+    /// Sums over everything, by place: counted now if `exact`, else of each shard as its writer keeps them.
     ///
     /// # Errors
     /// [`Unavailable`] when no shard answers.
@@ -108,12 +110,14 @@ impl Queries {
         &self,
         exact: bool,
         now: Timestamp,
-    ) -> Result<(Vec<(ShardId, Totals)>, Answered), Unavailable> {
-        let shards = &self.backend.shards;
-        let ask = |shard, visit| -> LocalFuture<'_, _> {
-            if exact { shards.totals(shard, visit) } else { shards.kept_totals(shard) }
-        };
-        self.ask(&ResultQuery::everything(), VisitOrder::AtOnce, now, ask).await
+    ) -> Result<(Vec<(Place, Totals)>, Answered), Unavailable> {
+        let (shards, everything) = (&self.backend.shards, ResultQuery::everything());
+        if exact {
+            return self
+                .ask(&everything, VisitOrder::AtOnce, now, |place, visit| shards.totals(place, visit))
+                .await;
+        }
+        self.ask_by_lane(now, |shard| shards.kept_totals(shard)).await
     }
 
     /// The number of results that are held, of each coupon that has any.
@@ -122,8 +126,7 @@ impl Queries {
     /// [`Unavailable`] when no shard answers.
     pub async fn held(&self, now: Timestamp) -> Result<(HashMap<CouponId, u64>, Answered), Unavailable> {
         let shards = &self.backend.shards;
-        let ask = |shard, _| shards.held(shard);
-        let (parts, answered) = self.ask(&ResultQuery::everything(), VisitOrder::AtOnce, now, ask).await?;
+        let (parts, answered) = self.ask_by_lane(now, |shard| shards.held(shard)).await?;
         let mut held = HashMap::new();
         for (coupon, count) in parts.into_iter().flat_map(|(_, part)| part) {
             *held.entry(coupon).or_default() += count;
@@ -162,17 +165,12 @@ impl Queries {
     ) -> Result<(Option<(Placement, CouponResult)>, Answered), Unavailable> {
         let query = ResultQuery { user, ..ResultQuery::everything() }.at(id.time());
         let shards = &self.backend.shards;
-        let ask = |shard, visit| {
-            let found = shards.find(shard, visit, id);
+        let ask = |place, visit| {
+            let found = shards.find(place, visit, id);
             Box::pin(async move {
-                let visited = found.await?;
-                let placed = |(table, result)| (Placement::new(shard, table), result);
-                Ok(Visited {
-                    value: visited.value.map(placed),
-                    tables: visited.tables,
-                    took: visited.took,
-                    as_of: visited.as_of,
-                })
+                let placed =
+                    |(table, result)| self.placed(place, table, &result).map(|placement| (placement, result));
+                found.await?.try_map(|found| found.map(placed).transpose())
             }) as LocalFuture<'_, Result<Visited<Option<(Placement, CouponResult)>>, Unavailable>>
         };
         let (found, answered) = self.ask(&query, VisitOrder::InRounds, now, ask).await?;
@@ -201,34 +199,72 @@ impl Queries {
         }
     }
 
-    /// Asks the shards that may hold rows which a query covers, and again where the layout changed meanwhile: rows may have been
-    /// moved then to a place that was not visited. The values are those of the shards that answered, in the order of the visits.
+    /// The placement of a row that was found in a place.
+    fn placed(&self, place: Place, table: TableId, result: &CouponResult) -> Result<Placement, Unavailable> {
+        match place {
+            Place::Lane(lane) => Ok(Placement::new(lane, table)),
+            // Where an engine has the shards, no layout ever changes: a row is in the lane that is its home.
+            Place::Whole => {
+                let home = self.backend.layouts.look(|versions| versions.home(&result.key()));
+                home.map_err(|error| Unavailable::new("this result", error))
+            }
+        }
+    }
+
+    /// The lanes of a place.
+    fn lanes(&self, place: Place) -> Vec<ShardId> {
+        match place {
+            Place::Lane(lane) => vec![lane],
+            Place::Whole => {
+                let lanes = self.backend.layouts.look(|versions| versions.whole().lanes());
+                (0..lanes.get()).map(ShardId::new).collect()
+            }
+        }
+    }
+
+    /// Asks each shard about something that it keeps.
+    async fn ask_by_lane<'a, T>(
+        &'a self,
+        now: Timestamp,
+        ask: impl Fn(ShardId) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
+    ) -> Result<(Vec<(Place, T)>, Answered), Unavailable> {
+        let of_lane = |place: Place, _| match place.lane() {
+            Some(lane) => ask(lane),
+            None => {
+                Box::pin(std::future::ready(Err(Unavailable::new(place.to_string(), "it is kept by shard"))))
+            }
+        };
+        self.ask(&ResultQuery::everything(), VisitOrder::ByLane, now, of_lane).await
+    }
+
+    /// Asks the places that may hold rows which a query covers, and again where the layout changed meanwhile: rows may have been
+    /// moved then to a place that was not visited. The values are those of the places that answered, in the order of the visits.
     async fn ask<'a, T>(
         &'a self,
         query: &ResultQuery,
         order: VisitOrder,
         now: Timestamp,
-        ask: impl Fn(ShardId, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
-    ) -> Result<(Vec<(ShardId, T)>, Answered), Unavailable> {
+        ask: impl Fn(Place, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
+    ) -> Result<(Vec<(Place, T)>, Answered), Unavailable> {
         self.ask_of(query, order, |_| true, now, ask).await
     }
 
-    /// The same, but only of the shards that are wanted.
+    /// The same, but only of the places that are wanted.
     async fn ask_of<'a, T>(
         &'a self,
         query: &ResultQuery,
         order: VisitOrder,
-        wanted: impl Fn(ShardId) -> bool,
+        wanted: impl Fn(Place) -> bool,
         now: Timestamp,
-        ask: impl Fn(ShardId, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
-    ) -> Result<(Vec<(ShardId, T)>, Answered), Unavailable> {
+        ask: impl Fn(Place, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
+    ) -> Result<(Vec<(Place, T)>, Answered), Unavailable> {
         for _ in 0..MOST_LAYOUTS {
             let versions = self.backend.layouts.now();
             let rounds = order.rounds(&versions, query);
             let mut answered = Answered::nobody_asked(now, versions.is_moving());
             let (mut values, mut error) = (Vec::new(), None);
             for round in &rounds {
-                let of_wanted = round.iter().filter(|(shard, _)| wanted(*shard)).cloned().collect();
+                let of_wanted = round.iter().filter(|(place, _)| wanted(*place)).cloned().collect();
                 let visits = self.visit(of_wanted, now, &ask).await;
                 answered.take_in(&visits.answered);
                 values.extend(visits.values);
@@ -252,37 +288,41 @@ impl Queries {
         &'a self,
         round: Visits,
         now: Timestamp,
-        ask: &impl Fn(ShardId, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
+        ask: &impl Fn(Place, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
     ) -> Round<T> {
         let mut answered = Answered::nobody_asked(now, false);
-        answered.shards = round.iter().map(|(shard, _)| *shard).collect();
+        answered.shards = round.iter().flat_map(|(place, _)| self.lanes(*place)).collect();
         let traced = &traced();
-        let calls = round.into_iter().map(|(shard, visit)| async move {
-            let late = |_| {
-                Err(Unavailable::new(format!("shard {shard}"), format!("no answer in {:?}", self.timeout)))
-            };
+        let calls = round.into_iter().map(|(place, visit)| async move {
+            let late =
+                |_| Err(Unavailable::new(place.to_string(), format!("no answer in {:?}", self.timeout)));
             let asked = Instant::now();
-            let answer = tokio::time::timeout(self.timeout, ask(shard, visit)).await.unwrap_or_else(late);
+            let answer = tokio::time::timeout(self.timeout, ask(place, visit)).await.unwrap_or_else(late);
             if let Some(traced) = traced {
-                let tables = answer.as_ref().map_or(0, |visited| visited.tables);
-                traced.stage("shard", asked, &[("shard", u64::from(shard.number())), ("tables", tables)]);
+                let tables = ("tables", answer.as_ref().map_or(0, |visited| visited.tables));
+                match place {
+                    Place::Lane(lane) => {
+                        traced.stage("shard", asked, &[("shard", u64::from(lane.number())), tables]);
+                    }
+                    Place::Whole => traced.stage("all shards", asked, &[tables]),
+                }
             }
-            (shard, answer)
+            (place, answer)
         });
         let (mut values, mut error) = (Vec::new(), None);
-        for (shard, answer) in join_all(calls).await {
+        for (place, answer) in join_all(calls).await {
             match answer {
                 Ok(visited) => {
                     answered.tables += visited.tables;
-                    answered.timings.push((shard, visited.took));
+                    answered.timings.push((place, visited.took));
                     answered.as_of = answered.as_of.min(visited.as_of);
-                    values.push((shard, visited.value));
+                    if !visited.missing.is_empty() {
+                        answered.miss(&visited.missing, &"the engine's shard of these lanes did not answer");
+                    }
+                    values.push((place, visited.value));
                 }
                 Err(why) => {
-                    if let Some(told) = LOG.failed() {
-                        tracing::warn!(%shard, error = %why, failures = told.failures, lasted_s = told.lasted_s, "a shard did not answer");
-                    }
-                    answered.missing.push(shard);
+                    answered.miss(&self.lanes(place), &why);
                     error = Some(why);
                 }
             }
@@ -293,8 +333,8 @@ impl Queries {
 
 /// The answers of one round.
 struct Round<T> {
-    /// The values of the shards that answered, in their order.
-    values: Vec<(ShardId, T)>,
+    /// The values of the places that answered, in their order.
+    values: Vec<(Place, T)>,
     answered: Answered,
     /// The reason why a shard did not answer.
     error: Option<Unavailable>,
@@ -319,16 +359,25 @@ impl Answered {
         }
     }
 
+    /// These shards did not answer, for that reason.
+    fn miss(&mut self, shards: &[ShardId], why: &dyn Display) {
+        if let Some(told) = LOG.failed() {
+            let shard = shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(shard, error = %why, failures = told.failures, lasted_s = told.lasted_s, "a shard did not answer");
+        }
+        self.missing.extend(shards);
+    }
+
     /// One more round was made, of which shards may have been asked before.
     fn take_in(&mut self, round: &Self) {
         united(&mut self.shards, &round.shards);
         united(&mut self.missing, &round.missing);
         self.tables += round.tables;
         self.as_of = self.as_of.min(round.as_of);
-        for (shard, took) in &round.timings {
-            match self.timings.iter_mut().find(|(other, _)| other == shard) {
+        for (place, took) in &round.timings {
+            match self.timings.iter_mut().find(|(other, _)| other == place) {
                 Some((_, before)) => *before += *took,
-                None => self.timings.push((*shard, *took)),
+                None => self.timings.push((*place, *took)),
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use coupon_core::{
-    CouponResult, ResultId, ResultQuery, ResultState, ShardId, ShardingStrategy as _, Timestamp,
+    CouponResult, Place, ResultId, ResultQuery, ResultState, ShardId, ShardingStrategy as _, Timestamp,
 };
 use coupon_store::{Found, PageRequest, Unavailable};
 
@@ -117,7 +117,7 @@ impl Queries {
         };
         let first = PageRequest { limit, ..page };
         let shards = &self.backend.shards;
-        let ask = |shard, visit| shards.page(shard, visit, query, first);
+        let ask = |place, visit| shards.page(place, visit, query, first);
         let (lists, mut answered) = self.ask(&query, VisitOrder::InRounds, now, ask).await?;
         let mut short = full(&lists, limit);
         let mut items = latest_first(lists.into_iter().flat_map(|(_, list)| list).map(|(_, result)| result));
@@ -135,16 +135,16 @@ impl Queries {
     async fn rest(
         &self,
         query: ResultQuery,
-        short: &[(ShardId, ResultId)],
+        short: &[(Place, ResultId)],
         limit: usize,
         now: Timestamp,
         answered: &mut Answered,
     ) -> Vec<CouponResult> {
         let shards = &self.backend.shards;
-        let after = |shard| short.iter().filter(|(other, _)| *other == shard).map(|(_, last)| *last).max();
-        let is_short = |shard| after(shard).is_some();
+        let after = |place| short.iter().filter(|(other, _)| *other == place).map(|(_, last)| *last).max();
+        let is_short = |place| after(place).is_some();
         let ask =
-            |shard, visit| shards.page(shard, visit, query, PageRequest { before: after(shard), limit });
+            |place, visit| shards.page(place, visit, query, PageRequest { before: after(place), limit });
         match self.ask_of(&query, VisitOrder::InRounds, is_short, now, ask).await {
             Ok((lists, again)) => {
                 // Its tables are counted already.
@@ -152,7 +152,7 @@ impl Queries {
                 lists.into_iter().flat_map(|(_, list)| list).map(|(_, result)| result).collect()
             }
             Err(_) => {
-                let missing: Vec<ShardId> = short.iter().map(|(shard, _)| *shard).collect();
+                let missing: Vec<ShardId> = short.iter().flat_map(|(place, _)| self.lanes(*place)).collect();
                 united(&mut answered.missing, &missing);
                 Vec::new()
             }
@@ -176,10 +176,10 @@ fn share(wanted: usize, shards: usize) -> usize {
     ((mean + 3.0 * mean.sqrt()).ceil() as usize + 1).min(wanted)
 }
 
-/// The shards that gave as many as they were asked for, so that they may hold more, each with the last result it gave.
-fn full(lists: &[(ShardId, Vec<Found>)], limit: usize) -> Vec<(ShardId, ResultId)> {
+/// The places that gave as many as they were asked for, so that they may hold more, each with the last result it gave.
+fn full(lists: &[(Place, Vec<Found>)], limit: usize) -> Vec<(Place, ResultId)> {
     let full = lists.iter().filter(|(_, list)| list.len() >= limit);
-    full.filter_map(|(shard, list)| Some((*shard, list.last()?.1.result_id))).collect()
+    full.filter_map(|(place, list)| Some((*place, list.last()?.1.result_id))).collect()
 }
 
 #[cfg(test)]

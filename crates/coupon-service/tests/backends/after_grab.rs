@@ -310,7 +310,7 @@ pub(crate) async fn lists_give_every_state_or_the_one_that_is_asked_for(bench: &
         let query =
             coupon_core::ResultQuery { state, ..coupon_core::ResultQuery::of_user(UserId::new(1).unwrap()) };
         let page = coupon_store::PageRequest { before: None, limit: 10 };
-        let visited = backend.shards.page(shard_of(1), Visit::All, query, page).await.unwrap();
+        let visited = backend.shards.page(shard_of(1).into(), Visit::All, query, page).await.unwrap();
         visited.value.into_iter().map(|(_, result)| result).collect()
     };
     // Beside those two, one of the day before.

@@ -199,7 +199,7 @@ fn a_shard_that_comes_back_with_less_than_was_committed_is_refused() {
         assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
         backend.lifecycle.drain().await.unwrap();
         let other = attempt(&backend, bench, 1, PLENTY).id;
-        let found = backend.shards.find(shard_of(1), Visit::All, other).await.unwrap();
+        let found = backend.shards.find(shard_of(1).into(), Visit::All, other).await.unwrap();
         assert!(found.value.is_none(), "it was never granted");
         // Main has applied all of it, but for what came last.
         let shard = cluster(bench).shards.swap_remove(1);
@@ -207,11 +207,12 @@ fn a_shard_that_comes_back_with_less_than_was_committed_is_refused() {
         let commits: Option<u64> = conn.query_first("SELECT commits FROM shard_state").await.unwrap();
         conn.query_drop("UPDATE shard_state SET commits = commits - 1").await.unwrap();
         // Nor does it say, before the next look, that there is no such result.
-        let refused = backend.shards.find(shard_of(1), Visit::All, other).await.unwrap_err().to_string();
+        let refused =
+            backend.shards.find(shard_of(1).into(), Visit::All, other).await.unwrap_err().to_string();
         assert!(refused.contains("lost data"), "{refused}");
         until("it is refused", async || !backend.shards.report(shard_of(1)).await.unwrap().up).await;
         let everything = coupon_core::ResultQuery::everything();
-        backend.shards.summary(shard_of(1), Visit::All, everything).await.unwrap_err();
+        backend.shards.summary(shard_of(1).into(), Visit::All, everything).await.unwrap_err();
         assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted(0), "it waits in its queue");
         tokio::time::sleep(Duration::from_millis(500)).await;
         let now: Option<u64> = conn.query_first("SELECT commits FROM shard_state").await.unwrap();

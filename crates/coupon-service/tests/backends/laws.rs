@@ -25,7 +25,7 @@ pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
     backend.lifecycle.drain().await.unwrap();
 
     assert_eq!(held_by(&backend, 7).await.first(), Some(&row.result));
-    let found = backend.shards.find(shard_of(7), Visit::All, attempt.id).await.unwrap();
+    let found = backend.shards.find(shard_of(7).into(), Visit::All, attempt.id).await.unwrap();
     assert_eq!(found.value, Some((row.placement.table, row.result)));
     assert!(found.as_of >= attempt.id.time());
     assert_eq!(remaining(&backend, PLENTY).await, 999);
@@ -118,7 +118,7 @@ pub(crate) async fn a_result_handed_over_twice_is_stored_and_counted_once(bench:
     assert_eq!((report.rows, report.parked), (17, 0));
     assert_eq!(remaining(&backend, PLENTY).await, 998);
     let kept = backend.shards.kept_totals(shard_of(1)).await.unwrap().value;
-    assert_eq!(kept, backend.shards.totals(shard_of(1), Visit::All).await.unwrap().value);
+    assert_eq!(kept, backend.shards.totals(shard_of(1).into(), Visit::All).await.unwrap().value);
     backend.lifecycle.close();
 }
 
@@ -202,7 +202,8 @@ pub(crate) async fn a_table_that_is_missing_is_made_when_a_result_needs_it(bench
     let day = "2026-11-28".parse::<coupon_core::Day>().unwrap();
     let row = placed(1, PLENTY, 1, ResultId::from_parts(day.start().plus_millis(5), 1_019, 0).unwrap());
     let (query, page) = (ResultQuery::everything(), PageRequest { before: None, limit: 100 });
-    let listed = async || backend.shards.page(shard_of(1), Visit::All, query, page).await.unwrap().value;
+    let listed =
+        async || backend.shards.page(shard_of(1).into(), Visit::All, query, page).await.unwrap().value;
     assert!(listed().await.iter().all(|(table, _)| *table != TableId::Day(day)));
     let epoch = backend.gate.reserve(1, &[]).await.unwrap().epoch;
     backend.hand_over.hand_over(shard_of(1), epoch, vec![row]).await.unwrap();
@@ -225,7 +226,7 @@ pub(crate) async fn pages_come_latest_first_across_tables_and_go_on_where_they_s
     let all = PageRequest { before: None, limit: 100 };
     let whole: Vec<ResultId> = backend
         .shards
-        .page(shard, Visit::All, everything, all)
+        .page(shard.into(), Visit::All, everything, all)
         .await
         .unwrap()
         .value
@@ -237,7 +238,7 @@ pub(crate) async fn pages_come_latest_first_across_tables_and_go_on_where_they_s
     let (mut paged, mut before) = (Vec::new(), None);
     loop {
         let page = PageRequest { before, limit: 4 };
-        let found = backend.shards.page(shard, Visit::All, everything, page).await.unwrap().value;
+        let found = backend.shards.page(shard.into(), Visit::All, everything, page).await.unwrap().value;
         let Some((_, last)) = found.last() else { break };
         before = Some(last.result_id);
         paged.extend(found.iter().map(|(_, result)| result.result_id));
@@ -246,14 +247,14 @@ pub(crate) async fn pages_come_latest_first_across_tables_and_go_on_where_they_s
     // Of one room, and from one table alone.
     let room = ResultQuery::of_room(RoomId::new(2).unwrap());
     let page = PageRequest { before: Some(whole[5]), limit: 3 };
-    let found = backend.shards.page(shard, Visit::All, room, page).await.unwrap().value;
+    let found = backend.shards.page(shard.into(), Visit::All, room, page).await.unwrap().value;
     let ids: Vec<ResultId> = found.iter().map(|(_, result)| result.result_id).collect();
     assert_eq!(ids, whole[6..9]);
     let today = Visit::Tables(vec![TableId::Day("2026-11-22".parse().unwrap())]);
-    let visited = backend.shards.page(shard, today, everything, all).await.unwrap();
+    let visited = backend.shards.page(shard.into(), today, everything, all).await.unwrap();
     assert_eq!((visited.value.len(), visited.tables), (3, 1));
     let never = Visit::Tables(vec![TableId::Day("2020-01-01".parse().unwrap())]);
-    let visited = backend.shards.page(shard, never, everything, all).await.unwrap();
+    let visited = backend.shards.page(shard.into(), never, everything, all).await.unwrap();
     assert_eq!((visited.value.len(), visited.tables), (0, 0));
     backend.lifecycle.close();
 }
@@ -291,7 +292,7 @@ pub(crate) async fn a_list_in_a_state_is_read_so_far_at_a_time_and_goes_on_from_
 
 pub(crate) async fn queries_count_what_they_cover(bench: &Bench) {
     let backend = bench.open();
-    let of = async |query| backend.shards.summary(shard_of(1), Visit::All, query).await.unwrap().value;
+    let of = async |query| backend.shards.summary(shard_of(1).into(), Visit::All, query).await.unwrap().value;
     let room_2 = of(ResultQuery::of_room(RoomId::new(2).unwrap())).await;
     // The latest of the odd users' is the first one's, a minute and a day ago.
     assert_eq!(room_2.results, 15);
@@ -302,10 +303,10 @@ pub(crate) async fn queries_count_what_they_cover(bench: &Bench) {
     // Users 3 and 5, not 1: a window's end is not within it.
     assert_eq!(of(ResultQuery::within(minutes)).await.results, 2);
     assert_eq!(of(ResultQuery::of_user(UserId::new(5).unwrap())).await.results, 1);
-    let totals = backend.shards.totals(shard_of(1), Visit::All).await.unwrap();
+    let totals = backend.shards.totals(shard_of(1).into(), Visit::All).await.unwrap();
     assert_eq!(totals.value, Totals { results: 15, ..Totals::default() });
     assert_eq!(backend.shards.kept_totals(shard_of(1)).await.unwrap().value, totals.value);
-    assert!(backend.shards.totals(ShardId::new(9), Visit::All).await.is_err());
+    assert!(backend.shards.totals(ShardId::new(9).into(), Visit::All).await.is_err());
     backend.lifecycle.close();
 }
 
@@ -331,7 +332,7 @@ pub(crate) async fn a_result_is_spent_once(bench: &Bench) {
     backend.lifecycle.drain().await.unwrap();
     assert_eq!(held_by(&backend, 5).await[0], used);
     let totals = Totals { results: 15, used: 1, order_amount: amount, given_back: 0 };
-    assert_eq!(backend.shards.totals(shard_of(5), Visit::All).await.unwrap().value, totals);
+    assert_eq!(backend.shards.totals(shard_of(5).into(), Visit::All).await.unwrap().value, totals);
     assert_eq!(backend.shards.kept_totals(shard_of(5)).await.unwrap().value, totals);
     backend.lifecycle.close();
 }

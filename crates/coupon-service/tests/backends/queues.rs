@@ -76,7 +76,7 @@ fn a_reservation_that_never_reached_its_queue_is_found_and_stored() {
         // Younger ones are left alone; this one grows older than any hand-over may take.
         bench.clock().set(lost.id.time().plus_millis(60_000));
         until("it is stored", async || held_by(&backend, 1).await.len() == 2).await;
-        let found = backend.shards.find(shard_of(1), Visit::All, lost.id).await.unwrap().value;
+        let found = backend.shards.find(shard_of(1).into(), Visit::All, lost.id).await.unwrap().value;
         assert_eq!(found.map(|(_, result)| result), Some(placed(1, PLENTY, 1, lost.id).result));
         backend.lifecycle.drain().await.unwrap();
         assert_eq!(decide(&backend, &[lost]).await, [Decision::Granted(0)], "its own id is its own");

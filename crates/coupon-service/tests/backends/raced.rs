@@ -93,7 +93,8 @@ async fn latest(process: &Backend, most: usize) -> BTreeMap<ResultId, CouponResu
     let mut all = BTreeMap::new();
     for shard in [0, 1].map(shard_of) {
         let page = PageRequest { before: None, limit: most };
-        let visited = process.shards.page(shard, Visit::All, ResultQuery::everything(), page).await.unwrap();
+        let visited =
+            process.shards.page(shard.into(), Visit::All, ResultQuery::everything(), page).await.unwrap();
         all.extend(visited.value.into_iter().map(|(_, result)| (result.result_id, result)));
     }
     all

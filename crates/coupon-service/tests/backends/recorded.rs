@@ -94,7 +94,8 @@ async fn every_row(backend: &Backend) -> Vec<CouponResult> {
     let mut rows = Vec::new();
     for shard in [0, 1].map(ShardId::new) {
         let page = PageRequest { before: None, limit: 100 };
-        let visited = backend.shards.page(shard, Visit::All, ResultQuery::everything(), page).await.unwrap();
+        let visited =
+            backend.shards.page(shard.into(), Visit::All, ResultQuery::everything(), page).await.unwrap();
         rows.extend(visited.value.into_iter().map(|(_, result)| result));
     }
     rows
@@ -255,7 +256,7 @@ fn databases_of_an_earlier_version_are_taken_up() {
             assert_states(&every_row(&backend).await);
             assert_first_version(&backend).await;
             assert_taken_up(&backend).await;
-            assert_eq!(format_of(&options).await, "7", "so that an earlier version refuses it");
+            assert_eq!(format_of(&options).await, "8", "so that an earlier version refuses it");
         }
         assert_eq!(places_of(&options).await, [(0, 0), (1, 1)], "they stay there when servers are added");
         on_database(&options, "shard_1", &["SELECT slot, request FROM retired_coupon_results"]).await;

@@ -18,7 +18,7 @@ async fn stored(backend: &Backend, query: ResultQuery) -> Vec<CouponResult> {
     let page = PageRequest { before: None, limit: 1_000 };
     let mut all = Vec::new();
     for shard in [0, 1].map(ShardId::new) {
-        let visited = backend.shards.page(shard, Visit::All, query, page).await.unwrap();
+        let visited = backend.shards.page(shard.into(), Visit::All, query, page).await.unwrap();
         all.extend(visited.value.into_iter().map(|(_, result)| result));
     }
     all.sort_by_key(|result| Reverse(result.result_id));

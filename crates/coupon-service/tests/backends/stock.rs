@@ -25,7 +25,7 @@ pub(crate) async fn a_grab_is_stored_by_the_transaction_that_grants_it(bench: &B
     assert_eq!(decide(&backend, &[attempt]).await, [Decision::Granted(0)]);
     let row = placed(7, PLENTY, 1, attempt.id).result;
     let (shard, placement) = (home(&backend, 7), place(&backend, &row));
-    let found = backend.shards.find(shard, Visit::All, attempt.id).await.unwrap();
+    let found = backend.shards.find(shard.into(), Visit::All, attempt.id).await.unwrap();
     assert_eq!(found.value, Some((placement.table, row)), "it was not handed over");
     backend.lifecycle.drain().await.unwrap();
     assert_eq!(remaining(&backend, PLENTY).await, 999);
@@ -36,7 +36,7 @@ pub(crate) async fn a_grab_is_stored_by_the_transaction_that_grants_it(bench: &B
     let report = backend.shards.report(shard).await.unwrap();
     assert_eq!((report.rows, report.parked, report.queue_depth), (31, 0, 0));
     let kept = backend.shards.kept_totals(shard).await.unwrap();
-    assert_eq!(kept.value, backend.shards.totals(shard, Visit::All).await.unwrap().value);
+    assert_eq!(kept.value, backend.shards.totals(shard.into(), Visit::All).await.unwrap().value);
     assert!(kept.as_of >= attempt.id.time());
     backend.lifecycle.close();
 }

@@ -149,8 +149,8 @@ fn a_shard_that_is_down_is_served_around_and_catches_up() {
         assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
         assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted(0));
         let everything = coupon_core::ResultQuery::everything();
-        assert!(backend.shards.summary(odd, Visit::All, everything).await.is_err());
-        assert!(backend.shards.summary(even, Visit::All, everything).await.is_ok());
+        assert!(backend.shards.summary(odd.into(), Visit::All, everything).await.is_err());
+        assert!(backend.shards.summary(even.into(), Visit::All, everything).await.is_ok());
         until("the shard is found down", async || !backend.shards.report(odd).await.unwrap().up).await;
         assert!(backend.shards.report(even).await.unwrap().up);
         assert!(backend.shards.kept_totals(odd).await.is_err());
@@ -198,7 +198,7 @@ fn a_shard_that_hangs_holds_up_nobody_but_itself() {
 /// While a shard wakes up, it may not answer yet.
 async fn held_by_at_last(backend: &Backend, user: u64) -> usize {
     let query = coupon_core::ResultQuery::of_user(coupon_core::UserId::new(user).unwrap());
-    let summary = backend.shards.summary(shard_of(user), Visit::All, query).await;
+    let summary = backend.shards.summary(shard_of(user).into(), Visit::All, query).await;
     summary.map_or(0, |visited| usize::try_from(visited.value.results).unwrap())
 }
 

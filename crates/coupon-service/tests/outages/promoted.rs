@@ -54,7 +54,7 @@ async fn trouble(backend: &Backend) -> String {
 
 async fn is_read(backend: &Backend, user: u64) -> bool {
     let query = ResultQuery::of_user(UserId::new(user).unwrap());
-    backend.shards.summary(shard_of(user), Visit::All, query).await.is_ok()
+    backend.shards.summary(shard_of(user).into(), Visit::All, query).await.is_ok()
 }
 
 /// Kills a server under load and promotes its replica; grabs, reads and books go on, and nothing is missing.

@@ -127,7 +127,7 @@ fn a_promoted_replica_behind_the_same_address_is_written_and_read_within_seconds
         // This thread's pools have only ever read.
         let query = coupon_core::ResultQuery::of_user(coupon_core::UserId::new(3).unwrap());
         within("the read of the shard", async || {
-            let seen = backend.shards.summary(shard_of(3), Visit::All, query).await.ok()?;
+            let seen = backend.shards.summary(shard_of(3).into(), Visit::All, query).await.ok()?;
             (seen.value.results == 2).then_some(())
         })
         .await;

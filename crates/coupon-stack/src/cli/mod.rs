@@ -1,5 +1,6 @@
 //! The command line.
 
+mod engine;
 mod run;
 
 use std::ffi::OsString;
@@ -10,10 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Error, Result, ensure};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use coupon_cli::numbers::nonzero;
 use coupon_cli::{Pages, heard, plain};
 
+use self::engine::EngineCommand;
+use crate::home::tablets;
 use crate::record::Record;
 use crate::{Server, Stack, StackOptions, Status, Topology};
 
@@ -36,7 +39,11 @@ Examples:
   coupon-stack down
       the data stays, for the next `up`
   coupon-stack run -- hash-svc --set backend=servers
-      servers for as long as one command runs";
+      servers for as long as one command runs
+  coupon-stack up --engine vitess
+      the same servers, and Vitess over the shards
+  coupon-stack engine reshard --shards 8
+      twice the shards of its own, while it serves";
 
 /// Starts private MariaDB, Redis and RabbitMQ servers, and tries them.
 #[derive(Debug, Parser)]
@@ -95,6 +102,9 @@ enum Command {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    /// Do to an engine what its operators do.
+    #[command(subcommand)]
+    Engine(EngineCommand),
     #[command(flatten)]
     Pages(Pages),
 }
@@ -124,25 +134,53 @@ struct Wanted {
     /// Number of nodes of RabbitMQ, all of one cluster [default: 1]
     #[arg(long, value_name = "N", value_parser = nonzero::<NonZeroU16>)]
     rabbitmq: Option<NonZeroU16>,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 impl Wanted {
-    /// What it names, and else what there is.
-    fn or(&self, held: Topology) -> Topology {
+    /// What it names, and else what a folder holds.
+    fn of(&self, record: Option<&Record>) -> Topology {
+        let held = record.map(|record| record.topology).unwrap_or_default();
         Topology {
             shards: self.shards.unwrap_or(held.shards),
             replicas: self.replicas || held.replicas,
             redis: self.redis.unwrap_or(held.redis),
             redis_sentinel: self.redis_sentinel || held.redis_sentinel,
             rabbitmq: self.rabbitmq.unwrap_or(held.rabbitmq),
+            engine: self.engine.shards(record.is_some_and(|record| record.tablets.is_some())),
         }
+    }
+}
+
+#[derive(Debug, Args)]
+struct EngineArgs {
+    /// An engine over the shards, which shards by itself. It takes MySQL, and what `make engine` builds
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    engine: Option<Engine>,
+    /// Number of the engine's own shards: 1, 2, 4, 8 or so on [default: 4, or those that the folder holds]
+    #[arg(long, value_name = "N", requires = "engine", value_parser = nonzero::<NonZeroU16>)]
+    engine_shards: Option<NonZeroU16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    Vitess,
+}
+
+impl EngineArgs {
+    /// The number of shards to ask for, where a folder holds an engine or not.
+    fn shards(&self, held: bool) -> Option<NonZeroU16> {
+        const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
+        self.engine?;
+        self.engine_shards.or((!held).then_some(SHARDS))
     }
 }
 
 #[derive(Debug, Args)]
 struct One {
     /// main, shard-0, shard-1 and so on, main-replica, shard-0-replica and so on, redis, redis-1 and so on, redis-replica,
-    /// sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on
+    /// sentinel-0 and so on, rabbitmq, rabbitmq-1 and so on; of an engine etcd, vtctld, tablet-0 and so on, vtgate
     #[arg(value_name = "NAME")]
     server: Server,
     #[command(flatten)]
@@ -176,9 +214,10 @@ impl Command {
             Self::Promote(one) => one.stack()?.promote(one.server)?,
             Self::Rejoin(one) => one.stack()?.rejoin(one.server)?,
             Self::Limit { one, cores } => one.stack()?.limit_cpu(one.server, cores).map_err(Error::msg)?,
+            Self::Engine(command) => command.run()?,
             Self::Pages(pages) => pages.show(Cli::command())?,
             Self::Run { wanted, command } => {
-                return run::run(&wanted.or(Topology::default()).into(), &command);
+                return run::run(&wanted.of(None).into(), &command);
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -192,8 +231,14 @@ impl One {
 }
 
 /// Accepts a stack that is already up, if it is the one that was asked for.
-fn already_up(dir: &Path, held: Topology, wanted: Topology) -> Result<()> {
-    let shown = dir.display();
+fn already_up(dir: &Path, record: &Record, wanted: Topology) -> Result<()> {
+    let (shown, held) = (dir.display(), record.topology);
+    ensure!(
+        wanted.engine.is_none() || record.tablets.is_some(),
+        "a stack without an engine is up in {shown}: take it down first"
+    );
+    tablets(Some(record), dir, wanted.engine)?;
+    let wanted = Topology { engine: None, ..wanted };
     ensure!(held == wanted, "a stack of {held}, not of {wanted}, is up in {shown}: take it down first");
     heard(writeln!(io::stdout(), "already up in {shown}:"))?;
     show(&Stack::attach(dir)?)?;
@@ -202,9 +247,9 @@ fn already_up(dir: &Path, held: Topology, wanted: Topology) -> Result<()> {
 
 fn up(dir: &Path, wanted: &Wanted) -> Result<()> {
     let record = Record::load(dir)?;
-    let topology = wanted.or(record.as_ref().map(|record| record.topology).unwrap_or_default());
+    let topology = wanted.of(record.as_ref());
     if let Some(record) = record.filter(Record::is_up) {
-        return already_up(dir, record.topology, topology);
+        return already_up(dir, &record, topology);
     }
     let options = StackOptions { topology, dir: Some(dir.to_owned()) };
     let stack = Stack::start(&options)?;
@@ -261,5 +306,45 @@ mod tests {
     fn a_server_that_cannot_be_is_refused() {
         let error = Cli::try_parse_from(["coupon-stack", "kill", "mysql"]).unwrap_err().to_string();
         assert!(error.contains("shard-0"), "{error}");
+    }
+
+    #[test]
+    fn a_change_of_shards_says_their_number_or_goes_back() {
+        let read = |flags: &[&str]| {
+            let all = ["coupon-stack", "engine", "reshard"].iter().chain(flags);
+            Cli::try_parse_from(all).map(drop).map_err(|error| error.to_string())
+        };
+        for flags in [
+            &["--shards", "8"][..],
+            &["--shards", "8", "--dry-run"],
+            &["--shards", "8", "--keep-way-back"],
+            &["--shards", "8", "--back"],
+            &["--back"],
+        ] {
+            assert_eq!(read(flags), Ok(()), "{flags:?}");
+        }
+        for flags in [
+            &["--dry-run"][..],
+            &["--dry-run", "--back"],
+            &["--back", "--keep-way-back"],
+            &["--shards", "0"],
+            &[],
+        ] {
+            assert!(read(flags).is_err(), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn an_engine_has_four_shards_or_those_that_it_has() {
+        let shards = |flags: &[&str], held| {
+            let up = ["coupon-stack", "up"].iter().chain(flags);
+            let Command::Up { wanted, .. } = Cli::try_parse_from(up).unwrap().command else { unreachable!() };
+            wanted.engine.shards(held).map(NonZeroU16::get)
+        };
+        assert_eq!(shards(&[], false), None);
+        assert_eq!(shards(&["--engine", "vitess"], false), Some(4));
+        assert_eq!(shards(&["--engine", "vitess"], true), None);
+        assert_eq!(shards(&["--engine", "vitess", "--engine-shards", "8"], true), Some(8));
+        assert!(Cli::try_parse_from(["coupon-stack", "up", "--engine-shards", "8"]).is_err());
     }
 }

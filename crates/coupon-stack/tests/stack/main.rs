@@ -5,6 +5,7 @@
 mod cli;
 mod clients;
 mod cluster;
+mod engine;
 mod faults;
 mod gates;
 mod owner;

@@ -78,7 +78,7 @@ impl Readers {
             };
             let visited = read.map(|(value, tables)| {
                 state.work.read_took(asked.elapsed());
-                Visited { value, tables, took: asked.elapsed(), as_of }
+                Visited { value, tables, took: asked.elapsed(), as_of, missing: Vec::new() }
             });
             let _ = reply.send(visited.map_err(|error| Unavailable::new(format!("shard {shard}"), error)));
         });
@@ -99,7 +99,8 @@ impl Readers {
     pub(super) fn answer<T>(&self, value: impl FnOnce(&SharedShard) -> T) -> Visited<T> {
         // The moment first: what is acknowledged between the two may be more than it promises, never less.
         let as_of = self.state.as_of(self.clock.now());
-        Visited { value: value(&self.state), tables: 0, took: std::time::Duration::ZERO, as_of }
+        let took = std::time::Duration::ZERO;
+        Visited { value: value(&self.state), tables: 0, took, as_of, missing: Vec::new() }
     }
 }
 

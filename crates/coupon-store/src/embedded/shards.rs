@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId};
+use coupon_core::{Place, Placement, ResultId, ResultQuery, ShardId, TableId};
 use rusqlite::Connection;
 
 use super::hand_over::Writers;
@@ -23,21 +23,25 @@ pub(super) struct EmbeddedShards {
 }
 
 impl EmbeddedShards {
+    fn at(&self, place: Place) -> Option<&(Readers, Arc<SharedShard>)> {
+        self.readers.get(place.lane()?.index())
+    }
+
     /// Says, when a query is read, whether rows may be leaving the shard.
-    fn leaves(&self, shard: ShardId) -> impl Fn() -> bool + Send + use<> {
-        let state = self.readers.get(shard.index()).map(|(_, state)| Arc::clone(state));
+    fn leaves(&self, place: Place) -> impl Fn() -> bool + Send + use<> {
+        let state = self.at(place).map(|(_, state)| Arc::clone(state));
         move || state.as_ref().is_some_and(|state| state.leaves.load(Ordering::Acquire))
     }
 
     fn ask<T: Send + 'static>(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         read: impl Fn(&Connection, &[TableId]) -> rusqlite::Result<(T, u64)> + Send + 'static,
     ) -> LocalFuture<'_, Result<Visited<T>, Unavailable>> {
-        match self.readers.get(shard.index()) {
+        match self.at(place) {
             Some((readers, _)) => readers.ask(visit, read),
-            None => Box::pin(std::future::ready(Err(unknown(shard)))),
+            None => Box::pin(std::future::ready(Err(unknown(place)))),
         }
     }
 }
@@ -60,32 +64,32 @@ fn with_leaving<T>(
     read(&moment, true)
 }
 
-fn unknown(shard: ShardId) -> Unavailable {
-    Unavailable::new(format!("shard {shard}"), "there is no such shard")
+fn unknown(place: Place) -> Unavailable {
+    Unavailable::new(place.to_string(), "there is no such shard")
 }
 
 impl Shards for EmbeddedShards {
     fn page(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         query: ResultQuery,
         page: PageRequest,
     ) -> LocalFuture<'_, Result<Visited<Vec<Found>>, Unavailable>> {
-        let leaves = self.leaves(shard);
-        self.ask(shard, visit, move |db, tables| {
+        let leaves = self.leaves(place);
+        self.ask(place, visit, move |db, tables| {
             with_leaving(db, &leaves, |db, leaves| read_page(db, tables, leaves, &query, page))
         })
     }
 
     fn find(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         id: ResultId,
     ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>> {
-        let leaves = self.leaves(shard);
-        self.ask(shard, visit, move |db, tables| {
+        let leaves = self.leaves(place);
+        self.ask(place, visit, move |db, tables| {
             with_leaving(db, &leaves, |db, leaves| {
                 let mut visited = 0;
                 for table in tables {
@@ -102,12 +106,12 @@ impl Shards for EmbeddedShards {
 
     fn summary(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         query: ResultQuery,
     ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
-        let leaves = self.leaves(shard);
-        self.ask(shard, visit, move |db, tables| {
+        let leaves = self.leaves(place);
+        self.ask(place, visit, move |db, tables| {
             with_leaving(db, &leaves, |db, leaves| {
                 let mut sum = ResultSummary::default();
                 let mut add = |part: ResultSummary| {
@@ -123,9 +127,9 @@ impl Shards for EmbeddedShards {
         })
     }
 
-    fn totals(&self, shard: ShardId, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
-        let leaves = self.leaves(shard);
-        self.ask(shard, visit, move |db, tables| {
+    fn totals(&self, place: Place, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
+        let leaves = self.leaves(place);
+        self.ask(place, visit, move |db, tables| {
             with_leaving(db, &leaves, |db, leaves| {
                 let mut sum = sum_totals(db, tables)?;
                 if leaves {
@@ -138,11 +142,11 @@ impl Shards for EmbeddedShards {
 
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
         let kept = self.readers.get(shard.index()).map(|(readers, _)| readers.answer(SharedShard::totals));
-        Box::pin(std::future::ready(kept.ok_or_else(|| unknown(shard))))
+        Box::pin(std::future::ready(kept.ok_or_else(|| unknown(shard.into()))))
     }
 
     fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>> {
-        self.ask(shard, Visit::All, |db, tables| {
+        self.ask(shard.into(), Visit::All, |db, tables| {
             let (mut held, holding) = (Vec::new(), sql::holding(db)?);
             for table in tables.iter().filter(|table| holding.contains(table)) {
                 held.extend(sql::held(db, *table)?);

@@ -69,7 +69,7 @@ fn row(user: u64, sequence: u16) -> PlacedResult {
 
 async fn stored(backend: &Backend, shard: ShardId) -> Vec<ResultId> {
     let page = PageRequest { before: None, limit: 100 };
-    let found = backend.shards.page(shard, Visit::All, ResultQuery::everything(), page).await.unwrap();
+    let found = backend.shards.page(shard.into(), Visit::All, ResultQuery::everything(), page).await.unwrap();
     found.value.into_iter().map(|(_, result)| result.result_id).collect()
 }
 
@@ -172,7 +172,7 @@ async fn pages_run_from_the_latest_to_the_earliest_without_gaps() {
     loop {
         let page = PageRequest { before, limit: 10 };
         let found =
-            backend.shards.page(ODD, Visit::All, ResultQuery::everything(), page).await.unwrap().value;
+            backend.shards.page(ODD.into(), Visit::All, ResultQuery::everything(), page).await.unwrap().value;
         let Some((_, last)) = found.last() else { break };
         before = Some(last.result_id);
         seen.extend(found.into_iter().map(|(_, result)| result.result_id));
@@ -194,7 +194,7 @@ async fn a_result_is_spent_once() {
     let used = backend.shards.change(placement, spending).await;
     let Ok(Changed::Now(row)) = used else { panic!("{used:?}") };
     assert_eq!(backend.shards.change(placement, spending).await, Ok(Changed::Stands(row)));
-    let exact = backend.shards.totals(ODD, Visit::All).await.unwrap().value;
+    let exact = backend.shards.totals(ODD.into(), Visit::All).await.unwrap().value;
     let kept = backend.shards.kept_totals(ODD).await.unwrap().value;
     assert_eq!((exact.results, exact.used, exact.order_amount.cents()), (1, 1, 5_990));
     assert_eq!(exact, kept, "what the writer keeps is what a scatter counts");

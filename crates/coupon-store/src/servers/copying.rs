@@ -49,9 +49,14 @@ impl Cluster {
             label.layout
         );
         let recorded = self.recorded().await?;
-        // An earlier version may have begun it: its shards lack columns, and its rows of state have other keys.
-        for (shard, database) in recorded.numbered() {
+        for (shard, _) in recorded.numbered() {
             recorded.check_shard(shard, &label.dataset).await?;
+        }
+        if self.engine.is_some() {
+            return Ok(UnfinishedDataSet { dataset: label.dataset, lock });
+        }
+        // An earlier version may have begun it: its shards lack columns, and its rows of state have other keys.
+        for (_, database) in recorded.numbered() {
             let mut conn = database.connect_alone().await?;
             let lacking = schema::shard_columns(Dialect::MySql);
             columns::add(&mut conn, &lacking).await.map_err(|error| database.error(&error))?;

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use coupon_core::GateCount;
+use coupon_core::{GateCount, ShardId};
 use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable;
 
@@ -15,6 +15,7 @@ use super::at_work::processes_at_work;
 use super::broker::Broker;
 use super::cluster::{Cluster, Label};
 use super::format::{self, FORMAT};
+use super::lane::Lane;
 use super::markers::settle_queues;
 use super::mysql::{Database, GATE_LOCK, gate_lock};
 use super::seam::GateEpochs;
@@ -130,15 +131,19 @@ impl Cluster {
     }
 
     /// Makes sure that a shard goes by main's list of gates.
-    pub(super) async fn ensure_gates_at(&self, shard: &Database, list: u64) -> anyhow::Result<()> {
-        let mut conn = shard.connect().await?;
-        let asked = conn.query_first("SELECT id, gate_list FROM shard_state").await;
-        let there: Option<(i64, u64)> = asked.map_err(|error| shard.error(&error))?;
+    pub(super) async fn ensure_gates_at(&self, shard: ShardId, list: u64) -> anyhow::Result<()> {
+        let (lane, Some(database)) = (self.lane(shard), self.shards.get(shard.index())) else {
+            return Ok(());
+        };
+        let mut conn = database.connect().await?;
+        let sql = lane.named(format!("SELECT id, gate_list FROM shard_state WHERE {lane}"));
+        let asked = conn.query_first(sql).await;
+        let there: Option<(i64, u64)> = asked.map_err(|error| database.error(&error))?;
         let is_so =
             there.is_some_and(|(key, of)| key.to_string() == format::of(self.gates.count()) && of == list);
         ensure!(
             is_so,
-            "{shard}: it goes by other gates than main: a change of them was cut short; run `seeder gates` again"
+            "{database}: it goes by other gates than main: a change of them was cut short; run `seeder gates` again"
         );
         Ok(())
     }
@@ -163,20 +168,26 @@ impl Cluster {
             transaction.commit().await
         };
         in_main.await.map_err(|error| main.error(&error))?;
-        for (_, shard) in self.numbered().take(usize::from(shards)) {
-            let mut conn = shard.connect_alone().await?;
+        for (shard, database) in self.numbered().take(usize::from(shards)) {
+            let lane = self.lane(shard);
+            let mut conn = database.connect_alone().await?;
             let at_shard = async {
                 let mut transaction = conn.start_transaction(TxOpts::default()).await?;
+                let forget = lane.only("DELETE FROM shard_meta WHERE name LIKE 'epoch.%'");
+                transaction.query_drop(forget).await?;
                 let state = format!(
                     "UPDATE shard_state SET id = {key}, gate_list = {list}, \
-                     closed_epoch = GREATEST(closed_epoch, {closed}), closed_epochs = '', commits = commits + 1"
+                     closed_epoch = GREATEST(closed_epoch, {closed}), closed_epochs = '', commits = commits + 1 WHERE {lane}"
                 );
-                for statement in [&*state, "DELETE FROM shard_meta WHERE name LIKE 'epoch.%'"] {
-                    transaction.query_drop(statement).await?;
+                transaction.query_drop(lane.named(state)).await?;
+                // An engine that is switching its shards may have rolled back, and would still answer a commit well.
+                if transaction.affected_rows() != 1 {
+                    return Ok(false);
                 }
-                transaction.commit().await
+                transaction.commit().await.map(|()| true)
             };
-            at_shard.await.map_err(|error| shard.error(&error))?;
+            let is_done = at_shard.await.map_err(|error| database.error(&error))?;
+            ensure!(is_done, "{database}: it has no row of state for its gates to be noted in: try it again");
         }
         Ok(())
     }
@@ -216,6 +227,7 @@ impl Cluster {
             label.dataset
         );
         let whole = self.recorded().await?;
+        whole.update_main_tables().await?;
         let processes = processes_at_work(&whole.main, renewals).await?;
         ensure!(
             processes == 0,
@@ -232,8 +244,10 @@ impl Cluster {
             label.dataset
         );
         let began = Instant::now();
-        for (_, shard) in whole.numbered().take(usize::from(label.shards)) {
-            whole.update_shard_tables(shard, false).await?;
+        if whole.engine.is_none() {
+            for (_, shard) in whole.numbered().take(usize::from(label.shards)) {
+                whole.update_shard_tables(shard, false).await?;
+            }
         }
         // What was granted and handed over is stored first: what is left of an epoch that is closed is never granted.
         settle_queues(&whole, settings, &label.dataset).await?;
@@ -260,7 +274,7 @@ impl Cluster {
         let mut last = recorded.last;
         for (shard, database) in self.numbered().take(usize::from(label.shards)) {
             self.check_shard(shard, &label.dataset).await?;
-            last = last.max(heard_of(database).await?);
+            last = last.max(heard_of(database, self.lane(shard)).await?);
         }
         // An epoch that never opens: all before it are closed by it.
         let closed = last + 1;
@@ -291,14 +305,14 @@ impl Cluster {
 }
 
 /// The last epoch of any gate that a shard has heard of.
-async fn heard_of(shard: &Database) -> anyhow::Result<u64> {
+async fn heard_of(shard: &Database, lane: Lane) -> anyhow::Result<u64> {
     let mut conn = shard.connect().await?;
     let announced = "SELECT COALESCE(MAX(CAST(value AS UNSIGNED)), 0) FROM shard_meta \
-                     WHERE name = 'epoch' OR name LIKE 'epoch.%'";
+                     WHERE (name = 'epoch' OR name LIKE 'epoch.%')";
     let asked = async {
-        let announced: Option<u64> = conn.query_first(announced).await?;
-        let closed: Option<(u64, String)> =
-            conn.query_first("SELECT closed_epoch, closed_epochs FROM shard_state").await?;
+        let announced: Option<u64> = conn.query_first(lane.only(announced)).await?;
+        let closed = format!("SELECT closed_epoch, closed_epochs FROM shard_state WHERE {lane}");
+        let closed: Option<(u64, String)> = conn.query_first(lane.named(closed)).await?;
         let closed = closed.map_or(0, |(all, several)| GateEpochs::read(all, &several).last());
         Ok(closed.max(announced.unwrap_or(0)))
     };

@@ -99,7 +99,8 @@ pub async fn settle_queues(
     for (shard, database) in cluster.numbered() {
         let queue = admin.queue(shard).await?;
         if queue.consumers > 0 {
-            stored_from.push((shard, ShardDatabase::new(database, shard, dataset)));
+            let server = ShardDatabase::new(database, shard, dataset).in_lane(cluster.lane(shard), None);
+            stored_from.push((shard, server));
         } else {
             ensure!(
                 queue.messages == 0,

@@ -6,13 +6,15 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use coupon_core::{PerGate, ShardId, ShardingStrategy, Versioned};
+use coupon_core::{PerGate, ShardId, ShardingStrategy, Versioned, Whole};
 use tokio::time::timeout;
 
 use super::broker::{Broker, BrokerQueues};
 use super::catalogue::{OfferedCatalogue, ServersCatalogue};
-use super::cluster::{Cluster, Opened};
+use super::cluster::{Cluster, Opened, ensure_by_hand};
+use super::engine::{AllLanes, Bounds, Engine};
 use super::gate::{GateLink, RedisServer};
+use super::lane::Lane;
 use super::layouts::versioned;
 use super::lifecycle::Running;
 use super::mysql::{MainDatabase, ShardDatabase};
@@ -82,13 +84,23 @@ pub fn open_decided_by(
     strategy: Arc<dyn ShardingStrategy>,
     clock: &Clock,
 ) -> anyhow::Result<Backend> {
+    open_by(ByHand(decided_by), options, strategy, clock)
+}
+
+/// Opens the servers for a strategy, on whichever way leads to its shards.
+pub(super) fn open_by(
+    connects: impl Connects,
+    options: &Options,
+    strategy: Arc<dyn ShardingStrategy>,
+    clock: &Clock,
+) -> anyhow::Result<Backend> {
     let (options, clock) = (options.clone(), clock.clone());
     let (tell, told) = mpsc::channel();
     let body = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let failed = tell.clone();
         runtime.block_on(async {
-            match Parts::assemble(decided_by, &options, strategy, &clock).await {
+            match Parts::assemble(connects, &options, strategy, &clock).await {
                 Ok((parts, process)) => {
                     let _ = tell.send(Ok(parts));
                     process.run().await;
@@ -105,6 +117,52 @@ pub fn open_decided_by(
     })?;
     let parts: Parts = told.recv().context("the servers' backend did not start")??;
     Ok(parts.into_backend(thread))
+}
+
+/// The way to a data set.
+pub(super) trait Connects: Send + 'static {
+    /// What decides grabs.
+    fn decided_by(&self) -> DecidedBy;
+
+    /// Connects to its servers. Where there is no data set yet, makes one that holds the sample catalogue.
+    async fn connect(self, asked: &Asked<'_>) -> anyhow::Result<ConnectedDataSet>;
+}
+
+/// What is asked of a way to a data set.
+pub(super) struct Asked<'a> {
+    pub(super) settings: &'a ServersSettings,
+    pub(super) strategy: &'a dyn ShardingStrategy,
+    /// The shards that are to be open at least.
+    pub(super) prepared: NonZeroU16,
+    pub(super) unknown_users: UnknownUsers,
+    pub(super) room_index: bool,
+    pub(super) clock: &'a Clock,
+}
+
+/// A data set that was connected to.
+pub(super) struct ConnectedDataSet {
+    pub(super) cluster: Cluster,
+    pub(super) servers: Servers,
+    pub(super) versions: Vec<VersionRecord>,
+    /// The lane of each of its shards.
+    pub(super) lanes: Vec<Lane>,
+    /// Whether each of these is on one shard, where an engine has them.
+    pub(super) bounds: Option<Arc<Bounds>>,
+    /// The way to all of them at once, where an engine has them.
+    pub(super) whole: Option<AllLanes>,
+}
+
+/// The way to shards that are run by hand.
+struct ByHand(DecidedBy);
+
+impl Connects for ByHand {
+    fn decided_by(&self) -> DecidedBy {
+        self.0
+    }
+
+    async fn connect(self, asked: &Asked<'_>) -> anyhow::Result<ConnectedDataSet> {
+        connect_all(self.0, asked).await
+    }
 }
 
 /// The parts that the HTTP workers use.
@@ -124,12 +182,12 @@ struct Parts {
 
 impl Parts {
     async fn assemble(
-        decided_by: DecidedBy,
+        connects: impl Connects,
         options: &Options,
         strategy: Arc<dyn ShardingStrategy>,
         clock: &Clock,
     ) -> anyhow::Result<(Self, Process)> {
-        let settings = &options.servers;
+        let (settings, decided_by) = (&options.servers, connects.decided_by());
         ensure!(
             options.workers <= WORKERS_MAX,
             "setting `workers` must be at most {WORKERS_MAX} on servers, not {}: start more processes instead",
@@ -140,15 +198,16 @@ impl Parts {
             "setting `servers.role` must be all where `grab.decided_by` is database: there is no queue between processes"
         );
         let prepared = strategy.shard_count().max(options.shards_prepared);
-        let (cluster, servers, versions) = connect_all(
-            decided_by,
+        let asked = Asked {
             settings,
-            &*strategy,
+            strategy: &*strategy,
             prepared,
-            (options.unknown_users, options.room_index),
+            unknown_users: options.unknown_users,
+            room_index: options.room_index,
             clock,
-        )
-        .await?;
+        };
+        let ConnectedDataSet { cluster, servers, versions, lanes, bounds, whole } =
+            connects.connect(&asked).await?;
         let part = ProcessPart::of(settings, options.workers, options.shard_backlog);
         let layouts = layouts(&cluster, strategy, &versions, part)?;
         let process = Process::start(servers, part, layouts, clock).await?;
@@ -176,7 +235,11 @@ impl Parts {
             },
             shards: ServersShards {
                 databases: cluster.shards,
+                lanes,
+                bounds,
+                whole,
                 pools: PerThread::default(),
+                whole_pools: PerThread::default(),
                 status: background.status.clone(),
                 background: Arc::clone(&background),
                 gates: PerThread::default(),
@@ -234,10 +297,24 @@ pub async fn fill_gates(
     room_index: bool,
     clock: &Clock,
 ) -> anyhow::Result<()> {
-    let others = (UnknownUsers::Refuse, room_index);
-    let shards = strategy.shard_count();
-    let (cluster, servers, versions) =
-        connect_all(DecidedBy::Gate, settings, &*strategy, shards, others, clock).await?;
+    match strategy.whole() {
+        Whole::Shards(_) => {
+            fill_gates_by(ByHand(DecidedBy::Gate), settings, strategy, room_index, clock).await
+        }
+        Whole::Planned(_) => fill_gates_by(Engine, settings, strategy, room_index, clock).await,
+    }
+}
+
+async fn fill_gates_by(
+    connects: impl Connects,
+    settings: &ServersSettings,
+    strategy: Arc<dyn ShardingStrategy>,
+    room_index: bool,
+    clock: &Clock,
+) -> anyhow::Result<()> {
+    let (prepared, unknown_users) = (strategy.shard_count(), UnknownUsers::Refuse);
+    let asked = Asked { settings, strategy: &*strategy, prepared, unknown_users, room_index, clock };
+    let ConnectedDataSet { cluster, servers, versions, .. } = connects.connect(&asked).await?;
     // Filling a gate has markers go through the queues: this process takes them from there.
     let part = ProcessPart { role: Role::Consumer, ..ProcessPart::of(settings, 1, BACKLOG) };
     let layouts = layouts(&cluster, strategy, &versions, part)?;
@@ -264,25 +341,21 @@ pub async fn connect_decided_by(
     strategy: &dyn ShardingStrategy,
     clock: &Clock,
 ) -> anyhow::Result<Servers> {
-    let (shards, others) = (strategy.shard_count(), (UnknownUsers::Refuse, false));
-    Ok(connect_all(decided_by, settings, strategy, shards, others, clock).await?.1)
+    let (prepared, unknown_users) = (strategy.shard_count(), UnknownUsers::Refuse);
+    let asked = Asked { settings, strategy, prepared, unknown_users, room_index: false, clock };
+    Ok(connect_all(decided_by, &asked).await?.servers)
 }
 
-async fn connect_all(
-    decided_by: DecidedBy,
-    settings: &ServersSettings,
-    strategy: &dyn ShardingStrategy,
-    shards: NonZeroU16,
-    (unknown_users, room_index): (UnknownUsers, bool),
-    clock: &Clock,
-) -> anyhow::Result<(Cluster, Servers, Vec<VersionRecord>)> {
+async fn connect_all(decided_by: DecidedBy, asked: &Asked<'_>) -> anyhow::Result<ConnectedDataSet> {
+    let Asked { settings, strategy, prepared, room_index, .. } = *asked;
+    ensure_by_hand(strategy)?;
     let keeps_stock = decided_by == DecidedBy::Database;
     // A database has no gates, whatever the setting names.
     let redis = if keeps_stock { Vec::new() } else { settings.redis.clone() };
     let settings = &ServersSettings { redis, ..settings.clone() };
-    let cluster = Cluster::with(settings, Namespace::new(&settings.namespace, strategy.name())?, shards)?;
+    let cluster = Cluster::with(settings, Namespace::new(&settings.namespace, strategy.name())?, prepared)?;
     if keeps_stock {
-        ensure_one_table(strategy, shards.get())?;
+        ensure_one_table(strategy, prepared.get())?;
     }
     let around = reach(decided_by, settings).await?;
     // Before anything of it is changed.
@@ -304,19 +377,35 @@ async fn connect_all(
     });
     let shards: Vec<_> = shards.collect();
     let rooms = label.rooms.map(|places| RoomDatabases::new(places, &dataset, &cluster.shards));
-    let main = MainDatabase::new(&cluster.main, &cluster.namespace, clock).of_gates(count);
-    let offered = Arc::new(OfferedCatalogue::load(&cluster.main, &main, unknown_users).await?);
-    let (gates, queues) = gates_and_queues(around, &cluster, &dataset, &offered).await?;
+    let servers = servers_of(&cluster, &dataset, shards, rooms, around, gate_list, asked).await?;
+    let lanes = vec![Lane::ONLY; cluster.shards.len()];
+    Ok(ConnectedDataSet { cluster, servers, versions, lanes, bounds: None, whole: None })
+}
+
+/// The servers of a data set whose shards are these, and whose gates are in the list of that number.
+pub(super) async fn servers_of(
+    cluster: &Cluster,
+    dataset: &str,
+    shards: Vec<Box<dyn ShardServer>>,
+    rooms: Option<RoomDatabases>,
+    around: Around,
+    gate_list: u64,
+    asked: &Asked<'_>,
+) -> anyhow::Result<Servers> {
+    let count = cluster.gates.count();
+    let main = MainDatabase::new(&cluster.main, &cluster.namespace, asked.clock).of_gates(count);
+    let offered = Arc::new(OfferedCatalogue::load(&cluster.main, &main, asked.unknown_users).await?);
+    let (gates, queues) = gates_and_queues(around, cluster, dataset, &offered).await?;
     // A process with one gate asks for no list: it finds no row of a data set that has several.
     let list = if count.is_several() { gate_list } else { 0 };
-    let servers = Servers { offered, queues, gates, shards, main: Arc::new(main), rooms, dataset, list };
-    Ok((cluster, servers, versions))
+    let dataset = dataset.to_owned();
+    Ok(Servers { offered, queues, gates, shards, main: Arc::new(main), rooms, dataset, list })
 }
 
 /// The servers of gates and queues, where there are any.
-type Around = Option<(PerGate<RedisServer>, Broker)>;
+pub(super) type Around = Option<(PerGate<RedisServer>, Broker)>;
 
-async fn reach(decided_by: DecidedBy, settings: &ServersSettings) -> anyhow::Result<Around> {
+pub(super) async fn reach(decided_by: DecidedBy, settings: &ServersSettings) -> anyhow::Result<Around> {
     if decided_by == DecidedBy::Database {
         return Ok(None);
     }

@@ -33,6 +33,11 @@ impl Places {
         Ok(Self { settings: settings.clone(), namespace: namespace.clone(), recorded: BTreeMap::new() })
     }
 
+    /// The places of a data set that has none, since an engine has its shards.
+    pub(super) fn of_none(settings: &ServersSettings, namespace: &Namespace) -> Self {
+        Self { settings: settings.clone(), namespace: namespace.clone(), recorded: BTreeMap::new() }
+    }
+
     /// The same, with what main has recorded.
     pub(super) async fn recorded(&self, main: &Database) -> Result<Self, DatabaseError> {
         Ok(Self { recorded: read(main).await?, ..self.clone() })

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId, Versioned};
+use coupon_core::{Place, Placement, ResultId, ResultQuery, ShardId, TableId, Timestamp, Versioned};
 use mysql_async::{Conn, IsolationLevel, TxOpts};
 
+use super::engine::{AllLanes, Bounds, past_switches};
+use super::lane::{Lane, QueryRoute};
 use super::mysql::{Database, ShardDatabase, code, has_code};
 use super::per_thread::PerThread;
 use super::seam::ShardProgress;
@@ -23,8 +25,16 @@ const TRIES: u32 = 5;
 /// Every shard's database, and what is known of it.
 pub(super) struct ServersShards {
     pub(super) databases: Vec<Database>,
+    /// The lane of each.
+    pub(super) lanes: Vec<Lane>,
+    /// Whether each of these is on one shard, where an engine has them.
+    pub(super) bounds: Option<Arc<Bounds>>,
+    /// The way to all of them at once, where an engine has them.
+    pub(super) whole: Option<AllLanes>,
     /// Each HTTP worker's own ways to them: a pool belongs to the runtime that first used it.
     pub(super) pools: PerThread<Vec<Database>>,
+    /// And its way to all of them.
+    pub(super) whole_pools: PerThread<Option<AllLanes>>,
     pub(super) status: Vec<Arc<ShardStatus>>,
     pub(super) background: Arc<Background>,
     /// Each HTTP worker's own connections to the gates, for stock that comes back.
@@ -35,7 +45,7 @@ pub(super) struct ServersShards {
 
 impl ServersShards {
     fn status(&self, shard: ShardId) -> Result<&ShardStatus, Unavailable> {
-        self.status.get(shard.index()).map(|status| &**status).ok_or_else(|| unknown(shard))
+        self.status.get(shard.index()).map(|status| &**status).ok_or_else(|| unknown(shard.into()))
     }
 
     /// A shard's database, by this worker's own way there.
@@ -45,7 +55,7 @@ impl ServersShards {
             return Err(down(shard, &"it has lost data"));
         }
         let pools = self.pools.get(|| self.databases.iter().map(Database::with_own_pool).collect());
-        pools.get(shard.index()).cloned().ok_or_else(|| unknown(shard))
+        pools.get(shard.index()).cloned().ok_or_else(|| unknown(shard.into()))
     }
 
     async fn connect(&self, shard: ShardId) -> Result<Conn, Unavailable> {
@@ -56,11 +66,12 @@ impl ServersShards {
     /// are retired: then the look is taken again.
     async fn ask<Q: Question>(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         question: Q,
     ) -> Result<Visited<Q::Answer>, Unavailable> {
         let asked = Instant::now();
+        let Some(shard) = place.lane() else { return self.ask_all(asked, question).await };
         let status = self.status(shard)?;
         // Before the tables: what is stored later may be more than is promised, never less.
         let (as_of, floor) = (status.look().as_of, self.background.floors.of(shard));
@@ -75,12 +86,44 @@ impl ServersShards {
         let answered = if self.background.layouts.look(Versioned::is_moving) {
             ask_while_rows_move(&mut conn, &visit, &question).await
         } else {
-            ask_as_known(&mut conn, status, known, &visit, &question).await
+            let lane = self.lane(shard);
+            past_switches(async || {
+                ask_as_known(&mut conn, lane, status, known.clone(), &visit, &question).await
+            })
+            .await
         };
         let (value, tables) = answered.map_err(|error| down(shard, &error))?;
         let took = asked.elapsed();
         status.read.record(took);
-        Ok(Visited { value, tables, took, as_of })
+        Ok(Visited { value, tables, took, as_of, missing: Vec::new() })
+    }
+
+    /// Asks an engine about all lanes at once.
+    async fn ask_all<Q: Question>(
+        &self,
+        asked: Instant,
+        question: Q,
+    ) -> Result<Visited<Q::Answer>, Unavailable> {
+        let down = |error: &dyn std::fmt::Display| Unavailable::new(Place::Whole.to_string(), error);
+        let pools = self.whole_pools.get(|| self.whole.as_ref().map(AllLanes::with_own_pool));
+        let lanes = (*pools).as_ref().ok_or_else(|| unknown(Place::Whole))?;
+        // Before the rows: what is stored later may be more than is promised, never less.
+        let promised: Vec<Timestamp> = self.status.iter().map(|status| status.look().as_of).collect();
+        let (value, tables, missing) = lanes.ask(&question).await.map_err(|error| down(&error))?;
+        let answering = (0..).map(ShardId::new).zip(promised).filter(|(lane, _)| !missing.contains(lane));
+        let as_of = answering.map(|(_, as_of)| as_of).min().unwrap_or(Timestamp::from_millis(0));
+        Ok(Visited { value, tables, took: asked.elapsed(), as_of, missing })
+    }
+
+    fn lane(&self, shard: ShardId) -> Lane {
+        self.lanes.get(shard.index()).copied().unwrap_or(Lane::ONLY)
+    }
+
+    /// A shard's database as its server, by this worker's own way there.
+    fn server(&self, shard: ShardId) -> Result<ShardDatabase, Unavailable> {
+        let server = ShardDatabase::new(&self.database(shard)?, shard, &self.background.dataset);
+        let server = server.of_gates(self.background.gates.count());
+        Ok(server.in_lane(self.lane(shard), self.bounds.as_ref()))
     }
 
     /// Refuses the server behind a connection if it has less than was seen of its shard.
@@ -90,7 +133,7 @@ impl ServersShards {
         floor: Floor,
         conn: &mut Conn,
     ) -> Result<(), Unavailable> {
-        let server = ShardDatabase::new(&self.database(shard)?, shard, &self.background.dataset);
+        let server = self.server(shard)?;
         let ShardProgress { outbox_id, commits } =
             server.reached(conn).await.map_err(|error| down(shard, &error))?;
         floor.check(outbox_id, commits).map_err(|lost| down(shard, &lost))
@@ -101,10 +144,7 @@ impl ServersShards {
         let Self { background, .. } = self;
         let places = background.rooms.as_ref().map(|rooms| rooms.places);
         let keeps_stock = background.databases.get(shard.index()).is_some_and(|server| server.keeps_stock());
-        let server = ShardDatabase::new(&self.database(shard)?, shard, &background.dataset)
-            .telling(places)
-            .keeping_stock(keeps_stock)
-            .of_gates(background.gates.count());
+        let server = self.server(shard)?.telling(places).keeping_stock(keeps_stock);
         background.change(Some(&self.gates()), &server, placement, &wanted).await
     }
 
@@ -116,22 +156,25 @@ impl ServersShards {
 /// Asks about the tables that are known, or those that there are if that is not known, or not true any more.
 async fn ask_as_known<Q: Question>(
     conn: &mut Conn,
+    lane: Lane,
     status: &ShardStatus,
     known: Option<Arc<[TableId]>>,
     visit: &Visit,
     question: &Q,
 ) -> mysql_async::Result<(Q::Answer, u64)> {
+    let route = QueryRoute::Lane(lane);
     // A shard that was down from the start on may answer before its tables have been listed.
     let known = match known {
         Some(known) => known,
+        None if lane.is_engines() => [TableId::Single].into(),
         None => sql::tables(conn).await?.into(),
     };
-    match question.ask(conn, &existing(&known, visit), false).await {
+    match question.ask(conn, route, &existing(&known, visit), false).await {
         Err(error) if has_code(&error, code::NO_TABLE) => {
             let listed = sql::tables(conn).await?;
             let tables = existing(&listed, visit);
             status.set_tables(listed);
-            question.ask(conn, &tables, false).await
+            question.ask(conn, route, &tables, false).await
         }
         answered => answered,
     }
@@ -156,7 +199,8 @@ async fn ask_while_rows_move<Q: Question>(
         // Names are those of now, not of the moment: a table that was made since has nothing to show, and one that is gone since
         // has to be asked for at a later moment.
         let tables = sql::tables(&mut transaction).await?;
-        let answered = question.ask(&mut transaction, &existing(&tables, visit), true).await;
+        let tables = existing(&tables, visit);
+        let answered = question.ask(&mut transaction, QueryRoute::Lane(Lane::ONLY), &tables, true).await;
         transaction.rollback().await?;
         match answered {
             Err(error) if tries < TRIES && is_of_another_moment(&error) => {}
@@ -177,8 +221,8 @@ fn existing(tables: &[TableId], visit: &Visit) -> Vec<TableId> {
     }
 }
 
-fn unknown(shard: ShardId) -> Unavailable {
-    Unavailable::new(format!("shard {shard}"), "there is no such shard")
+fn unknown(place: Place) -> Unavailable {
+    Unavailable::new(place.to_string(), "there is no such shard")
 }
 
 fn down(shard: ShardId, why: &dyn std::fmt::Display) -> Unavailable {
@@ -188,34 +232,34 @@ fn down(shard: ShardId, why: &dyn std::fmt::Display) -> Unavailable {
 impl Shards for ServersShards {
     fn page(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         query: ResultQuery,
         page: PageRequest,
     ) -> LocalFuture<'_, Result<Visited<Vec<Found>>, Unavailable>> {
-        Box::pin(self.ask(shard, visit, PageOf(query, page)))
+        Box::pin(self.ask(place, visit, PageOf(query, page)))
     }
 
     fn find(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         id: ResultId,
     ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>> {
-        Box::pin(self.ask(shard, visit, FindOne(id)))
+        Box::pin(self.ask(place, visit, FindOne(id)))
     }
 
     fn summary(
         &self,
-        shard: ShardId,
+        place: Place,
         visit: Visit,
         query: ResultQuery,
     ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
-        Box::pin(self.ask(shard, visit, SummaryOf(query)))
+        Box::pin(self.ask(place, visit, SummaryOf(query)))
     }
 
-    fn totals(&self, shard: ShardId, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
-        Box::pin(self.ask(shard, visit, TotalsOf))
+    fn totals(&self, place: Place, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
+        Box::pin(self.ask(place, visit, TotalsOf))
     }
 
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
@@ -225,13 +269,14 @@ impl Shards for ServersShards {
                 return Err(down(shard, &"it does not answer"));
             }
             let as_of = status.look().as_of;
-            Ok(Visited { value: status.totals(), tables: 0, took: Duration::ZERO, as_of })
+            let (value, took) = (status.totals(), Duration::ZERO);
+            Ok(Visited { value, tables: 0, took, as_of, missing: Vec::new() })
         });
         Box::pin(std::future::ready(kept))
     }
 
     fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>> {
-        Box::pin(self.ask(shard, Visit::All, HeldOf))
+        Box::pin(self.ask(shard.into(), Visit::All, HeldOf(self.lane(shard))))
     }
 
     fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {

@@ -9,6 +9,7 @@ use coupon_core::{
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
+use super::lane::{Lane, QueryRoute};
 use super::mysql::table_in;
 use super::seam::{Alike, OutboxEntry};
 use super::values::{self, get, parsed};
@@ -37,6 +38,7 @@ pub(super) trait Question {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
+        route: QueryRoute,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Self::Answer, u64)>;
@@ -52,6 +54,7 @@ impl Question for PageOf {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
+        route: QueryRoute,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Vec<Found>, u64)> {
@@ -66,7 +69,7 @@ impl Question for PageOf {
             if chunk.is_empty() || (by_time && found.len() >= page.limit) {
                 break;
             }
-            for (table, row) in page_of(conn, chunk, &filter, page.limit).await? {
+            for (table, row) in page_of(conn, route, chunk, &filter, page.limit).await? {
                 found.push((table, values::result(&row)?));
             }
             visited += chunk.len() as u64;
@@ -94,6 +97,7 @@ impl Question for FindOne {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
+        route: QueryRoute,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Option<Found>, u64)> {
@@ -101,7 +105,7 @@ impl Question for FindOne {
         let visited = tables.len() as u64;
         for chunk in tables.chunks(TABLES) {
             let select = |table| statements::find(MYSQL, table, *id, Numbers::Written);
-            if let Some((table, row)) = union(conn, chunk, select).await?.into_iter().next() {
+            if let Some((table, row)) = union(conn, route, chunk, select).await?.into_iter().next() {
                 return Ok((Some((table, values::result(&row)?)), visited));
             }
         }
@@ -122,6 +126,7 @@ impl Question for SummaryOf {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
+        route: QueryRoute,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(ResultSummary, u64)> {
@@ -129,7 +134,7 @@ impl Question for SummaryOf {
         let mut rows: Vec<Row> = Vec::new();
         for chunk in tables.chunks(TABLES) {
             let select = |table| statements::summary(table, &filter, Numbers::Written);
-            rows.extend(union(conn, chunk, select).await?.into_iter().map(|(_, row)| row));
+            rows.extend(union(conn, route, chunk, select).await?.into_iter().map(|(_, row)| row));
         }
         if leaves {
             rows.extend(conn.query_first(statements::summary(LEAVING, &filter, Numbers::Written)).await?);
@@ -153,13 +158,19 @@ impl Question for TotalsOf {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
+        route: QueryRoute,
         tables: &[TableId],
         leaves: bool,
     ) -> mysql_async::Result<(Totals, u64)> {
         let mut sum = Totals::default();
+        let planned = route == QueryRoute::Planned;
+        let select = |table| match planned {
+            true => statements::plain_totals(table),
+            false => statements::totals(MYSQL, table),
+        };
         for chunk in tables.chunks(TABLES) {
-            for (_, row) in union(conn, chunk, |table| statements::totals(MYSQL, table)).await? {
-                sum += totals_in(&row)?;
+            for (_, row) in union(conn, route, chunk, select).await? {
+                sum += if planned { plain_totals_in(&row)? } else { totals_in(&row)? };
             }
         }
         if leaves {
@@ -172,7 +183,7 @@ impl Question for TotalsOf {
 
 /// The number of results that are held, by coupon, in those of the tables that have any. What is leaving is not in the list of
 /// what is held.
-pub(super) struct HeldOf;
+pub(super) struct HeldOf(pub(super) Lane);
 
 impl Question for HeldOf {
     type Answer = Vec<(CouponId, u64)>;
@@ -180,15 +191,20 @@ impl Question for HeldOf {
     async fn ask(
         &self,
         conn: &mut impl Queryable,
+        route: QueryRoute,
         tables: &[TableId],
         _: bool,
     ) -> mysql_async::Result<(Vec<(CouponId, u64)>, u64)> {
-        let names: Vec<String> = conn.query(statements::HOLDING).await?;
+        let Self(lane) = self;
+        let names: Vec<String> =
+            conn.query(route.named(format!("{} WHERE {lane}", statements::HOLDING))).await?;
         let holding: Vec<TableId> = names.iter().filter_map(|name| TableId::parse(name)).collect();
         let tables: Vec<TableId> = tables.iter().filter(|table| holding.contains(table)).copied().collect();
         let mut held = Vec::new();
         for chunk in tables.chunks(TABLES) {
-            for (_, row) in union(conn, chunk, statements::held).await? {
+            let select =
+                |table| statements::held(table).replacen(" WHERE ", &format!(" WHERE h.{lane} AND "), 1);
+            for (_, row) in union(conn, route, chunk, select).await? {
                 held.push((parsed(&row, 0, CouponId::new)?, get(&row, 1)?));
             }
         }
@@ -213,9 +229,20 @@ pub(super) fn totals_in(row: &Row) -> mysql_async::Result<Totals> {
     })
 }
 
+/// The sums that [`statements::plain_totals`] asks for.
+fn plain_totals_in(row: &Row) -> mysql_async::Result<Totals> {
+    let (results, taking): (u64, u64) = (get(row, 0)?, get(row, 3)?);
+    Ok(Totals {
+        results,
+        used: get::<Option<u64>>(row, 1)?.unwrap_or(0),
+        order_amount: values::sum_of_money(row, 2)?,
+        given_back: results.saturating_sub(taking),
+    })
+}
+
 /// The statement that stores fresh results, all of them or none; or, to see what comes of it, without a word of those
 /// that are like what is there. Another one after it notes those that are held.
-pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) -> String {
+pub(super) fn insert(lane: Lane, table: TableId, results: &[&CouponResult], ignore: bool) -> String {
     /// Digits of a row's five numbers, and what is between them, as they usually are.
     const ROW: usize = 72;
     // One statement for all of them: it stores all, or none.
@@ -238,15 +265,17 @@ pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) ->
         sql.push_str(&fresh);
     }
     if full {
-        sql.push_str(&hold(table, results));
+        sql.push_str(&hold(lane, table, results));
     }
     sql
 }
 
-/// The statement that stores rows with all that became of them, all or none, with those that are held.
-pub(super) fn insert_whole(table: TableId, rows: &[&CouponResult]) -> String {
-    let values = whole(rows.iter().copied());
-    format!("INSERT INTO {table} ({}) VALUES {values}{}", statements::COLUMNS.join(","), hold(table, rows))
+/// The statement that stores rows with all that became of them, all or none, with those that are held. What is to be done with rows
+/// that are there already is said behind the values.
+pub(super) fn insert_whole(lane: Lane, table: TableId, rows: &[&CouponResult], there: &str) -> String {
+    let (columns, values) = (statements::COLUMNS.join(","), whole(rows.iter().copied()));
+    let insert = lane.named(format!("INSERT INTO {table} ({columns}) VALUES {values}{there}"));
+    insert + &hold(lane, table, rows)
 }
 
 /// The values of rows with all that became of them, in the order of a table's columns. As text, since a statement that
@@ -304,31 +333,35 @@ fn reservation(row: &CouponResult) -> [Option<i64>; 4] {
 }
 
 /// The statement that notes which of these results are held, if any; it begins by ending the one before.
-fn hold(table: TableId, results: &[&CouponResult]) -> String {
+pub(super) fn hold(lane: Lane, table: TableId, results: &[&CouponResult]) -> String {
     let held = results.iter().filter(|result| result.state == ResultState::Held);
+    let value = lane.value();
     let row = |result: &&CouponResult| {
         let until = result.hold_until?.millis();
-        Some(format!("({until},{},'{table}')", result.result_id))
+        Some(format!("({value},{until},{},'{table}')", result.result_id))
     };
     let rows: Vec<String> = held.filter_map(row).collect();
     if rows.is_empty() {
         return String::new();
     }
     // One that is left there, of a row that a person deleted, must not be taken for a contradiction of the results.
-    format!(
-        "; INSERT INTO holds (hold_until, result_id, table_name) VALUES {} \
+    let insert = lane.named(format!(
+        "INSERT INTO holds (lane, hold_until, result_id, table_name) VALUES {} \
          ON DUPLICATE KEY UPDATE table_name = VALUES(table_name)",
         rows.join(",")
-    )
+    ));
+    format!("; {insert}")
 }
 
 /// Takes a step of a result, if its row allows it; says whether it did.
 pub(super) async fn change(
     conn: &mut impl Queryable,
+    lane: Lane,
     table: TableId,
     change: &Change,
 ) -> mysql_async::Result<bool> {
-    let mut result = conn.query_iter(statements::change(table, change, Numbers::Written)).await?;
+    let sql = lane.named(statements::change(table, change, Numbers::Written));
+    let mut result = conn.query_iter(sql).await?;
     let changed = result.affected_rows();
     result.for_each(drop).await?;
     Ok(changed == 1)
@@ -337,6 +370,7 @@ pub(super) async fn change(
 /// The results in a table that have one of these ids, or are in one of these users' and coupons' slots.
 pub(super) async fn alike(
     conn: &mut impl Queryable,
+    lane: Lane,
     table: TableId,
     results: &[&CouponResult],
 ) -> mysql_async::Result<Vec<Alike>> {
@@ -353,12 +387,13 @@ pub(super) async fn alike(
         ids.join(","),
         held.join(","),
     );
-    conn.query_map(sql, alike).await
+    conn.query_map(lane.named(sql), alike).await
 }
 
 /// Parks a result, unless it is parked already.
 pub(super) async fn park(
     conn: &mut impl Queryable,
+    lane: Lane,
     table: TableId,
     result: &CouponResult,
     reason: &str,
@@ -379,34 +414,37 @@ pub(super) async fn park(
         granted.1,
         granted.2,
     );
-    conn.exec_drop(statements::park(MYSQL), row).await
+    conn.exec_drop(lane.insert(&statements::park(MYSQL)), row).await
 }
 
 /// Entries of a shard's outbox, from after one of them on; none if it belongs to another data set. Entries that wait for the gate
 /// to let go of something are left out, and so is what comes after them: stock comes back to the gate before main knows.
 pub(super) async fn outbox_after(
     conn: &mut Conn,
+    lane: Lane,
     dataset: &str,
     id: i64,
     most: usize,
 ) -> mysql_async::Result<Vec<OutboxEntry>> {
     let sql = format!(
-        "SELECT o.outbox_id, o.deltas FROM outbox o JOIN shard_state s ON s.dataset = ? \
-         WHERE o.outbox_id > ? AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.outbox_id <= o.outbox_id) \
+        "SELECT o.outbox_id, o.deltas FROM outbox o JOIN shard_state s ON s.{lane} AND s.dataset = ? \
+         WHERE o.{lane} AND o.outbox_id > ? \
+         AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.{lane} AND r.outbox_id <= o.outbox_id) \
          ORDER BY o.outbox_id LIMIT {most}"
     );
-    let rows: Vec<(i64, String)> = conn.exec(sql, (dataset, id)).await?;
+    let rows: Vec<(i64, String)> = conn.exec(lane.named(sql), (dataset, id)).await?;
     Ok(rows.into_iter().map(|(id, deltas)| OutboxEntry { id, deltas }).collect())
 }
 
 /// Runs one statement over several tables; each row comes with the table that it is from.
 async fn union(
     conn: &mut impl Queryable,
+    route: QueryRoute,
     tables: &[TableId],
     select: impl Fn(TableId) -> String,
 ) -> mysql_async::Result<Vec<(TableId, Row)>> {
     if let [table] = tables {
-        let rows: Vec<Row> = conn.query(select(*table)).await?;
+        let rows: Vec<Row> = conn.query(route.named(select(*table))).await?;
         return Ok(rows.into_iter().map(|row| (*table, row)).collect());
     }
     let parts: Vec<String> = tables
@@ -427,19 +465,23 @@ async fn union(
 }
 
 /// The rows of a page of each table. Of one table the statement is prepared: the server need not read it again, and
-/// numbers come as they are, where in text each costs an allocation. Of several it is another one too often.
+/// numbers come as they are, where in text each costs an allocation. Of several it is another one too often, and at a lane's address
+/// an engine prepares none whose LIMIT is a parameter.
 async fn page_of(
     conn: &mut impl Queryable,
+    route: QueryRoute,
     tables: &[TableId],
     filter: &Filter,
     limit: usize,
 ) -> mysql_async::Result<Vec<(TableId, Row)>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    if let [table] = tables {
+    if let [table] = tables
+        && !route.is_engines_lane()
+    {
         let sql = statements::page(MYSQL, *table, filter, limit, Numbers::Bound);
         let params = Params::Positional(filter.numbers().chain([limit]).map(Value::Int).collect());
-        let rows: Vec<Row> = conn.exec(sql, params).await?;
+        let rows: Vec<Row> = conn.exec(route.named(sql), params).await?;
         return Ok(rows.into_iter().map(|row| (*table, row)).collect());
     }
-    union(conn, tables, |table| statements::page(MYSQL, table, filter, limit, Numbers::Written)).await
+    union(conn, route, tables, |table| statements::page(MYSQL, table, filter, limit, Numbers::Written)).await
 }

@@ -48,6 +48,26 @@ pub(super) fn result(row: &Row) -> mysql_async::Result<CouponResult> {
     })
 }
 
+/// A sum of amounts, as MySQL writes decimals; nothing where there was none to add up.
+pub(super) fn sum_of_money(row: &Row, column: usize) -> mysql_async::Result<Money> {
+    let Some(text) = get::<Option<String>>(row, column)? else { return Ok(Money::default()) };
+    cents(&text)
+        .map(Money::from_cents)
+        .ok_or_else(|| mysql_async::Error::Other(format!("{text:?} is no amount").into()))
+}
+
+/// The cents of a decimal with two digits behind the point, or none.
+fn cents(text: &str) -> Option<i64> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
+    let (units, rest) = digits.split_once('.').unwrap_or((digits, "00"));
+    let plain = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    if rest.len() != 2 || !plain(rest) || !plain(units) {
+        return None;
+    }
+    let (units, rest): (i64, i64) = (units.parse().ok()?, rest.parse().ok()?);
+    Some(sign * units.checked_mul(100)?.checked_add(rest)?)
+}
+
 pub(super) fn coupon(row: &Row) -> mysql_async::Result<Coupon> {
     let time = |column| get(row, column).map(Timestamp::from_millis);
     Ok(Coupon {
@@ -131,4 +151,25 @@ fn strange(row: &Row, column: usize, why: &dyn fmt::Display) -> mysql_async::Err
     let name =
         row.columns_ref().get(column).map_or_else(|| column.to_string(), |column| column.name_str().into());
     mysql_async::Error::Other(format!("column {name}: {why}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_is_read_to_the_cent() {
+        for (text, wanted) in [
+            ("0.00", Some(0)),
+            ("1234567890123.45", Some(123_456_789_012_345)),
+            ("-0.05", Some(-5)),
+            ("7", Some(700)),
+            ("7.5", None),
+            ("1e3", None),
+            ("99999999999999999999.00", None),
+            ("", None),
+        ] {
+            assert_eq!(cents(text), wanted, "{text:?}");
+        }
+    }
 }

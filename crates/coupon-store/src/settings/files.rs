@@ -7,13 +7,14 @@ use config::{Map, Value, ValueKind};
 use super::SettingsError;
 
 /// The settings that may be read from a file: `admin.token_file` names the file with `admin.token`.
-const SECRETS: [(&str, &str); 6] = [
+const SECRETS: [(&str, &str); 7] = [
     ("admin", "token"),
     ("users", "token_secret"),
     ("servers", "main"),
     ("servers", "shards"),
     ("servers", "redis"),
     ("servers", "rabbitmq"),
+    ("servers", "engine"),
 ];
 
 /// Puts what the files hold, but for the end of the last line, in the place of their names.
@@ -82,6 +83,7 @@ mod tests {
             secret("servers.shards", "mysql://u:s3cret-d@one:1\nmysql://u:s3cret-e@two:2\n"),
             secret("servers.redis", "redis://:s3cret-f@redis:3\n"),
             secret("servers.rabbitmq", "amqp://u:s3cret-g@rabbit:4/%2f,amqp://u:s3cret-g@rabbit:5/%2f\n"),
+            secret("servers.engine", "mysql://u:s3cret-h@engine:5/results\n"),
         ])
         .unwrap();
         assert_eq!(settings.admin.token.expose(), "s3cret-a");
@@ -92,6 +94,7 @@ mod tests {
         assert_eq!(settings.servers.redis[0].host(), "redis:3");
         let nodes: Vec<&str> = settings.servers.rabbitmq.iter().map(|node| node.host()).collect();
         assert_eq!(nodes, ["rabbit:4", "rabbit:5"]);
+        assert_eq!((settings.servers.engine.host(), settings.servers.engine.name()), ("engine:5", "results"));
         let printed = format!("{settings:?} {settings:#?}");
         assert!(!printed.contains("s3cret") && printed.contains("(hidden)"), "{printed}");
     }

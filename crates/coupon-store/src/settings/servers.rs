@@ -18,6 +18,8 @@ pub struct ServersSettings {
     /// servers are added at the end. A replica is named as main's is.
     #[serde(deserialize_with = "list_or_text")]
     pub shards: Vec<ServerUrl>,
+    /// The engine that has the shards, where the strategy is one for an engine: `mysql://user:password@host:3306/keyspace`.
+    pub engine: ServerUrl,
     /// Redis: `redis://:password@host:6379` or, where Sentinels say which one it is,
     /// `redis+sentinel://:password@host:26379,host2:26379/service`; or a list of them, among which coupons are divided.
     #[serde(deserialize_with = "list_or_text")]
@@ -46,7 +48,7 @@ impl ServersSettings {
     /// Gives every address the certificate authority to trust.
     pub(super) fn hand_out_ca(&mut self) {
         let lists = self.shards.iter_mut().chain(&mut self.redis).chain(&mut self.rabbitmq);
-        for url in lists.chain([&mut self.main]) {
+        for url in lists.chain([&mut self.main, &mut self.engine]) {
             url.ca_file.clone_from(&self.ca_file);
         }
     }
@@ -136,6 +138,13 @@ impl ServerUrl {
     #[must_use]
     pub fn host(&self) -> &str {
         self.parts().1
+    }
+
+    /// The name of what is addressed on the server: of a database, or of an engine's keyspace. Empty where none is named.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let (_, _, behind) = self.parts();
+        behind.strip_prefix('/').and_then(|name| name.split('?').next()).unwrap_or_default()
     }
 
     /// What it names, without user and password: the hosts and, behind them, what they know it by.
@@ -268,6 +277,19 @@ mod tests {
     }
 
     #[test]
+    fn an_address_may_name_a_database_or_a_keyspace() {
+        for (url, name) in [
+            ("mysql://u:p@h:1/results", "results"),
+            ("mysql://u:a/b?c@h:1/results?require_ssl=true", "results"),
+            ("mysql://u:a/b@h:1", ""),
+            ("mysql://h:1/?require_ssl=true", ""),
+            ("", ""),
+        ] {
+            assert_eq!(ServerUrl::new(url).name(), name, "{url}");
+        }
+    }
+
+    #[test]
     fn every_address_knows_whom_to_trust() {
         let settings = read(&[
             "servers.ca_file=/etc/ca.pem",
@@ -276,7 +298,7 @@ mod tests {
             "servers.rabbitmq=amqps://h,amqps://i",
         ]);
         let lists = settings.shards.iter().chain(&settings.redis).chain(&settings.rabbitmq);
-        for url in lists.chain([&settings.main]) {
+        for url in lists.chain([&settings.main, &settings.engine]) {
             assert_eq!(url.ca_file(), Some(Path::new("/etc/ca.pem")));
         }
         assert_eq!(read(&[]).main.ca_file(), None);
@@ -289,5 +311,7 @@ mod tests {
         assert_eq!(ServerUrl::new("mysql://coupon:12/34?5@db:3306/x").host(), "db:3306");
         assert_eq!(ServerUrl::new("redis+sentinel://:1@h:1,h:2/mymaster").host(), "h:1,h:2");
         assert!(settings.role.takes_grabs() && !settings.role.consumes());
+        let engine = read(&["servers.engine=mysql://coupon:se@cret@gate.example:3306/results"]).engine;
+        assert_eq!(format!("{engine:?}"), "gate.example:3306");
     }
 }

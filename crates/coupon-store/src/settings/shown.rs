@@ -5,7 +5,8 @@ const HIDDEN: &str = "(hidden)";
 /// Words in the names of settings and flags that are secrets.
 const SECRET: [&str; 3] = ["token", "secret", "password"];
 /// The settings that hold addresses, with user and password.
-const ADDRESSES: [&str; 4] = ["servers.main", "servers.shards", "servers.redis", "servers.rabbitmq"];
+const ADDRESSES: [&str; 5] =
+    ["servers.main", "servers.shards", "servers.redis", "servers.rabbitmq", "servers.engine"];
 
 /// A `key=value`, as it may be shown: a secret without its value, an address without user and password. Other text
 /// is shown as it is, but for addresses.
@@ -91,6 +92,8 @@ mod tests {
                 "servers.redis=redis+sentinel://:p@h:1,i:1/m",
                 "servers.redis=redis+sentinel://(hidden)@h:1,i:1/m",
             ),
+            ("servers.engine=mysql://u:p@h:1/results", "servers.engine=mysql://(hidden)@h:1/results"),
+            ("servers.engine=u:p@h:1/results", "servers.engine=(hidden)"),
             ("range.by=room", "range.by=room"),
             ("mysql://u:p@h", "mysql://(hidden)@h"),
         ] {

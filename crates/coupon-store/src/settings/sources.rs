@@ -114,9 +114,7 @@ impl Sources {
             BackendKind::Embedded => ("embedded", "servers"),
             BackendKind::Servers => ("servers", "embedded"),
         };
-        // Without the value, which may hold a password.
-        let mut keys = self.flags.iter().filter_map(|flag| Some(flag.split_once('=')?.0.trim()));
-        match keys.find(|key| key.split('.').next() == Some(other)) {
+        match self.keys().find(|key| key.split('.').next() == Some(other)) {
             None => Ok(()),
             Some(key) => {
                 let error = format!(
@@ -125,6 +123,30 @@ impl Sources {
                 Err(SettingsError::Setting { setting: key.to_owned(), error })
             }
         }
+    }
+
+    /// Refuses a flag that says where the shards are which another strategy has: those of an engine are its own, and others are run
+    /// by hand. A file and the environment may be shared here, too.
+    ///
+    /// # Errors
+    /// [`SettingsError`], naming the setting.
+    pub fn refuse_of_other_shards(&self, of_engine: bool) -> Result<(), SettingsError> {
+        let (other, why) = match of_engine {
+            true => ("servers.shards", "an engine has the shards of this strategy"),
+            false => ("servers.engine", "the shards of this strategy are those of servers.shards"),
+        };
+        match self.keys().find(|key| key.strip_suffix("_file").unwrap_or(key) == other) {
+            None => Ok(()),
+            Some(key) => {
+                let error = format!("it has no effect, since {why}: leave it out");
+                Err(SettingsError::Setting { setting: key.to_owned(), error })
+            }
+        }
+    }
+
+    /// The flags' settings, without their values, which may hold a password.
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.flags.iter().filter_map(|flag| Some(flag.split_once('=')?.0.trim()))
     }
 
     /// Reads only the strategy's own section, whatever else is set.
@@ -312,6 +334,24 @@ mod tests {
         ] {
             assert_eq!(refused(backend, flag), Ok(()), "{flag}");
         }
+    }
+
+    #[test]
+    fn a_flag_of_the_other_shards_is_refused_without_its_value() {
+        let refused = |of_engine, flag: &str| {
+            let sources = Sources { flags: vec![flag.to_owned()], ..Sources::default() };
+            sources.refuse_of_other_shards(of_engine).map_err(|error| error.to_string())
+        };
+        for (of_engine, flag) in [
+            (false, "servers.engine=mysql://u:s3cret@h/k"),
+            (true, "servers.shards=mysql://u:s3cret@h"),
+            (true, "servers.shards_file=s3cret"),
+        ] {
+            let error = refused(of_engine, flag).unwrap_err();
+            assert!(error.contains(flag.split('=').next().unwrap()) && !error.contains("s3cret"), "{error}");
+            assert_eq!(refused(!of_engine, flag), Ok(()), "{flag}");
+        }
+        assert_eq!(refused(true, "servers.main=mysql://u:s3cret@h"), Ok(()));
     }
 
     #[test]

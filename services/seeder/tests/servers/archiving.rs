@@ -194,7 +194,7 @@ fn grabs_that_main_has_not_heard_of_are_told_first() {
     let (id, time) = (ResultId::from_parts(now(), 1, 0).unwrap().number(), now().millis());
     place
         .run(Some(0), &format!("INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_status, grab_time) VALUES ({id}, 1, 7, 2, 1, {time})"));
-    place.run(Some(0), "INSERT INTO outbox VALUES (1, '[[7,1]]', 0)");
+    place.run(Some(0), "INSERT INTO outbox (outbox_id, deltas, create_time) VALUES (1, '[[7,1]]', 0)");
     place.run(Some(0), "UPDATE shard_state SET outbox_id = 1, results = results + 1");
     archive(&place, "2026-11-01").unwrap();
     place.assert_books_balance();
@@ -207,7 +207,7 @@ fn grabs_that_main_has_not_heard_of_are_told_first() {
 fn a_main_that_was_put_back_is_not_moved_past_what_it_lost() {
     let place = Place::new("gap");
     place.seed("hash", &small(200), false);
-    place.run(Some(0), "INSERT INTO outbox VALUES (3, '[[7,1]]', 0)");
+    place.run(Some(0), "INSERT INTO outbox (outbox_id, deltas, create_time) VALUES (3, '[[7,1]]', 0)");
     place.run(Some(0), "UPDATE shard_state SET outbox_id = 3");
     let error = format!("{:#}", archive(&place, "2026-11-22").unwrap_err());
     assert!(error.contains("main has lost data") && error.contains("shard 0"), "{error}");
@@ -228,7 +228,10 @@ fn a_deleted_coupon_stops_no_others_books_and_is_told_once_it_is_back() {
     assert_eq!(place.number(None, "SELECT COUNT(DISTINCT coupon_id) FROM parked_deltas"), 1);
     place.run(None, "INSERT INTO coupons SELECT * FROM aside");
     place.run(Some(0), "UPDATE shard_state SET outbox_id = outbox_id + 1");
-    place.run(Some(0), "INSERT INTO outbox SELECT outbox_id, '[]', 0 FROM shard_state");
+    place.run(
+        Some(0),
+        "INSERT INTO outbox (outbox_id, deltas, create_time) SELECT outbox_id, '[]', 0 FROM shard_state",
+    );
     archive(&place, "2026-11-22").unwrap();
     assert_eq!(place.number(None, "SELECT COUNT(*) FROM parked_deltas"), 0);
     place.assert_books_balance();
@@ -297,7 +300,10 @@ fn what_was_stored_again_meanwhile_is_there_once_when_a_table_is_put_back() {
         ),
     );
     let deltas = again.iter().map(|(_, coupon)| format!("[{coupon},1]")).collect::<Vec<_>>().join(",");
-    place.run(Some(shard), &format!("INSERT INTO outbox VALUES (1, '[{deltas}]', 0)"));
+    place.run(
+        Some(shard),
+        &format!("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES (1, '[{deltas}]', 0)"),
+    );
     place.run(
         Some(shard),
         "UPDATE shard_state SET outbox_id = 1, results = results + 3, used = used + 1, order_amount = order_amount + 12.5",
@@ -356,13 +362,19 @@ fn an_archive_that_was_cut_short_is_finished_by_the_next_one() {
     place.run(Some(told), "INSERT INTO kept SELECT * FROM coupon_results_2026_11_18");
     archive(&place, "2026-11-19").unwrap();
     place.run(Some(told), "RENAME TABLE kept TO retired_coupon_results_2026_11_18");
-    place.run(Some(told), "INSERT INTO shard_meta VALUES ('retired_coupon_results_2026_11_18', 'told')");
+    place.run(
+        Some(told),
+        "INSERT INTO shard_meta (name, value) VALUES ('retired_coupon_results_2026_11_18', 'told')",
+    );
     archive(&place, "2026-11-19").unwrap();
     assert!(place.tables_like(told, "retired").is_empty());
     place.assert_books_balance();
 
     // A note that outlived its table says nothing of a later table of that name.
-    place.run(Some(told), "INSERT INTO shard_meta VALUES ('retired_coupon_results_2026_11_22', 'told')");
+    place.run(
+        Some(told),
+        "INSERT INTO shard_meta (name, value) VALUES ('retired_coupon_results_2026_11_22', 'told')",
+    );
     archive(&place, "2026-11-22").unwrap();
     assert_eq!(place.rows(), 0);
     place.assert_books_balance();

@@ -108,7 +108,7 @@ fn an_outbox_that_still_tells_everything_is_left_to_tell_it() {
     place.seed("range-room", &small(300), false);
     forgotten(&place, 1, 7, 1);
     forgotten(&place, 3, 7, 1);
-    place.run(Some(1), "INSERT INTO outbox VALUES (1, '[[7,1]]', 0)");
+    place.run(Some(1), "INSERT INTO outbox (outbox_id, deltas, create_time) VALUES (1, '[[7,1]]', 0)");
     let mended = books(&place, true).unwrap();
     assert_eq!(mended.shards.iter().map(|lost| lost.shard.number()).collect::<Vec<_>>(), [3]);
     assert_eq!(place.number(Some(1), "SELECT COUNT(*) FROM outbox"), 1);

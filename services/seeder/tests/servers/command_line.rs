@@ -71,6 +71,8 @@ fn what_contradicts_itself_is_refused() {
         (&["--strategy", "hash", "--backend", "servers", "--data", "d"][..], "--data"),
         (&["--strategy", "hash", "--set", "servers.main=mysql://h"], "servers.main"),
         (&["--strategy", "hash", "--backend", "servers"], "servers.main"),
+        (&["--strategy", "engine"], "backend = \"servers\""),
+        (&["--strategy", "engine", "--backend", "servers"], "servers.engine"),
         (&["archive", "--before", "2026-11-22"], "--data"),
         (
             &["verify", "--strategy", "hash", "--backend", "servers", "--shards", "8"],

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use coupon_core::after_grab::{Action, Actor};
 use coupon_core::{
-    LayoutVersion, Plan, RESULT_ID_EPOCH, ResultState, RouteError, RowKey, ShardingStrategy, Versioned,
+    LayoutVersion, Plan, RESULT_ID_EPOCH, ResultState, RouteError, RowKey, ShardingStrategy, Versioned, Whole,
 };
 use coupon_store::clock::Clock;
 use coupon_store::embedded::{self, Options};
@@ -34,6 +34,29 @@ impl ShardingStrategy for On {
     }
     fn plan(&self, _query: &ResultQuery) -> Plan {
         Plan::One(Placement::single(ShardId::new(self.0)))
+    }
+}
+
+/// Users by their parity, in two lanes of an engine.
+#[derive(Debug)]
+struct InLanes;
+
+impl ShardingStrategy for InLanes {
+    fn name(&self) -> &str {
+        "in lanes"
+    }
+    fn shard_count(&self) -> NonZeroU16 {
+        NonZeroU16::new(2).unwrap()
+    }
+    fn whole(&self) -> Whole {
+        Whole::Planned(self.shard_count())
+    }
+    fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
+        Ok(Placement::single(ShardId::new((row.user.get() % 2) as u16)))
+    }
+    fn plan(&self, query: &ResultQuery) -> Plan {
+        let lane = |user: UserId| Placement::single(ShardId::new((user.get() % 2) as u16));
+        query.user.map_or(Plan::All, |user| Plan::One(lane(user)))
     }
 }
 
@@ -255,6 +278,49 @@ fn sums_ask_each_shard_once_and_say_that_rows_are_moving() {
         });
         assert_eq!((sum.results, answered.tables, answered.moving), (3, 2, receives));
     }
+}
+
+#[test]
+fn an_engines_whole_is_one_visit_and_its_rows_are_in_their_lanes() {
+    let lanes = || two([vec![row(1)], vec![row(2)]], Vec::new());
+    let versions = || Versioned::first(Arc::new(InLanes));
+    let both = [0, 1].map(ShardId::new);
+    ask(versions(), lanes(), async |queries| {
+        let (found, answered) = queries.find(row(1).result_id, None, later()).await.unwrap();
+        // Whatever it was found with, it is changed in its user's lane.
+        assert_eq!(found, Some((Placement::single(ShardId::new(1)), row(1))));
+        assert_eq!((&*answered.shards, answered.timings.len()), (&both[..], 1));
+        let page = PageRequest { before: None, limit: 10 };
+        let page = queries.page(ResultQuery::everything(), page, later()).await.unwrap();
+        assert_eq!((page.items, page.answered.tables), (vec![row(2), row(1)], 1));
+        let (sums, _) = queries.totals(true, later()).await.unwrap();
+        assert_eq!(
+            sums.iter().map(|(place, sum)| (*place, sum.results)).collect::<Vec<_>>(),
+            [(Place::Whole, 2)]
+        );
+        let (kept, answered) = queries.totals(false, later()).await.unwrap();
+        assert_eq!(kept.iter().map(|(place, _)| *place).collect::<Vec<_>>(), both.map(Place::Lane));
+        assert_eq!(answered.timings.len(), 2);
+        let (_, answered) = queries.held(later()).await.unwrap();
+        assert_eq!(answered.timings.len(), 2);
+    });
+    let down = Two { down: Some(both[0]), ..lanes() };
+    ask(versions(), down, async |queries| {
+        let page = PageRequest { before: None, limit: 10 };
+        assert!(queries.page(ResultQuery::everything(), page, later()).await.is_err());
+        let user = ResultQuery::of_user(row(1).user_id);
+        assert_eq!(queries.page(user, page, later()).await.unwrap().answered.shards, [both[1]]);
+        let (kept, answered) = queries.totals(false, later()).await.unwrap();
+        assert_eq!((kept.len(), &*answered.missing), (1, &both[..1]));
+    });
+    let lacks = Two { lacks: vec![both[0]], ..lanes() };
+    ask(versions(), lacks, async |queries| {
+        let page = PageRequest { before: None, limit: 10 };
+        let answered = queries.page(ResultQuery::everything(), page, later()).await.unwrap().answered;
+        assert_eq!((answered.is_partial(), &*answered.missing), (true, &both[..1]));
+        assert!(queries.find(row(1).result_id, None, later()).await.unwrap().0.is_some());
+        assert!(queries.find(row(9).result_id, None, later()).await.is_err(), "it may be what is missing");
+    });
 }
 
 #[test]

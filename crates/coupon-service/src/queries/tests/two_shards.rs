@@ -14,7 +14,7 @@ use crate::queries::*;
 /// An event while shards are asked: before so many visits.
 pub(super) type Event = Box<dyn Fn(&mut [Vec<CouponResult>; 2]) + Send + Sync>;
 
-/// Two shards, and what happens to them.
+/// Two shards, or two lanes of an engine, and what happens to them.
 #[derive(Default)]
 pub(super) struct Two {
     pub(super) rows: Mutex<[Vec<CouponResult>; 2]>,
@@ -22,6 +22,8 @@ pub(super) struct Two {
     pub(super) events: Vec<(usize, Event)>,
     /// One that does not answer.
     pub(super) down: Option<ShardId>,
+    /// Those that an answer of all together lacks.
+    pub(super) lacks: Vec<ShardId>,
 }
 
 impl Two {
@@ -38,15 +40,18 @@ impl Two {
 
     fn visited<'a, T: 'a>(
         &self,
-        shard: ShardId,
+        place: Place,
         read: impl FnOnce(&[CouponResult]) -> T,
     ) -> LocalFuture<'a, Result<Visited<T>, Unavailable>> {
-        let value = read(&self.visit()[shard.index()]);
-        if self.down == Some(shard) {
-            return Box::pin(std::future::ready(Err(Unavailable::new(format!("shard {shard}"), "down"))));
+        let rows = self.visit();
+        let value = match place {
+            Place::Lane(shard) => read(&rows[shard.index()]),
+            Place::Whole => read(&rows.concat()),
+        };
+        if self.down.is_some_and(|down| place.lane().is_none_or(|shard| shard == down)) {
+            return Box::pin(std::future::ready(Err(Unavailable::new(place.to_string(), "down"))));
         }
-        let visited = Visited { value, tables: 1, took: Duration::ZERO, as_of: later() };
-        Box::pin(std::future::ready(Ok(visited)))
+        Box::pin(std::future::ready(Ok(of_one_table(value, later(), self.lacks.clone()))))
     }
 }
 
@@ -58,12 +63,12 @@ pub(super) fn moved(rows: &mut [Vec<CouponResult>; 2]) {
 impl Shards for Two {
     fn page(
         &self,
-        shard: ShardId,
+        place: Place,
         _visit: Visit,
         _query: ResultQuery,
         page: PageRequest,
     ) -> LocalFuture<'_, Result<Visited<Vec<Found>>, Unavailable>> {
-        self.visited(shard, |rows| {
+        self.visited(place, |rows| {
             let before = |row: &&CouponResult| page.before.is_none_or(|before| row.result_id < before);
             let mut found: Vec<CouponResult> = rows.iter().filter(before).copied().collect();
             found.sort_by_key(|row| std::cmp::Reverse(row.result_id));
@@ -74,34 +79,34 @@ impl Shards for Two {
 
     fn find(
         &self,
-        shard: ShardId,
+        place: Place,
         _visit: Visit,
         id: ResultId,
     ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>> {
-        self.visited(shard, |rows| {
+        self.visited(place, |rows| {
             rows.iter().find(|row| row.result_id == id).map(|row| (TableId::Single, *row))
         })
     }
 
     fn summary(
         &self,
-        shard: ShardId,
+        place: Place,
         _visit: Visit,
         _query: ResultQuery,
     ) -> LocalFuture<'_, Result<Visited<ResultSummary>, Unavailable>> {
-        self.visited(shard, |rows| ResultSummary { results: rows.len() as u64, last_grab: None })
+        self.visited(place, |rows| ResultSummary { results: rows.len() as u64, last_grab: None })
     }
 
-    fn totals(&self, shard: ShardId, _visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
-        self.kept_totals(shard)
+    fn totals(&self, place: Place, _visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
+        self.visited(place, |rows| Totals { results: rows.len() as u64, ..Totals::default() })
     }
 
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
-        self.visited(shard, |rows| Totals { results: rows.len() as u64, ..Totals::default() })
+        self.visited(shard.into(), |rows| Totals { results: rows.len() as u64, ..Totals::default() })
     }
 
     fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>> {
-        self.visited(shard, |_| Vec::new())
+        self.visited(shard.into(), |_| Vec::new())
     }
 
     fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {
@@ -125,6 +130,11 @@ pub(super) fn two(rows: [Vec<CouponResult>; 2], events: Vec<(usize, Event)>) -> 
     Two { rows: Mutex::new(rows), events, ..Two::default() }
 }
 
+/// An answer that one table was read for.
+fn of_one_table<T>(value: T, as_of: Timestamp, missing: Vec<ShardId>) -> Visited<T> {
+    Visited { value, tables: 1, took: Duration::ZERO, as_of, missing }
+}
+
 /// An index that has one row, or does not answer.
 pub(super) struct Index(pub(super) Option<CouponResult>);
 
@@ -133,7 +143,7 @@ impl Index {
         &self,
         read: impl FnOnce(CouponResult) -> T,
     ) -> LocalFuture<'a, Result<Visited<T>, Unavailable>> {
-        let visited = |row| Visited { value: read(row), tables: 1, took: Duration::ZERO, as_of: now() };
+        let visited = |row| of_one_table(read(row), now(), Vec::new());
         let answer = self.0.map(visited).ok_or_else(|| Unavailable::new("the room index", "down"));
         Box::pin(std::future::ready(answer))
     }

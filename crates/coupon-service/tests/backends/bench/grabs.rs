@@ -64,7 +64,7 @@ pub(crate) async fn grab(backend: &Backend, bench: &Bench, user: u64, coupon: u6
 pub(crate) async fn held_by(backend: &Backend, user: u64) -> Vec<CouponResult> {
     let query = ResultQuery::of_user(UserId::new(user).unwrap());
     let page = PageRequest { before: None, limit: 100 };
-    let visited = backend.shards.page(home(backend, user), Visit::All, query, page).await.unwrap();
+    let visited = backend.shards.page(home(backend, user).into(), Visit::All, query, page).await.unwrap();
     visited.value.into_iter().map(|(_, result)| result).collect()
 }
 

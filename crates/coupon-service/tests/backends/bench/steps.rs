@@ -81,7 +81,7 @@ pub(crate) async fn settles_at(backend: &Backend, coupon: u64, left: u32) {
 /// The sums that the writer keeps are those that are counted.
 pub(crate) async fn sums(backend: &Backend, user: u64) -> Totals {
     let shard = home(backend, user);
-    let counted = backend.shards.totals(shard, Visit::All).await.unwrap().value;
+    let counted = backend.shards.totals(shard.into(), Visit::All).await.unwrap().value;
     until("the sums that are kept are those that are counted", async || {
         backend.shards.kept_totals(shard).await.unwrap().value == counted
     })

@@ -96,7 +96,7 @@ async fn rows(backend: &Backend) -> usize {
         let page = PageRequest { before: None, limit: 10_000 };
         rows += backend
             .shards
-            .page(shard, Visit::All, ResultQuery::everything(), page)
+            .page(shard.into(), Visit::All, ResultQuery::everything(), page)
             .await
             .unwrap()
             .value

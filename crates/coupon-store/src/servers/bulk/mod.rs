@@ -7,7 +7,7 @@
 //! A load that is to go on where it was cut short ([`BulkFilling::Resumable`]) takes a row that is there already for what it
 //! stored before.
 
-mod lane;
+mod loader;
 pub(in crate::servers) mod rows;
 
 use std::collections::{BTreeMap, HashSet};
@@ -22,10 +22,11 @@ use mysql_async::Value;
 use mysql_async::prelude::Queryable as _;
 use tokio::runtime::{self, Runtime};
 
-use self::lane::{Job, Lane};
+use self::loader::{Job, Loader};
 use self::rows::{BYTES, Columns, ROWS, insert};
 use super::at_work::RENEWED_WITHIN;
 use super::cluster::{Cluster, UnfinishedDataSet};
+use super::lane::Lane;
 use super::mysql::Database;
 use super::rooms;
 use super::wipe::wipe_unused;
@@ -40,9 +41,9 @@ use crate::{BulkFilling, Totals};
 #[derive(Debug)]
 pub struct Bulk {
     cluster: Cluster,
-    main: Lane,
+    main: Loader,
     /// By shard, in order.
-    shards: Vec<Lane>,
+    shards: Vec<Loader>,
     placements: HashSet<Placement>,
     indexed: Receiver<()>,
     /// Keeps every other process from making or opening the data set meanwhile.
@@ -104,10 +105,11 @@ impl Bulk {
         let kept = runtime.block_on(making.lock.keep_for_days());
         kept.map_err(|error| cluster.main.error(&error))?;
         // Without a receiver, since main was made with its indexes and none need counting.
-        let main = Lane::start("bulk-main", &cluster.main, filling, mpsc::channel().0)?;
+        let main = Loader::start("bulk-main", &cluster.main, Lane::ONLY, filling, mpsc::channel().0)?;
         let (index_made, indexed) = mpsc::channel();
         let start = |(shard, database): (ShardId, &Database)| {
-            Lane::start(&format!("bulk-{shard}"), database, filling, index_made.clone())
+            let lane = cluster.lane(shard);
+            Loader::start(&format!("bulk-{shard}"), database, lane, filling, index_made.clone())
         };
         let shards = cluster.numbered().map(start).collect::<anyhow::Result<_>>()?;
         Ok(Self { cluster, main, shards, placements: HashSet::new(), indexed, making, runtime })
@@ -177,8 +179,8 @@ impl Bulk {
             per_shard.entry(placement.shard).or_default().push((placement.table, row));
         }
         for (shard, rows) in per_shard {
-            let lane = self.shards.get_mut(shard.index());
-            lane.with_context(|| format!("there is no shard {shard}"))?.send(Job::Results(rows))?;
+            let loader = self.shards.get_mut(shard.index());
+            loader.with_context(|| format!("there is no shard {shard}"))?.send(Job::Results(rows))?;
         }
         Ok(())
     }
@@ -198,14 +200,14 @@ impl Bulk {
     /// When a server refused something, or does not answer.
     pub fn settle(&mut self, name: &str, reached: &str) -> anyhow::Result<()> {
         let (settled, told) = mpsc::channel();
-        for lane in self.shards.iter_mut().chain([&mut self.main]) {
-            lane.send(Job::Settle(settled.clone()))?;
+        for loader in self.shards.iter_mut().chain([&mut self.main]) {
+            loader.send(Job::Settle(settled.clone()))?;
         }
         drop(settled);
-        // Ends when every lane has answered, or has given up and dropped its sender.
+        // Ends when every loader has answered, or has given up and dropped its sender.
         if told.iter().count() <= self.shards.len() {
-            for lane in self.shards.drain(..) {
-                lane.end()?;
+            for loader in self.shards.drain(..) {
+                loader.end()?;
             }
             bail!("a server's thread has ended before its work");
         }
@@ -242,17 +244,17 @@ impl Bulk {
     /// As for [`Self::finish`].
     pub fn index(self, progress: &mut dyn FnMut(u64, u64)) -> anyhow::Result<(Indexed, Vec<Totals>)> {
         let Self { cluster, mut main, mut shards, placements, indexed, making, runtime } = self;
-        for lane in shards.iter_mut().chain([&mut main]) {
-            lane.send(Job::Finish)?;
+        for loader in shards.iter_mut().chain([&mut main]) {
+            loader.send(Job::Finish)?;
         }
         let total = placements.len() as u64;
         progress(0, total);
-        // Ends when the last lane does, and drops its sender.
+        // Ends when the last loader does, and drops its sender.
         for (made, ()) in (1_u64..).zip(indexed.iter()) {
             progress(made, total.max(made));
         }
         main.end()?;
-        let sums = shards.into_iter().map(Lane::end).collect::<anyhow::Result<Vec<_>>>()?;
+        let sums = shards.into_iter().map(Loader::end).collect::<anyhow::Result<Vec<_>>>()?;
         Ok((Indexed { cluster, making, runtime }, sums))
     }
 
@@ -327,8 +329,9 @@ impl Indexed {
     ) -> anyhow::Result<()> {
         let Self { cluster, making, runtime } = self;
         runtime.block_on(async {
-            for (database, sums) in cluster.shards.iter().zip(sums) {
-                tell(database, &making.dataset, sums, Clock::system().now()).await?;
+            for ((shard, database), sums) in cluster.numbered().zip(sums) {
+                let lane = cluster.lane(shard);
+                tell(database, lane, &making.dataset, sums, Clock::system().now()).await?;
             }
             cluster.note_workers(workers).await?;
             cluster.complete_with(notes).await
@@ -345,14 +348,20 @@ fn size(value: &Value) -> usize {
 
 /// Writes into a shard the sums over its rows. The pool was idle while rows were handed over: after a minute of that
 /// the servers close its connections, and it would not notice.
-async fn tell(database: &Database, dataset: &str, sums: &Totals, as_of: Timestamp) -> anyhow::Result<()> {
+async fn tell(
+    database: &Database,
+    lane: Lane,
+    dataset: &str,
+    sums: &Totals,
+    as_of: Timestamp,
+) -> anyhow::Result<()> {
     let failed = |error| database.error(&error);
     let mut conn = database.connect_alone().await?;
     let sql = "UPDATE shard_state SET results = ?, used = ?, order_amount = ?, given_back = ?, as_of = ? \
                WHERE dataset = ?";
     let Totals { results, used, order_amount, given_back } = sums;
     let sums = (results, used, order_amount.to_string(), given_back, as_of.millis(), dataset);
-    conn.exec_drop(sql, sums).await.map_err(failed)?;
+    conn.exec_drop(lane.only(sql), sums).await.map_err(failed)?;
     if conn.affected_rows() != 1 {
         bail!("{database}: somebody else has taken it for another data set meanwhile");
     }

@@ -13,6 +13,9 @@ use crate::room_index::{self, RoomPlaces};
 use crate::servers::format::{self, FORMAT, FORMATS_BEFORE, SEVERAL_GATES};
 use crate::servers::mysql::{Database, DatabaseError, code, has_code};
 
+/// The name under which main notes the keyspace of an engine.
+const KEYSPACE: &str = "keyspace";
+
 /// Main's label of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
@@ -30,6 +33,8 @@ pub struct Label {
     pub copy_of: Option<String>,
     /// Its room index, if it has one.
     pub rooms: Option<RoomPlaces>,
+    /// The keyspace of the engine that has its shards, if they are not run by hand.
+    pub keyspace: Option<String>,
 }
 
 impl Cluster {
@@ -55,7 +60,8 @@ impl Cluster {
         let layout = text("layout").unwrap_or_default();
         let rooms = text(room_index::META).map(|value| RoomPlaces::read(&value)).transpose();
         let rooms = rooms.map_err(|error| self.main.failed(error.to_string(), false))?;
-        Ok(Some(Label { dataset, layout, shards, complete, of_before, copy_of, rooms }))
+        let keyspace = text(KEYSPACE);
+        Ok(Some(Label { dataset, layout, shards, complete, of_before, copy_of, rooms, keyspace }))
     }
 
     /// Writes what main says of a new data set, all or nothing. With a catalogue it is complete.
@@ -73,6 +79,7 @@ impl Cluster {
             let shards = self.shards.len().to_string();
             let mut rows = vec![("dataset", dataset), ("layout", layout), ("shards", &shards)];
             rows.extend(copy_of.map(|source| (COPYING, source)));
+            rows.extend(self.engine.as_ref().map(|engine| (KEYSPACE, engine.keyspace())));
             if !catalogue.is_empty() {
                 rows.push(("format", format::of(self.gates.count())));
             }
@@ -103,6 +110,21 @@ impl Label {
     #[must_use]
     pub fn shard_count(&self) -> NonZeroU16 {
         NonZeroU16::new(self.shards).unwrap_or(NonZeroU16::MIN)
+    }
+
+    /// Refuses a data set whose shards an engine has, for work that is done on shards that are run by hand.
+    ///
+    /// # Errors
+    /// When it has; the message says so.
+    pub fn ensure_by_hand(&self, main: &Database) -> anyhow::Result<()> {
+        match &self.keyspace {
+            Some(keyspace) => {
+                bail!(
+                    "{main}: an engine has the shards of its data set (keyspace {keyspace}), where this is not done"
+                )
+            }
+            None => Ok(()),
+        }
     }
 
     /// Refuses a data set that was not filled to the end.

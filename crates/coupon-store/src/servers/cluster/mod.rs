@@ -3,6 +3,7 @@
 //!
 //! A data set counts as one only when main says that it is complete: a cut-short seeding is never mistaken for data.
 
+mod has_shards;
 mod label;
 mod lock;
 mod shard;
@@ -10,12 +11,14 @@ mod tables;
 mod versions;
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{ShardId, ShardingStrategy};
+use coupon_core::{ShardId, ShardingStrategy, Whole};
 use mysql_async::prelude::Queryable as _;
 
+pub(super) use self::has_shards::HasShards;
 pub use self::label::Label;
 pub(super) use self::lock::SetupLock;
 pub(super) use self::shard::{check_shard, outbox_position};
@@ -24,7 +27,7 @@ use super::gates::GateList;
 use super::mysql::{Database, DatabaseError};
 use super::names::{Names, Namespace};
 use super::places::Places;
-use super::{rooms, upgrade};
+use super::{engine, rooms, upgrade};
 use crate::VersionRecord;
 use crate::room_index;
 use crate::settings::ServersSettings;
@@ -41,7 +44,9 @@ pub struct Cluster {
     /// The gates, as the setting names them.
     pub(super) gates: GateList,
     /// The servers that shards are on, and will be.
-    places: Places,
+    pub(super) places: Places,
+    /// The engine that has the shards, if they are not run by hand: each database is the address of a lane then.
+    pub(super) engine: Option<Arc<dyn HasShards>>,
 }
 
 /// A data set that was opened, and the shards that are down for now.
@@ -67,6 +72,34 @@ pub struct UnfinishedDataSet {
     pub(super) lock: SetupLock,
 }
 
+/// Refuses a data set that another strategy has laid out, or this one with other settings.
+pub(super) fn ensure_laid_out(
+    main: &Database,
+    label: &Label,
+    versions: &[VersionRecord],
+    layout: &str,
+) -> anyhow::Result<()> {
+    let (first, latest) = (versions.first(), versions.last());
+    ensure!(
+        [first, latest].into_iter().flatten().any(|version| version.layout == layout),
+        "{main}: its data is laid out as \"{}\", and this service's strategy is \"{layout}\": start the program of that \
+         strategy (hash-svc for a hash, range-svc for ranges) with its settings, choose another `servers.namespace` or, if \
+         nobody needs what is there, seed it anew with --reset",
+        latest.map_or(&*label.layout, |version| &*version.layout)
+    );
+    Ok(())
+}
+
+/// Refuses a strategy whose shards an engine has: there are no databases of them here.
+pub(super) fn ensure_by_hand(strategy: &dyn ShardingStrategy) -> anyhow::Result<()> {
+    ensure!(
+        !strategy.whole().is_planned(),
+        "the shards of the strategy {} are an engine's, and none that are run by hand",
+        strategy.name()
+    );
+    Ok(())
+}
+
 impl Cluster {
     /// The databases that settings and strategy name.
     ///
@@ -74,7 +107,10 @@ impl Cluster {
     /// When a setting is missing or cannot be used; the error names it.
     pub fn new(settings: &ServersSettings, strategy: &dyn ShardingStrategy) -> anyhow::Result<Self> {
         let namespace = Namespace::new(&settings.namespace, strategy.name())?;
-        Self::with(settings, namespace, strategy.shard_count())
+        match strategy.whole() {
+            Whole::Shards(shards) => Self::with(settings, namespace, shards),
+            Whole::Planned(lanes) => engine::cluster(settings, namespace, lanes),
+        }
     }
 
     /// The databases of a namespace, with so many shards.
@@ -90,7 +126,7 @@ impl Cluster {
         let main = Database::new("servers.main", &settings.main, &namespace.main_database(), pool)?;
         let places = Places::new(settings, &namespace)?;
         let shards = places.databases(shards)?;
-        Ok(Self { namespace, main, shards, gates: GateList::of(settings)?, places })
+        Ok(Self { namespace, main, shards, gates: GateList::of(settings)?, places, engine: None })
     }
 
     /// The databases of the data set that main holds, each shard where main has recorded it, and those of further shards
@@ -104,6 +140,9 @@ impl Cluster {
     }
 
     async fn of_so_many(&self, shards: u16) -> anyhow::Result<Self> {
+        if self.engine.is_some() {
+            return Ok(self.clone());
+        }
         let places = self.places.recorded(&self.main).await?;
         let asked_for = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
         let database = |number| match self.shards.get(usize::from(number)) {
@@ -142,14 +181,7 @@ impl Cluster {
         let main = &self.main;
         label.ensure_complete(main)?;
         let versions = self.versions(&label).await?;
-        let (first, latest) = (versions.first(), versions.last());
-        ensure!(
-            [first, latest].into_iter().flatten().any(|version| version.layout == layout),
-            "{main}: its data is laid out as \"{}\", and this service's strategy is \"{layout}\": start the program of that \
-             strategy (hash-svc for a hash, range-svc for ranges) with its settings, choose another `servers.namespace` or, if \
-             nobody needs what is there, seed it anew with --reset",
-            latest.map_or(&*label.layout, |version| &*version.layout)
-        );
+        ensure_laid_out(main, &label, &versions, layout)?;
         if label.of_before {
             upgrade::refuse_processes_of_before(main, &label).await?;
             upgrade::refuse_without_a_shard(self, &label).await?;
@@ -162,7 +194,7 @@ impl Cluster {
                 Ok(()) => {
                     self.update_shard_tables(database, label.of_before).await?;
                     database.check_durability().await?;
-                    noted.push((database, Noted::read(database).await?));
+                    noted.push((shard, database, Noted::read(database).await?));
                 }
                 Err(error) if error.down => down.push((shard, error)),
                 Err(error) => return Err(error.into()),
@@ -170,10 +202,10 @@ impl Cluster {
         }
         let label = if label.of_before { upgrade::finish(self, label, &down).await? } else { label };
         let versions = self.versions(&label).await?;
-        noted.iter().try_for_each(|(database, noted)| noted.ensure_known(database, &versions))?;
+        noted.iter().try_for_each(|(_, database, noted)| noted.ensure_known(database, &versions))?;
         let gate_list = self.agree_on_gates(label.shards).await?;
-        for (shard, _) in &noted {
-            self.ensure_gates_at(shard, gate_list).await?;
+        for (shard, ..) in &noted {
+            self.ensure_gates_at(*shard, gate_list).await?;
         }
         let label = self.prepare_further(label, gate_list).await?;
         // With none of them there is nothing to serve.
@@ -220,10 +252,16 @@ impl Cluster {
     /// Removes every database of the namespace, shards first; the caller has the lock. Whatever cuts it short, main
     /// still says what there was.
     pub(super) async fn remove_databases(&self) -> anyhow::Result<()> {
-        let shards = self.label().await.ok().flatten().map_or(0, |label| label.shards);
-        for (_, database) in self.numbered() {
-            database.remove().await?;
+        let label = self.label().await.ok().flatten();
+        match &self.engine {
+            Some(engine) => engine.remove(label.as_ref().map(|label| &*label.dataset)).await?,
+            None => {
+                for (_, database) in self.numbered() {
+                    database.remove().await?;
+                }
+            }
         }
+        let shards = label.map_or(0, |label| label.shards);
         ensure!(
             usize::from(shards) <= self.shards.len(),
             "{}: its data set has {shards} shards, and only {} were given: --shards",
@@ -254,6 +292,7 @@ impl Cluster {
             of_before: false,
             copy_of: None,
             rooms: self.label().await?.and_then(|label| label.rooms),
+            keyspace: None,
         };
         let versions = self.versions(&label).await?;
         Ok(Opened { label, cluster: self.clone(), versions, gate_list: 0, down: Vec::new() })

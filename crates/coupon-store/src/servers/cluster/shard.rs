@@ -9,7 +9,8 @@ use mysql_async::prelude::Queryable as _;
 use super::Cluster;
 use super::label::{Label, read_meta};
 use crate::servers::format;
-use crate::servers::mysql::{Database, DatabaseError};
+use crate::servers::mysql::{Database, DatabaseError, ShardDatabase};
+use crate::servers::seam::ShardServer as _;
 use crate::servers::{places, rooms};
 
 impl Cluster {
@@ -58,7 +59,8 @@ impl Cluster {
     /// When it does not, has not, or cannot be asked.
     pub async fn check_shard(&self, shard: ShardId, dataset: &str) -> Result<(), DatabaseError> {
         let Some(database) = self.shards.get(shard.index()) else { return Ok(()) };
-        check_shard(database, shard, dataset, outbox_position(&self.main, shard).await?).await
+        let server = ShardDatabase::new(database, shard, dataset).in_lane(self.lane(shard), None);
+        server.check(outbox_position(&self.main, shard).await?).await
     }
 }
 

@@ -18,6 +18,10 @@ impl Cluster {
         let dataset = random_name();
         self.main.create().await?;
         self.update_main_tables().await?;
+        if let Some(engine) = &self.engine {
+            engine.make(self, &dataset).await?;
+            return Ok(dataset);
+        }
         for (shard, database) in self.numbered() {
             self.make_shard(shard, database, &dataset, 0).await?;
         }
@@ -34,7 +38,7 @@ impl Cluster {
     }
 
     /// Makes main's tables, and adds the columns that later versions have.
-    pub(super) async fn update_main_tables(&self) -> anyhow::Result<()> {
+    pub(in crate::servers) async fn update_main_tables(&self) -> anyhow::Result<()> {
         let main = &self.main;
         self.migrate(main, &schema::main_migrations()).await?;
         let mut conn = main.connect().await?;

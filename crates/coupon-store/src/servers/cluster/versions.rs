@@ -51,7 +51,10 @@ impl Cluster {
     }
 
     /// The versions of the layout, from the first on.
-    pub(super) async fn versions(&self, label: &Label) -> Result<Vec<VersionRecord>, DatabaseError> {
+    pub(in crate::servers) async fn versions(
+        &self,
+        label: &Label,
+    ) -> Result<Vec<VersionRecord>, DatabaseError> {
         let mut conn = self.main.connect().await?;
         let read = match layouts::read(&mut conn).await {
             // A data set of long before has no list of them.

@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn other_scripts_are_another_format() {
         let known =
-            ("7", ["4f52c36992b0c08edbe4ab7e85f6dc70d7dd3578", "33b8eae3884904abace473ec05979e9137f670ec"]);
+            ("8", ["4f52c36992b0c08edbe4ab7e85f6dc70d7dd3578", "33b8eae3884904abace473ec05979e9137f670ec"]);
         let texts = [GRABS, RELEASES].map(|text| Script::new(text).get_hash().to_owned());
         assert_eq!(
             (FORMAT, texts.each_ref().map(String::as_str)),

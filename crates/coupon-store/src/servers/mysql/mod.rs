@@ -33,6 +33,7 @@ use self::pool::RenewedPool;
 use self::primary::{Primary, Server, TAKES_NO_WRITES, Unusable};
 pub(super) use self::shard::{HoldRow, LAYOUT, ShardDatabase, hold as hold_in};
 pub(super) use self::steps::lock_state;
+use super::engine::is_away;
 use super::tls;
 use crate::Unavailable;
 use crate::settings::ServerUrl;
@@ -70,6 +71,12 @@ fn session(silent_s: u32) -> Vec<String> {
         "SET SESSION autocommit = 1".to_owned(),
         format!("SET SESSION wait_timeout = {silent_s}"),
     ]
+}
+
+/// On an engine, what is set for a session takes a connection of its own behind it; all but a word to the engine itself, which then
+/// refuses a transaction that writes to a second shard.
+fn session_of_engine() -> Vec<String> {
+    vec!["SET transaction_mode = 'single'".to_owned()]
 }
 
 /// Errors of MySQL's that mean something here.
@@ -110,6 +117,8 @@ pub struct Database {
     name: String,
     primary: Arc<Primary>,
     pool: RenewedPool,
+    /// What each connection begins with, which the server is to keep for so many seconds while it is silent.
+    session: fn(u32) -> Vec<String>,
 }
 
 /// A database that cannot be used.
@@ -141,16 +150,38 @@ impl Database {
     /// # Errors
     /// When the setting is no address of a MySQL server.
     pub fn new(setting: &str, url: &ServerUrl, name: &str, connections: usize) -> anyhow::Result<Self> {
+        Self::beginning_with(session, setting, url, name, connections)
+    }
+
+    /// The same, of an engine, whose servers have the rules by their own settings.
+    ///
+    /// # Errors
+    /// As for [`Self::new`], and when the address names a replica: it is for the engine to know which of its servers take writes.
+    pub fn of_engine(url: &ServerUrl, name: &str, connections: usize) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            url.each().count() == 1,
+            "setting `servers.engine`: it names {}, and an engine has one address",
+            url.host()
+        );
+        Self::beginning_with(|_| session_of_engine(), "servers.engine", url, name, connections)
+    }
+
+    fn beginning_with(
+        session: fn(u32) -> Vec<String>,
+        setting: &str,
+        url: &ServerUrl,
+        name: &str,
+        connections: usize,
+    ) -> anyhow::Result<Self> {
         anyhow::ensure!(
             !url.is_empty(),
             "setting `{setting}` is missing: give an address such as mysql://user:password@host:3306"
         );
-        let servers: Vec<Server> = url
-            .each()
-            .map(|one| {
-                Ok(Server { host: one.host().to_owned(), opts: options(setting, &one, name, connections)? })
-            })
-            .collect::<anyhow::Result<_>>()?;
+        let opened = |one: ServerUrl| {
+            let opts = options(setting, &one, name, connections)?.setup(session(SILENT_S));
+            Ok(Server { host: one.host().to_owned(), opts: opts.into() })
+        };
+        let servers: Vec<Server> = url.each().map(opened).collect::<anyhow::Result<_>>()?;
         let twice = servers
             .iter()
             .enumerate()
@@ -161,7 +192,7 @@ impl Database {
         let host = url.host().to_owned();
         let primary = Primary::new(format!("setting `{setting}`: database {name}"), servers);
         let pool = RenewedPool::new(&primary);
-        Ok(Self { setting: setting.to_owned(), host, name: name.to_owned(), primary, pool })
+        Ok(Self { setting: setting.to_owned(), host, name: name.to_owned(), primary, pool, session })
     }
 
     /// The same database with its own pool, for another runtime.
@@ -183,12 +214,12 @@ impl Database {
     /// # Errors
     /// As for [`Self::connect`].
     pub async fn connect_alone(&self) -> Result<Conn, DatabaseError> {
-        self.connect_as(|opts| opts.setup(session(SILENT_LONG_S))).await
+        self.connect_silent(SILENT_LONG_S, |opts| opts).await
     }
 
     /// A connection outside the pool, which may be silent for days.
     pub(super) async fn connect_for_days(&self) -> Result<Conn, DatabaseError> {
-        self.connect_as(|opts| opts.setup(session(SILENT_DAYS_S))).await
+        self.connect_silent(SILENT_DAYS_S, |opts| opts).await
     }
 
     /// A connection outside the pool, for a caller that holds locks that others wait for: should the process be
@@ -200,7 +231,7 @@ impl Database {
     /// A connection outside the pool, for a transaction that is to end before a lock of [`Self::connect_to_lock`] does which is
     /// held meanwhile, should the process be frozen.
     pub(super) async fn connect_for_a_batch(&self) -> Result<Conn, DatabaseError> {
-        self.connect_as(|opts| opts.setup(session(SILENT_BATCH_S))).await
+        self.connect_silent(SILENT_BATCH_S, |opts| opts).await
     }
 
     /// A connection outside the pool for statements of thousands of values: it remembers few of them, since each takes
@@ -209,7 +240,7 @@ impl Database {
     /// # Errors
     /// As for [`Self::connect`].
     pub(super) async fn connect_for_bulk(&self) -> Result<Conn, DatabaseError> {
-        self.connect_as(|opts| opts.setup(session(SILENT_LONG_S)).stmt_cache_size(BULK_STATEMENTS)).await
+        self.connect_silent(SILENT_LONG_S, |opts| opts.stmt_cache_size(BULK_STATEMENTS)).await
     }
 
     /// A connection to the server that has chosen no database.
@@ -217,7 +248,16 @@ impl Database {
     /// # Errors
     /// As for [`Self::connect`].
     pub async fn connect_server(&self) -> Result<Conn, DatabaseError> {
-        self.connect_as(|opts| opts.setup(session(SILENT_LONG_S)).db_name(None::<String>)).await
+        self.connect_silent(SILENT_LONG_S, |opts| opts.db_name(None::<String>)).await
+    }
+
+    /// A connection outside the pool that may be silent for so many seconds, with such options.
+    async fn connect_silent(
+        &self,
+        silent_s: u32,
+        with: impl FnOnce(OptsBuilder) -> OptsBuilder,
+    ) -> Result<Conn, DatabaseError> {
+        self.connect_as(|opts| with(opts.setup((self.session)(silent_s)))).await
     }
 
     /// A connection outside the pool, with such options.
@@ -402,8 +442,8 @@ impl Database {
     }
 }
 
-/// The driver's options for one server.
-fn options(setting: &str, url: &ServerUrl, name: &str, connections: usize) -> anyhow::Result<Opts> {
+/// The driver's options for one server, but for what a connection begins with.
+fn options(setting: &str, url: &ServerUrl, name: &str, connections: usize) -> anyhow::Result<OptsBuilder> {
     let opts = Opts::from_url(url.expose()).map_err(|error| {
         anyhow::anyhow!(
             "setting `{setting}`: {error}; an address is mysql://user:password@host:3306 or, with its replica, \
@@ -421,10 +461,9 @@ fn options(setting: &str, url: &ServerUrl, name: &str, connections: usize) -> an
         .ssl_opts(ssl)
         .db_name(Some(name))
         .pool_opts(pool_opts)
-        .setup(session(SILENT_S))
         .tcp_keepalive(Some(KEEPALIVE))
         .prefer_socket(false);
-    Ok(Opts::from(builder))
+    Ok(builder)
 }
 
 /// The address's word on encryption, with the authority that the settings name.
@@ -449,7 +488,8 @@ fn unusable(error: &mysql_async::Error) -> Option<&Unusable> {
 
 /// True if the server is away, rather than of another opinion.
 pub(super) fn is_lost(error: &mysql_async::Error) -> bool {
-    !is_refused(error) && matches!(error, mysql_async::Error::Io(_) | mysql_async::Error::Driver(_))
+    let is_cut = matches!(error, mysql_async::Error::Io(_) | mysql_async::Error::Driver(_));
+    (is_cut && !is_refused(error)) || is_away(error)
 }
 
 /// True if its certificate, or the lack of one, keeps us from talking to it: waiting would not help.
@@ -505,5 +545,12 @@ mod tests {
         assert_eq!(told.what, "a database");
         assert!(told.why.contains("servers.main") && told.why.contains("db.internal:3306"), "{}", told.why);
         assert!(!format!("{told:?} {database:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn an_engine_has_one_address() {
+        let url = ServerUrl::new("mysql://u:s3cret@a:1,b:2/results");
+        let error = Database::of_engine(&url, "results", 1).unwrap_err().to_string();
+        assert_eq!(error, "setting `servers.engine`: it names a:1,b:2, and an engine has one address");
     }
 }

@@ -134,6 +134,10 @@ impl MovingServer for ShardDatabase {
     }
 
     async fn leaving(&self) -> Result<Option<Batch>, DatabaseError> {
+        // The engine moves rows by itself, and has no such table.
+        if self.lane.is_engines() {
+            return Ok(None);
+        }
         let mut conn = self.database.connect().await?;
         self.database.patiently(READING, leaving(&mut conn)).await
     }
@@ -240,7 +244,7 @@ impl MovingRows for MovingOver {
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
         let began = async {
             self.conn.query_drop("START TRANSACTION").await?;
-            lock_state(&mut self.conn, &self.shard.dataset, self.shard.gates).await
+            lock_state(&mut self.conn, self.shard.lane, &self.shard.dataset, self.shard.gates).await
         };
         began.await.map_err(|error| self.shard.storing_failed(&error))
     }
@@ -262,14 +266,14 @@ impl MovingRows for MovingOver {
     }
 
     async fn put(&mut self, table: TableId, rows: &[&CouponResult]) -> Result<Inserted, StoringError> {
-        match self.order(sql::insert_whole(table, rows)).await {
+        match self.order(sql::insert_whole(self.shard.lane, table, rows, "")).await {
             Err(error) if has_code(&error, code::DUPLICATE) => Ok(Inserted::Duplicate),
             done => done.map(|()| Inserted::All).map_err(|error| self.failed(&error)),
         }
     }
 
     async fn alike(&mut self, table: TableId, rows: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
-        sql::alike(&mut self.conn, table, rows).await.map_err(|error| self.failed(&error))
+        sql::alike(&mut self.conn, self.shard.lane, table, rows).await.map_err(|error| self.failed(&error))
     }
 
     async fn forget(&mut self) -> Result<Totals, StoringError> {

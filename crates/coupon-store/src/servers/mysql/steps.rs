@@ -9,8 +9,10 @@ use coupon_core::{
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Transaction};
 
-use super::{DatabaseError, ShardDatabase, code, has_code};
+use super::{ShardDatabase, code, has_code};
+use crate::servers::engine::{self, Begins};
 use crate::servers::format;
+use crate::servers::lane::{Lane, written};
 use crate::servers::seam::{
     Begun, Expired, GateEpochs, OutboxEntry, Release, ShardMoves, Stepped, Stepping, StepsNote, StoringError,
     Waiting,
@@ -28,31 +30,74 @@ type Due = (i64, i64, String);
 pub(super) struct StepsOver {
     shard: ShardDatabase,
     transaction: Transaction<'static>,
+    /// The row of state, where it was taken when the transaction began.
+    begun: Option<Begun>,
     /// The number of transactions before this one.
     after: u64,
     /// The rows that took a step, as they are now.
     stepped: Vec<CouponResult>,
 }
 
-/// Begins one.
-pub(super) async fn begin_steps(shard: &ShardDatabase) -> Result<StepsOver, DatabaseError> {
-    let transaction = shard.database.begin().await?;
-    Ok(StepsOver { shard: shard.clone(), transaction, after: 0, stepped: Vec::new() })
+/// Begins one. In a lane of an engine its row of state is taken first, whatever is changed: it proves that the transaction is the
+/// lane's.
+pub(super) async fn begin_steps(shard: &ShardDatabase) -> Result<StepsOver, StoringError> {
+    let over = |transaction, begun| StepsOver {
+        shard: shard.clone(),
+        transaction,
+        begun,
+        after: 0,
+        stepped: Vec::new(),
+    };
+    if !shard.lane.is_engines() {
+        return Ok(over(shard.database.begin().await.map_err(StoringError::Failed)?, None));
+    }
+    shard.ensure_on_one_shard().await?;
+    let mut opening = OpeningLane { shard, transaction: None };
+    let begun = engine::begin(&mut opening).await?;
+    match (begun, opening.transaction) {
+        (Some(begun), Some(transaction)) => Ok(over(transaction, Some(begun))),
+        _ => Err(StoringError::Failed(shard.of_another())),
+    }
 }
 
-/// Takes the shard's row of state until the transaction ends.
+/// A transaction in a lane of an engine, while it begins.
+struct OpeningLane<'a> {
+    shard: &'a ShardDatabase,
+    transaction: Option<Transaction<'static>>,
+}
+
+#[async_trait]
+impl Begins for OpeningLane<'_> {
+    type State = Begun;
+    type Error = StoringError;
+
+    async fn start(&mut self) -> Result<(), StoringError> {
+        let began = self.shard.database.begin().await;
+        self.transaction = Some(began.map_err(StoringError::Failed)?);
+        Ok(())
+    }
+
+    async fn lock_state(&mut self) -> Result<Option<Begun>, StoringError> {
+        let Some(transaction) = &mut self.transaction else { return Ok(None) };
+        let ShardDatabase { lane, dataset, gates, .. } = self.shard;
+        let state = lock_state(transaction, *lane, dataset, *gates).await;
+        state.map_err(|error| self.shard.storing_failed(&error))
+    }
+
+    async fn roll_back(&mut self) -> Result<(), StoringError> {
+        let Some(transaction) = self.transaction.take() else { return Ok(()) };
+        transaction.rollback().await.map_err(|error| self.shard.storing_failed(&error))
+    }
+}
+
+/// Takes the lane's row of state until the transaction ends.
 pub(in crate::servers) async fn lock_state(
     conn: &mut impl Queryable,
+    lane: Lane,
     dataset: &str,
     gates: GateCount,
 ) -> mysql_async::Result<Option<Begun>> {
-    let of_several = if gates.is_several() { "s.closed_epochs, s.gate_list" } else { "'', 0" };
-    let sql = format!(
-        "SELECT s.outbox_id, s.closed_epoch, {of_several}, s.commits, m.batch, m.moving_from, m.closed, m.late \
-         FROM shard_state s LEFT JOIN move_state m ON m.id = 1 WHERE s.id = {} AND s.dataset = ? FOR UPDATE",
-        format::of(gates)
-    );
-    let state: Option<StateRow> = conn.exec_first(sql, (dataset,)).await?;
+    let state: Option<StateRow> = conn.exec_first(state_query(lane, gates), (dataset,)).await?;
     Ok(state.map(|(outbox_id, closed_epoch, of_gates, list, commits, batch, moving_from, closed, late)| {
         let moves = ShardMoves {
             batch: batch.unwrap_or(0),
@@ -64,37 +109,49 @@ pub(in crate::servers) async fn lock_state(
     }))
 }
 
+/// The statement that takes a lane's row of state.
+pub(super) fn state_query(lane: Lane, gates: GateCount) -> String {
+    let of_several = if gates.is_several() { "s.closed_epochs, s.gate_list" } else { "'', 0" };
+    lane.named(format!(
+        "SELECT s.outbox_id, s.closed_epoch, {of_several}, s.commits, m.batch, m.moving_from, m.closed, m.late \
+         FROM shard_state s LEFT JOIN move_state m ON m.id = 1 WHERE s.{lane} AND s.id = {} AND s.dataset = ? FOR UPDATE",
+        format::of(gates)
+    ))
+}
+
 /// Of the shard its last entry of the outbox, the closed epochs, the list of gates and the commits; and what has moved, if
 /// anything has: the last batch, the versions that rows leave and those that are closed, and the rows that came late.
 type StateRow =
     (i64, u64, String, u64, u64, Option<u64>, Option<VersionNumber>, Option<VersionNumber>, Option<u64>);
 
 /// The statement that adds these entries to the outbox, if any, with its end.
-pub(super) fn entries(entries: &[OutboxEntry], now: Timestamp) -> String {
-    let now = now.millis();
-    let rows = entries.iter().map(|entry| format!("({},'{}',{now})", entry.id, entry.deltas));
+pub(super) fn entries(lane: Lane, entries: &[OutboxEntry], now: Timestamp) -> String {
+    let (value, now) = (lane.value(), now.millis());
+    let rows = entries.iter().map(|entry| format!("({value},{},'{}',{now})", entry.id, entry.deltas));
     let rows: Vec<String> = rows.collect();
     if rows.is_empty() {
         return String::new();
     }
-    format!("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES {}; ", rows.join(","))
+    let rows = rows.join(",");
+    lane.named(format!("INSERT INTO outbox (lane, outbox_id, deltas, create_time) VALUES {rows}; "))
 }
 
 /// The statement that notes what the gate is to let go of, if anything, with its end.
-fn releases(releases: &[Waiting]) -> String {
+pub(super) fn releases(lane: Lane, releases: &[Waiting]) -> String {
+    let value = lane.value();
     let row = |waiting: &Waiting| {
         let Waiting { outbox_id, release: Release { coupon, user, id, slot, request }, closed } = waiting;
         let request = request.map_or_else(|| "NULL".to_owned(), |request| request.number().to_string());
-        format!("({outbox_id},{id},{user},{coupon},{slot},{request},{closed})")
+        format!("({value},{outbox_id},{id},{user},{coupon},{slot},{request},{closed})")
     };
     let rows: Vec<String> = releases.iter().map(row).collect();
     if rows.is_empty() {
         return String::new();
     }
-    format!(
-        "INSERT INTO releases (outbox_id, result_id, user_id, coupon_id, slot, request, closed_epoch) VALUES {}; ",
+    lane.named(format!(
+        "INSERT INTO releases (lane, outbox_id, result_id, user_id, coupon_id, slot, request, closed_epoch) VALUES {}; ",
         rows.join(",")
-    )
+    ))
 }
 
 /// Outbox entry, result, user, coupon, slot, request, closed epoch.
@@ -121,6 +178,7 @@ impl StepsOver {
     /// Locks the row of a result, if there is one.
     async fn find(&mut self, table: TableId, id: ResultId) -> mysql_async::Result<Option<CouponResult>> {
         let sql = format!("{} FOR UPDATE", statements::find(MYSQL, table, id, Numbers::Written));
+        let sql = self.shard.lane.named(sql);
         let row: Option<Row> = self.transaction.query_first(sql).await?;
         row.map(|row| values::result(&row)).transpose()
     }
@@ -132,14 +190,14 @@ impl StepsOver {
             found => found?,
         };
         let Some(before) = found.filter(|row| row.user_id == change.user) else { return Ok(None) };
-        if !sql::change(&mut self.transaction, table, change).await? {
+        if !sql::change(&mut self.transaction, self.shard.lane, table, change).await? {
             return Ok(Some(Stepped { before, after: None }));
         }
         // What is held no more is not in the list; to look for it there would lock the place where it would be, which
         // others insert into.
         if let Some(until) = before.hold_until.filter(|_| before.state == ResultState::Held) {
             let held = (until.millis(), change.id.number());
-            self.transaction.exec_drop(statements::LET_GO, held).await?;
+            self.transaction.exec_drop(self.shard.lane.only(statements::LET_GO), held).await?;
         }
         let after = self.find(table, change.id).await?;
         self.stepped.extend(after);
@@ -147,8 +205,13 @@ impl StepsOver {
     }
 
     async fn try_to_expire(&mut self, now: Timestamp, most: usize) -> mysql_async::Result<Expired> {
-        let limit = most as u64;
-        let mut due: Vec<Due> = self.transaction.exec(statements::DUE, (now.millis(), limit)).await?;
+        let (limit, lane) = (i64::try_from(most).unwrap_or(i64::MAX), self.shard.lane);
+        let (sql, numbers) = (lane.only(statements::DUE), [now.millis(), limit]);
+        let mut due: Vec<Due> = if lane.is_engines() {
+            self.transaction.query(written(&sql, numbers)).await?
+        } else {
+            self.transaction.exec(sql, numbers.to_vec()).await?
+        };
         due.sort_unstable_by(|one, other| (&one.2, one.1).cmp(&(&other.2, other.1)));
         let mut rows = Vec::new();
         for of_table in due.chunk_by(|one, next| one.2 == next.2) {
@@ -160,9 +223,9 @@ impl StepsOver {
             }
         }
         if !due.is_empty() {
-            let keys: Vec<String> = due.iter().map(|(until, id, _)| format!("({until},{id})")).collect();
-            let sql = format!("DELETE FROM holds WHERE (hold_until, result_id) IN ({})", keys.join(","));
-            self.transaction.query_drop(sql).await?;
+            let keys = due.iter().map(|(until, id, _)| format!("{until},{id}"));
+            let sql = format!("DELETE FROM holds WHERE {}", lane.keys("hold_until, result_id", keys));
+            self.transaction.query_drop(lane.named(sql)).await?;
         }
         Ok(Expired { due: due.len(), rows })
     }
@@ -174,13 +237,14 @@ impl StepsOver {
         ids: &[ResultId],
         now: Timestamp,
     ) -> mysql_async::Result<Vec<CouponResult>> {
+        let lane = self.shard.lane;
         let sql = format!("{} FOR UPDATE", statements::due(MYSQL, table, ids, now));
-        let rows: Vec<Row> = match self.transaction.query(sql).await {
+        let rows: Vec<Row> = match self.transaction.query(lane.named(sql)).await {
             // It was retired, and its results with it.
             Err(error) if has_code(&error, code::NO_TABLE) => return Ok(Vec::new()),
             rows => rows?,
         };
-        self.transaction.query_drop(statements::expire(table, ids, now)).await?;
+        self.transaction.query_drop(lane.named(statements::expire(table, ids, now))).await?;
         let before: Vec<CouponResult> = rows.iter().map(values::result).collect::<Result<_, _>>()?;
         let expired = |row: &CouponResult| CouponResult {
             state: ResultState::Expired,
@@ -196,8 +260,14 @@ impl StepsOver {
 #[async_trait]
 impl Stepping for StepsOver {
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let state = lock_state(&mut self.transaction, &self.shard.dataset, self.shard.gates).await;
-        let state = state.map_err(|error| self.failed(&error))?;
+        let state = match self.begun {
+            Some(begun) => Some(begun),
+            None => {
+                let Self { shard, transaction, .. } = self;
+                let state = lock_state(transaction, shard.lane, &shard.dataset, shard.gates).await;
+                state.map_err(|error| self.failed(&error))?
+            }
+        };
         self.after = state.map_or(0, |begun| begun.commits);
         Ok(state)
     }
@@ -220,7 +290,9 @@ impl Stepping for StepsOver {
     async fn commit(mut self: Box<Self>, note: &StepsNote<'_>) -> Result<(), StoringError> {
         let StepsNote { now, outbox_id, sums, .. } = note;
         let told = self.shard.rooms.map(|places| rooms::entries(places, &self.stepped, self.after));
-        let mut noted = entries(note.entries, *now) + &releases(note.releases) + &told.unwrap_or_default();
+        let lane = self.shard.lane;
+        let mut noted =
+            entries(lane, note.entries, *now) + &releases(lane, note.releases) + &told.unwrap_or_default();
         if self.shard.stock {
             noted += &stock::take_back(note.releases.iter().map(|waiting| &waiting.release));
         }
@@ -228,15 +300,23 @@ impl Stepping for StepsOver {
         let Self { shard, mut transaction, .. } = *self;
         let commit = async {
             let cents = order_amount.cents();
-            let state = format!(
+            let state = lane.named(format!(
                 "UPDATE shard_state SET outbox_id = GREATEST(outbox_id, {outbox_id}), results = results + {results}, \
                  used = used + {used}, order_amount = order_amount + {cents} / 100, given_back = given_back + {given_back}, \
-                 commits = commits + 1 WHERE id = {}",
+                 commits = commits + 1 WHERE {lane} AND id = {}",
                 format::of(shard.gates)
-            );
+            ));
             transaction.query_drop(noted + &state).await?;
-            transaction.commit().await
+            let rows = transaction.affected_rows();
+            if lane.is_engines() && rows != 1 {
+                return Ok(Some(rows));
+            }
+            transaction.commit().await.map(|()| None)
         };
-        commit.await.map_err(|error| shard.storing_failed(&error))
+        match commit.await {
+            Ok(None) => Ok(()),
+            Ok(Some(rows)) => Err(shard.lost(rows)),
+            Err(error) => Err(shard.storing_failed(&error)),
+        }
     }
 }

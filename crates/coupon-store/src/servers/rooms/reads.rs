@@ -72,7 +72,7 @@ impl ServersRooms {
         if let Some(status) = self.status.get(shard.index()) {
             status.read.record(took);
         }
-        Ok(Visited { value, tables: 1, took, as_of })
+        Ok(Visited { value, tables: 1, took, as_of, missing: Vec::new() })
     }
 }
 

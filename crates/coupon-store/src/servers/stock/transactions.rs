@@ -12,6 +12,7 @@ use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable;
 
 use super::{StockGate, read_epoch};
+use crate::servers::lane::Lane;
 use crate::servers::mysql::{DatabaseError, HoldRow, code, has_code, hold_in, lock_state};
 use crate::servers::seam::{Hold, Release};
 use crate::servers::sql;
@@ -108,7 +109,7 @@ impl StockGate {
         if results.is_empty() {
             transaction.rollback().await?;
         } else {
-            let insert = sql::insert(TABLE, &results.iter().collect::<Vec<_>>(), false);
+            let insert = sql::insert(Lane::ONLY, TABLE, &results.iter().collect::<Vec<_>>(), false);
             transaction.query_drop(insert).await?;
             transaction.commit().await?;
         }
@@ -125,7 +126,8 @@ impl StockGate {
     ) -> Result<(), Failed> {
         let mut conn = self.database.connect().await?;
         let mut transaction = conn.start_transaction(TxOpts::default()).await?;
-        if lock_state(&mut transaction, &self.dataset, GateCount::ONE).await?.is_none() {
+        let locked = lock_state(&mut transaction, Lane::ONLY, &self.dataset, GateCount::ONE).await?;
+        if locked.is_none() {
             return Err(Failed::Away(format!("{} does not hold data set {}", self.database, self.dataset)));
         }
         if read_epoch(&mut transaction).await? != Some(epoch) {

@@ -8,6 +8,7 @@ fn main() -> ExitCode {
         listen: "127.0.0.1:8003",
         section: "jump",
         strategy: |_, shards| Ok(Arc::new(jump_svc::Jump(shards))),
+        open: coupon_service::open,
     };
     program.main()
 }

@@ -66,7 +66,7 @@ async fn a_row_that_contradicts_what_is_where_it_goes_stays_on_its_way_whole() {
     let backend = folder.open();
     let sold = backend.gate.stock(CouponId::new(1).unwrap()).await.unwrap().unwrap().sold;
     assert_eq!(sold, 50, "it holds its stock, and so does the other");
-    let found = backend.shards.find(ShardId::new(0), Visit::All, odd.result_id).await.unwrap().value;
+    let found = backend.shards.find(ShardId::new(0).into(), Visit::All, odd.result_id).await.unwrap().value;
     assert_eq!(found.map(|(_, row)| row), Some(odd));
     backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
     let trouble = trouble(&backend).await;

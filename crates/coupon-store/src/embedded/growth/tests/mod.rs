@@ -207,10 +207,14 @@ async fn stored(folder: &DataFolder, backend: &Backend) -> BTreeMap<ResultId, (P
     let mut all = BTreeMap::new();
     for shard in backend.layouts.shards() {
         let page = PageRequest { before: None, limit: 1_000_000 };
-        let found =
-            backend.shards.page(shard, Visit::All, ResultQuery::everything(), page).await.unwrap().value;
+        let found = backend
+            .shards
+            .page(shard.into(), Visit::All, ResultQuery::everything(), page)
+            .await
+            .unwrap()
+            .value;
         let kept = backend.shards.kept_totals(shard).await.unwrap().value;
-        let counted = backend.shards.totals(shard, Visit::All).await.unwrap().value;
+        let counted = backend.shards.totals(shard.into(), Visit::All).await.unwrap().value;
         assert_eq!(kept, counted, "shard {shard}");
         let held = found.iter().filter(|(_, row)| row.state == ResultState::Held).count() as u64;
         let listed: u64 =

@@ -261,7 +261,7 @@ async fn grabs_and_reads_go_on_while_the_layout_changes_and_rows_move() {
         let places = versions.places(&row.key()).unwrap();
         for place in places {
             let visit = Visit::Tables(vec![place.table]);
-            if backend.shards.find(place.shard, visit, row.result_id).await.unwrap().value.is_some() {
+            if backend.shards.find(place.shard.into(), visit, row.result_id).await.unwrap().value.is_some() {
                 return;
             }
         }

@@ -13,7 +13,9 @@ use tokio::runtime;
 use tokio::sync::mpsc;
 
 use super::rows::{Columns as _, ROWS, insert};
+use crate::servers::lane::Lane;
 use crate::servers::mysql::{Database, SILENT_DAYS_S};
+use crate::servers::sql;
 use crate::statements::unless_there;
 use crate::{BulkFilling, Totals};
 
@@ -37,7 +39,7 @@ pub(super) enum Job {
 }
 
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct Loader {
     /// None once the thread has given up.
     running: Option<Running>,
 }
@@ -55,18 +57,19 @@ impl Running {
     }
 }
 
-impl Lane {
+impl Loader {
     /// Starts the thread; it says so in `index_made` whenever a table of results has its indexes, at the end.
     pub(super) fn start(
         name: &str,
         database: &Database,
+        lane: Lane,
         filling: BulkFilling,
         index_made: Sender<()>,
     ) -> anyhow::Result<Self> {
         let (jobs, received) = mpsc::channel(JOBS);
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let database = database.clone();
-        let run = move || runtime.block_on(work(&database, filling, received, &index_made));
+        let run = move || runtime.block_on(work(&database, lane, filling, received, &index_made));
         let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
         Ok(Self { running: Some(Running { jobs, thread }) })
     }
@@ -93,6 +96,7 @@ impl Lane {
 
 async fn work(
     database: &Database,
+    lane: Lane,
     filling: BulkFilling,
     jobs: mpsc::Receiver<Job>,
     index_made: &Sender<()>,
@@ -101,6 +105,7 @@ async fn work(
     let there = tables(&mut conn).await.map_err(|error| database.error(&error))?;
     let writer = Writer {
         conn,
+        lane,
         filling,
         waiting: BTreeMap::new(),
         waiting_rows: 0,
@@ -119,6 +124,7 @@ async fn tables(conn: &mut Conn) -> mysql_async::Result<BTreeSet<TableId>> {
 
 struct Writer {
     conn: Conn,
+    lane: Lane,
     filling: BulkFilling,
     /// Results of each table, in the order in which they came: if that was the order of ids, they are appended to their
     /// table, which costs least.
@@ -136,7 +142,11 @@ impl Writer {
         mut jobs: mpsc::Receiver<Job>,
         index_made: &Sender<()>,
     ) -> mysql_async::Result<Totals> {
-        self.conn.query_drop(format!("SET SESSION autocommit = 0, wait_timeout = {SILENT_DAYS_S}")).await?;
+        // An engine ends a transaction that waits for rows: each statement is one there.
+        if !self.lane.is_engines() {
+            let session = format!("SET SESSION autocommit = 0, wait_timeout = {SILENT_DAYS_S}");
+            self.conn.query_drop(session).await?;
+        }
         while let Some(job) = jobs.recv().await {
             match job {
                 Job::Insert { sql, values } => self.insert(&sql, values, ROWS).await?,
@@ -187,10 +197,15 @@ impl Writer {
             // It commits what was written before, which does no harm.
             self.conn.query_drop(schema::results(Dialect::MySql, table).0).await?;
         }
-        let mut values = Vec::with_capacity(rows.len() * CouponResult::COLUMNS.len());
-        rows.iter().for_each(|row| row.bind(&mut values));
         self.waiting_rows -= rows.len();
         let end = self.unless_there();
+        if self.lane.is_engines() {
+            let rows: Vec<&CouponResult> = rows.iter().collect();
+            let sql = sql::insert_whole(self.lane, table, &rows, end);
+            return self.conn.query_drop(sql).await;
+        }
+        let mut values = Vec::with_capacity(rows.len() * CouponResult::COLUMNS.len());
+        rows.iter().for_each(|row| row.bind(&mut values));
         let sql = insert(&table.to_string(), CouponResult::COLUMNS, rows.len()) + end;
         self.insert(&sql, values, rows.len()).await?;
         // The data set is incomplete until all of it is there.
@@ -227,7 +242,7 @@ impl Writer {
 
     async fn index(&mut self, index_made: &Sender<()>) -> mysql_async::Result<()> {
         for &table in &self.made {
-            if !has_indexes(&mut self.conn, table).await? {
+            if !self.lane.is_engines() && !has_indexes(&mut self.conn, table).await? {
                 self.conn.query_drop(schema::results_indexes(table)).await?;
             }
             // An error says that the receiver is gone, and does not matter.

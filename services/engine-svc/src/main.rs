@@ -1,0 +1,7 @@
+//! The service whose shards an engine has.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    engine_svc::PROGRAM.main()
+}

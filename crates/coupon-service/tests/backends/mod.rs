@@ -9,6 +9,7 @@ mod edited;
 mod encrypted;
 mod epochs;
 mod following;
+mod format_before;
 mod given_back;
 mod hot;
 mod inbox;

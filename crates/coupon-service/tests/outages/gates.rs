@@ -6,8 +6,10 @@ use std::sync::{Arc, LazyLock};
 use anyhow::{Result, ensure};
 use coupon_core::ShardingStrategy;
 use coupon_stack::{Server, Stack, Topology};
+use coupon_store::servers::cluster::Cluster;
 use coupon_store::settings::{ServerUrl, ServersSettings};
 use coupon_store::{Backend, Decision, servers};
+use mysql_async::prelude::Queryable as _;
 
 use crate::bench::{
     Bench, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, grab, held_by, open_process, options,
@@ -121,6 +123,39 @@ fn a_gate_that_has_lost_its_memory_is_filled_anew_and_the_other_goes_on_in_its_e
         drained(&backend).await;
         assert!(has(&backend, 2, SCARCE).await, "it was stored, and not set aside");
         backend.lifecycle.close();
+    });
+}
+
+#[test]
+fn several_gates_of_the_format_before_stay_those_that_they_are() {
+    let _alone = alone();
+    run(&with_two_gates(), async |bench| {
+        let backend = bench.open();
+        let before = [epoch_of(&backend, SCARCE).await, epoch_of(&backend, PLENTY).await];
+        for coupon in [SCARCE, PLENTY] {
+            assert_eq!(grab(&backend, bench, 1, coupon).await, Decision::Granted(0));
+        }
+        drained(&backend).await;
+        backend.lifecycle.close();
+        drop(backend);
+        bench.to_the_format_before().await;
+        for _ in 0..2 {
+            let backend = bench.open();
+            for (coupon, before) in [SCARCE, PLENTY].into_iter().zip(before) {
+                let again = grab_at_last(&backend, bench, 1, coupon).await;
+                assert!(matches!(again, Decision::Duplicate(_)), "{again:?}");
+                assert!(epoch_of(&backend, coupon).await > before, "the gate was filled for this format");
+            }
+            drained(&backend).await;
+            backend.lifecycle.close();
+        }
+        let main = Cluster::new(bench.settings(), &ParityAndDay).unwrap().main;
+        let mut main = main.connect_alone().await.unwrap();
+        let format = "SELECT value FROM meta WHERE name = 'format'";
+        assert_eq!(main.query_first(format).await.unwrap(), Some("108".to_owned()));
+        main.disconnect().await.unwrap();
+        let found = verified(bench);
+        assert_eq!(found.count(), 0, "{found}");
     });
 }
 

@@ -13,6 +13,7 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
+use coupon_core::schema::{Column, Dialect, shard_columns};
 use coupon_core::{ShardId, ShardingStrategy};
 use coupon_seeding::{Silent, Site};
 use coupon_store::clock::Clock;
@@ -195,6 +196,21 @@ impl Bench {
                 conn.disconnect().await.unwrap();
             }
         }
+    }
+
+    /// Has its databases be as the format before left them. Of one shard, two tables were brought up to date before that was cut
+    /// short.
+    pub(crate) async fn to_the_format_before(&self) {
+        let shards = Cluster::new(self.settings(), &ParityAndDay).unwrap().shards.len();
+        for shard in (0..u16::try_from(shards).unwrap()).map(ShardId::new) {
+            let lanes = shard_columns(Dialect::MySql).into_iter().filter(|column| column.name == "lane");
+            for Column { table, .. } in lanes.skip(if shard.number() == 0 { 2 } else { 0 }) {
+                self.damage_shard(shard, &format!("ALTER TABLE {table} DROP COLUMN lane")).await;
+            }
+            self.damage_shard(shard, "UPDATE shard_state SET id = id - 1").await;
+        }
+        self.edit_main("UPDATE gate_state SET id = id - 1").await;
+        self.edit_main("UPDATE meta SET value = value - 1 WHERE name = 'format'").await;
     }
 
     fn open_as(&self, unknown_users: UnknownUsers, room_index: bool) -> anyhow::Result<Backend> {

@@ -108,7 +108,7 @@ engine:
 
 # Serves from a real engine, changes its shards under load and audits it; where the engine or a MySQL server is missing, it says so.
 test-engine:
-	cargo build --bins --package coupon-stack --package seeder --package engine-svc --package loadtest
+	cargo build --bins --package coupon-stack --package seeder --package engine-svc --package hash-svc --package loadtest
 	deploy/engine/try
 
 # MySQL, Redis, RabbitMQ and both services in containers; deploy/README.md.

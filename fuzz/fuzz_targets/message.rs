@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|body: &[u8]| coupon_store::fuzzing::message(body));
+libfuzzer_sys::fuzz_target!(|body: &[u8]| coupon_servers::fuzzing::message(body));

@@ -2,11 +2,11 @@
 
 use anyhow::{Context, Result};
 use coupon_core::ShardingStrategy;
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::gate::RedisServer;
-use coupon_store::servers::mysql::Database;
-use coupon_store::servers::names::Namespace;
-use coupon_store::servers::wipe;
+use coupon_servers::cluster::Cluster;
+use coupon_servers::gate::RedisServer;
+use coupon_servers::mysql::Database;
+use coupon_servers::names::Namespace;
+use coupon_servers::wipe;
 use coupon_store::settings::{ServerUrl, ServersSettings};
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;

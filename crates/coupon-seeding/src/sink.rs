@@ -54,4 +54,4 @@ macro_rules! sink {
 
 sink!(embedded::bulk::Bulk);
 #[cfg(feature = "servers")]
-sink!(coupon_store::servers::bulk::Bulk);
+sink!(coupon_servers::bulk::Bulk);

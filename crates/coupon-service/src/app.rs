@@ -9,13 +9,13 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use coupon_core::{ShardingStrategy, TimeRange};
-use coupon_store::Open;
 use coupon_store::clock::Clock;
 use coupon_store::settings::{BackendKind, Settings, UnknownUsers};
 
 use crate::delayed::delayed;
 use crate::http;
 use crate::limits::{Connections, UserLimit};
+use crate::open::{Open, open};
 use crate::pipeline::{BatchLimits, Batcher, GrabCounters};
 use crate::queries::Queries;
 use crate::room_cache::RoomStatsCache;
@@ -59,7 +59,7 @@ impl Application {
         strategy: Arc<dyn ShardingStrategy>,
         clock: Clock,
     ) -> anyhow::Result<Self> {
-        Self::build_opening(coupon_store::open, name, settings, strategy, clock)
+        Self::build_opening(open, name, settings, strategy, clock)
     }
 
     /// The same, for a program that opens its backend otherwise.

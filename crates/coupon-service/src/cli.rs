@@ -12,7 +12,6 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use coupon_cli::{Pages, heard, plain};
 use coupon_core::{LayoutPattern, ShardingStrategy, Timestamp, UserId, shards_in};
-use coupon_store::Open;
 use coupon_store::clock::Clock;
 use coupon_store::settings::{Settings, SettingsError, Sources};
 use jiff::SignedDuration;
@@ -20,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::app::Application;
 use crate::http::description;
+use crate::open::Open;
 use crate::telemetry;
 use crate::user_token::UserTokens;
 
@@ -127,7 +127,7 @@ pub struct Program<S> {
     pub section: &'static str,
     /// Makes the strategy from that section.
     pub strategy: fn(&S, NonZeroU16) -> anyhow::Result<Arc<dyn ShardingStrategy>>,
-    /// Opens its backend: [`coupon_store::open`], unless an engine has its shards.
+    /// Opens its backend: [`crate::open`], unless an engine has its shards.
     pub open: Open,
 }
 

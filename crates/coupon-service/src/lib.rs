@@ -14,6 +14,7 @@ pub mod growth;
 mod http;
 pub mod limits;
 pub mod loopback;
+mod open;
 pub mod pipeline;
 pub mod queries;
 mod room_cache;
@@ -25,4 +26,4 @@ pub mod web_page;
 
 pub use cli::{AnyProgram, Program};
 pub use coupon_store::settings::{NoSettings, choice};
-pub use coupon_store::{open, open_in_engine};
+pub use open::{Open, open, open_in_engine};

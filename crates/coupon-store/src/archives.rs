@@ -184,11 +184,11 @@ pub struct NotYet {
 
 /// The name under which main's label has the last line of the stock log that is older than the first archive which the record of
 /// changes names: of what was archived by then, the record says nothing.
-pub(crate) const NAMED_FROM: &str = "archives_named_from";
+pub const NAMED_FROM: &str = "archives_named_from";
 
 /// The question whether results of a coupon have been archived, or are about to be. Where main had forgotten it, its books say so
 /// on the word of the rows.
-pub(crate) fn is_archived(coupon: CouponId) -> String {
+pub fn is_archived(coupon: CouponId) -> String {
     format!(
         "SELECT EXISTS (SELECT 1 FROM catalogue_changes WHERE coupon_id = {coupon} AND operator = '{ARCHIVE}') \
          OR EXISTS (SELECT 1 FROM stock_logs WHERE coupon_id = {coupon} AND operation_type = 1 \
@@ -198,7 +198,7 @@ pub(crate) fn is_archived(coupon: CouponId) -> String {
 
 /// The last to end of those among these coupons whose results may not go yet at that moment. The columns are the coupon and its
 /// end.
-pub(crate) fn not_yet(coupons: &[CouponId], now: Timestamp) -> String {
+pub fn not_yet(coupons: &[CouponId], now: Timestamp) -> String {
     let listed: Vec<String> = coupons.iter().map(ToString::to_string).collect();
     format!(
         "SELECT coupon_id, end_time FROM coupons WHERE coupon_id IN ({}) AND end_time > {} \

@@ -175,13 +175,13 @@ pub const STOCK_LOGS: &str = "stock_logs";
 
 impl CarriedTable {
     /// The names of its columns.
-    pub(crate) fn names(&self) -> Vec<&'static str> {
+    pub fn names(&self) -> Vec<&'static str> {
         self.columns.iter().map(|(name, _)| *name).collect()
     }
 
     /// The query for the next rows behind a key, in the order of keys. Its numbers are the key and the most that are
     /// wanted. Every value is a whole number or a text.
-    pub(crate) fn select(&self, dialect: Dialect) -> String {
+    pub fn select(&self, dialect: Dialect) -> String {
         let column = |(name, kind): &(&str, Kind)| match (kind, dialect) {
             (Money, Dialect::MySql) => format!("CAST({name} * 100 AS SIGNED)"),
             (Money, Dialect::Sqlite) => format!("CAST(ROUND({name} * 100) AS INTEGER)"),
@@ -193,7 +193,7 @@ impl CarriedTable {
     }
 
     /// The end of an INSERT that leaves a row as it is which is there already.
-    pub(crate) fn unless_there(&self, dialect: Dialect) -> String {
+    pub fn unless_there(&self, dialect: Dialect) -> String {
         match dialect {
             Dialect::MySql => format!("ON DUPLICATE KEY UPDATE {key} = {key}", key = self.key()),
             Dialect::Sqlite => "ON CONFLICT DO NOTHING".to_owned(),
@@ -201,7 +201,7 @@ impl CarriedTable {
     }
 
     /// Makes a row of what a query answered, value by value.
-    pub(crate) fn row<E>(
+    pub fn row<E>(
         &self,
         mut number: impl FnMut(usize) -> Result<Option<i64>, E>,
         mut text: impl FnMut(usize) -> Result<Option<String>, E>,
@@ -251,18 +251,18 @@ pub struct Waits {
 
 impl Waits {
     /// Something of a shard's that a drain ends, if there is any.
-    pub(crate) fn of_shard(shard: ShardId, count: u64, what: &'static str) -> Option<Self> {
+    pub fn of_shard(shard: ShardId, count: u64, what: &'static str) -> Option<Self> {
         (count > 0).then_some(Self { shard: Some(shard), count, what, for_a_person: false })
     }
 
     /// Results of a shard that were parked, if there are any.
-    pub(crate) fn parked_results(shard: ShardId, count: u64) -> Option<Self> {
+    pub fn parked_results(shard: ShardId, count: u64) -> Option<Self> {
         let what = "parked results, which hold their stock";
         (count > 0).then_some(Self { shard: Some(shard), count, what, for_a_person: true })
     }
 
     /// Changes that main has parked, if there are any.
-    pub(crate) fn parked_deltas(count: u64) -> Option<Self> {
+    pub fn parked_deltas(count: u64) -> Option<Self> {
         let what = "parked changes of coupons whose rows in main have no room for them";
         (count > 0).then_some(Self { shard: None, count, what, for_a_person: true })
     }

@@ -68,12 +68,12 @@ impl Clock {
     }
 
     /// The offset to add to the time of another machine, so that a test moves that time too.
-    pub(crate) fn displacement_ms(&self) -> i64 {
+    pub fn displacement_ms(&self) -> i64 {
         self.displaced_ms.load(Ordering::Relaxed) + failpoints::clock_displacement_ms()
     }
 
     /// The time since the machine was started, including the time in which it slept: it is never set.
-    pub(crate) fn since_boot_ms(&self) -> i64 {
+    pub fn since_boot_ms(&self) -> i64 {
         if self.runtime.is_some() {
             return self.source_millis();
         }

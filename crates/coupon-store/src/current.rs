@@ -8,34 +8,35 @@ use crate::swapped::Swapped;
 
 /// The known catalogue, and the version that it is of.
 #[derive(Debug, Default)]
-pub(crate) struct Current {
+pub struct Current {
     known: Swapped<Known>,
     version: AtomicU64,
 }
 
 impl Current {
-    pub(crate) fn new(known: Known, version: u64) -> Self {
+    /// The catalogue of a version.
+    pub fn new(known: Known, version: u64) -> Self {
         Self { known: Swapped::new(known), version: AtomicU64::new(version) }
     }
 
     /// The catalogue as it is known now.
-    pub(crate) fn known(&self) -> Arc<Known> {
+    pub fn known(&self) -> Arc<Known> {
         self.known.now()
     }
 
     /// Looks at what is known now, without a lock that other threads take. What looks must not look again meanwhile.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+    pub fn look<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
         self.known.look(look)
     }
 
     /// The version that this process works by.
-    pub(crate) fn version(&self) -> u64 {
+    pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
     /// Goes by another state of the catalogue from now on. The gate enforces it already: once the version has moved on, what was
     /// remembered of earlier answers is forgotten, and no user gets an older answer again.
-    pub(crate) fn swap(&self, known: Known, version: u64) {
+    pub fn swap(&self, known: Known, version: u64) {
         // Before the version: a reader that has seen the new version looks at no copy from before.
         self.known.swap(known);
         self.version.store(version, Ordering::Release);

@@ -12,13 +12,13 @@
 //! | `clock-wrong` | milliseconds by which the process's clock alone is wrong: main's time stays |
 
 #[cfg(feature = "failpoints")]
-pub(crate) use built_in::{clock_displacement_ms, clock_wrong_ms, contradiction, is_off};
+pub use built_in::{clock_displacement_ms, clock_wrong_ms, contradiction, is_off};
 #[cfg(feature = "failpoints")]
 pub use built_in::{hit, leave_out};
 #[cfg(not(feature = "failpoints"))]
 pub use left_out::hit;
 #[cfg(not(feature = "failpoints"))]
-pub(crate) use left_out::{clock_displacement_ms, clock_wrong_ms, contradiction, is_off};
+pub use left_out::{clock_displacement_ms, clock_wrong_ms, contradiction, is_off};
 
 /// A point at which a process can be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,23 +142,27 @@ mod left_out {
     /// Nothing: the feature is left out.
     pub const fn hit(_: Point) {}
 
+    /// Says whether a mechanism is switched off.
     #[inline]
-    pub(crate) const fn is_off(_: Mechanism) -> bool {
+    pub const fn is_off(_: Mechanism) -> bool {
         false
     }
 
+    /// The milliseconds by which time is moved.
     #[inline]
-    pub(crate) const fn clock_displacement_ms() -> i64 {
+    pub const fn clock_displacement_ms() -> i64 {
         0
     }
 
+    /// The milliseconds by which the process's clock alone is wrong.
     #[inline]
-    pub(crate) const fn clock_wrong_ms() -> i64 {
+    pub const fn clock_wrong_ms() -> i64 {
         0
     }
 
+    /// A result that contradicts one of these, where a file asks for it.
     #[inline]
-    pub(crate) const fn contradiction(_: &[PlacedResult]) -> Option<PlacedResult> {
+    pub const fn contradiction(_: &[PlacedResult]) -> Option<PlacedResult> {
         None
     }
 }
@@ -227,16 +231,16 @@ mod built_in {
         std::thread::sleep(TAKES_EFFECT);
     }
 
-    pub(crate) fn is_off(mechanism: Mechanism) -> bool {
+    pub fn is_off(mechanism: Mechanism) -> bool {
         LEFT_OUT.get() == Some(mechanism)
             || folder().is_some_and(|folder| folder.join(format!("without-{}", mechanism.name())).exists())
     }
 
-    pub(crate) fn clock_displacement_ms() -> i64 {
+    pub fn clock_displacement_ms() -> i64 {
         millis("clock")
     }
 
-    pub(crate) fn clock_wrong_ms() -> i64 {
+    pub fn clock_wrong_ms() -> i64 {
         millis("clock-wrong")
     }
 
@@ -248,7 +252,7 @@ mod built_in {
     /// The same grab under another id of the same moment: what only a mistake of the gate's could bring about. It is
     /// one that named no request: in the matrix of faults none of these is given back, so that what becomes of the two
     /// is for an operator alone to say.
-    pub(crate) fn contradiction(results: &[PlacedResult]) -> Option<PlacedResult> {
+    pub fn contradiction(results: &[PlacedResult]) -> Option<PlacedResult> {
         let owned =
             |row: &&PlacedResult| row.result.state == ResultState::Owned && row.result.request.is_none();
         let mut other = results.iter().find(owned).copied()?;

@@ -8,7 +8,7 @@ use coupon_core::{
 use super::{LocalFuture, Unavailable};
 
 /// The time for which a request is remembered after its result gave its stock back, in milliseconds.
-pub(crate) const REMEMBERED_MS: i64 = 3_600_000;
+pub const REMEMBERED_MS: i64 = 3_600_000;
 
 /// One wish to reserve a coupon, fixed before the gate decides: asking again repeats it exactly.
 #[derive(Debug, Clone, Copy)]

@@ -42,7 +42,7 @@ pub struct NextLayout {
 
 impl NextLayout {
     /// The version that it becomes when it is announced now, in force from some time on.
-    pub(crate) fn version(&self, now: Timestamp, from: Timestamp, operator: &Operator) -> VersionRecord {
+    pub fn version(&self, now: Timestamp, from: Timestamp, operator: &Operator) -> VersionRecord {
         VersionRecord {
             number: self.after + 1,
             from,
@@ -56,7 +56,7 @@ impl NextLayout {
     }
 
     /// The reason why it cannot follow the latest version, or none: of any backend, which may have reasons of its own.
-    pub(crate) fn in_the_way(
+    pub fn in_the_way(
         &self,
         (number, from, layout): (VersionNumber, Timestamp, &str),
         now: Timestamp,
@@ -119,7 +119,7 @@ impl Moving {
     ///
     /// # Errors
     /// [`GrowthError::Refused`] where every row is in its place already, or the latest version is not yet in force.
-    pub(crate) fn begin(
+    pub fn begin(
         open: usize,
         (to, from): (VersionNumber, Timestamp),
         now: Timestamp,

@@ -15,7 +15,7 @@ pub struct PlacedResult {
 
 /// The hand-over of what was stored when it was granted: there is nothing left to do. It takes grabs while the way that
 /// it stands for does.
-pub(crate) struct StoredAtGrant(pub(crate) Box<dyn HandOver>);
+pub struct StoredAtGrant(pub Box<dyn HandOver>);
 
 impl HandOver for StoredAtGrant {
     fn hand_over(

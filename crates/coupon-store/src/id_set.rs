@@ -4,7 +4,7 @@ use coupon_core::UserId;
 
 /// Ids, as runs of consecutive ones.
 #[derive(Debug, Clone, Default)]
-pub(super) struct IdSet {
+pub struct IdSet {
     /// First and last of each run, ascending.
     runs: Vec<(u64, u64)>,
 }

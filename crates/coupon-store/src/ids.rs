@@ -133,23 +133,24 @@ impl Leased {
     }
 
     /// The number in each place.
-    pub(crate) fn all(&self) -> Vec<Arc<Lease>> {
+    pub fn all(&self) -> Vec<Arc<Lease>> {
         (0..self.places.len()).filter_map(|place| self.at(place)).collect()
     }
 
-    pub(crate) fn replace(&self, place: usize, lease: Lease) {
+    /// Puts a lease in the place of one that ends.
+    pub fn replace(&self, place: usize, lease: Lease) {
         if let Some(place) = self.places.get(place) {
             *place.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(lease);
         }
     }
 
     /// Has the leases renewed at once.
-    pub(crate) fn look_again(&self) {
+    pub fn look_again(&self) {
         self.ended.notify_one();
     }
 
     /// Waits until an id could not be given because a lease has ended.
-    pub(crate) async fn ended(&self) {
+    pub async fn ended(&self) {
         self.ended.notified().await;
     }
 
@@ -275,7 +276,7 @@ impl IdGenerator {
 }
 
 /// A name that is unique among those made at the same time: of a data set, a lease or a marker.
-pub(crate) fn random_name() -> String {
+pub fn random_name() -> String {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
     format!("{:016x}", hasher.finish())

@@ -11,12 +11,13 @@ use super::{Offer, Offered};
 
 /// The users that there are.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Users {
-    pub(super) all: IdSet,
+pub struct Users {
+    /// All of them.
+    pub all: IdSet,
     /// The users among them who may not grab.
-    pub(super) inactive: IdSet,
+    pub inactive: IdSet,
     /// True if users whom main does not know may grab as well: their accounts live elsewhere.
-    pub(super) accepts_unknown: bool,
+    pub accepts_unknown: bool,
 }
 
 /// The users, rooms and coupons that exist: needed before the gate is asked. Another state of it shares with this one what
@@ -37,13 +38,14 @@ struct KnownCoupon {
 }
 
 impl Known {
-    pub(super) fn new(users: Users, rooms: HashSet<RoomId>, coupons: &[Terms]) -> Self {
+    /// Those users and rooms, and the coupons of these terms.
+    pub fn new(users: Users, rooms: HashSet<RoomId>, coupons: &[Terms]) -> Self {
         let none = Self { users: Arc::new(users), rooms: Arc::new(rooms), coupons: HashMap::new() };
         none.with_coupons(coupons)
     }
 
     /// It with these coupons as they are now.
-    pub(super) fn with_coupons(mut self, changed: &[Terms]) -> Self {
+    pub fn with_coupons(mut self, changed: &[Terms]) -> Self {
         self.coupons.extend(changed.iter().map(|terms| {
             let Terms { coupon, room, min_purchase, grab, .. } = *terms;
             let offered = Offered { room, terms: grab };
@@ -53,13 +55,13 @@ impl Known {
     }
 
     /// It with these rooms as well.
-    pub(super) fn with_rooms(mut self, made: impl IntoIterator<Item = RoomId>) -> Self {
+    pub fn with_rooms(mut self, made: impl IntoIterator<Item = RoomId>) -> Self {
         Arc::make_mut(&mut self.rooms).extend(made);
         self
     }
 
     /// The same with these users as well; some of them may not grab.
-    pub(super) fn with_users(mut self, added: &IdSet, inactive: &IdSet) -> Self {
+    pub fn with_users(mut self, added: &IdSet, inactive: &IdSet) -> Self {
         let users = Arc::make_mut(&mut self.users);
         users.all = users.all.union(added);
         users.inactive = users.inactive.union(inactive);
@@ -107,7 +109,7 @@ impl Known {
     }
 
     /// The room of a coupon.
-    pub(super) fn room_of(&self, coupon: CouponId) -> Option<RoomId> {
+    pub fn room_of(&self, coupon: CouponId) -> Option<RoomId> {
         self.offered(coupon).map(|offered| offered.room)
     }
 
@@ -118,7 +120,7 @@ impl Known {
     }
 
     /// True if a coupon is over for so long that the gate need not have it.
-    pub(super) fn is_forgotten(&self, coupon: CouponId, time: Timestamp) -> bool {
+    pub fn is_forgotten(&self, coupon: CouponId, time: Timestamp) -> bool {
         self.coupons.get(&coupon).is_some_and(|coupon| coupon.forgotten <= time)
     }
 }

@@ -9,7 +9,7 @@ use super::VersionRecord;
 use super::moving::ShardMoves;
 
 /// The first version of a layout, which has every row from before the second.
-pub(crate) fn first(layout: &str, now: Timestamp) -> VersionRecord {
+pub fn first(layout: &str, now: Timestamp) -> VersionRecord {
     VersionRecord {
         number: 1,
         from: RESULT_ID_EPOCH,
@@ -26,7 +26,7 @@ pub(crate) fn first(layout: &str, now: Timestamp) -> VersionRecord {
 ///
 /// # Errors
 /// When the versions that are known already cannot say what a later one is.
-pub(crate) fn versioned(known: &Versioned, records: &[VersionRecord]) -> anyhow::Result<Versioned> {
+pub fn versioned(known: &Versioned, records: &[VersionRecord]) -> anyhow::Result<Versioned> {
     let version = |record: &VersionRecord| {
         let VersionRecord { number, from, layout, receives, .. } = record;
         let strategy = of_layout(known, layout).with_context(|| {
@@ -44,7 +44,7 @@ pub(crate) fn versioned(known: &Versioned, records: &[VersionRecord]) -> anyhow:
 ///
 /// # Errors
 /// When it is not there, or does not receive rows.
-pub(crate) fn ensure_known(moves: ShardMoves, records: &[VersionRecord]) -> anyhow::Result<()> {
+pub fn ensure_known(moves: ShardMoves, records: &[VersionRecord]) -> anyhow::Result<()> {
     let from = moves.moving_from;
     let known = records.iter().any(|version| version.number == from + 1 && version.receives);
     anyhow::ensure!(
@@ -60,7 +60,7 @@ pub(crate) fn ensure_known(moves: ShardMoves, records: &[VersionRecord]) -> anyh
 ///
 /// # Errors
 /// When it does.
-pub(crate) fn ensure_told(told: VersionNumber, records: &[VersionRecord]) -> anyhow::Result<()> {
+pub fn ensure_told(told: VersionNumber, records: &[VersionRecord]) -> anyhow::Result<()> {
     let latest = records.last().map_or(0, |version| version.number);
     anyhow::ensure!(
         told <= latest,
@@ -71,7 +71,7 @@ pub(crate) fn ensure_told(told: VersionNumber, records: &[VersionRecord]) -> any
 }
 
 /// The strategy that a layout line names, if one of the versions is it, or the latest can say what it is.
-pub(crate) fn of_layout(known: &Versioned, line: &str) -> Option<Arc<dyn ShardingStrategy>> {
+pub fn of_layout(known: &Versioned, line: &str) -> Option<Arc<dyn ShardingStrategy>> {
     let same = known.versions().iter().find(|version| version.strategy.layout() == line);
     let same = same.map(|version| Arc::clone(&version.strategy));
     same.or_else(|| known.of_layout(line)).filter(|strategy| strategy.layout() == line)

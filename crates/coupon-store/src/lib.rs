@@ -3,55 +3,40 @@
 //!
 //! Futures are boxed once a batch or once a shard, never once a grab, and stay on the thread that made them.
 
-#![cfg_attr(
-    not(feature = "servers"),
-    allow(
-        dead_code,
-        unreachable_pub,
-        unused_imports,
-        reason = "the servers' backend alone uses some of what backends share"
-    )
-)]
-
-mod archives;
+pub mod archives;
 pub mod carried;
 mod catalogue;
 pub mod clock;
-mod current;
+pub mod current;
 pub mod embedded;
 pub mod failpoints;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzzing;
-mod gate;
+pub mod gate;
 mod growing;
-mod hand_over;
+pub mod hand_over;
 mod holders;
-mod id_set;
+pub mod id_set;
 pub mod ids;
-mod known;
-mod layout_records;
-mod layouts;
+pub mod known;
+pub mod layout_records;
+pub mod layouts;
 mod lifecycle;
-mod measure;
+pub mod measure;
 pub mod metrics;
-mod moving;
+pub mod moving;
 mod open;
 pub mod outage;
 mod own_metrics;
-mod pace;
+pub mod pace;
 pub mod room_index;
-mod rows;
-#[cfg(feature = "servers")]
-pub mod servers;
-mod set_aside;
+pub mod rows;
+pub mod set_aside;
 pub mod settings;
 mod shards;
-mod slices;
+pub mod slices;
 pub mod statements;
-mod stock;
+pub mod stock;
 mod swapped;
-mod terms;
+pub mod terms;
 pub mod timekeeping;
 mod unavailable;
 
@@ -72,7 +57,7 @@ pub use hand_over::{HandOver, PlacedResult};
 pub use known::Known;
 pub use layouts::Layouts;
 pub use lifecycle::Lifecycle;
-pub use open::{BuiltWithout, Open, open, open_in_engine};
+pub use open::{BuiltWithout, open_folder};
 pub use own_metrics::{OwnMetrics, Repairs};
 pub use room_index::{RoomIndex, RoomPlaces};
 pub use set_aside::SetAsideCoupons;

@@ -12,30 +12,34 @@ use crate::metrics::{Buckets, Exposition};
 /// A spread of durations, from a microsecond to a minute: exact percentiles since the service started, and buckets that
 /// others take percentiles of any stretch of time from.
 #[derive(Debug)]
-pub(super) struct Latencies {
+pub struct Latencies {
     exact: Mutex<Option<Histogram<u64>>>,
     buckets: Arc<Buckets>,
 }
 
-impl Latencies {
-    pub(super) fn new() -> Self {
+impl Default for Latencies {
+    fn default() -> Self {
         let exact = Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3).ok());
         Self { exact, buckets: Arc::new(Buckets::seconds()) }
     }
+}
 
-    pub(super) fn record(&self, took: Duration) {
+impl Latencies {
+    /// Records one.
+    pub fn record(&self, took: Duration) {
         self.buckets.took(took);
         if let Some(histogram) = self.exact.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             histogram.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1));
         }
     }
 
-    pub(super) fn buckets(&self) -> Arc<Buckets> {
+    /// Those so far, counted in buckets.
+    pub fn buckets(&self) -> Arc<Buckets> {
         Arc::clone(&self.buckets)
     }
 
     /// `None` before anything was recorded.
-    pub(super) fn spread(&self) -> Option<Latency> {
+    pub fn spread(&self) -> Option<Latency> {
         let histogram = self.exact.lock().unwrap_or_else(PoisonError::into_inner);
         let histogram = histogram.as_ref().filter(|histogram| !histogram.is_empty())?;
         Some(Latency {
@@ -49,22 +53,18 @@ impl Latencies {
 }
 
 /// The rate at which a count grows.
-#[derive(Debug)]
-pub(super) struct Rate(Mutex<Window>);
+#[derive(Debug, Default)]
+pub struct Rate(Mutex<Window>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Window {
     since: Option<(Instant, u64)>,
     last: Option<f64>,
 }
 
 impl Rate {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new(Window { since: None, last: None }))
-    }
-
     /// The growth a second over the last window that is over; a call closes a window that has lasted a second.
-    pub(super) fn of(&self, count: u64) -> Option<f64> {
+    pub fn of(&self, count: u64) -> Option<f64> {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, before) = *window.since.get_or_insert((Instant::now(), count));
         let elapsed = since.elapsed();
@@ -79,7 +79,7 @@ impl Rate {
 
 /// The count of main's updates.
 #[derive(Debug)]
-pub(super) struct AppliedEntries {
+pub struct AppliedEntries {
     entries: AtomicU64,
     took: Buckets,
 }
@@ -91,12 +91,14 @@ impl Default for AppliedEntries {
 }
 
 impl AppliedEntries {
-    pub(super) fn record(&self, entries: usize, took: Duration) {
+    /// Records so many entries that were applied together.
+    pub fn record(&self, entries: usize, took: Duration) {
         self.entries.fetch_add(entries as u64, Ordering::Relaxed);
         self.took.took(took);
     }
 
-    pub(super) fn expose(&self, page: &mut Exposition) {
+    /// Writes them to a page of metrics.
+    pub fn expose(&self, page: &mut Exposition) {
         page.counter(
             "coupon_main_applied_total",
             "Outbox entries that this process told the main database of.",

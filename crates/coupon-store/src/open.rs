@@ -1,13 +1,12 @@
-//! Opens the backend that the settings name, if this program was built with it.
+//! A data set in files as the settings describe it, and the refusal of what a program was built without.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::ensure;
 use coupon_core::ShardingStrategy;
 
 use crate::clock::Clock;
-use crate::settings::{BackendKind, DecidedBy, Settings};
+use crate::settings::Settings;
 use crate::{Backend, embedded};
 
 /// The refusal of a program that was built without what it is to use (`--no-default-features`).
@@ -24,73 +23,11 @@ impl BuiltWithout {
     pub const TRACES: Self = Self("traces");
 }
 
-/// The way in which a program opens the backend of its strategy.
-pub type Open = fn(&Settings, Arc<dyn ShardingStrategy>, &Clock) -> anyhow::Result<Backend>;
-
-/// Opens the backend of a service whose shards are run by hand.
+/// Opens the folder that the settings name.
 ///
 /// # Errors
-/// When it cannot be used, or this program was built without it; the message says why, and names the setting.
-pub fn open(
-    settings: &Settings,
-    strategy: Arc<dyn ShardingStrategy>,
-    clock: &Clock,
-) -> anyhow::Result<Backend> {
-    ensure!(
-        !strategy.whole().is_planned(),
-        "the shards of the strategy {} are an engine's, and this program has none",
-        strategy.name()
-    );
-    match settings.backend {
-        BackendKind::Embedded => in_folder(settings, strategy, clock),
-        BackendKind::Servers => on_servers(settings, strategy, clock),
-    }
-}
-
-/// Opens the backend of a service whose shards an engine has.
-///
-/// # Errors
-/// As for [`open`], and when a setting does not go with an engine.
-pub fn open_in_engine(
-    settings: &Settings,
-    strategy: Arc<dyn ShardingStrategy>,
-    clock: &Clock,
-) -> anyhow::Result<Backend> {
-    ensure_of_engine(settings, strategy.name())?;
-    in_engine(settings, strategy, clock)
-}
-
-/// Refuses settings that do not go with a strategy whose shards an engine has.
-fn ensure_of_engine(settings: &Settings, strategy: &str) -> anyhow::Result<()> {
-    let engine = &settings.servers.engine;
-    ensure!(
-        settings.backend == BackendKind::Servers,
-        "setting `backend` must be servers for the strategy {strategy}, whose shards an engine has: files have none"
-    );
-    ensure!(
-        !engine.is_empty(),
-        "setting `servers.engine` is missing: give an address such as mysql://user:password@host:3306/keyspace"
-    );
-    ensure!(
-        !engine.name().is_empty(),
-        "setting `servers.engine` names no keyspace: give an address such as mysql://user:password@host:3306/keyspace"
-    );
-    ensure!(
-        settings.grab.decided_by == DecidedBy::Gate,
-        "setting `grab.decided_by` must be gate for the strategy {strategy}: a database decides grabs of one shard"
-    );
-    ensure!(
-        !settings.room_index,
-        "setting `room_index` must be false for the strategy {strategy}: the index is for shards that are run by hand"
-    );
-    ensure!(
-        settings.shards_prepared <= settings.shards.get(),
-        "setting `shards_prepared` must not be above `shards` for the strategy {strategy}: its number of lanes is for ever"
-    );
-    Ok(())
-}
-
-fn in_folder(
+/// When it cannot be used; the message says why, and names the setting.
+pub fn open_folder(
     settings: &Settings,
     strategy: Arc<dyn ShardingStrategy>,
     clock: &Clock,
@@ -109,113 +46,4 @@ fn in_folder(
 
 fn data_folder(set: &Path, strategy: &dyn ShardingStrategy) -> PathBuf {
     if set.as_os_str().is_empty() { Path::new("data").join(strategy.name()) } else { set.to_owned() }
-}
-
-#[cfg(feature = "servers")]
-fn on_servers(
-    settings: &Settings,
-    strategy: Arc<dyn ShardingStrategy>,
-    clock: &Clock,
-) -> anyhow::Result<Backend> {
-    crate::servers::open_decided_by(settings.grab.decided_by, &options(settings), strategy, clock)
-}
-
-#[cfg(feature = "servers")]
-fn in_engine(
-    settings: &Settings,
-    strategy: Arc<dyn ShardingStrategy>,
-    clock: &Clock,
-) -> anyhow::Result<Backend> {
-    crate::servers::engine::open(&options(settings), strategy, clock)
-}
-
-#[cfg(feature = "servers")]
-fn options(settings: &Settings) -> crate::servers::Options {
-    crate::servers::Options {
-        servers: settings.servers.clone(),
-        workers: settings.workers.get(),
-        shards_prepared: settings.shards_prepared(),
-        shard_backlog: settings.grab.shard_backlog.get(),
-        unknown_users: settings.users.unknown,
-        room_index: settings.room_index,
-    }
-}
-
-#[cfg(not(feature = "servers"))]
-fn on_servers(_: &Settings, _: Arc<dyn ShardingStrategy>, _: &Clock) -> anyhow::Result<Backend> {
-    Err(anyhow::Error::new(BuiltWithout::SERVERS).context("setting `backend`"))
-}
-
-#[cfg(not(feature = "servers"))]
-fn in_engine(_: &Settings, _: Arc<dyn ShardingStrategy>, _: &Clock) -> anyhow::Result<Backend> {
-    Err(anyhow::Error::new(BuiltWithout::SERVERS).context("setting `servers.engine`"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU16;
-
-    use coupon_core::{Placement, Plan, ResultQuery, RouteError, RowKey, Whole};
-
-    use super::*;
-    use crate::settings::{NoSettings, Sources};
-
-    fn settings(flags: &[&str]) -> Settings {
-        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let service_defaults = "listen = \"127.0.0.1:0\"".to_owned();
-        Sources { flags, service_defaults, ..Sources::default() }.read::<NoSettings>("own").unwrap().0
-    }
-
-    #[cfg(not(feature = "servers"))]
-    #[test]
-    fn servers_are_refused_by_name() {
-        let parity = Arc::new(embedded::tests::Parity);
-        let error = open(&settings(&["backend=servers"]), parity, &Clock::system()).unwrap_err();
-        assert_eq!(format!("{error:#}"), format!("setting `backend`: {}", BuiltWithout::SERVERS));
-    }
-
-    /// A strategy whose shards an engine has.
-    #[derive(Debug)]
-    struct OfEngine;
-
-    impl ShardingStrategy for OfEngine {
-        fn name(&self) -> &str {
-            "planned"
-        }
-        fn shard_count(&self) -> NonZeroU16 {
-            NonZeroU16::MIN
-        }
-        fn whole(&self) -> Whole {
-            Whole::Planned(NonZeroU16::MIN)
-        }
-        fn place(&self, _: &RowKey) -> Result<Placement, RouteError> {
-            Ok(Placement::single(coupon_core::ShardId::new(0)))
-        }
-        fn plan(&self, _: &ResultQuery) -> Plan {
-            Plan::All
-        }
-    }
-
-    #[test]
-    fn what_does_not_go_with_an_engine_is_refused_by_name() {
-        const ENGINE: &str = "servers.engine=mysql://u:s3cret@h:1/results";
-        for (flags, setting) in [
-            (&[ENGINE][..], "backend"),
-            (&["backend=servers"], "servers.engine"),
-            (&["backend=servers", "servers.engine=mysql://u:s3cret@h:1"], "servers.engine"),
-            (&["backend=servers", ENGINE, "grab.decided_by=database"], "grab.decided_by"),
-            (&["backend=servers", ENGINE, "room_index=true"], "room_index"),
-            (&["backend=servers", ENGINE, "shards_prepared=8"], "shards_prepared"),
-        ] {
-            let error = open_in_engine(&settings(flags), Arc::new(OfEngine), &Clock::system()).unwrap_err();
-            let error = format!("{error:#}");
-            assert!(
-                error.contains(&format!("`{setting}`")) && !error.contains("s3cret"),
-                "{flags:?}: {error}"
-            );
-        }
-        assert!(ensure_of_engine(&settings(&["backend=servers", ENGINE]), "planned").is_ok());
-        let by_hand = open(&settings(&[]), Arc::new(OfEngine), &Clock::system()).unwrap_err();
-        assert!(by_hand.to_string().contains("strategy planned"), "{by_hand}");
-    }
 }

@@ -94,7 +94,7 @@ impl Outage {
 
 /// The outage, if there is one, of what one task needs. The task says of each try how it went, and this writes the log.
 #[derive(Debug)]
-pub(crate) struct TaskOutage {
+pub struct TaskOutage {
     outage: Outage,
     shard: Option<ShardId>,
     fails: &'static str,
@@ -103,17 +103,17 @@ pub(crate) struct TaskOutage {
 
 impl TaskOutage {
     /// An outage of a task, with the log's words when it fails and when it works again.
-    pub(crate) const fn new(fails: &'static str, works: &'static str) -> Self {
+    pub const fn new(fails: &'static str, works: &'static str) -> Self {
         Self { outage: Outage::of_task(), shard: None, fails, works }
     }
 
     /// An outage of a task that runs once a shard.
-    pub(crate) const fn of_shard(shard: ShardId, fails: &'static str, works: &'static str) -> Self {
+    pub const fn of_shard(shard: ShardId, fails: &'static str, works: &'static str) -> Self {
         Self { shard: Some(shard), ..Self::new(fails, works) }
     }
 
     /// Takes note of how a try went.
-    pub(crate) fn tried<T, E: Display>(&self, outcome: &Result<T, E>) {
+    pub fn tried<T, E: Display>(&self, outcome: &Result<T, E>) {
         match outcome {
             Ok(_) => self.worked(),
             Err(error) => self.failed(error),
@@ -121,7 +121,7 @@ impl TaskOutage {
     }
 
     /// Takes note of a try that failed.
-    pub(crate) fn failed(&self, error: &dyn Display) {
+    pub fn failed(&self, error: &dyn Display) {
         if let Some(OutageLine { failures, lasted_s }) = self.outage.failed() {
             let (shard, error) = (self.shard(), format!("{error:#}"));
             tracing::warn!(shard, error, failures, lasted_s, "{}", self.fails);
@@ -129,7 +129,7 @@ impl TaskOutage {
     }
 
     /// Takes note of a try that went well.
-    pub(crate) fn worked(&self) {
+    pub fn worked(&self) {
         if let Some(OutageLine { failures, lasted_s }) = self.outage.ended() {
             tracing::info!(shard = self.shard(), failures, lasted_s, "{}", self.works);
         }

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 /// The moments at which the tasks of a process begin a piece of such work, one after the other. They are times and not a lock:
 /// a task that is held up holds up no other.
 #[derive(Debug)]
-pub(crate) struct Spacing {
+pub struct Spacing {
     every: Duration,
     next: Mutex<Option<Instant>>,
 }
 
 impl Spacing {
     /// At least so long passes from one moment to the next.
-    pub(crate) const fn new(every: Duration) -> Self {
+    pub const fn new(every: Duration) -> Self {
         Self { every, next: Mutex::new(None) }
     }
 
     /// The next moment, for a caller that asks `now`.
-    pub(crate) fn next(&self, now: Instant) -> Instant {
+    pub fn next(&self, now: Instant) -> Instant {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let at = next.map_or(now, |next| next.max(now));
         *next = Some(at + self.every);

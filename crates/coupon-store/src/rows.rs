@@ -17,11 +17,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{PlacedResult, Reservation};
 
 /// Results by the name of their table.
-pub(super) type Rows = BTreeMap<String, Vec<Row>>;
+pub type Rows = BTreeMap<String, Vec<Row>>;
 
 /// A fresh result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Row {
+pub struct Row {
     reserved: Reservation,
     user: UserId,
     coupon: CouponId,
@@ -98,10 +98,10 @@ impl<'de> Deserialize<'de> for Row {
 /// A name that is no table's of results.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no table of results named {0:?}")]
-pub(super) struct UnknownTable(String);
+pub struct UnknownTable(String);
 
 /// The rows of a hand-over.
-pub(super) fn to_rows(results: &[PlacedResult]) -> Rows {
+pub fn to_rows(results: &[PlacedResult]) -> Rows {
     let mut tables: BTreeMap<TableId, Vec<_>> = BTreeMap::new();
     for PlacedResult { placement, result } in results {
         tables.entry(placement.table).or_default().push(Row::of(result));
@@ -110,7 +110,7 @@ pub(super) fn to_rows(results: &[PlacedResult]) -> Rows {
 }
 
 /// The results that they are, on that shard.
-pub(super) fn from_rows(shard: ShardId, rows: Rows) -> Result<Vec<PlacedResult>, UnknownTable> {
+pub fn from_rows(shard: ShardId, rows: Rows) -> Result<Vec<PlacedResult>, UnknownTable> {
     let mut results = Vec::with_capacity(rows.values().map(Vec::len).sum());
     for (name, rows) in rows {
         let table = TableId::parse(&name).ok_or(UnknownTable(name))?;

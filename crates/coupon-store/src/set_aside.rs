@@ -15,7 +15,7 @@ const LISTED: usize = 100;
 
 /// The place where something was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum Place {
     /// In the catalogue, when it was read last.
     Catalogue,
     /// In the books, when main last applied rows.
@@ -24,11 +24,11 @@ pub(crate) enum Place {
 
 /// The coupons set aside for now, each named once in the log when it is found, and once when it makes sense again.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct SetAside(Arc<Mutex<[SetAsideCoupons; 2]>>);
+pub struct SetAside(Arc<Mutex<[SetAsideCoupons; 2]>>);
 
 impl SetAside {
     /// Takes note of everything that was found in a place.
-    pub(crate) fn tell(&self, place: Place, found: SetAsideCoupons) {
+    pub fn tell(&self, place: Place, found: SetAsideCoupons) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(known) = known.get_mut(place as usize) else { return };
         for (coupon, why) in found.iter().filter(|(coupon, _)| !known.contains_key(*coupon)) {
@@ -45,7 +45,7 @@ impl SetAside {
     }
 
     /// Takes note of what was found in a place about one coupon, which may be nothing.
-    pub(crate) fn tell_of(&self, place: Place, coupon: CouponId, found: SetAsideCoupons) {
+    pub fn tell_of(&self, place: Place, coupon: CouponId, found: SetAsideCoupons) {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = known.get(place as usize).cloned().unwrap_or_default();
         drop(known);
@@ -55,7 +55,7 @@ impl SetAside {
     }
 
     /// Their number, and the first of them with their faults.
-    pub(crate) fn all(&self) -> (usize, Vec<(i64, String)>) {
+    pub fn all(&self) -> (usize, Vec<(i64, String)>) {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = SetAsideCoupons::new();
         for (coupon, why) in known.iter().flatten() {
@@ -68,10 +68,10 @@ impl SetAside {
 }
 
 /// Tables of main whose rows people add as well, and the columns of their ids. Rows whose id is none are left out.
-pub(crate) const LEFT_OUT: [(&str, &str); 2] = [("live_rooms", "room_id"), ("users", "user_id")];
+pub const LEFT_OUT: [(&str, &str); 2] = [("live_rooms", "room_id"), ("users", "user_id")];
 
 /// The condition that holds for rows whose id is one. SQLite holds in a column whatever was put there.
-pub(crate) fn has_an_id(dialect: Dialect, column: &str) -> String {
+pub fn has_an_id(dialect: Dialect, column: &str) -> String {
     let whole = match dialect {
         Dialect::Sqlite => format!("typeof({column}) = 'integer' AND "),
         Dialect::MySql => String::new(),
@@ -80,7 +80,7 @@ pub(crate) fn has_an_id(dialect: Dialect, column: &str) -> String {
 }
 
 /// The question for the ids of a table's rows that are left out.
-pub(crate) fn left_out(dialect: Dialect, (table, column): (&str, &str)) -> String {
+pub fn left_out(dialect: Dialect, (table, column): (&str, &str)) -> String {
     let has = has_an_id(dialect, column);
     let shown = match dialect {
         // Whatever was put there, in characters.
@@ -91,7 +91,7 @@ pub(crate) fn left_out(dialect: Dialect, (table, column): (&str, &str)) -> Strin
 }
 
 /// Names the rows of a table that are left out, in one warning.
-pub(crate) fn warn_of_left_out((table, column): (&str, &str), ids: &[String]) {
+pub fn warn_of_left_out((table, column): (&str, &str), ids: &[String]) {
     if !ids.is_empty() {
         let ids = ids.join(", ");
         tracing::warn!(
@@ -104,7 +104,7 @@ pub(crate) fn warn_of_left_out((table, column): (&str, &str), ids: &[String]) {
 }
 
 /// A coupon's number as main has it.
-pub(crate) const fn number(coupon: CouponId) -> i64 {
+pub const fn number(coupon: CouponId) -> i64 {
     coupon.get().cast_signed()
 }
 

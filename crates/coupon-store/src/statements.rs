@@ -15,7 +15,7 @@ use crate::gate::REMEMBERED_MS;
 use crate::{Change, PageRequest, Reservation};
 
 /// All columns of a table of results, in the order in which whole rows are written.
-pub(crate) const COLUMNS: [&str; 15] = [
+pub const COLUMNS: [&str; 15] = [
     "result_id",
     "user_id",
     "coupon_id",
@@ -34,7 +34,7 @@ pub(crate) const COLUMNS: [&str; 15] = [
 ];
 
 /// The table of what is leaving a shard.
-pub(crate) const LEAVING: &str = "leaving";
+pub const LEAVING: &str = "leaving";
 
 /// The form in which a statement holds its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub fn columns(dialect: Dialect) -> String {
 }
 
 /// The result of an id, in one table.
-pub(crate) fn find(dialect: Dialect, table: impl Display, id: ResultId, numbers: Numbers) -> String {
+pub fn find(dialect: Dialect, table: impl Display, id: ResultId, numbers: Numbers) -> String {
     format!("SELECT {} FROM {table} WHERE result_id = {}", columns(dialect), numbers.show(id.number()))
 }
 
@@ -79,12 +79,12 @@ pub fn page(dialect: Dialect, table: impl Display, filter: &Filter, limit: i64, 
 }
 
 /// The next results of one table behind an id, in the order of ids. Its numbers are the id and the most that are wanted.
-pub(crate) fn behind(dialect: Dialect, table: TableId) -> String {
+pub fn behind(dialect: Dialect, table: TableId) -> String {
     format!("SELECT {} FROM {table} WHERE result_id > ? ORDER BY result_id LIMIT ?", columns(dialect))
 }
 
 /// Counts the results of one table that a query covers, with the time of the latest.
-pub(crate) fn summary(table: impl Display, filter: &Filter, numbers: Numbers) -> String {
+pub fn summary(table: impl Display, filter: &Filter, numbers: Numbers) -> String {
     format!("SELECT COUNT(*), MAX(grab_time) FROM {table}{}", filter.clause(numbers))
 }
 
@@ -131,7 +131,7 @@ pub fn settled(began: Timestamp, indexed: bool) -> String {
 }
 
 /// The columns of what of a row a gate knows.
-pub(crate) const RESERVED: &str = "coupon_id, user_id, result_id, slot, hold_until, request, state_time";
+pub const RESERVED: &str = "coupon_id, user_id, result_id, slot, hold_until, request, state_time";
 
 /// The part of a table's rows that a gate knows, as `RESERVED` names it: of those that take a slot, and of those that answer a
 /// request and gave theirs back since a moment, which is its only number. More conditions may follow.
@@ -143,7 +143,7 @@ pub fn reserved(table: TableId, numbers: Numbers, since: Timestamp) -> String {
 }
 
 /// Takes a step of a result, if its row allows it. Its numbers, in order: see [`change_numbers`].
-pub(crate) fn change(table: TableId, change: &Change, numbers: Numbers) -> String {
+pub fn change(table: TableId, change: &Change, numbers: Numbers) -> String {
     let Transition { from, to, deadline, gives_back } = change.action.transition();
     let mut shown = change_numbers(change).into_iter().map(|number| numbers.show(number));
     let mut next = || shown.next().unwrap_or_default();
@@ -225,7 +225,7 @@ pub const LET_GO: &str = "DELETE FROM holds WHERE hold_until = ? AND result_id =
 
 /// The kind of a fresh result: the columns that its INSERT names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fresh {
+pub enum Fresh {
     /// A final grab without a named request, in the first slot: the columns' defaults.
     Plain,
     /// Any other.
@@ -234,7 +234,7 @@ pub(crate) enum Fresh {
 
 impl Fresh {
     /// The kind of a result.
-    pub(crate) fn of(result: &CouponResult) -> Self {
+    pub fn of(result: &CouponResult) -> Self {
         let plain = Reservation::of(result) == Reservation::plain(result.result_id)
             && result.state == ResultState::Owned;
         if plain { Self::Plain } else { Self::Full }
@@ -244,7 +244,7 @@ impl Fresh {
 /// The beginning of the statement that stores fresh results of a kind, up to the first row. The columns that a row of the
 /// kind gives: `result_id, user_id, coupon_id, room_id, grab_time`, and of a full one `state, slot, hold_until, request`
 /// after these.
-pub(crate) fn insert(table: TableId, kind: Fresh) -> String {
+pub fn insert(table: TableId, kind: Fresh) -> String {
     let more = match kind {
         Fresh::Plain => "",
         Fresh::Full => "state, slot, hold_until, request, ",
@@ -255,13 +255,13 @@ pub(crate) fn insert(table: TableId, kind: Fresh) -> String {
 }
 
 /// The end of each of its rows: the values that are the same for every fresh result.
-pub(crate) fn fresh() -> String {
+pub fn fresh() -> String {
     format!(",{},{})", GrabStatus::Granted.code(), UseStatus::Unused.code())
 }
 
 /// Keeps a result that contradicts what is stored, unless it is kept already: its id, user, coupon and room, the table,
 /// the reason, the time, and what it was granted: its slot, the request, and until when.
-pub(crate) fn park(dialect: Dialect) -> String {
+pub fn park(dialect: Dialect) -> String {
     format!(
         "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time, slot, request, \
          hold_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {}",
@@ -270,11 +270,11 @@ pub(crate) fn park(dialect: Dialect) -> String {
 }
 
 /// The parked results, in the order of [`RESERVED`]. They hold their stock where they were granted it. Conditions may follow.
-pub(crate) const PARKED: &str =
+pub const PARKED: &str =
     "SELECT coupon_id, user_id, result_id, COALESCE(slot, 0), hold_until, request, NULL FROM parked_results";
 
 /// The end of an INSERT that leaves a row as it is which has one of the keys already.
-pub(crate) const fn unless_there(dialect: Dialect) -> &'static str {
+pub const fn unless_there(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::MySql => " ON DUPLICATE KEY UPDATE result_id = result_id",
         Dialect::Sqlite => "ON CONFLICT DO NOTHING",
@@ -291,7 +291,7 @@ fn whole(dialect: Dialect, number: &str) -> String {
 
 /// The tables of results among a shard's tables, the latest first: those of days and hours sort by time, and the order
 /// of others does not matter.
-pub(crate) fn latest_first(names: impl IntoIterator<Item = TableId>) -> Vec<TableId> {
+pub fn latest_first(names: impl IntoIterator<Item = TableId>) -> Vec<TableId> {
     let mut tables: Vec<TableId> = names.into_iter().collect();
     tables.sort_unstable_by(|a, b| b.cmp(a));
     tables
@@ -322,7 +322,7 @@ impl Filter {
     }
 
     /// The rows after the end of the page before.
-    pub(crate) fn page(query: &ResultQuery, page: PageRequest) -> Self {
+    pub fn page(query: &ResultQuery, page: PageRequest) -> Self {
         let mut filter = Self::of(query);
         if let Some(before) = page.before {
             filter.conditions.push(("result_id <", before.number()));

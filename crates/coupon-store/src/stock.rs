@@ -13,32 +13,31 @@ use crate::statements::{self, Numbers, PARKED};
 use crate::{Attempt, Decision, GateStock, Reservation};
 
 /// The refusal of a data set whose stock would not be kept any more.
-pub(crate) const KEPT: &str = "setting `grab.decided_by` must be database here: this data set's database keeps the stock of grabs, and \
+pub const KEPT: &str = "setting `grab.decided_by` must be database here: this data set's database keeps the stock of grabs, and \
      what a gate granted beside it would be sold twice";
 
 /// The refusal of a data set that a gate has granted results of.
-pub(crate) const HAD_A_GATE: &str = "setting `grab.decided_by` must be gate here: what this data set's gate granted may still wait in \
+pub const HAD_A_GATE: &str = "setting `grab.decided_by` must be gate here: what this data set's gate granted may still wait in \
      queues, where no database that decides looks; `seeder copy` makes a data set of it that a database can decide";
 
 /// The shard of all results.
-pub(crate) const SHARD: ShardId = ShardId::new(0);
+pub const SHARD: ShardId = ShardId::new(0);
 /// The table of all results.
-pub(crate) const TABLE: TableId = TableId::Single;
+pub const TABLE: TableId = TableId::Single;
 
 /// Sells so many of a coupon, if there are as many left and it is on offer at those times. The numbers, in order: how many of a
 /// coupon, how many of them no outbox entry counts yet, the coupon, how many, the first and the last time, the epoch.
-pub(crate) const SELL: &str = "UPDATE stock SET sold = sold + ?, untold = untold + ? \
+pub const SELL: &str = "UPDATE stock SET sold = sold + ?, untold = untold + ? \
      WHERE coupon_id = ? AND sold + ? <= total AND start_time <= ? AND end_time > ? AND epoch = ?";
 
 /// Takes back so many that were sold of a coupon. Its numbers are how many, and the coupon.
-pub(crate) const TAKE_BACK: &str = "UPDATE stock SET sold = sold - ? WHERE coupon_id = ?";
+pub const TAKE_BACK: &str = "UPDATE stock SET sold = sold - ? WHERE coupon_id = ?";
 
 /// A coupon's row, by its number.
-pub(crate) const OF_COUPON: &str =
-    "SELECT total, sold, start_time, end_time, epoch FROM stock WHERE coupon_id = ?";
+pub const OF_COUPON: &str = "SELECT total, sold, start_time, end_time, epoch FROM stock WHERE coupon_id = ?";
 
 /// Counts what takes stock, by coupon: all of it, or that of coupons which a condition names.
-pub(crate) fn counted(condition: &str) -> String {
+pub fn counted(condition: &str) -> String {
     let live = statements::LIVE;
     format!(
         "SELECT coupon_id, COUNT(*) FROM (SELECT coupon_id FROM {TABLE} WHERE {live} \
@@ -50,7 +49,7 @@ pub(crate) fn counted(condition: &str) -> String {
 ///
 /// # Errors
 /// When they are not; the message names the setting.
-pub(crate) fn ensure_one_table(strategy: &dyn ShardingStrategy, prepared: u16) -> anyhow::Result<()> {
+pub fn ensure_one_table(strategy: &dyn ShardingStrategy, prepared: u16) -> anyhow::Result<()> {
     let moment = Timestamp::from_millis(0);
     let tables = strategy.tables(TimeRange::new(moment, moment.plus_millis(1)));
     ensure!(
@@ -68,49 +67,54 @@ pub(crate) fn ensure_one_table(strategy: &dyn ShardingStrategy, prepared: u16) -
 
 /// A coupon's row of stock, in the order of [`OF_COUPON`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct StockRow {
-    pub(crate) total: i64,
-    pub(crate) sold: i64,
-    pub(crate) start: i64,
-    pub(crate) end: i64,
-    pub(crate) epoch: u64,
+pub struct StockRow {
+    /// The number that there is of it in all.
+    pub total: i64,
+    /// The number that is taken.
+    pub sold: i64,
+    /// The beginning of its window, in milliseconds since 1970.
+    pub start: i64,
+    /// The end of its window, in milliseconds since 1970.
+    pub end: i64,
+    /// The epoch in which it was filled.
+    pub epoch: u64,
 }
 
 impl StockRow {
     /// True if it is on offer at that time.
-    pub(crate) fn is_on_offer(&self, time: Timestamp) -> bool {
+    pub fn is_on_offer(&self, time: Timestamp) -> bool {
         (self.start..self.end).contains(&time.millis())
     }
 
     /// The number that are left.
-    pub(crate) fn left(&self) -> usize {
+    pub fn left(&self) -> usize {
         usize::try_from(self.total - self.sold).unwrap_or(0)
     }
 
     /// The counts, as a gate states them.
-    pub(crate) fn counts(&self) -> GateStock {
+    pub fn counts(&self) -> GateStock {
         let count = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
         GateStock { total: count(self.total), sold: count(self.sold) }
     }
 }
 
 /// The reservation of a user's row of a coupon, and the time at which it gave its stock back, if it has.
-pub(crate) type Mine = (Reservation, Option<Timestamp>);
+pub type Mine = (Reservation, Option<Timestamp>);
 
 /// The moment from which on rows that gave their stock back still answer an attempt's request.
-pub(crate) const fn remembered_since(attempt: &Attempt) -> Timestamp {
+pub const fn remembered_since(attempt: &Attempt) -> Timestamp {
     attempt.id.time().plus_millis(-REMEMBERED_MS)
 }
 
 /// The statement for the rows that users have of coupons, in the order of [`statements::RESERVED`], by a condition on both ids
 /// that it has twice: parked results, which take their slots too, and then rows, which count where both are in one slot.
-pub(crate) fn mine(numbers: Numbers, since: Timestamp, condition: &str) -> String {
+pub fn mine(numbers: Numbers, since: Timestamp, condition: &str) -> String {
     let reserved = statements::reserved(TABLE, numbers, since);
     format!("{PARKED} WHERE {condition} UNION ALL {reserved} AND {condition}")
 }
 
 /// The slot of an attempt, by the rows that its user has of the coupon; or what is decided already.
-pub(crate) fn free_slot(attempt: &Attempt, mine: &[Mine]) -> Result<u8, Decision> {
+pub fn free_slot(attempt: &Attempt, mine: &[Mine]) -> Result<u8, Decision> {
     let mut holders = Holders::default();
     for (reserved, _) in mine.iter().filter(|(_, given_back)| given_back.is_none()) {
         holders.take(attempt.user, *reserved, false);

@@ -11,11 +11,11 @@ use super::set_aside::SetAsideCoupons;
 pub(super) const ASKED_ABOUT_MS: i64 = 86_400_000;
 
 /// The numbers of a coupon's row, in the order of [`columns`].
-pub(super) type TermNumbers = [i64; 13];
+pub type TermNumbers = [i64; 13];
 
 /// The columns that [`Terms`] are read from, of coupons `c` and the rooms `r` that their results go to. The word for
 /// whole numbers is the database's: `SIGNED` or `INTEGER`.
-pub(super) fn columns(whole: &str) -> String {
+pub fn columns(whole: &str) -> String {
     format!(
         "c.coupon_id, COALESCE(r.room_id, c.room_id), c.room_id, c.total_stock, c.remaining_stock, c.start_time, \
          c.end_time, c.status, CAST(ROUND(c.min_purchase * 100) AS {whole}), c.hold_s, c.user_limit, c.returnable, c.taken_back \
@@ -24,16 +24,16 @@ pub(super) fn columns(whole: &str) -> String {
 }
 
 /// Rows of coupons `c` that say what they are.
-pub(super) const SHOWN: &str =
+pub const SHOWN: &str =
     "c.coupon_id > 0 AND c.room_id > 0 AND c.coupon_type IN (1, 2, 3) AND c.status IN (0, 1)";
 
 /// A stock as people see it, which is never below zero.
-pub(super) fn shown(stock: i64) -> u32 {
+pub fn shown(stock: i64) -> u32 {
     u32::try_from(stock.max(0)).unwrap_or(u32::MAX)
 }
 
 /// The number that each user may have as people see it: one that makes no sense is the nearest that does.
-pub(super) fn shown_limit(user_limit: i64) -> u8 {
+pub fn shown_limit(user_limit: i64) -> u8 {
     u8::try_from(user_limit.clamp(1, i64::from(GrabTerms::USER_LIMIT_MAX))).unwrap_or(1)
 }
 
@@ -101,14 +101,16 @@ impl Terms {
 
 /// The coupons that can be known at all, and whatever makes no sense about any row.
 #[derive(Debug, Default)]
-pub(super) struct AllTerms {
-    pub(super) terms: Vec<Terms>,
-    pub(super) found: SetAsideCoupons,
+pub struct AllTerms {
+    /// The terms of each coupon whose row can be read.
+    pub terms: Vec<Terms>,
+    /// The coupons whose rows make no sense.
+    pub found: SetAsideCoupons,
 }
 
 impl AllTerms {
     /// Reads every row, by itself: what is wrong with one concerns no other.
-    pub(super) fn read(rows: impl IntoIterator<Item = TermNumbers>, rooms: Option<&HashSet<RoomId>>) -> Self {
+    pub fn read(rows: impl IntoIterator<Item = TermNumbers>, rooms: Option<&HashSet<RoomId>>) -> Self {
         let mut all = Self::default();
         for row in rows {
             let (terms, wrong) = read(row, rooms);

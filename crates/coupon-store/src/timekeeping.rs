@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::unavailable::Unavailable;
 
 /// Clocks that are further apart than this do not agree.
-pub(crate) const AGREE_WITHIN_MS: i64 = 10_000;
+pub const AGREE_WITHIN_MS: i64 = 10_000;
 
 /// An answer that takes longer than this is slow: half of it is more than clocks drift apart between two comparisons.
 const SLOW_MS: i64 = 1_000;
@@ -28,16 +28,17 @@ pub struct ClockOffset {
 impl ClockOffset {
     /// Takes note of how far this process's clock is ahead of main's, in milliseconds; behind it, if negative. Says
     /// whether they agreed before.
-    pub(crate) fn found(&self, offset_ms: i64) -> bool {
+    pub fn found(&self, offset_ms: i64) -> bool {
         agree(self.offset_ms.swap(offset_ms, Ordering::Relaxed))
     }
 
-    pub(crate) fn offset_ms(&self) -> i64 {
+    /// The milliseconds by which this process's clock was ahead of main's when they were last compared.
+    pub fn offset_ms(&self) -> i64 {
         self.offset_ms.load(Ordering::Relaxed)
     }
 
     /// Says by how much the clocks are apart, if they do not agree.
-    pub(crate) fn check(&self) -> Result<(), Unavailable> {
+    pub fn check(&self) -> Result<(), Unavailable> {
         let offset = self.offset_ms();
         if agree(offset) {
             return Ok(());
@@ -48,7 +49,7 @@ impl ClockOffset {
     }
 
     /// Takes note of what main has just said of its time.
-    pub(crate) fn heard(&self, told: Timestamp) {
+    pub fn heard(&self, told: Timestamp) {
         *self.last_heard() = Some((told, Instant::now()));
     }
 
@@ -56,7 +57,7 @@ impl ClockOffset {
     /// may have lost on that, and less what the clock of a server that takes its place may be behind. None before it was heard.
     ///
     /// The clock that shows the time of day has no part in it: it may have been set meanwhile.
-    pub(crate) fn mains_at_least(&self) -> Option<Timestamp> {
+    pub fn mains_at_least(&self) -> Option<Timestamp> {
         let (told, at) = (*self.last_heard())?;
         let since = i64::try_from(at.elapsed().as_millis()).unwrap_or(0);
         Some(told.plus_millis(since - since / UNLIKE - AGREE_WITHIN_MS))
@@ -67,7 +68,7 @@ impl ClockOffset {
     }
 
     /// Main's time, as far as it is known: what this process's clock shows, less what it is known to be wrong by.
-    pub(crate) fn mains(&self, now: Timestamp) -> Timestamp {
+    pub fn mains(&self, now: Timestamp) -> Timestamp {
         now.plus_millis(-self.offset_ms())
     }
 }
@@ -77,7 +78,7 @@ const fn agree(offset_ms: i64) -> bool {
 }
 
 /// A duration in milliseconds as people read it, in seconds.
-pub(crate) fn seconds(millis: i64) -> String {
+pub fn seconds(millis: i64) -> String {
     let millis = millis.unsigned_abs();
     format!("{}.{} s", millis / 1_000, millis % 1_000 / 100)
 }
@@ -89,7 +90,7 @@ fn apart(offset_ms: i64) -> String {
 
 /// A comparison of a clock with main's, which showed a time at some moment between two that the clock showed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ClockComparison {
+pub struct ClockComparison {
     first_ms: i64,
     last_ms: i64,
     main_ms: i64,
@@ -97,13 +98,13 @@ pub(crate) struct ClockComparison {
 
 impl ClockComparison {
     /// The clock showed `before` when main was asked, and `after` when it had said `main`.
-    pub(crate) fn new(before: Timestamp, after: Timestamp, main: Timestamp) -> Self {
+    pub fn new(before: Timestamp, after: Timestamp, main: Timestamp) -> Self {
         let (first, last) = (before.min(after), before.max(after));
         Self { first_ms: first.millis(), last_ms: last.millis(), main_ms: main.millis() }
     }
 
     /// The time that main said.
-    pub(crate) const fn mains_time(&self) -> Timestamp {
+    pub const fn mains_time(&self) -> Timestamp {
         Timestamp::from_millis(self.main_ms)
     }
 
@@ -114,14 +115,14 @@ impl ClockComparison {
 
     /// The one of both whose answer was quicker: a connection that has to be made, or a server that is held up, is no part
     /// of how far the clocks are apart.
-    pub(crate) const fn or_quicker(self, other: Self) -> Self {
+    pub const fn or_quicker(self, other: Self) -> Self {
         if other.took_ms() < self.took_ms() { other } else { self }
     }
 
     /// The lead of the clock over main's, in milliseconds, where it was known to be `known_ms`. A quick answer came halfway,
     /// as the best estimate. A slow one, as over a new connection or when the machine was suspended meanwhile, says less
     /// than what is known: it corrects that only by what it proves.
-    pub(crate) fn offset_ms(&self, known_ms: i64) -> i64 {
+    pub fn offset_ms(&self, known_ms: i64) -> i64 {
         let (least, most) = (self.first_ms - self.main_ms, self.last_ms - self.main_ms);
         if self.took_ms() > SLOW_MS { known_ms.clamp(least, most) } else { least.midpoint(most) }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use coupon_core::{CouponId, CouponResult, GateId, RequestKey, ResultId, ResultState};
-use coupon_store::servers::seam::Terms;
+use coupon_servers::seam::Terms;
 
 use crate::inject::UNREADABLE;
 use crate::memory::{CouponMemory, HolderMemory, ShardMemory, Slot, State};

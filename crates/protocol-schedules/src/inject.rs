@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch};
 use coupon_core::{CouponId, CouponResult, CouponStatus, GateId, PerGate, ResultId, ShardId, TableId};
-use coupon_store::servers::seam::GateState;
+use coupon_servers::seam::GateState;
 use tokio::time::sleep;
 
 use crate::memory::{GateMemory, MainMemory, ShardMemory, State};

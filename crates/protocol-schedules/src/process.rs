@@ -12,9 +12,9 @@ use coupon_core::{
     Placement, Plan, RequestKey, ResultId, ResultQuery, RoomId, RouteError, RowKey, ShardId,
     ShardingStrategy, TableId, Timestamp, UserId,
 };
+use coupon_servers::seam::{Process, ProcessPart, Tasks, Terms};
 use coupon_service::pipeline::{BatchLimits, Batcher, Grab, GrabCounters, GrabDecision, NotDecided};
 use coupon_store::clock::Clock;
-use coupon_store::servers::seam::{Process, ProcessPart, Tasks, Terms};
 use coupon_store::settings::Role;
 use coupon_store::{
     Announced, Applied, Backend, ChangeError, Changed, Data, Growing, GrowthError, Known, Layouts, Moving,

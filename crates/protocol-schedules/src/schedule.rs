@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::{CouponId, GrabTerms, Money, RoomId, ShardId};
-use coupon_store::servers::seam::Terms;
+use coupon_servers::seam::Terms;
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until, timeout};

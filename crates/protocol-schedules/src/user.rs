@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use coupon_core::after_grab::{Action, Actor};
 use coupon_core::{CouponResult, RequestKey, ResultId, ResultState, UserId};
+use coupon_servers::seam::Terms;
 use coupon_service::pipeline::GrabDecision;
 use coupon_store::Changed;
-use coupon_store::servers::seam::Terms;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::check::{ClearAnswer, Heard};

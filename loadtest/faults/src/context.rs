@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use coupon_core::Timestamp;
 use coupon_lab::{ServiceCommand, SharedServers, program};
+use coupon_servers::mysql::Database;
+use coupon_servers::names::Namespace;
 use coupon_stack::Stack;
-use coupon_store::servers::mysql::Database;
-use coupon_store::servers::names::Namespace;
 use coupon_strategies::REGISTER;
 
 use super::MatrixOptions;

@@ -10,9 +10,9 @@ use anyhow::{Context, Result};
 use coupon_core::ShardId;
 use coupon_lab::wait::at_once;
 use coupon_loadgen::load::{Outcome, run_load};
+use coupon_servers::mysql::Database;
+use coupon_servers::names::Namespace;
 use coupon_stack::Stack;
-use coupon_store::servers::mysql::Database;
-use coupon_store::servers::names::Namespace;
 use coupon_strategies::REGISTER;
 
 use super::cases::FaultCase;

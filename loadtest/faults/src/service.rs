@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use coupon_audit::Data;
 use coupon_core::{ShardId, ShardingStrategy};
 use coupon_loadgen::http::Target;
-use coupon_store::servers::names::{Names, Namespace};
+use coupon_servers::names::{Names, Namespace};
 
 use super::process::TestedProcess;
 

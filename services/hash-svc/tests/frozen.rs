@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator};
 use coupon_core::{CouponId, CouponStatus, RoomId, RowKey, ShardId, ShardingStrategy, Timestamp, UserId};
+use coupon_servers::cluster::Cluster;
+use coupon_servers::mysql::Database;
 use coupon_stack::{Stack, StackOptions};
 use coupon_store::clock::Clock;
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::mysql::Database;
 use coupon_store::settings::{NoSettings, ServersSettings, Sources, UnknownUsers};
-use coupon_store::{Backend, NextLayout, servers};
+use coupon_store::{Backend, NextLayout};
 use mysql_async::prelude::Queryable as _;
 use rustix::process::Signal;
 
@@ -60,7 +60,7 @@ impl Place {
             (hash_svc::PROGRAM.strategy)(&hash_svc::HashSettings::default(), settings.shards).unwrap();
         let (servers, unknown_users) = (settings.servers.clone(), UnknownUsers::Refuse);
         let shards_prepared = settings.shards_prepared();
-        let options = servers::Options {
+        let options = coupon_servers::Options {
             servers,
             workers: 1,
             shard_backlog: 1_000,
@@ -68,7 +68,7 @@ impl Place {
             unknown_users,
             room_index: false,
         };
-        let backend = servers::open(&options, Arc::clone(&strategy), &Clock::system());
+        let backend = coupon_servers::open(&options, Arc::clone(&strategy), &Clock::system());
         let backend = backend.map_err(|error| format!("{error:#}"))?;
         Ok(Self { settings: settings.servers, strategy, backend })
     }

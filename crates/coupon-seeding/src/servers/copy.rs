@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use coupon_core::{CouponResult, Placement, ShardingStrategy};
+use coupon_servers::bulk::{self, Bulk};
+use coupon_servers::cluster::Cluster;
+use coupon_servers::copied::Reader;
 use coupon_store::carried::{COPYING, CarriedRow, CarriedTable};
-use coupon_store::servers::bulk::{self, Bulk};
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::copied::Reader;
 use coupon_store::settings::ServersSettings;
 
 use super::databases::namespace;

@@ -3,8 +3,8 @@
 use std::num::NonZeroU16;
 
 use anyhow::{Result, bail, ensure};
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::names::Namespace;
+use coupon_servers::cluster::Cluster;
+use coupon_servers::names::Namespace;
 use coupon_store::settings::ServersSettings;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use coupon_core::ShardingStrategy;
+use coupon_servers::at_work::RENEWED_WITHIN;
+use coupon_servers::cluster::Cluster;
+use coupon_servers::fill_gates;
+use coupon_servers::gates::ChangedGates;
 use coupon_store::clock::Clock;
-use coupon_store::servers::at_work::RENEWED_WITHIN;
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::fill_gates;
-use coupon_store::servers::gates::ChangedGates;
 use coupon_store::settings::ServersSettings;
 
 use super::databases::namespace;

@@ -12,7 +12,7 @@ mod verify;
 pub use archive::archive_servers;
 pub(crate) use copy::{into_servers, of_servers};
 pub use coupon_audit::Differences;
-pub use coupon_store::servers::rebuild::Rebuilt;
+pub use coupon_servers::rebuild::Rebuilt;
 pub use gates::{RefilledGates, change_gates};
 pub use rebuild::rebuild_servers;
 pub(crate) use room_index::{build, drop_index};

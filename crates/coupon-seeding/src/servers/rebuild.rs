@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use coupon_core::Timestamp;
-use coupon_store::servers::rebuild::{Rebuilt, rebuild};
+use coupon_servers::rebuild::{Rebuilt, rebuild};
 use coupon_store::settings::ServersSettings;
 
 use super::databases::{alone, namespace, open};

@@ -1,7 +1,7 @@
 //! The room index of a data set on servers.
 
 use anyhow::Result;
-use coupon_store::servers::rooms;
+use coupon_servers::rooms;
 use coupon_store::settings::ServersSettings;
 
 use super::databases::namespace;

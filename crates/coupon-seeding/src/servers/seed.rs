@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use coupon_core::ShardingStrategy;
-use coupon_store::servers::bulk::Bulk;
+use coupon_servers::bulk::Bulk;
 use coupon_store::settings::ServersSettings;
 
 use super::room_index::build;

@@ -5,7 +5,7 @@ mod change;
 mod page;
 mod rounds;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::fmt::Display;

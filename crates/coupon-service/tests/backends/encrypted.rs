@@ -7,12 +7,12 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, mpsc};
 
+use coupon_servers::broker::Broker;
+use coupon_servers::gate::RedisServer;
+use coupon_servers::mysql::Database;
 use coupon_service::app::Application;
 use coupon_stack::{Certificates, Stack, Topology};
 use coupon_store::clock::Clock;
-use coupon_store::servers::broker::Broker;
-use coupon_store::servers::gate::RedisServer;
-use coupon_store::servers::mysql::Database;
 use coupon_store::settings::NoSettings;
 use coupon_store::settings::{ServersSettings, Settings, Sources};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};

@@ -2,8 +2,8 @@
 
 use coupon_core::ShardId;
 use coupon_core::schema::{Dialect, shard_columns};
+use coupon_servers::cluster::Cluster;
 use coupon_store::Decision;
-use coupon_store::servers::cluster::Cluster;
 use mysql_async::prelude::Queryable as _;
 
 use crate::bench::{Bench, ParityAndDay, SCARCE, grab, run, verified};

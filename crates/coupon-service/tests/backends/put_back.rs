@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coupon_store::servers::seam::{Epoch, Fence, Terms};
+use coupon_servers::seam::{Epoch, Fence, Terms};
 use coupon_store::settings::DecidedBy;
 use coupon_store::{Backend, Decision, GateStock};
 use deadpool_redis::redis;

@@ -12,12 +12,12 @@ use coupon_core::{
     CouponId, CouponResult, Placement, Plan, ResultQuery, ResultState, RouteError, RowKey, ShardId,
     ShardingStrategy, TableId, UseStatus,
 };
+use coupon_servers::broker::Broker;
+use coupon_servers::names::Namespace;
 use coupon_store::clock::Clock;
-use coupon_store::servers::broker::Broker;
-use coupon_store::servers::names::Namespace;
 use coupon_store::settings::ServersSettings;
 use coupon_store::settings::UnknownUsers;
-use coupon_store::{Backend, PageRequest, Visit, embedded, servers};
+use coupon_store::{Backend, PageRequest, Visit, embedded};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts};
 
@@ -177,7 +177,7 @@ const USED_SINCE: &str = "UPDATE coupon_results SET use_status = 1, use_time = 1
      (SELECT id FROM (SELECT MIN(result_id) AS id FROM coupon_results WHERE use_status = 0) AS unused)";
 
 /// Databases as an earlier version left them.
-async fn recorded_databases() -> servers::Options {
+async fn recorded_databases() -> coupon_servers::Options {
     let settings = server_settings(&[]);
     for name in ["main", "shard_0", "shard_1"] {
         let mut conn = connect(&settings, name).await;
@@ -190,7 +190,7 @@ async fn recorded_databases() -> servers::Options {
         }
         conn.disconnect().await.unwrap();
     }
-    servers::Options {
+    coupon_servers::Options {
         servers: settings,
         workers: 1,
         shards_prepared: std::num::NonZeroU16::MIN,
@@ -210,7 +210,7 @@ async fn connect(settings: &ServersSettings, name: &str) -> Conn {
 }
 
 /// Statements on one of them.
-async fn on_database(options: &servers::Options, name: &str, statements: &[&str]) {
+async fn on_database(options: &coupon_servers::Options, name: &str, statements: &[&str]) {
     let mut conn = connect(&options.servers, name).await;
     conn.query_drop(format!("USE {}_{name}", options.servers.namespace)).await.unwrap();
     for sql in statements {
@@ -220,7 +220,7 @@ async fn on_database(options: &servers::Options, name: &str, statements: &[&str]
 }
 
 /// The server of each shard, as main has recorded it.
-async fn places_of(options: &servers::Options) -> Vec<(u16, u16)> {
+async fn places_of(options: &coupon_servers::Options) -> Vec<(u16, u16)> {
     let mut conn = connect(&options.servers, "main").await;
     let namespace = &options.servers.namespace;
     let sql = format!("SELECT shard, server FROM {namespace}_main.shard_places ORDER BY shard");
@@ -229,7 +229,7 @@ async fn places_of(options: &servers::Options) -> Vec<(u16, u16)> {
     places
 }
 
-async fn format_of(options: &servers::Options) -> String {
+async fn format_of(options: &coupon_servers::Options) -> String {
     let mut conn = connect(&options.servers, "main").await;
     let sql = format!("SELECT value FROM {}_main.meta WHERE name = 'format'", options.servers.namespace);
     let format: Option<String> = conn.query_first(sql).await.unwrap();
@@ -252,7 +252,7 @@ fn databases_of_an_earlier_version_are_taken_up() {
         let retired = ["CREATE TABLE retired_coupon_results LIKE coupon_results"];
         on_database(&options, "shard_1", &retired).await;
         for _ in 0..2 {
-            let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
+            let backend = coupon_servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
             assert_states(&every_row(&backend).await);
             assert_first_version(&backend).await;
             assert_taken_up(&backend).await;
@@ -295,7 +295,7 @@ fn a_message_of_an_earlier_version_that_waits_in_its_queue_is_stored() {
         channel.close().await.unwrap();
         connection.close().await.unwrap();
 
-        let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
+        let backend = coupon_servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
         let rows = every_row(&backend).await;
         assert_states(&rows);
         assert!(rows.iter().any(|row| (row.result_id.number(), row.user_id.get()) == (WAITING, 999)));
@@ -307,7 +307,7 @@ fn a_message_of_an_earlier_version_that_waits_in_its_queue_is_stored() {
 }
 
 /// The numbers of rows that statements have changed or, where they read, found.
-async fn rows_of(options: &servers::Options, name: &str, statements: &[String]) -> Vec<u64> {
+async fn rows_of(options: &coupon_servers::Options, name: &str, statements: &[String]) -> Vec<u64> {
     let mut conn = connect(&options.servers, name).await;
     conn.query_drop(format!("USE {}_{name}", options.servers.namespace)).await.unwrap();
     let mut rows = Vec::new();
@@ -341,7 +341,7 @@ fn a_process_of_an_earlier_version_that_wakes_up_afterwards_stores_nothing_and_t
         assert_eq!(rows_of(&options, "shard_1", &of_shard).await, [1, 1], "before");
         assert_eq!(rows_of(&options, "main", &of_main).await, [1, 1], "before");
         for _ in 0..2 {
-            let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
+            let backend = coupon_servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
             for shard in ["shard_0", "shard_1"] {
                 assert_eq!(rows_of(&options, shard, &of_shard).await, [0, 0], "{shard}");
             }
@@ -359,7 +359,7 @@ fn databases_that_an_earlier_version_is_at_work_on_are_refused() {
         let lease = "INSERT INTO worker_leases (worker, holder, lease_start, lease_end) \
                      VALUES (7, '93cb61603e22ae7e', 0, UNIX_TIMESTAMP() * 1000 + 600000)";
         on_database(&options, "main", &[lease]).await;
-        let refused = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap_err();
+        let refused = coupon_servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap_err();
         let refused = format!("{refused:#}");
         assert!(
             refused.contains("earlier version are at work") && refused.contains("processes: 1"),
@@ -368,11 +368,11 @@ fn databases_that_an_earlier_version_is_at_work_on_are_refused() {
         assert_eq!(format_of(&options).await, "1");
         // One that ended gave its lease back.
         on_database(&options, "main", &["UPDATE worker_leases SET lease_end = 1"]).await;
-        let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
+        let backend = coupon_servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
         assert_taken_up(&backend).await;
         // A later version's data is refused by its format.
         on_database(&options, "main", &["UPDATE meta SET value = '99' WHERE name = 'format'"]).await;
-        let refused = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap_err();
+        let refused = coupon_servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap_err();
         assert!(format!("{refused:#}").contains("format 99"), "{refused:#}");
     });
 }

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use amqprs::channel::QueueDeclareArguments;
 use coupon_core::ShardingStrategy as _;
+use coupon_servers::cluster::Cluster;
 use coupon_store::clock::Clock;
-use coupon_store::servers::cluster::Cluster;
 use coupon_store::settings::{ServerUrl, ServersSettings};
-use coupon_store::{Backend, Decision, servers};
+use coupon_store::{Backend, Decision};
 
 use crate::bench::{
     Bench, PLENTY, ParityAndDay, channel, cluster, grab, options, run, server_settings, shard_of,
 };
 
 fn open(settings: &ServersSettings) -> anyhow::Result<Backend> {
-    servers::open(&options(settings), Arc::new(ParityAndDay), &Clock::system())
+    coupon_servers::open(&options(settings), Arc::new(ParityAndDay), &Clock::system())
 }
 
 fn refused(settings: &ServersSettings) -> String {
@@ -133,7 +133,7 @@ fn a_process_whose_clock_is_wrong_does_not_start_and_takes_no_number_from_anothe
             let clock = bench.clock().another();
             clock.set_wrong_by(wrong_by);
             let options = options(bench.settings());
-            let error = servers::open(&options, Arc::new(ParityAndDay), &clock).unwrap_err();
+            let error = coupon_servers::open(&options, Arc::new(ParityAndDay), &clock).unwrap_err();
             let error = format!("{error:#}");
             assert!(error.contains("servers.main") && error.contains(side), "{error}");
             assert!(error.contains("3600.") || error.contains("3599."), "{error}");

@@ -5,7 +5,7 @@ use std::slice;
 use coupon_core::after_grab::Action;
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{RequestKey, ResultState, ShardId};
-use coupon_store::servers::cluster::Cluster;
+use coupon_servers::cluster::Cluster;
 use coupon_store::settings::DecidedBy;
 use coupon_store::{ArchivePace, Attempt, Decision, GateStock, Reservation, Visit};
 use futures_util::{StreamExt as _, stream};

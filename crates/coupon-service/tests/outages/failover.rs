@@ -3,9 +3,9 @@
 use std::num::NonZeroU16;
 use std::sync::LazyLock;
 
+use coupon_servers::gate::RedisServer;
 use coupon_stack::{Server, Stack, Topology};
 use coupon_store::Decision;
-use coupon_store::servers::gate::RedisServer;
 use coupon_store::settings::{ServerUrl, ServersSettings};
 use deadpool_redis::{Connection, redis};
 

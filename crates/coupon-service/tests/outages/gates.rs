@@ -5,10 +5,10 @@ use std::sync::{Arc, LazyLock};
 
 use anyhow::{Result, ensure};
 use coupon_core::ShardingStrategy;
+use coupon_servers::cluster::Cluster;
 use coupon_stack::{Server, Stack, Topology};
-use coupon_store::servers::cluster::Cluster;
 use coupon_store::settings::{ServerUrl, ServersSettings};
-use coupon_store::{Backend, Decision, servers};
+use coupon_store::{Backend, Decision};
 use mysql_async::prelude::Queryable as _;
 
 use crate::bench::{
@@ -191,7 +191,8 @@ fn a_changed_list_is_refused_until_all_gates_are_closed_and_filled_anew() {
         assert!(refused(bench.settings()).contains("seeder gates"), "the list of before");
         let turned = ServersSettings { redis: two.redis.iter().rev().cloned().collect(), ..two.clone() };
         assert!(refused(&turned).contains("seeder gates"), "another order");
-        let backend: Backend = servers::open(&options(&two), Arc::new(ParityAndDay), bench.clock()).unwrap();
+        let backend: Backend =
+            coupon_servers::open(&options(&two), Arc::new(ParityAndDay), bench.clock()).unwrap();
         assert_eq!(backend.dataset, dataset);
         for coupon in [SCARCE, PLENTY] {
             assert!(epoch_of(&backend, coupon).await > before);

@@ -32,10 +32,10 @@ mod served;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use coupon_servers::gate::RedisServer;
 use coupon_stack::Server;
-use coupon_store::servers::gate::RedisServer;
 use coupon_store::settings::{ServerUrl, ServersSettings};
-use coupon_store::{Backend, Decision, Unavailable, Visit, servers};
+use coupon_store::{Backend, Decision, Unavailable, Visit};
 use deadpool_redis::redis;
 
 use bench::{
@@ -331,7 +331,7 @@ fn refusal(bench: &Bench, redis: String) -> String {
 fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
     let _alone = alone();
     run(&Bench::servers(), async |bench| {
-        let options = servers::Options { shard_backlog: 20, ..options(bench.settings()) };
+        let options = coupon_servers::Options { shard_backlog: 20, ..options(bench.settings()) };
         let backend = open_process(bench, &options).unwrap();
         let odd = shard_of(1);
         stack().pause(Server::Shard(odd.number())).unwrap();
@@ -353,7 +353,7 @@ fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
 fn a_queue_that_fills_up_by_large_batches_is_seen_before_any_of_them_is_stored() {
     let _alone = alone();
     run(&Bench::servers(), async |bench| {
-        let options = servers::Options { shard_backlog: 100, ..options(bench.settings()) };
+        let options = coupon_servers::Options { shard_backlog: 100, ..options(bench.settings()) };
         let backend = open_process(bench, &options).unwrap();
         let odd = shard_of(1);
         stack().pause(Server::Shard(odd.number())).unwrap();

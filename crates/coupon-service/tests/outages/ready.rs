@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use coupon_servers::cluster::Cluster;
 use coupon_service::api::{GrabResponse, ResultPage};
 use coupon_stack::Server;
-use coupon_store::servers::cluster::Cluster;
 use mysql_async::prelude::Queryable as _;
 
 use crate::alone;

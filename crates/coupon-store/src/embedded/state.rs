@@ -142,9 +142,9 @@ impl ShardWork {
             parked: AtomicU64::new(0),
             // A counter begins at 0, or there is none at all.
             bytes_written: Mutex::new((None, thread_bytes_written().map(|_| 0))),
-            write_us: Latencies::new(),
-            read_us: Latencies::new(),
-            rate: Rate::new(),
+            write_us: Latencies::default(),
+            read_us: Latencies::default(),
+            rate: Rate::default(),
         }
     }
 

@@ -11,7 +11,7 @@ use super::ShardMoves;
 /// That is safe, since a row is at its next place before it is gone from this shard, and this shard stores one
 /// transaction after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Arriving {
+pub enum Arriving {
     /// It is stored here.
     Here,
     /// It is looked for at these places first, in this order; where it is at none, it is stored here, and counts as late.
@@ -27,7 +27,7 @@ impl Arriving {
     ///
     /// # Errors
     /// [`RouteError`] for a row that has no place.
-    pub(crate) fn of(
+    pub fn of(
         versions: &Versioned,
         here: Placement,
         row: &RowKey,

@@ -30,7 +30,7 @@ pub struct Batch {
 
 impl Batch {
     /// Its rows by the shard that they go to.
-    pub(crate) fn by_shard(&self) -> BTreeMap<ShardId, Vec<PlacedResult>> {
+    pub fn by_shard(&self) -> BTreeMap<ShardId, Vec<PlacedResult>> {
         let mut by_shard: BTreeMap<ShardId, Vec<PlacedResult>> = BTreeMap::new();
         for row in &self.rows {
             by_shard.entry(row.placement.shard).or_default().push(*row);
@@ -40,7 +40,7 @@ impl Batch {
 }
 
 /// The rows of a slice that do not belong where they are, each with the place that it goes to.
-pub(crate) fn slice_of(
+pub fn slice_of(
     versions: &Versioned,
     here: Placement,
     rows: &[Key],
@@ -56,7 +56,7 @@ pub(crate) fn slice_of(
 }
 
 /// Compares rows that have arrived with what they were when they left. Since then each may have taken steps of its life.
-pub(crate) fn check_arrived(
+pub fn check_arrived(
     from: ShardId,
     left: &[PlacedResult],
     arrived: &[CouponResult],
@@ -72,14 +72,14 @@ pub(crate) fn check_arrived(
 }
 
 /// Those of the rows that have left which were not found where they go.
-pub(crate) fn not_there(left: &[PlacedResult], found: &[CouponResult]) -> Vec<CouponResult> {
+pub fn not_there(left: &[PlacedResult], found: &[CouponResult]) -> Vec<CouponResult> {
     let found: HashMap<ResultId, &CouponResult> = found.iter().map(|row| (row.result_id, row)).collect();
     let is_there = |row: &CouponResult| found.get(&row.result_id).is_some_and(|there| same_grab(there, row));
     left.iter().map(|row| row.result).filter(|row| !is_there(row)).collect()
 }
 
 /// True if two rows of one id are of one grab, whatever became of it.
-pub(crate) fn same_grab(one: &CouponResult, other: &CouponResult) -> bool {
+pub fn same_grab(one: &CouponResult, other: &CouponResult) -> bool {
     (one.user_id, one.coupon_id, one.room_id) == (other.user_id, other.coupon_id, other.room_id)
 }
 

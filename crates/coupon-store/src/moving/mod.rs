@@ -24,11 +24,11 @@ mod tests;
 
 use coupon_core::{CouponResult, ResultId, RouteError, RowKey, ShardId, TableId, Timestamp, VersionNumber};
 
-pub(crate) use self::arriving::Arriving;
+pub use self::arriving::Arriving;
 pub use self::batch::{Batch, Departure};
-pub(crate) use self::batch::{check_arrived, not_there, same_grab, slice_of};
-pub(crate) use self::mover::{Ended, Mover, deliver};
-pub(crate) use self::pace::{Pace, Progress};
+pub use self::batch::{check_arrived, not_there, same_grab, slice_of};
+pub use self::mover::{Ended, Mover, deliver};
+pub use self::pace::{Pace, Progress};
 use crate::{PlacedResult, Unavailable};
 
 /// A shard's own record of what has moved from there, in its one row of `move_state`.
@@ -63,7 +63,7 @@ pub struct Key {
 
 /// The reason why no more rows are moved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum MoveError {
+pub enum MoveError {
     /// A shard cannot be asked; what was begun goes on later.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -95,7 +95,8 @@ pub(crate) enum MoveError {
 
 /// The shards, as far as a mover needs them. What changes anything is one transaction of one shard, and may be asked for
 /// again when its outcome is not known.
-pub(crate) trait MovingShards {
+#[expect(async_fn_in_trait, reason = "one task drives it, on the thread that it is on")]
+pub trait MovingShards {
     /// The right to have a batch under way: no task reads all holders of a coupon meanwhile.
     type Turn;
 

@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// The end of a mover's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub enum Ended {
     /// No row of an earlier version is left where that put it, on any shard, nor comes there any more.
     Done,
     /// It was stopped before.
@@ -37,12 +37,15 @@ pub(crate) enum Ended {
 }
 
 /// Moves the rows of earlier versions to where the latest version puts them that receives rows.
-pub(crate) struct Mover<'a, S> {
-    pub(crate) shards: &'a S,
+pub struct Mover<'a, S> {
+    /// The shards.
+    pub shards: &'a S,
     /// The versions, of which every reader knows by now that one receives rows.
-    pub(crate) versions: Arc<Versioned>,
-    pub(crate) pace: &'a Pace,
-    pub(crate) progress: &'a Progress,
+    pub versions: Arc<Versioned>,
+    /// Its rate, and whether it is to stop.
+    pub pace: &'a Pace,
+    /// What it has done so far.
+    pub progress: &'a Progress,
 }
 
 impl<S: MovingShards> Mover<'_, S> {
@@ -52,7 +55,7 @@ impl<S: MovingShards> Mover<'_, S> {
     /// # Errors
     /// [`MoveError`] when what an earlier mover left on its way cannot arrive, when no shard is left but such as cannot be emptied for
     /// now, or when another mover is at work.
-    pub(crate) async fn run(&self) -> Result<Ended, MoveError> {
+    pub async fn run(&self) -> Result<Ended, MoveError> {
         let Some(to) = self.versions.versions().iter().rfind(|version| version.receives) else {
             return Ok(Ended::Done);
         };
@@ -74,7 +77,7 @@ impl<S: MovingShards> Mover<'_, S> {
     ///
     /// # Errors
     /// [`MoveError`] when something is left of one shard; what was leaving the others has arrived, as far as it can.
-    pub(crate) async fn deliver_all(&self) -> Result<(), MoveError> {
+    pub async fn deliver_all(&self) -> Result<(), MoveError> {
         let mut all = Ok(());
         for shard in self.shards.shards() {
             let delivered = self.deliver(shard).await;
@@ -255,11 +258,7 @@ impl<S: MovingShards> OfShard<'_, S> {
 }
 
 /// Brings what is leaving a shard to where it goes, and forgets it.
-pub(crate) async fn deliver<S: MovingShards>(
-    shards: &S,
-    turn: &S::Turn,
-    shard: ShardId,
-) -> Result<(), MoveError> {
+pub async fn deliver<S: MovingShards>(shards: &S, turn: &S::Turn, shard: ShardId) -> Result<(), MoveError> {
     match bring_all(shards, turn, shard).await? {
         Some(number) => shards.forget(turn, shard, number).await,
         None => Ok(()),

@@ -20,7 +20,7 @@ const LEAST: Duration = Duration::from_millis(1);
 
 /// The rate of a mover, which can be changed or brought to an end while it works. All shards share it.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     rows_per_s: AtomicU32,
     stopped: AtomicBool,
     /// The rows that were moved ahead of the rate, and when that was so.
@@ -28,25 +28,29 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(rows_per_s: NonZeroU32) -> Self {
+    /// A pace of at most so many rows a second.
+    pub fn new(rows_per_s: NonZeroU32) -> Self {
         let (rows_per_s, stopped) = (AtomicU32::new(rows_per_s.get()), AtomicBool::new(false));
         Self { rows_per_s, stopped, ahead: Mutex::new((0.0, Instant::now())) }
     }
 
-    pub(crate) fn rows_per_s(&self) -> NonZeroU32 {
+    /// The most rows a second.
+    pub fn rows_per_s(&self) -> NonZeroU32 {
         NonZeroU32::new(self.rows_per_s.load(Ordering::Relaxed)).unwrap_or(NonZeroU32::MIN)
     }
 
-    pub(crate) fn set(&self, rows_per_s: NonZeroU32) {
+    /// Changes the most rows a second.
+    pub fn set(&self, rows_per_s: NonZeroU32) {
         self.rows_per_s.store(rows_per_s.get(), Ordering::Relaxed);
     }
 
     /// No further batch leaves.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_stopped(&self) -> bool {
+    /// Says whether the mover is to stop.
+    pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 
@@ -84,11 +88,12 @@ impl Pace {
 
 /// The progress of a mover.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub struct Progress {
     /// The rows that were looked at: of each shard the most that any look at it has come to.
-    pub(crate) looked_at: AtomicU64,
+    pub looked_at: AtomicU64,
     looks: Mutex<BTreeMap<ShardId, Look>>,
-    pub(crate) moved: AtomicU64,
+    /// The rows that have moved.
+    pub moved: AtomicU64,
     /// The reasons why it does not go on everywhere, in words, by the shard.
     troubles: Mutex<BTreeMap<Option<ShardId>, String>>,
     rate: Rate,
@@ -109,13 +114,13 @@ impl Default for Progress {
 
 impl Progress {
     /// A movement that goes on after so many rows were looked at.
-    pub(crate) fn after(looked_at: u64) -> Self {
+    pub fn after(looked_at: u64) -> Self {
         Self {
             looked_at: AtomicU64::new(looked_at),
             looks: Mutex::default(),
             moved: AtomicU64::new(0),
             troubles: Mutex::default(),
-            rate: Rate::new(),
+            rate: Rate::default(),
         }
     }
 
@@ -125,17 +130,17 @@ impl Progress {
     }
 
     /// True until it has come to the first row.
-    pub(crate) fn is_at_the_beginning(&self) -> bool {
+    pub fn is_at_the_beginning(&self) -> bool {
         lock(&self.looks).values().all(|look| look.furthest == 0)
     }
 
     /// A reason why it does not go on everywhere, in words, if there is one.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    pub fn trouble(&self) -> Option<String> {
         lock(&self.troubles).values().next().cloned()
     }
 
     /// Something is in its way, at a shard or elsewhere.
-    pub(crate) fn is_in_trouble(&self, at: Option<ShardId>, error: &impl Display) {
+    pub fn is_in_trouble(&self, at: Option<ShardId>, error: &impl Display) {
         lock(&self.troubles).insert(at, error.to_string());
     }
 
@@ -145,7 +150,7 @@ impl Progress {
     }
 
     /// The rows that were looked at in the last seconds, by the second.
-    pub(crate) fn rows_per_s(&self) -> f64 {
+    pub fn rows_per_s(&self) -> f64 {
         self.rate.of(self.looked_at.load(Ordering::Relaxed)).unwrap_or(0.0)
     }
 

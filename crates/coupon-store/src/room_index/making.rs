@@ -10,11 +10,11 @@ use coupon_core::{CouponResult, Placement, ResultId, ShardId, TableId};
 use super::RoomPlaces;
 
 /// The name under which main's label has it.
-pub(crate) const MAKING: &str = "room_index_making";
+pub const MAKING: &str = "room_index_making";
 
 /// The progress: shard after shard, table after table, row after row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct MakingProgress {
+pub struct MakingProgress {
     places: RoomPlaces,
     /// The changes that all shards together had seen when it began. If there are others since, rows that the index has taken may
     /// have changed. 0 on files, where each process that changes rows takes note of that.
@@ -27,12 +27,12 @@ pub(crate) struct MakingProgress {
 
 impl MakingProgress {
     /// The beginning.
-    pub(crate) const fn begin(places: RoomPlaces, changes: u64) -> Self {
+    pub const fn begin(places: RoomPlaces, changes: u64) -> Self {
         Self { places, changes, taken: 0, last: None }
     }
 
     /// The one that main has noted, if it can go on.
-    pub(crate) fn go_on(noted: Option<&str>, places: RoomPlaces, changes: u64) -> Option<Self> {
+    pub fn go_on(noted: Option<&str>, places: RoomPlaces, changes: u64) -> Option<Self> {
         let noted = noted?.parse::<Self>().ok()?;
         ((noted.places, noted.changes) == (places, changes)).then_some(noted)
     }
@@ -44,7 +44,7 @@ impl MakingProgress {
 
     /// The tables of a shard, in an order that stays, that the index has not taken to the end, each with the id of the last row
     /// that it has taken.
-    pub(crate) fn left(self, shard: ShardId, tables: Vec<TableId>) -> Vec<(TableId, i64)> {
+    pub fn left(self, shard: ShardId, tables: Vec<TableId>) -> Vec<(TableId, i64)> {
         let whole = |table| (table, -1);
         match self.last {
             Some((at, _)) if shard < at.shard => Vec::new(),
@@ -58,7 +58,7 @@ impl MakingProgress {
     }
 
     /// Takes note that the index has taken these rows of a table. Returns how many it has taken in all.
-    pub(crate) fn took(&mut self, at: Placement, rows: &[CouponResult]) -> u64 {
+    pub fn took(&mut self, at: Placement, rows: &[CouponResult]) -> u64 {
         self.taken += rows.len() as u64;
         self.last = rows.last().map(|row| (at, row.result_id)).or(self.last);
         self.taken

@@ -20,7 +20,7 @@ use coupon_core::{
 };
 use serde::{Serialize, Serializer};
 
-pub(crate) use self::making::{MAKING, MakingProgress};
+pub use self::making::{MAKING, MakingProgress};
 use crate::statements::{COLUMNS, Fresh, settled};
 use crate::{LocalFuture, PageRequest, Reservation, ResultSummary, Unavailable, Visited};
 
@@ -75,7 +75,7 @@ impl RoomPlaces {
     }
 
     /// Rows by the shard of the index that their rooms are kept on, in the order in which they are given.
-    pub(crate) fn parted<'a>(
+    pub fn parted<'a>(
         self,
         rows: impl IntoIterator<Item = &'a CouponResult>,
     ) -> BTreeMap<ShardId, Vec<CouponResult>> {
@@ -91,7 +91,7 @@ impl RoomPlaces {
 ///
 /// # Errors
 /// When the setting `room_index` and the data set's own record differ; the message says what to do.
-pub(crate) fn agreed(setting: bool, recorded: Option<RoomPlaces>) -> anyhow::Result<()> {
+pub fn agreed(setting: bool, recorded: Option<RoomPlaces>) -> anyhow::Result<()> {
     ensure!(
         setting || recorded.is_none(),
         "the data set has a room index, which would be left behind: set `room_index = true`, or take the index away with \
@@ -106,7 +106,7 @@ pub(crate) fn agreed(setting: bool, recorded: Option<RoomPlaces>) -> anyhow::Res
 }
 
 /// The text of an entry with these rows as they are now.
-pub(crate) fn entry(rows: &[CouponResult]) -> serde_json::Result<String> {
+pub fn entry(rows: &[CouponResult]) -> serde_json::Result<String> {
     serde_json::to_string(&rows.iter().map(|row| EntryRow(*row)).collect::<Vec<_>>())
 }
 
@@ -178,7 +178,7 @@ fn result(numbers: &[Option<i64>]) -> anyhow::Result<CouponResult> {
 
 /// The statement that takes rows into the index, or gives those that are there the state that they have come to since; `values`
 /// are those of the rows, in the order of a table's columns.
-pub(crate) fn put(dialect: Dialect, values: &str) -> String {
+pub fn put(dialect: Dialect, values: &str) -> String {
     let (columns, key) = (COLUMNS.join(", "), "room_id, grab_time, result_id");
     let set = |change: fn(&str) -> String| STEPPED.map(change).join(", ");
     let then = match dialect {
@@ -201,24 +201,26 @@ pub(crate) fn retired(before: &str, began: Timestamp) -> String {
 }
 
 /// The statement that takes them out.
-pub(crate) fn retire(before: &str, now: Timestamp) -> String {
+pub fn retire(before: &str, now: Timestamp) -> String {
     format!("DELETE FROM {TABLE} WHERE {}", retired(before, now))
 }
 
 /// An entry that a shard has for a shard of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct IndexEntry {
-    pub(crate) id: i64,
-    pub(crate) rows: Vec<CouponResult>,
+pub struct IndexEntry {
+    /// Its number, among those of its shard for that of the index.
+    pub id: i64,
+    /// The rows as they are now.
+    pub rows: Vec<CouponResult>,
 }
 
 /// The entries that a shard has written for a shard of the index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct WrittenEntries {
+pub struct WrittenEntries {
     /// The last one that was taken away, since the index has it.
-    pub(crate) forgotten: i64,
+    pub forgotten: i64,
     /// The last one that there was, or could have been.
-    pub(crate) last: i64,
+    pub last: i64,
 }
 
 /// One of two shards was put back to an earlier state, so that the index cannot be kept up.
@@ -229,7 +231,7 @@ pub(crate) struct WrittenEntries {
     reached.forgotten,
     reached.last
 )]
-pub(crate) struct IndexLost {
+pub struct IndexLost {
     of: ShardId,
     at: ShardId,
     from: ShardId,
@@ -240,7 +242,7 @@ pub(crate) struct IndexLost {
 impl WrittenEntries {
     /// Refuses a part of the index that has less than was taken away because the index had it, and a shard whose last entry is
     /// before the last that the index has of it.
-    pub(crate) const fn check(self, at: ShardId, from: ShardId, has: i64) -> Result<(), IndexLost> {
+    pub const fn check(self, at: ShardId, from: ShardId, has: i64) -> Result<(), IndexLost> {
         let of = if has < self.forgotten {
             at
         } else if has > self.last {

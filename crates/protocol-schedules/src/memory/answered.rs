@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use coupon_core::CouponId;
-use coupon_store::servers::seam::Terms;
+use coupon_servers::seam::Terms;
 use coupon_store::{Attempt, Decision};
 
 /// The terms by which the gate has to decide, of coupons that were changed.

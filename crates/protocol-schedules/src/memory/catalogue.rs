@@ -8,7 +8,7 @@ use coupon_core::catalogue_change::{
     CatalogueChange, ChangeRecord, CouponPatch, NewCoupon, Operator, Refused, Thing,
 };
 use coupon_core::{CouponId, CouponStatus, RESULT_ID_EPOCH, ShardingStrategy as _, Timestamp};
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     CatalogueServer, DatabaseError, Edit, LIVES_MS, Living, Made, News, Offering, Terms,
 };
 use coupon_store::{ChangeError, VersionRecord};

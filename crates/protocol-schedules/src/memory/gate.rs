@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use coupon_core::{CouponId, RequestKey, ResultId, Timestamp, UserId, VersionNumber};
-use coupon_store::servers::seam::{Fence, Held, Hold, Mark, Release, Remembers, Terms, Unchecked, Versions};
+use coupon_servers::seam::{Fence, Held, Hold, Mark, Release, Remembers, Terms, Unchecked, Versions};
 use coupon_store::{Attempt, Decision, Grant, Reservation};
 
 /// The time for which a request is remembered after its result gave its stock back.

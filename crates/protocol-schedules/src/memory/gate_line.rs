@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use coupon_core::{CouponId, CouponResult, GateId, Timestamp, UserId, VersionNumber};
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     CouponHolders, Epoch, Fence, GateError, GateServer, Held, Hold, Mark, Release, Remembers, Terms,
     Unchecked, Versions,
 };

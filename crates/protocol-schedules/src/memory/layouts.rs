@@ -3,9 +3,7 @@
 use std::num::NonZeroU16;
 
 use async_trait::async_trait;
-use coupon_store::servers::seam::{
-    ChangingLayout, DatabaseError, LayoutServer, LayoutState, MoveOrder, MoverLock,
-};
+use coupon_servers::seam::{ChangingLayout, DatabaseError, LayoutServer, LayoutState, MoveOrder, MoverLock};
 use coupon_store::{Moving, VersionRecord};
 
 use super::main::{Lock, Locked, Main};

@@ -17,10 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use coupon_core::{CouponId, GateCount, GateId, PerGate, ShardId};
-use coupon_store::Known;
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     ConnectGate, DatabaseError, GateServer, GateState, MainServer, QueueServer, Servers, ShardServer, Terms,
 };
+use coupon_store::Known;
 
 pub use answered::AnsweredTerms;
 pub use catalogue::CatalogueMemory;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use coupon_core::{CouponResult, Placement, ResultId, RowKey, ShardId, TableId};
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     Alike, Batch, Begun, DatabaseError, Departure, Inserted, Key, MoveNote, MovingRows, MovingServer,
     ShardProgress, Slice, StoringError,
 };

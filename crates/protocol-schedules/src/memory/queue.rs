@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use coupon_core::ShardId;
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     BrokerError, Delivery, Publish, PublishError, QueueAdmin, QueueConsumer, QueueServer, QueueState, Route,
     Until,
 };

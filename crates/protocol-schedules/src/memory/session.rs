@@ -1,6 +1,6 @@
 //! A connection to a shard, on which transactions follow each other until it is cut.
 
-use coupon_store::servers::seam::StoringError;
+use coupon_servers::seam::StoringError;
 
 use super::shard::{Shard, ShardMemory};
 use crate::world::{NoAnswer, World};

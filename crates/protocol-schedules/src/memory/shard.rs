@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 use coupon_core::books::Behind;
 use coupon_core::{CouponId, CouponResult, GateCount, ResultId, ShardId, TableId, Timestamp, VersionNumber};
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     Begun, DatabaseError, GateEpochs, Hold, Look, OutboxEntry, ReadsHolds, ShardMoves, ShardProgress,
     ShardServer, ShardState, Stepping, Storing, StoringError, Waiting,
 };

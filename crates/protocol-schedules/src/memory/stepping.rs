@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use coupon_core::after_grab::{Action, Transition};
 use coupon_core::{CouponResult, ShardId, TableId, Timestamp, UseStatus};
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     Begun, Expired, OutboxEntry, Stepped, Stepping, StepsNote, StoringError, Waiting,
 };
 use coupon_store::{Change, Totals};

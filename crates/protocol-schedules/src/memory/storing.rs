@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use coupon_core::{CouponResult, ResultState, ShardId, TableId, Timestamp};
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     Alike, Begun, GateEpochs, Inserted, Marker, Note, OutboxEntry, Storing, StoringError,
 };
 use tokio::sync::OwnedMutexGuard;

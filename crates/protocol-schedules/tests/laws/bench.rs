@@ -9,11 +9,10 @@ use coupon_core::{
     CouponId, CouponResult, GateCount, GrabTerms, Money, Placement, Plan, RequestKey, ResultId, ResultQuery,
     ResultState, RoomId, RouteError, RowKey, ShardId, ShardingStrategy, Timestamp, UserId,
 };
+use coupon_servers::seam::{Hold, Servers, Terms};
 use coupon_stack::{Stack, Topology};
 use coupon_store::Known;
 use coupon_store::clock::Clock;
-use coupon_store::servers;
-use coupon_store::servers::seam::{Hold, Servers, Terms};
 use coupon_store::settings::{DecidedBy, NoSettings, Sources};
 use protocol_schedules::ByUser;
 use protocol_schedules::memory::{State, reach};
@@ -80,7 +79,8 @@ fn on(decided_by: DecidedBy, strategy: &dyn ShardingStrategy, law: impl AsyncFnO
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let clock = Clock::system();
-        let servers = servers::connect_decided_by(decided_by, &settings, strategy, &clock).await.unwrap();
+        let servers =
+            coupon_servers::connect_decided_by(decided_by, &settings, strategy, &clock).await.unwrap();
         law(&servers).await;
     });
 }

@@ -2,8 +2,8 @@
 
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, NewCoupon, Operator, Refused, Thing};
 use coupon_core::{CouponId, CouponKind, CouponStatus, GateId, GrabTerms, Money};
+use coupon_servers::seam::{Edit, Living, Made, Opening, Servers, Terms};
 use coupon_store::ChangeError;
-use coupon_store::servers::seam::{Edit, Living, Made, Opening, Servers, Terms};
 
 use crate::bench::{coupon, noon};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     Epoch, GateError, GateServer, Held, Hold, Mark, Remembers, Servers, Terms, Versions,
 };
 use coupon_store::{Attempt, Decision, GateStock, Reservation};

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use coupon_core::{RequestKey, ResultId, ShardId, TableId};
-use coupon_store::servers::seam::{
-    Epoch, GateError, GateServer, Held, Hold, Mark, Release, Servers, Unchecked,
-};
+use coupon_servers::seam::{Epoch, GateError, GateServer, Held, Hold, Mark, Release, Servers, Unchecked};
 use coupon_store::{Attempt, Decision, GateStock, Reservation};
 
 use crate::bench::{coupon, held, hold_of, id, noon, request, result, terms, user};

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use coupon_core::{GateId, ShardingStrategy as _};
-use coupon_store::servers::seam::{Epoch, Fence, GateServer, Mark, Opening, Servers};
+use coupon_servers::seam::{Epoch, Fence, GateServer, Mark, Opening, Servers};
 use coupon_store::{Attempt, Decision, Reservation, VersionRecord};
 use protocol_schedules::ByUser;
 

@@ -2,7 +2,7 @@
 
 use coupon_core::books::{Changes, Delta, Movement, post};
 use coupon_core::{GateId, ShardId};
-use coupon_store::servers::seam::{GateState, GatesRecord, Opening, Servers, WrittenPosting};
+use coupon_servers::seam::{GateState, GatesRecord, Opening, Servers, WrittenPosting};
 
 use crate::bench::{coupon, noon};
 

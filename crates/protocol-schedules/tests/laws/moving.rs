@@ -4,7 +4,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use coupon_core::after_grab::Action;
 use coupon_core::{CouponResult, GateId, Placement, ResultId, ResultState, ShardId, TableId};
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     Departure, Inserted, MoveNote, MoveOrder, MovingRows, Note, Servers, ShardMoves, Slice, StoringError,
 };
 use coupon_store::{Moving, PlacedResult, Totals, VersionRecord};

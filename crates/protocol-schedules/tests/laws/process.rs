@@ -6,10 +6,10 @@ use std::time::Duration;
 use coupon_core::{
     CouponResult, GateCount, PerGate, Placement, ResultState, ShardId, ShardingStrategy as _, Timestamp,
 };
-use coupon_store::clock::Clock;
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     Epoch, GateServer, GateState, Mark, Process, ProcessPart, Release, Servers, Unchecked,
 };
+use coupon_store::clock::Clock;
 use coupon_store::{Known, Layouts, PlacedResult, VersionRecord};
 use protocol_schedules::memory::{DATASET, State, reach};
 use protocol_schedules::world::{Condition, ProcessId, Server, World};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coupon_core::ShardId;
-use coupon_store::servers::seam::{Delivery, Publish, PublishError, QueueConsumer, Route, Servers};
+use coupon_servers::seam::{Delivery, Publish, PublishError, QueueConsumer, Route, Servers};
 use tokio::time::timeout;
 
 use crate::bench::PATIENCE;

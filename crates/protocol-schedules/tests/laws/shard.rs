@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use coupon_core::{GateCount, TableId, Timestamp};
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     Alike, GateEpochs, Hold, Inserted, Marker, Note, OutboxEntry, ReadsHolds, Servers, ShardServer, Storing,
 };
 use tokio::time::timeout;

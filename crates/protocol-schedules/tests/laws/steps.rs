@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coupon_core::after_grab::Action;
 use coupon_core::{CouponResult, Money, ResultState, Timestamp, UseStatus};
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     Begun, Inserted, Look, OutboxEntry, Release, Servers, ShardProgress, Stepped, Stepping, StepsNote,
     StoringError, Waiting,
 };

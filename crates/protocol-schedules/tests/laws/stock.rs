@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coupon_core::after_grab::Action;
 use coupon_core::{CouponResult, ShardId};
-use coupon_store::servers::seam::{Epoch, GateServer, Release, Route, Servers, StepsNote, Terms, Waiting};
+use coupon_servers::seam::{Epoch, GateServer, Release, Route, Servers, StepsNote, Terms, Waiting};
 use coupon_store::{Attempt, Decision, GateStock};
 use tokio::time::timeout;
 

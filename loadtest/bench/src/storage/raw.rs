@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use coupon_lab::Deployment;
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::mysql::Database;
+use coupon_servers::cluster::Cluster;
+use coupon_servers::mysql::Database;
 use futures_util::future::{join_all, try_join_all};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Params, Row, Value};

@@ -9,8 +9,8 @@ use amqprs::channel::{
 };
 use anyhow::{Context, Result, ensure};
 use coupon_lab::wait::{blocking, until};
+use coupon_servers::broker::Broker;
 use coupon_stack::Server;
-use coupon_store::servers::broker::Broker;
 use serde_json::Value;
 
 use super::confirms::{ConfirmCallback, Published};

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use coupon_cli::terminal;
 use coupon_lab::wait::{blocking, until};
+use coupon_servers::mysql::Database;
+use coupon_servers::rebuild::Rebuilt;
 use coupon_stack::{Server, Stack, Status};
-use coupon_store::servers::mysql::Database;
-use coupon_store::servers::rebuild::Rebuilt;
 use mysql_async::prelude::Queryable as _;
 
 use super::databases::{reads_are_partial, todays_shard};

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use coupon_lab::wait::until;
+use coupon_servers::mysql::Database;
+use coupon_servers::names::Namespace;
 use coupon_stack::Server;
-use coupon_store::servers::mysql::Database;
-use coupon_store::servers::names::Namespace;
 use coupon_store::settings::ServerUrl;
 
 use super::copies::{each, number, says};

@@ -92,7 +92,7 @@ impl Place {
         };
         let (settings, NoSettings {}) = sources.read("layout")?;
         let clock = Clock::system();
-        let backend = Arc::new(coupon_store::open(&settings, of_layout(&layout)?, &clock)?);
+        let backend = Arc::new(coupon_store::open_folder(&settings, of_layout(&layout)?, &clock)?);
         let queries = Queries::new(Arc::clone(&backend), PATIENCE);
         let runtime = Builder::new_current_thread().enable_all().build()?;
         Ok(Self::Folder(Opened { backend, queries, clock, runtime }))

@@ -1,6 +1,6 @@
 //! Main put back to an earlier state, and its books made anew from the shards' rows.
 
-use coupon_store::servers::rebuild::Rebuilt;
+use coupon_servers::rebuild::Rebuilt;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, TxOpts};
 

@@ -8,9 +8,9 @@ use coupon_core::{
     CouponId, CouponResult, LiveRoom, Placement, ResultId, RoomId, RoomStatus, ShardId, TableId, UserId,
 };
 use coupon_seeding::Silent;
-use coupon_store::servers::bulk::Bulk;
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::wipe::wipe_unused;
+use coupon_servers::bulk::Bulk;
+use coupon_servers::cluster::Cluster;
+use coupon_servers::wipe::wipe_unused;
 use coupon_store::settings::ServerUrl;
 use coupon_strategies::REGISTER;
 use deadpool_redis::redis::{self, Client};

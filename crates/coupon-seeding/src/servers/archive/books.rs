@@ -5,10 +5,10 @@
 use anyhow::{Context, Result};
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponId, Day, Timestamp};
+use coupon_servers::books::settle;
+use coupon_servers::cluster::Cluster;
+use coupon_servers::mysql::{Database, DatabaseError, end_for_good, first_not_yet};
 use coupon_store::NotYet;
-use coupon_store::servers::books::settle;
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::mysql::{Database, DatabaseError, end_for_good, first_not_yet};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 

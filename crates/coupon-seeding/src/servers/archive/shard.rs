@@ -3,10 +3,10 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use coupon_core::books::Moved;
 use coupon_core::{CouponId, Day, ShardId, TableId};
+use coupon_servers::mysql::{Database, DatabaseError};
+use coupon_servers::rebuild::RETIRED;
+use coupon_servers::take_off_stock;
 use coupon_store::first_id;
-use coupon_store::servers::mysql::{Database, DatabaseError};
-use coupon_store::servers::rebuild::RETIRED;
-use coupon_store::servers::take_off_stock;
 use coupon_store::statements::LIVE;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, Transaction, TxOpts};

@@ -20,7 +20,7 @@ use super::*;
 
 /// Everything on one shard.
 #[derive(Debug)]
-struct On(u16);
+pub(crate) struct On(pub(crate) u16);
 
 impl ShardingStrategy for On {
     fn name(&self) -> &str {

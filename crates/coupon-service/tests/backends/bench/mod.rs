@@ -16,14 +16,14 @@ use std::time::Duration;
 use coupon_core::schema::{Column, Dialect, shard_columns};
 use coupon_core::{ShardId, ShardingStrategy};
 use coupon_seeding::{Silent, Site};
+use coupon_servers::bulk::Bulk as ServersBulk;
+use coupon_servers::cluster::Cluster;
+use coupon_servers::seam::Servers;
 use coupon_store::clock::Clock;
 use coupon_store::embedded::bulk::Bulk as EmbeddedBulk;
 use coupon_store::embedded::folder::Folder;
-use coupon_store::servers::bulk::Bulk as ServersBulk;
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::seam::Servers;
 use coupon_store::settings::{DecidedBy, ServersSettings, UnknownUsers};
-use coupon_store::{Backend, embedded, servers};
+use coupon_store::{Backend, embedded};
 use mysql_async::prelude::Queryable as _;
 use tempfile::TempDir;
 
@@ -222,7 +222,7 @@ impl Bench {
     pub(crate) async fn connect(&self) -> Servers {
         let (Self::Embedded { decided_by, clock, .. } | Self::Servers { decided_by, clock, .. }) = self;
         let strategy = strategy(*decided_by);
-        servers::connect_decided_by(*decided_by, self.settings(), &*strategy, clock).await.unwrap()
+        coupon_servers::connect_decided_by(*decided_by, self.settings(), &*strategy, clock).await.unwrap()
     }
 
     /// Opens it with grabs decided otherwise than it was made for.
@@ -251,8 +251,8 @@ impl Bench {
                 embedded::open_decided_by(decided_by, &options, Arc::clone(strategy), clock)
             }
             Self::Servers { settings, clock, .. } => {
-                let options = servers::Options { room_index, unknown_users, ..options(settings) };
-                servers::open_decided_by(decided_by, &options, Arc::clone(strategy), clock)
+                let options = coupon_servers::Options { room_index, unknown_users, ..options(settings) };
+                coupon_servers::open_decided_by(decided_by, &options, Arc::clone(strategy), clock)
             }
         }
     }

@@ -8,13 +8,13 @@ use amqprs::BasicProperties;
 use amqprs::channel::{BasicPublishArguments, Channel, QueueDeclareArguments};
 use amqprs::connection::Connection;
 use coupon_audit::Differences;
+use coupon_servers::broker::Broker;
+use coupon_servers::cluster::Cluster;
+use coupon_servers::gate::RedisServer;
+use coupon_servers::names::Names;
 use coupon_stack::{Stack, Topology};
-use coupon_store::servers::broker::Broker;
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::gate::RedisServer;
-use coupon_store::servers::names::Names;
+use coupon_store::Backend;
 use coupon_store::settings::{NoSettings, Role, ServersSettings, Sources, UnknownUsers};
-use coupon_store::{Backend, servers};
 use deadpool_redis::redis;
 
 use super::{Bench, ParityAndDay, SCARCE, attempt, coupon_id, placed, shard_of, until};
@@ -51,8 +51,8 @@ pub(super) fn flags_of(namespace: &str) -> Vec<String> {
 }
 
 /// The options of a process on these servers.
-pub(crate) fn options(settings: &ServersSettings) -> servers::Options {
-    servers::Options {
+pub(crate) fn options(settings: &ServersSettings) -> coupon_servers::Options {
+    coupon_servers::Options {
         servers: settings.clone(),
         workers: 1,
         shards_prepared: NonZeroU16::MIN,
@@ -63,8 +63,8 @@ pub(crate) fn options(settings: &ServersSettings) -> servers::Options {
 }
 
 /// Opens the data set of a bench as a process with these options would.
-pub(crate) fn open_process(bench: &Bench, options: &servers::Options) -> anyhow::Result<Backend> {
-    servers::open(options, Arc::new(ParityAndDay), bench.clock())
+pub(crate) fn open_process(bench: &Bench, options: &coupon_servers::Options) -> anyhow::Result<Backend> {
+    coupon_servers::open(options, Arc::new(ParityAndDay), bench.clock())
 }
 
 /// A process of the bench that has a part in it.
@@ -82,7 +82,7 @@ pub(crate) fn names(bench: &Bench, backend: &Backend) -> Names {
 }
 
 pub(crate) async fn redis_of(bench: &Bench) -> deadpool_redis::Connection {
-    RedisServer::new(&bench.settings().redis[0]).unwrap().connect().await.unwrap()
+    RedisServer::new(bench.settings().redis.first().unwrap()).unwrap().connect().await.unwrap()
 }
 
 pub(crate) async fn unlink(bench: &Bench, key: String) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use coupon_core::books::{DeltasByCoupon, Stock};
 use coupon_core::{CouponId, ShardId, Timestamp};
-use coupon_store::servers::seam::{Books, WrittenPosting};
+use coupon_servers::seam::{Books, WrittenPosting};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{LogLine, Main, MainMemory};

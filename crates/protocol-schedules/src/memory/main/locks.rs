@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use coupon_core::GateId;
-use coupon_store::servers::seam::{
-    BatchLock, DatabaseError, GateLock, GatePlace, GateState, MainLock, Opening,
-};
+use coupon_servers::seam::{BatchLock, DatabaseError, GateLock, GatePlace, GateState, MainLock, Opening};
 
 use super::{Main, MainMemory};
 use crate::check::half_full;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use coupon_core::books::{DeltasByCoupon, Stock};
 use coupon_core::{CouponId, GateCount, GateId, PerGate, ShardId, Timestamp};
-use coupon_store::Moving;
-use coupon_store::servers::seam::{
+use coupon_servers::seam::{
     BatchLock, Books, DatabaseError, GateLock, GateState, GatesRecord, MainLock, MainServer, NUMBERS,
     Renewed, TERM_MS, Term, Terms,
 };
+use coupon_store::Moving;
 use tokio::sync::Mutex;
 
 use self::books::Transaction;

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use coupon_core::Timestamp;
 use coupon_lab::Deployment;
 use coupon_lab::wait::blocking;
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::mysql::Database;
+use coupon_servers::cluster::Cluster;
+use coupon_servers::mysql::Database;
 use mysql_async::prelude::Queryable as _;
 use rusqlite::Connection;
 

@@ -1,6 +1,0 @@
-//! The functions that a fuzzer calls. For no other use: they may change at any time.
-
-/// A message of a shard's queue.
-pub fn message(body: &[u8]) {
-    crate::servers::check_message(body);
-}

@@ -45,6 +45,7 @@ pub fn change_gates(
     settings: &ServersSettings,
     strategy: Option<&str>,
     of_layout: &dyn Fn(&str) -> Result<Arc<dyn ShardingStrategy>>,
+    clock: &Clock,
 ) -> Result<RefilledGates> {
     let namespace = namespace(settings, strategy)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -52,11 +53,11 @@ pub fn change_gates(
         let (cluster, _) = open(settings, namespace).await?;
         let label = cluster.label().await?.context("it holds no data set any more")?;
         let strategy = of_layout(&label.layout)?;
-        let changed = cluster.change_gates(settings, tokio::time::sleep(RENEWED_WITHIN)).await?;
+        let changed = cluster.change_gates(settings, clock, tokio::time::sleep(RENEWED_WITHIN)).await?;
         let began = Instant::now();
         let settings =
             ServersSettings { namespace: cluster.namespace.as_str().to_owned(), ..settings.clone() };
-        fill_gates(&settings, strategy, label.rooms.is_some(), &Clock::system()).await?;
+        fill_gates(&settings, strategy, label.rooms.is_some(), clock).await?;
         Ok(RefilledGates { changed, filled_in: began.elapsed() })
     })
 }

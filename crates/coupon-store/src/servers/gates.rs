@@ -19,6 +19,7 @@ use super::markers::settle_queues;
 use super::mysql::{Database, GATE_LOCK, gate_lock};
 use super::seam::GateEpochs;
 use super::stock;
+use crate::clock::Clock;
 use crate::settings::{DecidedBy, ServersSettings};
 
 /// The wait, in seconds, for a gate's lock that a process has which is just ending.
@@ -204,6 +205,7 @@ impl Cluster {
     pub async fn change_gates(
         &self,
         settings: &ServersSettings,
+        clock: &Clock,
         renewals: impl Future<Output = ()>,
     ) -> anyhow::Result<ChangedGates> {
         let _lock = self.lock().await?;
@@ -216,7 +218,7 @@ impl Cluster {
             label.dataset
         );
         let whole = self.recorded().await?;
-        let processes = processes_at_work(&whole.main, renewals).await?;
+        let processes = processes_at_work(&whole.main, clock, renewals).await?;
         ensure!(
             processes == 0,
             "{}: services are at work on data set {} (processes: {processes}): stop them first; one that was killed counts for \

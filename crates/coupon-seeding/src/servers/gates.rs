@@ -39,7 +39,7 @@ impl fmt::Display for RefilledGates {
 /// The databases are those of `servers.namespace` or, without it, of the name of the strategy.
 ///
 /// # Errors
-/// When a service is at work on the data set, something waits in a queue, a database decides its grabs, or a server cannot be
+/// When a service is at work on the data set, results wait in a queue, a database decides its grabs, or a server cannot be
 /// asked. Where it is cut short, it is run again.
 pub fn change_gates(
     settings: &ServersSettings,

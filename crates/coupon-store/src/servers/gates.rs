@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use coupon_core::GateCount;
 use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable;
@@ -15,10 +15,10 @@ use super::at_work::processes_at_work;
 use super::broker::Broker;
 use super::cluster::{Cluster, Label};
 use super::format::{self, FORMAT};
-use super::markers::settle_queues;
 use super::mysql::{Database, GATE_LOCK, gate_lock};
 use super::seam::GateEpochs;
 use super::stock;
+use super::waits::in_queues;
 use crate::clock::Clock;
 use crate::settings::{DecidedBy, ServersSettings};
 
@@ -200,8 +200,8 @@ impl Cluster {
     /// process may be at work: one that could not reach main for a while is waited for until `renewals` ends.
     ///
     /// # Errors
-    /// When a process is at work, something waits in a queue that none stores, a database decides grabs, or a server cannot be
-    /// asked. Where it is cut short, it is run again.
+    /// When a process is at work, results wait in a queue, a database decides grabs, or a server cannot be asked. Where it is cut
+    /// short, it is run again.
     pub async fn change_gates(
         &self,
         settings: &ServersSettings,
@@ -238,7 +238,10 @@ impl Cluster {
             whole.update_shard_tables(shard, false).await?;
         }
         // What was granted and handed over is stored first: what is left of an epoch that is closed is never granted.
-        settle_queues(&whole, settings, &label.dataset).await?;
+        let waits = in_queues(&whole, settings, &label.dataset).await?;
+        if let Some(results) = waits.iter().find(|waits| !waits.for_a_person) {
+            bail!("{results}: start a service with the gates of before, which stores them, and stop it");
+        }
         let before = whole.close_gates(settings, &label).await?;
         Ok(ChangedGates { before, now: whole.gates.clone(), closed_in: began.elapsed() })
     }

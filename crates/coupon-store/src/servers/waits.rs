@@ -84,7 +84,7 @@ async fn count(database: &Database, sql: &str) -> anyhow::Result<u64> {
 }
 
 /// Messages that hold results, by shard, and those that could not be read.
-async fn in_queues(
+pub(super) async fn in_queues(
     cluster: &Cluster,
     settings: &ServersSettings,
     dataset: &str,

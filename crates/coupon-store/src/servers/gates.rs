@@ -15,7 +15,7 @@ use super::at_work::processes_at_work;
 use super::broker::Broker;
 use super::cluster::{Cluster, Label};
 use super::format::{self, FORMAT};
-use super::mysql::{Database, GATE_LOCK, gate_lock};
+use super::mysql::{Database, GATE_LOCK, code, gate_lock, has_code};
 use super::seam::GateEpochs;
 use super::stock;
 use super::waits::in_queues;
@@ -130,6 +130,23 @@ impl Cluster {
         Ok(recorded.number + 1)
     }
 
+    /// Makes sure that the setting names the gates that main has, for a program that asks them beside the services.
+    pub(super) async fn ensure_gates_named(&self) -> anyhow::Result<()> {
+        let main = &self.main;
+        let asked = main.connect().await?.query("SELECT named FROM gates ORDER BY gate").await;
+        let recorded = GateList(match asked {
+            // An earlier version has made it: it has one.
+            Err(error) if has_code(&error, code::NO_TABLE) => Vec::new(),
+            asked => asked.map_err(|error| main.error(&error))?,
+        });
+        ensure!(
+            recorded.several() == self.gates.several(),
+            "{main}: its gates are {recorded}, and setting `servers.redis` names {}: name them as they are, in their order",
+            self.gates
+        );
+        Ok(())
+    }
+
     /// Makes sure that a shard goes by main's list of gates.
     pub(super) async fn ensure_gates_at(&self, shard: &Database, list: u64) -> anyhow::Result<()> {
         let mut conn = shard.connect().await?;
@@ -234,6 +251,7 @@ impl Cluster {
             label.dataset
         );
         let began = Instant::now();
+        whole.update_main_tables().await?;
         for (_, shard) in whole.numbered().take(usize::from(label.shards)) {
             whole.update_shard_tables(shard, false).await?;
         }

@@ -53,6 +53,7 @@ pub(super) async fn waits(
         None => {}
         Some((DecidedBy::Gate, epochs)) => {
             waits.extend(in_queues(cluster, settings, dataset).await?);
+            cluster.ensure_gates_named().await?;
             let mut pending = 0;
             for (url, epoch) in settings.redis.iter().zip(epochs) {
                 pending += pending_at(cluster, url, dataset, epoch).await?;

@@ -34,7 +34,7 @@ impl Cluster {
     }
 
     /// Makes main's tables, and adds the columns that later versions have.
-    pub(super) async fn update_main_tables(&self) -> anyhow::Result<()> {
+    pub(in crate::servers) async fn update_main_tables(&self) -> anyhow::Result<()> {
         let main = &self.main;
         self.migrate(main, &schema::main_migrations()).await?;
         let mut conn = main.connect().await?;

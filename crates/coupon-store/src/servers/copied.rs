@@ -19,6 +19,7 @@ use super::rebuild::RETIRED;
 use super::values;
 use super::waits::waits;
 use crate::carried::{CarriedRow, CarriedTable, PUT_BACK, Waits};
+use crate::clock::Clock;
 use crate::settings::ServersSettings;
 use crate::statements;
 
@@ -61,7 +62,7 @@ impl Resting {
             "{main}: an earlier version made its data set: start a service of this one, which brings it up to date, and \
              stop it"
         );
-        let processes = processes_at_work(main, tokio::time::sleep(RENEWED_WITHIN)).await?;
+        let processes = processes_at_work(main, &Clock::system(), tokio::time::sleep(RENEWED_WITHIN)).await?;
         ensure!(
             processes == 0,
             "{main}: services are at work on data set {} (processes: {processes}): end the load, POST /admin/drain to one \

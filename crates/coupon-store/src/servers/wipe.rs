@@ -8,11 +8,12 @@ use super::cluster::Cluster;
 use super::gate::{Link, RESPONSE, RedisServer, remove_keys};
 use super::names::Names;
 use super::stock;
+use crate::clock::Clock;
 use crate::settings::ServersSettings;
 
 /// Refuses a data set that services are at work on.
 async fn ensure_unused(cluster: &Cluster, dataset: &str, renewals: impl Future<Output = ()>) -> Result<()> {
-    let processes = processes_at_work(&cluster.main, renewals).await?;
+    let processes = processes_at_work(&cluster.main, &Clock::system(), renewals).await?;
     ensure!(
         processes == 0,
         "{}: services are at work on data set {dataset} (processes: {processes}): stop them first; one that was killed \

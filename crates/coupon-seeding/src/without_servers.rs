@@ -11,6 +11,7 @@ use coupon_core::catalogue_change::Operator;
 use coupon_core::{CouponResult, Day, Placement, ShardingStrategy, Timestamp};
 use coupon_store::BuiltWithout;
 use coupon_store::carried::{CarriedRow, CarriedTable};
+use coupon_store::clock::Clock;
 use coupon_store::settings::ServersSettings;
 
 use crate::archive::ArchiveReport;
@@ -92,6 +93,7 @@ pub fn change_gates(
     _: &ServersSettings,
     _: Option<&str>,
     _: &dyn Fn(&str) -> Result<Arc<dyn ShardingStrategy>>,
+    _: &Clock,
 ) -> Result<RefilledGates> {
     bail!(BuiltWithout::SERVERS)
 }

@@ -22,21 +22,22 @@ pub const RENEWED_WITHIN: Duration = Duration::from_secs(1).saturating_add(RENEW
 /// by the time in which it would renew them, and `renewals` ends after that.
 pub(super) async fn processes_at_work(
     main: &Database,
+    clock: &Clock,
     renewals: impl Future<Output = ()>,
 ) -> Result<u64, DatabaseError> {
-    let lately = holders(main, TERM_MS - LATELY_MS).await?;
-    if lately > 0 || holders(main, 0).await? == 0 {
+    let lately = holders(main, clock, TERM_MS - LATELY_MS).await?;
+    if lately > 0 || holders(main, clock, 0).await? == 0 {
         return Ok(lately);
     }
     tracing::info!("worker numbers are leased, and were not renewed lately: waiting whether they still are");
     renewals.await;
-    holders(main, TERM_MS - LATELY_MS).await
+    holders(main, clock, TERM_MS - LATELY_MS).await
 }
 
 /// Counts the processes whose leases end later than so long from now.
-async fn holders(main: &Database, left_ms: i64) -> Result<u64, DatabaseError> {
+async fn holders(main: &Database, clock: &Clock, left_ms: i64) -> Result<u64, DatabaseError> {
     let mut conn = main.connect().await?;
-    let now = mains_time::expression(&Clock::system());
+    let now = mains_time::expression(clock);
     let sql = format!("SELECT COUNT(DISTINCT holder) FROM worker_leases WHERE lease_end > {now} + {left_ms}");
     let asked = async {
         match conn.query_first(&sql).await {

@@ -5,6 +5,7 @@ use anyhow::{Context as _, bail, ensure};
 use coupon_core::schema::Dialect;
 use coupon_core::{CouponResult, Placement, ShardId, TableId};
 use coupon_store::carried::{CarriedRow, CarriedTable, PUT_BACK, Waits};
+use coupon_store::clock::Clock;
 use coupon_store::settings::ServersSettings;
 use coupon_store::statements;
 use mysql_async::prelude::{FromValue, Queryable as _};
@@ -61,7 +62,7 @@ impl Resting {
             "{main}: an earlier version made its data set: start a service of this one, which brings it up to date, and \
              stop it"
         );
-        let processes = processes_at_work(main, tokio::time::sleep(RENEWED_WITHIN)).await?;
+        let processes = processes_at_work(main, &Clock::system(), tokio::time::sleep(RENEWED_WITHIN)).await?;
         ensure!(
             processes == 0,
             "{main}: services are at work on data set {} (processes: {processes}): end the load, POST /admin/drain to one \

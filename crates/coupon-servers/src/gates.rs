@@ -6,8 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use coupon_core::{GateCount, ShardId};
+use coupon_store::clock::Clock;
 use coupon_store::settings::{DecidedBy, ServersSettings};
 use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable;
@@ -17,10 +18,10 @@ use super::broker::Broker;
 use super::cluster::{Cluster, Label};
 use super::format::{self, FORMAT};
 use super::lane::Lane;
-use super::markers::settle_queues;
-use super::mysql::{Database, GATE_LOCK, gate_lock};
+use super::mysql::{Database, GATE_LOCK, code, gate_lock, has_code};
 use super::seam::GateEpochs;
 use super::stock;
+use super::waits::in_queues;
 
 /// The wait, in seconds, for a gate's lock that a process has which is just ending.
 const ENDING_S: u32 = 10;
@@ -130,6 +131,23 @@ impl Cluster {
         Ok(recorded.number + 1)
     }
 
+    /// Makes sure that the setting names the gates that main has, for a program that asks them beside the services.
+    pub(super) async fn ensure_gates_named(&self) -> anyhow::Result<()> {
+        let main = &self.main;
+        let asked = main.connect().await?.query("SELECT named FROM gates ORDER BY gate").await;
+        let recorded = GateList(match asked {
+            // An earlier version has made it: it has one.
+            Err(error) if has_code(&error, code::NO_TABLE) => Vec::new(),
+            asked => asked.map_err(|error| main.error(&error))?,
+        });
+        ensure!(
+            recorded.several() == self.gates.several(),
+            "{main}: its gates are {recorded}, and setting `servers.redis` names {}: name them as they are, in their order",
+            self.gates
+        );
+        Ok(())
+    }
+
     /// Makes sure that a shard goes by main's list of gates.
     pub(super) async fn ensure_gates_at(&self, shard: ShardId, list: u64) -> anyhow::Result<()> {
         let (lane, Some(database)) = (self.lane(shard), self.shards.get(shard.index())) else {
@@ -210,11 +228,12 @@ impl Cluster {
     /// process may be at work: one that could not reach main for a while is waited for until `renewals` ends.
     ///
     /// # Errors
-    /// When a process is at work, something waits in a queue that none stores, a database decides grabs, or a server cannot be
-    /// asked. Where it is cut short, it is run again.
+    /// When a process is at work, results wait in a queue, a database decides grabs, or a server cannot be asked. Where it is cut
+    /// short, it is run again.
     pub async fn change_gates(
         &self,
         settings: &ServersSettings,
+        clock: &Clock,
         renewals: impl Future<Output = ()>,
     ) -> anyhow::Result<ChangedGates> {
         let _lock = self.lock().await?;
@@ -227,8 +246,7 @@ impl Cluster {
             label.dataset
         );
         let whole = self.recorded().await?;
-        whole.update_main_tables().await?;
-        let processes = processes_at_work(&whole.main, renewals).await?;
+        let processes = processes_at_work(&whole.main, clock, renewals).await?;
         ensure!(
             processes == 0,
             "{}: services are at work on data set {} (processes: {processes}): stop them first; one that was killed counts for \
@@ -244,13 +262,17 @@ impl Cluster {
             label.dataset
         );
         let began = Instant::now();
+        whole.update_main_tables().await?;
         if whole.engine.is_none() {
             for (_, shard) in whole.numbered().take(usize::from(label.shards)) {
                 whole.update_shard_tables(shard, false).await?;
             }
         }
         // What was granted and handed over is stored first: what is left of an epoch that is closed is never granted.
-        settle_queues(&whole, settings, &label.dataset).await?;
+        let waits = in_queues(&whole, settings, &label.dataset).await?;
+        if let Some(results) = waits.iter().find(|waits| !waits.for_a_person) {
+            bail!("{results}: start a service with the gates of before, which stores them, and stop it");
+        }
         let before = whole.close_gates(settings, &label).await?;
         Ok(ChangedGates { before, now: whole.gates.clone(), closed_in: began.elapsed() })
     }

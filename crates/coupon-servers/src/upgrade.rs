@@ -13,11 +13,12 @@ use super::at_work::{RENEWED_WITHIN, processes_at_work};
 use super::cluster::{Cluster, Label};
 use super::format::take_over;
 use super::mysql::{Database, DatabaseError};
+use crate::clock::Clock;
 
 /// Refuses a data set of an earlier version on which processes are at work: they can only be of that version, since
 /// later ones bring it up to date before they lease anything.
 pub(super) async fn refuse_processes_of_before(main: &Database, label: &Label) -> Result<()> {
-    let processes = processes_at_work(main, tokio::time::sleep(RENEWED_WITHIN)).await?;
+    let processes = processes_at_work(main, &Clock::system(), tokio::time::sleep(RENEWED_WITHIN)).await?;
     ensure!(
         processes == 0,
         "{main}: services of an earlier version are at work on data set {} (processes: {processes}), and it has to be \

@@ -53,6 +53,7 @@ pub(super) async fn waits(
         None => {}
         Some((DecidedBy::Gate, epochs)) => {
             waits.extend(in_queues(cluster, settings, dataset).await?);
+            cluster.ensure_gates_named().await?;
             let mut pending = 0;
             for (url, epoch) in settings.redis.iter().zip(epochs) {
                 pending += pending_at(cluster, url, dataset, epoch).await?;
@@ -84,7 +85,7 @@ async fn count(database: &Database, sql: &str) -> anyhow::Result<u64> {
 }
 
 /// Messages that hold results, by shard, and those that could not be read.
-async fn in_queues(
+pub(super) async fn in_queues(
     cluster: &Cluster,
     settings: &ServersSettings,
     dataset: &str,

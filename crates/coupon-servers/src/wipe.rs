@@ -1,6 +1,7 @@
 //! Removes a data set from all servers.
 
 use anyhow::{Context as _, Result, ensure};
+use coupon_store::clock::Clock;
 use coupon_store::settings::ServersSettings;
 
 use super::at_work::processes_at_work;
@@ -12,7 +13,7 @@ use super::stock;
 
 /// Refuses a data set that services are at work on.
 async fn ensure_unused(cluster: &Cluster, dataset: &str, renewals: impl Future<Output = ()>) -> Result<()> {
-    let processes = processes_at_work(&cluster.main, renewals).await?;
+    let processes = processes_at_work(&cluster.main, &Clock::system(), renewals).await?;
     ensure!(
         processes == 0,
         "{}: services are at work on data set {dataset} (processes: {processes}): stop them first; one that was killed \

@@ -237,6 +237,7 @@ const fn other(process: ProcessId) -> ProcessId {
 
 #[cfg(feature = "failpoints")]
 mod mutants {
+    use coupon_core::GateCount;
     use coupon_store::failpoints::{Mechanism, leave_out};
     use protocol_schedules::{FOUND, SeededSchedule, play, search, shrink};
 

@@ -1,6 +1,6 @@
 //! The parts that are needed, what they are limited by, and the costs that this is from.
 
-use coupon_core::SLOTS;
+use coupon_core::{GateCount, SLOTS};
 use coupon_measure::format::{count, number};
 
 use super::work::{MICROS, Numbers, SaleWork};
@@ -134,6 +134,10 @@ impl SaleWork<'_> {
                     whole(self.hottest),
                     whole(takes)
                 ),
+            ),
+            limit(
+                numbers.gates > GateCount::MOST as f64,
+                format!("gates: {}, and a data set has {} at most", whole(numbers.gates), GateCount::MOST),
             ),
             limit(
                 scattered >= planned,

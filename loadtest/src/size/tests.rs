@@ -88,7 +88,7 @@ fn nothing_takes_one_of_each_and_their_copies() {
 fn a_sale_beyond_all_measure_is_limited_by_what_there_is_one_of() {
     let plan = plan((1 << 53) - 1, &["--hot-coupon=0.5", "--reads=1000000", "--scatter=1"]);
     let named: Vec<&str> = plan.limits.iter().map(|limit| limit.split(':').next().unwrap()).collect();
-    assert_eq!(named, ["one coupon", "reads of all shards", "shards", "main"]);
+    assert_eq!(named, ["one coupon", "gates", "reads of all shards", "shards", "main"]);
     assert!(plan.machines > 1_000_000_000 && plan.cores.is_finite(), "{plan:?}");
 }
 

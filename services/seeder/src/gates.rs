@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use coupon_core::ShardingStrategy;
 use coupon_seeding::change_gates;
+use coupon_store::clock::Clock;
 use coupon_store::settings::BackendKind;
 
 use crate::say;
@@ -30,6 +31,6 @@ impl GatesCommand {
             settings.backend == BackendKind::Servers,
             "gates needs --backend servers: on files the gate lives in the service alone"
         );
-        say(&change_gates(&settings.servers, strategy, of_layout)?)
+        say(&change_gates(&settings.servers, strategy, of_layout, &Clock::system())?)
     }
 }

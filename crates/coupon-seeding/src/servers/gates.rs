@@ -41,12 +41,13 @@ impl fmt::Display for RefilledGates {
 /// The databases are those of `servers.namespace` or, without it, of the name of the strategy.
 ///
 /// # Errors
-/// When a service is at work on the data set, something waits in a queue, a database decides its grabs, or a server cannot be
+/// When a service is at work on the data set, results wait in a queue, a database decides its grabs, or a server cannot be
 /// asked. Where it is cut short, it is run again.
 pub fn change_gates(
     settings: &ServersSettings,
     strategy: Option<&str>,
     of_layout: &dyn Fn(&str) -> Result<Arc<dyn ShardingStrategy>>,
+    clock: &Clock,
 ) -> Result<RefilledGates> {
     let namespace = namespace(settings, strategy)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -56,9 +57,9 @@ pub fn change_gates(
         let label = main.label().await?.with_context(|| format!("{}: it holds no data set", main.main))?;
         let strategy = of_layout(&label.layout)?;
         let cluster = Cluster::new(&settings, &*strategy)?;
-        let changed = cluster.change_gates(&settings, tokio::time::sleep(RENEWED_WITHIN)).await?;
+        let changed = cluster.change_gates(&settings, clock, tokio::time::sleep(RENEWED_WITHIN)).await?;
         let began = Instant::now();
-        fill_gates(&settings, strategy, label.rooms.is_some(), &Clock::system()).await?;
+        fill_gates(&settings, strategy, label.rooms.is_some(), clock).await?;
         Ok(RefilledGates { changed, filled_in: began.elapsed() })
     })
 }

@@ -35,7 +35,7 @@ pub(super) async fn alive() -> HttpResponse {
 
 /// Readiness of the service to take grabs
 ///
-/// It takes none without ids, without the gate or the queue, with a clock that is far from the main database's, or, on
+/// It takes none without ids, without a gate or the queue, with a clock that is far from the main database's, or, on
 /// files, with a shard that cannot be written. On servers a shard that is down does not matter: its grabs wait in its
 /// queue. A process that only stores results is ready while it reaches the queue and at least one shard.
 #[utoipa::path(

@@ -42,15 +42,14 @@ async fn has(backend: &Backend, user: u64, coupon: u64) -> bool {
 }
 
 /// Has a data set go by other gates, with no service on it.
-fn change_gates(settings: &ServersSettings) -> Result<String> {
+fn change_gates(bench: &Bench, settings: &ServersSettings) -> Result<String> {
     let of_layout = |line: &str| -> Result<Arc<dyn ShardingStrategy>> {
         ensure!(line == ParityAndDay.layout(), "{line}");
         Ok(Arc::new(ParityAndDay))
     };
     // It has a runtime of its own, which a thread of another cannot enter.
-    let change =
-        || coupon_seeding::change_gates(settings, None, &of_layout).map(|changed| changed.to_string());
-    std::thread::scope(|scope| scope.spawn(change).join().unwrap())
+    let change = || coupon_seeding::change_gates(settings, None, &of_layout, bench.clock());
+    std::thread::scope(|scope| scope.spawn(change).join().unwrap()).map(|changed| changed.to_string())
 }
 
 #[test]
@@ -177,13 +176,13 @@ fn a_changed_list_is_refused_until_all_gates_are_closed_and_filled_anew() {
             format!("{:#}", refused.unwrap_err())
         };
         assert!(refused(&two).contains("seeder gates"), "{}", refused(&two));
-        let at_work = change_gates(&two).unwrap_err().to_string();
+        let at_work = change_gates(bench, &two).unwrap_err().to_string();
         assert!(at_work.contains("services are at work"), "{at_work}");
         backend.lifecycle.close();
         let dataset = backend.dataset.clone();
         drop(backend);
 
-        let told = change_gates(&two).unwrap();
+        let told = change_gates(bench, &two).unwrap();
         assert!(
             told.starts_with("before: one gate\nnow: 127.0.0.1:") && told.contains("filled anew in"),
             "{told}"
@@ -209,7 +208,7 @@ fn a_changed_list_is_refused_until_all_gates_are_closed_and_filled_anew() {
         drop(backend);
 
         // And back to one.
-        change_gates(bench.settings()).unwrap();
+        change_gates(bench, bench.settings()).unwrap();
         let backend = bench.open();
         assert_eq!(grab_at_last(&backend, bench, 5, SCARCE).await, Decision::OutOfStock);
         assert!(matches!(grab_at_last(&backend, bench, 4, SCARCE).await, Decision::Duplicate(_)));

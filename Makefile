@@ -1,6 +1,6 @@
 # Every target is one or two commands that you could type as well.
 
-.PHONY: demo live model schedules test test-docs test-docs-docker lint check-metrics check-api bench faults faults-without completions man clean up seed compare compare-compose compare-local down up-local down-local engine test-engine
+.PHONY: demo live model schedules test test-docs test-docs-docker lint check-metrics check-api test-valkey bench faults faults-without completions man clean up seed compare compare-compose compare-local down up-local down-local engine test-engine
 
 compose = cd deploy && docker compose
 
@@ -45,6 +45,10 @@ check-metrics:
 check-api:
 	cargo build --package hash-svc --package range-svc
 	.ci/check-api
+
+# The tests of the gate on a Valkey instead of Redis: the one that is installed or, for root, Debian 13's by debootstrap.
+test-valkey:
+	.ci/try-valkey
 
 # How fast everything is, each figure beside what this machine allows: bench.json and docs/BENCHMARKS.md, in about
 # an hour; QUICK=1 takes a fraction of that, with fewer and shorter rounds.

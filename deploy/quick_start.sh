@@ -86,6 +86,11 @@ up() {
     docker compose up --detach --wait "$@" || fail "not everything came up; see: docker compose -f deploy/compose.yml logs"
 }
 
+# Where databases have replicas: before anything is asked of main, a server of a pair that is new becomes a copy of the other.
+make_pairs() {
+    ! docker compose config --services | grep -qx mysql-pairs || docker compose run --rm -T mysql-pairs
+}
+
 # Whatever is no viewer.
 up_services() {
     local services
@@ -155,6 +160,7 @@ make_env
 check_ports
 docker compose build
 up "${servers[@]}"
+make_pairs
 offer_seeding
 up_services
 up_viewers

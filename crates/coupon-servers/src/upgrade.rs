@@ -13,7 +13,6 @@ use super::at_work::{RENEWED_WITHIN, processes_at_work};
 use super::cluster::{Cluster, Label};
 use super::format::take_over;
 use super::mysql::{Database, DatabaseError};
-use crate::clock::Clock;
 
 /// Refuses a data set of an earlier version on which processes are at work: they can only be of that version, since
 /// later ones bring it up to date before they lease anything.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -52,6 +52,9 @@ const LOGGED: [&str; 7] = [
 /// starts, which is faster than to copy it.
 const TEMPLATE_LOG: &str = "8M";
 const LOG: &str = "64M";
+
+/// The socket, in the data folder: relative to it, since the path of one must be short.
+const SOCKET: &str = "my.sock";
 
 /// The arguments for one flavour, and those for a process of the superuser: the servers refuse to run as root unless it is named.
 fn common(mysql: &MySql, log: &str) -> Vec<OsString> {
@@ -139,9 +142,8 @@ fn users(mysql: &MySql, password: &str, is_of_a_pair: bool) -> String {
         users += &user(OPERATOR);
     }
     users += &user(USER);
-    if is_of_a_pair && mysql.install.is_some() {
-        // Who has these may write to a read-only server.
-        users += &format!("REVOKE READ_ONLY ADMIN, SUPER ON *.* FROM '{USER}'@'%';\n");
+    if is_of_a_pair {
+        users += &pair::bind_to_read_only(mysql, USER);
     }
     users + "DROP USER IF EXISTS 'root'@'localhost', 'root'@'127.0.0.1', 'root'@'::1';\n"
 }
@@ -157,6 +159,7 @@ pub(crate) fn launch(
     let users = users(mysql, password, part.is_some());
     let init = dir.join("users.sql");
     write_private(&init, &users)?;
+    forget_socket(dir)?;
     let (program, mut arguments) = mysql.command();
     arguments.extend(common(mysql, LOG));
     if logged {
@@ -166,11 +169,10 @@ pub(crate) fn launch(
     } else {
         arguments.push("--skip-log-bin".into());
     }
-    // The socket is relative to the data folder, since the path of one must be short.
     arguments.extend(
-        ["--bind-address=127.0.0.1", "--max-connections=200", "--max-allowed-packet=16M", "--socket=my.sock"]
-            .map(OsString::from),
+        ["--bind-address=127.0.0.1", "--max-connections=200", "--max-allowed-packet=16M"].map(OsString::from),
     );
+    arguments.push(format!("--socket={SOCKET}").into());
     arguments.push(format!("--port={port}").into());
     arguments.push(flag("--datadir=", &mysql.inside(&dir.join("data"))?));
     arguments.push(flag("--pid-file=", &mysql.inside(&dir.join("server.pid"))?));
@@ -188,6 +190,18 @@ pub(crate) fn launch(
         arguments.push(flag("--ssl-key=", &mysql.inside(tls.key())?));
     }
     Ok(Launch { program, arguments, environment: temporary_files(mysql, dir)?, log: log.to_owned() })
+}
+
+/// Removes what a MySQL server that was killed leaves beside its socket: the number of its process, which may be another's by now,
+/// or not gone yet. One that finds it alive does not start.
+fn forget_socket(dir: &Path) -> Result<()> {
+    let left = dir.join("data").join(format!("{SOCKET}.lock"));
+    match fs::remove_file(&left) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", left.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A folder of the server's own for its temporary tables: when a MariaDB server starts, it removes those it finds,

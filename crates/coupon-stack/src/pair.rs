@@ -31,8 +31,8 @@ struct Words {
     received: &'static str,
     /// The function that waits until it is applied.
     wait: &'static str,
-    /// The statement that makes a server writable.
-    writable: &'static str,
+    /// The rights of a user who may write to a read-only server.
+    admin: &'static str,
     /// The statement by which a copy of a server's files knows what it has.
     copied: &'static str,
 }
@@ -40,14 +40,14 @@ struct Words {
 const MARIADB: Words = Words {
     received: "Gtid_IO_Pos",
     wait: "MASTER_GTID_WAIT",
-    writable: "SET GLOBAL read_only = 0",
+    admin: "READ_ONLY ADMIN, SUPER",
     copied: "SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_binlog_pos",
 };
 
 const MYSQL: Words = Words {
     received: "Retrieved_Gtid_Set",
     wait: "WAIT_FOR_EXECUTED_GTID_SET",
-    writable: "SET GLOBAL super_read_only = 0; SET GLOBAL read_only = 0",
+    admin: "CONNECTION_ADMIN, SUPER",
     // Its files say so.
     copied: "DO 0",
 };
@@ -58,6 +58,11 @@ fn is_mariadb(mysql: &MySql) -> bool {
 
 fn words(mysql: &MySql) -> &'static Words {
     if is_mariadb(mysql) { &MARIADB } else { &MYSQL }
+}
+
+/// The statement that takes from a user what would let it write to a read-only server.
+pub(crate) fn bind_to_read_only(mysql: &MySql, user: &str) -> String {
+    format!("REVOKE {} ON *.* FROM '{user}'@'%';\n", words(mysql).admin)
 }
 
 /// The arguments of a server with that part in a pair.
@@ -146,7 +151,7 @@ pub(crate) fn is_copied(mysql: &MySql, copy: &Node) -> Result<()> {
 
 /// Has a replica apply what it has received, and take writes from then on.
 pub(crate) fn promote(mysql: &MySql, replica: &Node) -> Result<()> {
-    let Words { received, wait, writable, .. } = words(mysql);
+    let Words { received, wait, .. } = words(mysql);
     replica.run(mysql, "STOP REPLICA IO_THREAD")?;
     let status = replica.run(mysql, STATUS)?;
     let received = status.of(received).with_context(|| format!("{} follows no server", replica.name()))?;
@@ -159,7 +164,8 @@ pub(crate) fn promote(mysql: &MySql, replica: &Node) -> Result<()> {
         replica.name(),
         complaint(&status)
     );
-    replica.run(mysql, &format!("STOP REPLICA; RESET REPLICA ALL; {writable}")).map(drop)
+    // In MySQL this ends super_read_only as well.
+    replica.run(mysql, "STOP REPLICA; RESET REPLICA ALL; SET GLOBAL read_only = 0").map(drop)
 }
 
 /// A replica's errors, in its own words.

@@ -1,0 +1,1 @@
+-- A server without a replica takes writes from the start.

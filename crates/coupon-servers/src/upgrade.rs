@@ -7,6 +7,7 @@
 
 use anyhow::{Result, ensure};
 use coupon_core::ShardId;
+use coupon_store::clock::Clock;
 use mysql_async::prelude::Queryable as _;
 
 use super::at_work::{RENEWED_WITHIN, processes_at_work};

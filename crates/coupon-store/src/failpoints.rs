@@ -231,15 +231,18 @@ mod built_in {
         std::thread::sleep(TAKES_EFFECT);
     }
 
+    /// Says whether a mechanism is switched off.
     pub fn is_off(mechanism: Mechanism) -> bool {
         LEFT_OUT.get() == Some(mechanism)
             || folder().is_some_and(|folder| folder.join(format!("without-{}", mechanism.name())).exists())
     }
 
+    /// The milliseconds by which time is moved.
     pub fn clock_displacement_ms() -> i64 {
         millis("clock")
     }
 
+    /// The milliseconds by which the process's clock alone is wrong.
     pub fn clock_wrong_ms() -> i64 {
         millis("clock-wrong")
     }

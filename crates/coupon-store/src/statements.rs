@@ -168,7 +168,7 @@ pub fn change(table: TableId, change: &Change, numbers: Numbers) -> String {
 }
 
 /// The numbers of [`change`].
-pub(crate) fn change_numbers(change: &Change) -> Vec<i64> {
+pub fn change_numbers(change: &Change) -> Vec<i64> {
     let Change { user, id, action, time } = change;
     let time = time.millis();
     let mut numbers = vec![time];

@@ -1,32 +1,34 @@
 //! A stack: all servers together.
 
 mod engine;
+mod pairs;
+mod rabbitmq;
+mod sentinels;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::net::TcpStream;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use self::engine::engine_programs;
 use crate::engine::Tablets;
-use crate::fault_tools::{self, SpareRedis};
+use crate::fault_tools::SpareRedis;
 use crate::files::write_private;
 use crate::guardian::Guardian;
 use crate::home::{Home, check, lock, tablets};
-use crate::kind::{ServerKind, connected};
+use crate::kind::ServerKind;
 use crate::node::{Node, World};
 use crate::process::Usage;
 use crate::programs::Programs;
 use crate::record::{self, Part, Record};
 use crate::topology::Topology;
-use crate::{Addresses, Certificates, Server, install, mysql, pair, rabbitmq, redis, tls};
+use crate::{Addresses, Certificates, Server, install, mysql, pair, redis, tls};
 
 /// The time that another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -287,12 +289,6 @@ impl Stack {
         found.with_context(|| format!("{server}: this stack has {}; numbers begin with 0", self.topology))
     }
 
-    /// The other server of a pair.
-    fn other(&self, server: Server) -> Result<&Node> {
-        ensure!(self.topology.replicas, "this stack has no replicas");
-        self.node(server.other().with_context(|| format!("{server} is no database"))?)
-    }
-
     /// The addresses of the servers.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
@@ -311,84 +307,6 @@ impl Stack {
     /// When there is no such server.
     pub fn url(&self, server: Server) -> Result<String> {
         Ok(self.node(server)?.url())
-    }
-
-    /// True if a server is a database's and takes no writes: a replica, or one whose place another has taken.
-    ///
-    /// # Errors
-    /// When there is no such server.
-    pub fn is_read_only(&self, server: Server) -> Result<bool> {
-        Ok(self.node(server)?.part() != Part::Primary)
-    }
-
-    /// True if a server is what it is to be as part of a pair: it takes writes, or follows the one that does.
-    ///
-    /// # Errors
-    /// When there is no such server, or it cannot be asked.
-    pub fn is_in_place(&self, server: Server) -> Result<bool> {
-        let node = self.node(server)?;
-        match node.part() {
-            Part::Primary => Ok(true),
-            Part::Replica => pair::follows(&self.programs.mysql, node),
-            Part::Demoted => Ok(false),
-        }
-    }
-
-    /// Has a replica take writes: it applies what it has received, and takes the place of the primary. That is stopped if it
-    /// runs, and is read-only when it comes back.
-    ///
-    /// # Errors
-    /// When it is no replica, does not run, or cannot apply what it has received.
-    pub fn promote(&self, server: Server) -> Result<()> {
-        let (node, primary) = (self.node(server)?, self.other(server)?);
-        match node.part() {
-            Part::Replica => {}
-            Part::Primary => bail!("{server} takes writes already"),
-            Part::Demoted => bail!("{server} may lack what {} has: rejoin it first", primary.name()),
-        }
-        ensure!(node.identity().is_some(), "{server} does not run");
-        // Before another takes writes: it must not come back as one that does.
-        primary.takes_part(Part::Demoted);
-        self.save()?;
-        primary.end_if_up()?;
-        pair::promote(&self.programs.mysql, node)?;
-        node.takes_part(Part::Primary);
-        self.save()
-    }
-
-    /// Makes a server the replica of the one that takes writes, by a copy of its files: both are stopped for a moment.
-    ///
-    /// # Errors
-    /// When it takes writes itself, or one of the two does not start.
-    pub fn rejoin(&self, server: Server) -> Result<()> {
-        let (node, primary) = (self.node(server)?, self.other(server)?);
-        ensure!(node.part() != Part::Primary, "{server} takes writes: no other has taken its place");
-        ensure!(
-            primary.part() == Part::Primary,
-            "{} takes no writes: promote one of the two first",
-            primary.name()
-        );
-        node.end_if_up()?;
-        primary.end_if_up()?;
-        if node.data().exists() {
-            fs::remove_dir_all(node.data()).with_context(|| format!("the data of {server}"))?;
-        }
-        mysql::copy_data(primary.data(), node.data())?;
-        primary.restart(self.world())?;
-        node.restart(self.world())?;
-        pair::is_copied(&self.programs.mysql, node)?;
-        pair::attach(&self.programs.mysql, primary, node)?;
-        node.takes_part(Part::Replica);
-        self.save()
-    }
-
-    /// Runs statements on a database server of a pair, as the user who may write to one that is read-only.
-    ///
-    /// # Errors
-    /// When it does not run, or refuses one of them.
-    pub fn run_sql(&self, server: Server, sql: &str) -> Result<()> {
-        self.other(server)?;
-        self.node(server)?.run(&self.programs.mysql, sql).map(drop)
     }
 
     /// The stack's folder.
@@ -495,87 +413,6 @@ impl Stack {
     /// When it does not start; the error quotes the end of its log.
     pub fn spare_redis(&self) -> Result<SpareRedis> {
         SpareRedis::start(&self.dir, self.node(Server::Redis)?, self.world())
-    }
-
-    /// The Redis that takes reservations now: where there are Sentinels, the one that they name.
-    ///
-    /// # Errors
-    /// When the first Sentinel that runs does not say.
-    pub fn primary_redis(&self) -> Result<Server> {
-        let Some(port) = self.of_a_sentinel(redis::elected)? else { return Ok(Server::Redis) };
-        let mut servers = [Server::Redis, Server::RedisReplica].into_iter();
-        let found = servers.find(|server| self.node(*server).is_ok_and(|node| node.port() == port));
-        found.with_context(|| format!("no Redis of this stack has port {port}"))
-    }
-
-    /// Has Sentinels put the replica of Redis in its place, as an operator would.
-    ///
-    /// # Errors
-    /// When there are none, or they refuse: the replica does not follow yet, or they are at it.
-    pub fn fail_over_redis(&self) -> Result<()> {
-        self.of_a_sentinel(redis::fail_over)?.context("this stack has no Sentinels")
-    }
-
-    /// What the first Sentinel that runs answers, if there are any.
-    fn of_a_sentinel<T>(&self, ask: impl FnOnce(&mut TcpStream, &str) -> Result<T>) -> Result<Option<T>> {
-        let runs = |node: &&Node| node.identity().is_some();
-        let Some(sentinel) = self.of_kind(ServerKind::Sentinel).find(runs) else { return Ok(None) };
-        ask(&mut connected(sentinel.port())?, &sentinel.record().password)
-            .map(Some)
-            .with_context(|| sentinel.name().to_owned())
-    }
-
-    /// Runs `rabbitmqctl` on the first node of RabbitMQ with these arguments, and returns what it prints.
-    ///
-    /// # Errors
-    /// When it cannot be run, or fails; the error says what it printed.
-    pub fn rabbitmqctl(&self, arguments: &[&str]) -> Result<String> {
-        self.rabbitmqctl_on(Server::RabbitMq(0), arguments)
-    }
-
-    /// Runs it on a node.
-    ///
-    /// # Errors
-    /// As for [`Self::rabbitmqctl`], and when there is no such node.
-    pub fn rabbitmqctl_on(&self, node: Server, arguments: &[&str]) -> Result<String> {
-        fault_tools::rabbitmqctl(self.world(), self.node(node)?, arguments)
-    }
-
-    /// Asks the first node of RabbitMQ which node leads a quorum queue.
-    ///
-    /// # Errors
-    /// When it cannot be asked, or no node of this stack does.
-    pub fn leader_of(&self, queue: &str) -> Result<Server> {
-        let queues = self.rabbitmqctl(&["--silent", "list_queues", "name", "leader"])?;
-        let leader = queues.lines().find_map(|line| line.split_once('\t').filter(|(name, _)| *name == queue));
-        let (_, leader) = leader.with_context(|| format!("there is no queue {queue}"))?;
-        let mut nodes = Server::nodes_of_rabbitmq(&self.topology);
-        let found = nodes.find(|node| rabbitmq::erlang_name(&node.to_string()) == leader);
-        found.with_context(|| format!("queue {queue} has the leader {leader:?}"))
-    }
-
-    /// Cuts a node of RabbitMQ off from the others, both ways: it does not take their cookie any more. Clients still reach it.
-    ///
-    /// # Errors
-    /// When it cannot be told.
-    pub fn cut_off(&self, node: Server) -> Result<()> {
-        self.tell_of_others(node, "erlang:set_cookie(Node, cut_off), erlang:disconnect_node(Node)")
-    }
-
-    /// Lets a node of RabbitMQ find the others again.
-    ///
-    /// # Errors
-    /// When it cannot be told.
-    pub fn join_again(&self, node: Server) -> Result<()> {
-        self.tell_of_others(node, "erlang:set_cookie(Node, erlang:get_cookie())")
-    }
-
-    /// Has a node of RabbitMQ do something for each of the others, at once.
-    fn tell_of_others(&self, node: Server, does: &str) -> Result<()> {
-        let others = Server::nodes_of_rabbitmq(&self.topology).filter(|other| *other != node);
-        let names = others.map(|other| format!("'{}'", rabbitmq::erlang_name(&other.to_string())));
-        let each = format!("[begin {does} end || Node <- [{}]].", names.collect::<Vec<_>>().join(", "));
-        self.rabbitmqctl_on(node, &["eval", &each]).map(drop)
     }
 
     /// Reads a server's use of the machine since it was last started.

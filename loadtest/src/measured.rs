@@ -153,6 +153,7 @@ fn generator(outcome: &Outcome) -> GeneratorRound {
     let cost = &outcome.generator;
     GeneratorRound {
         cpu_seconds: Reading::or_because(cost.cpu_seconds, "this system does not tell a thread's CPU time"),
+        busy_seconds: Figure::of(cost.busy_seconds),
         lateness_p99_ms: Figure::of(cost.lateness_p99_us as f64 / 1e3),
         lateness_p50_ms: Figure::of(cost.lateness_p50_us as f64 / 1e3),
         queued: cost.queued,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::task::{JoinSet, LocalSet};
 
 use super::alarm::Alarm;
@@ -55,7 +56,7 @@ async fn run(
     progress: &mut dyn FnMut(&LoadProgress<'_>),
 ) -> anyhow::Result<Outcome> {
     let streams = open(target, spec.connections).await?;
-    let cpu_before = thread_cpu_seconds();
+    let (cpu_before, busy_before) = (thread_cpu_seconds(), busy());
     let start = Instant::now();
     let schedule = Schedule::new(&spec.workload, spec.seed);
     let source = match spec.arrivals {
@@ -86,7 +87,13 @@ async fn run(
     let elapsed = if early { start.elapsed() } else { start.elapsed().max(spec.duration) };
     let cpu_seconds = cpu_before.zip(thread_cpu_seconds()).map(|(before, after)| after - before);
     let shared = Rc::try_unwrap(shared).map_err(|_| anyhow!("a connection outlived its load"))?;
-    Ok(shared.into_recorder().outcome(elapsed, cpu_seconds))
+    Ok(shared.into_recorder().outcome(elapsed, cpu_seconds, busy().saturating_sub(busy_before)))
+}
+
+/// The time in which this thread's runtime has had tasks to run: on a busy machine more than its CPU time, since it is busy too
+/// while others have its core.
+fn busy() -> Duration {
+    Handle::current().metrics().worker_total_busy_duration(0)
 }
 
 /// Opens all connections before the clock starts: a load that begins with a rush of handshakes measures those.

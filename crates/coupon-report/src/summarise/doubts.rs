@@ -8,7 +8,7 @@ use coupon_measure::stats::estimate;
 
 use crate::model::{Contestant, Doubt, DoubtKind, Metric, Quantile, Report, Round};
 
-/// The part of a core from which on the generator has no time to spare.
+/// The part of a core, or of the time, from which on the generator has none to spare.
 const BUSY: f64 = 0.9;
 /// The part of a latency that, if it is the generator's own lateness, makes the latency the generator's.
 const OWN: f64 = 0.5;
@@ -52,12 +52,19 @@ fn median(contestant: &Contestant, figure: impl Fn(&Round) -> Option<f64>) -> Op
 
 /// A generator without time to spare, or so late that most of a latency is its own.
 fn generator(contestant: &Contestant) -> Option<Doubt> {
-    let busy = median(contestant, |round| Some(round.generator.cpu_seconds.value()? / round.seconds));
+    let used = median(contestant, |round| Some(round.generator.cpu_seconds.value()? / round.seconds));
     let limit = |why: String| {
         Some(of(DoubtKind::GeneratorLimited, contestant, &format!("the load generator was the limit: {why}")))
     };
+    if let Some(used) = used.filter(|part| *part >= BUSY) {
+        return limit(format!("it used {} of a core.", percent(used)));
+    }
+    let busy = median(contestant, |round| Some(round.generator.busy_seconds.value()? / round.seconds));
     if let Some(busy) = busy.filter(|part| *part >= BUSY) {
-        return limit(format!("it used {} of a core.", percent(busy)));
+        return limit(format!(
+            "it was busy {} of the time, also where others of this machine had its core.",
+            percent(busy)
+        ));
     }
     let asked = most_asked(contestant)?;
     let latency = |quantile| {

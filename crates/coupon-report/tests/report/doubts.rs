@@ -106,6 +106,8 @@ fn where_the_generator_was_the_limit_there_is_no_verdict_either() {
         nobody_wins(&report);
     };
     busy(|generator| generator.cpu_seconds = Figure::of(0.95));
+    // Others had its core for half of the time.
+    busy(|generator| (generator.cpu_seconds, generator.busy_seconds) = (Figure::of(0.5), Figure::of(0.97)));
     busy(|generator| generator.lateness_p99_ms = Figure::of(36.0));
     busy(|generator| generator.lateness_p50_ms = Figure::of(3.0));
 }

@@ -312,10 +312,12 @@ impl Recorder {
         *count += 1;
     }
 
-    pub(super) fn outcome(self, elapsed: Duration, cpu_seconds: Option<f64>) -> Outcome {
+    /// The outcome of a load that took so long, with the generator's CPU seconds and the time in which it was busy.
+    pub(super) fn outcome(self, elapsed: Duration, cpu_seconds: Option<f64>, busy: Duration) -> Outcome {
         let lateness = |quantile| self.lateness.value_at_quantile(quantile);
         let generator = GeneratorCost {
             cpu_seconds,
+            busy_seconds: busy.as_secs_f64(),
             requests: self.sent,
             lateness_p99_us: lateness(0.99),
             lateness_p50_us: lateness(0.5),

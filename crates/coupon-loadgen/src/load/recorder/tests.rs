@@ -74,7 +74,7 @@ fn a_step_is_remembered_as_it_ended_and_nothing_follows_one_that_was_not_taken()
     }
     recorder.failed(&step, Failure::TimedOut, Duration::ZERO);
     recorder.failed(&step, Failure::NoConnection, Duration::ZERO);
-    let outcome = recorder.outcome(Duration::from_secs(1), None);
+    let outcome = recorder.outcome(Duration::from_secs(1), None, Duration::ZERO);
     let ends: Vec<StepOutcome> = outcome.steps.iter().map(|step| step.outcome).collect();
     assert_eq!(
         ends,
@@ -92,7 +92,7 @@ fn sold_out_is_an_answer_and_no_error() {
     let request = Request::alone(Endpoint::Grab, 1, 2, 1);
     let body = br#"{"grab_status":0,"fail_reason":"out_of_stock","result_id":null}"#;
     recorder.answered(&request, 200, body, Duration::from_millis(3));
-    let outcome = recorder.outcome(Duration::from_secs(1), None);
+    let outcome = recorder.outcome(Duration::from_secs(1), None, Duration::ZERO);
     assert_eq!((outcome.sold_out, outcome.counts.granted, outcome.errors(), outcome.ok()), (1, 0, 0, 1));
     assert_eq!(outcome.endpoints[&Endpoint::Grab].latency.max() / 100, 30);
 }
@@ -104,7 +104,7 @@ fn each_scenario_counts_its_own_requests() {
     recorder.answered(&request(0), 200, b"{}", Duration::from_millis(2));
     recorder.answered(&request(1), 503, b"{}", Duration::from_millis(1));
     recorder.failed(&request(1), Failure::TimedOut, Duration::from_millis(50));
-    let outcome = recorder.outcome(Duration::from_secs(1), None);
+    let outcome = recorder.outcome(Duration::from_secs(1), None, Duration::ZERO);
     let [normal, admin] = outcome.scenarios.as_slice() else { panic!("{:?}", outcome.scenarios) };
     assert_eq!((normal.name.as_str(), normal.tally.ok, normal.tally.errors), ("normal", 1, 0));
     assert_eq!((admin.tally.ok, admin.tally.errors, admin.tally.latency.len()), (0, 2, 1));
@@ -122,7 +122,7 @@ fn a_partial_read_is_an_error() {
         br#"{"partial":false,"plan":{"shards":[0,1],"tables":2}}"#,
         Duration::ZERO,
     );
-    let outcome = recorder.outcome(Duration::from_secs(1), None);
+    let outcome = recorder.outcome(Duration::from_secs(1), None, Duration::ZERO);
     let recent = &outcome.endpoints[&Endpoint::Recent];
     assert_eq!(
         (recent.ok, recent.errors["partial answer"], recent.shards_visited, recent.planned),
@@ -137,7 +137,7 @@ fn a_grab_that_was_never_sent_is_not_remembered() {
     recorder.failed(&request, Failure::Unsent, Duration::from_secs(10));
     recorder.failed(&request, Failure::NoConnection, Duration::ZERO);
     recorder.failed(&request, Failure::Cut, Duration::ZERO);
-    let outcome = recorder.outcome(Duration::from_secs(1), None);
+    let outcome = recorder.outcome(Duration::from_secs(1), None, Duration::ZERO);
     assert_eq!(outcome.grabs.len(), 1);
     assert_eq!((outcome.unsent, outcome.counts.unknown, outcome.errors()), (1, 1, 3));
 }

@@ -38,13 +38,13 @@ struct KnownCoupon {
 }
 
 impl Known {
-    /// Those users and rooms, and the coupons of these terms.
+    /// The knowledge of these users and rooms, and of the coupons of these terms.
     pub fn new(users: Users, rooms: HashSet<RoomId>, coupons: &[Terms]) -> Self {
         let none = Self { users: Arc::new(users), rooms: Arc::new(rooms), coupons: HashMap::new() };
         none.with_coupons(coupons)
     }
 
-    /// It with these coupons as they are now.
+    /// The same, with these coupons as they are now.
     pub fn with_coupons(mut self, changed: &[Terms]) -> Self {
         self.coupons.extend(changed.iter().map(|terms| {
             let Terms { coupon, room, min_purchase, grab, .. } = *terms;
@@ -54,13 +54,13 @@ impl Known {
         self
     }
 
-    /// It with these rooms as well.
+    /// The same, with these rooms as well.
     pub fn with_rooms(mut self, made: impl IntoIterator<Item = RoomId>) -> Self {
         Arc::make_mut(&mut self.rooms).extend(made);
         self
     }
 
-    /// The same with these users as well; some of them may not grab.
+    /// The same, with these users as well; some of them may not grab.
     pub fn with_users(mut self, added: &IdSet, inactive: &IdSet) -> Self {
         let users = Arc::make_mut(&mut self.users);
         users.all = users.all.union(added);
@@ -68,7 +68,7 @@ impl Known {
         self
     }
 
-    /// These users, rooms and coupons: every one of the users may grab.
+    /// The knowledge of these users, rooms and coupons: every one of the users may grab.
     #[must_use]
     pub fn offering(
         users: impl IntoIterator<Item = UserId>,

@@ -33,12 +33,12 @@ impl Latencies {
         }
     }
 
-    /// Those so far, counted in buckets.
+    /// The durations so far, counted in buckets.
     pub fn buckets(&self) -> Arc<Buckets> {
         Arc::clone(&self.buckets)
     }
 
-    /// `None` before anything was recorded.
+    /// Their spread; `None` before anything was recorded.
     pub fn spread(&self) -> Option<Latency> {
         let histogram = self.exact.lock().unwrap_or_else(PoisonError::into_inner);
         let histogram = histogram.as_ref().filter(|histogram| !histogram.is_empty())?;

@@ -12,7 +12,7 @@ pub struct Spacing {
 }
 
 impl Spacing {
-    /// At least so long passes from one moment to the next.
+    /// A spacing by which at least so long passes from one moment to the next.
     pub const fn new(every: Duration) -> Self {
         Self { every, next: Mutex::new(None) }
     }

@@ -182,7 +182,7 @@ pub fn change_numbers(change: &Change) -> Vec<i64> {
     numbers
 }
 
-/// Those of these results that are still held, though they are due.
+/// The statement for those of these results that are still held, though they are due.
 pub fn due(dialect: Dialect, table: TableId, ids: &[ResultId], now: Timestamp) -> String {
     format!("SELECT {} FROM {table} WHERE {}", columns(dialect), of_due(ids, now))
 }

@@ -71,7 +71,7 @@ pub fn check_arrived(
     }
 }
 
-/// Those of the rows that have left which were not found where they go.
+/// The rows that have left, and were not found where they go.
 pub fn not_there(left: &[PlacedResult], found: &[CouponResult]) -> Vec<CouponResult> {
     let found: HashMap<ResultId, &CouponResult> = found.iter().map(|row| (row.result_id, row)).collect();
     let is_there = |row: &CouponResult| found.get(&row.result_id).is_some_and(|there| same_grab(there, row));

@@ -147,7 +147,7 @@ impl ServerUrl {
         behind.strip_prefix('/').and_then(|name| name.split('?').next()).unwrap_or_default()
     }
 
-    /// What it names, without user and password: the hosts and, behind them, what they know it by.
+    /// The hosts that it names and, behind them, what they know it by: no user, and no password.
     #[must_use]
     pub fn named(&self) -> String {
         let (_, hosts, behind) = self.parts();

@@ -12,8 +12,8 @@
 //!   its first room is followed by `@s`. Those listed *up to* a room are followed by ranges that are all as wide, and numbered
 //!   as if all were.
 //! - *spread w*: a range lies on w shards, from the one where it begins; a user's rows on the one of hash % w.
-//! - *lanes by an engine's xxhash of user_id*: XXH64 of the id's decimal digits; its lowest byte × shards / 256 is the lane, which
-//!   such a layout calls a shard. There is one table.
+//! - *lanes by an engine's xxhash of user_id*: XXH64 of the id's decimal digits; its lowest byte × shards / 256 is the lane,
+//!   which such a layout calls a shard. There is one table.
 
 use coupon_core::{Placement, RoomId, ShardId, TableId, Timestamp, UserId};
 use xxhash_rust::xxh3::xxh3_64;

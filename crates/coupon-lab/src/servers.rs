@@ -40,8 +40,8 @@ impl SharedServers {
         Self { settings, stack: None, processes: OnceLock::new() }
     }
 
-    /// Servers of this run's own, one MySQL for each shard; they stop when this is dropped. Over them an engine of so many shards, if
-    /// one is wanted.
+    /// Servers of this run's own, one MySQL for each shard; they stop when this is dropped. Over them an engine of so many
+    /// shards, if one is wanted.
     ///
     /// # Errors
     /// When they are not installed or do not start, or this program was built without servers.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use coupon_core::{LaneKey, Lanes, ShardId, UserId};
 
-/// The word that goes to an engine with a question that it plans: to answer without the shards that are missing, and to name them. By
-/// default a reader waits longer (`reads.timeout_ms`).
+/// The word that goes to an engine with a question that it plans: to answer without the shards that are missing, and to name
+/// them. By default a reader waits longer (`reads.timeout_ms`).
 const PLANNED: &str = "/*vt+ SCATTER_ERRORS_AS_WARNINGS=1 QUERY_TIMEOUT_MS=3000 */";
 
 /// The lane whose rows statements are about. Each statement on a small table names it: an engine has several lanes in one

@@ -270,8 +270,8 @@ pub(super) fn insert(lane: Lane, table: TableId, results: &[&CouponResult], igno
     sql
 }
 
-/// The statement that stores rows with all that became of them, all or none, with those that are held. What is to be done with rows
-/// that are there already is said behind the values.
+/// The statement that stores rows with all that became of them, all or none, with those that are held. What is to be done with
+/// rows that are there already is said behind the values.
 pub(super) fn insert_whole(lane: Lane, table: TableId, rows: &[&CouponResult], there: &str) -> String {
     let (columns, values) = (statements::COLUMNS.join(","), whole(rows.iter().copied()));
     let insert = lane.named(format!("INSERT INTO {table} ({columns}) VALUES {values}{there}"));
@@ -465,8 +465,8 @@ async fn union(
 }
 
 /// The rows of a page of each table. Of one table the statement is prepared: the server need not read it again, and
-/// numbers come as they are, where in text each costs an allocation. Of several it is another one too often, and at a lane's address
-/// an engine prepares none whose LIMIT is a parameter.
+/// numbers come as they are, where in text each costs an allocation. Of several it is another one too often, and at a lane's
+/// address an engine prepares none whose LIMIT is a parameter.
 async fn page_of(
     conn: &mut impl Queryable,
     route: QueryRoute,

@@ -192,8 +192,8 @@ pub(crate) fn launch(
     Ok(Launch { program, arguments, environment: temporary_files(mysql, dir)?, log: log.to_owned() })
 }
 
-/// Removes what a MySQL server that was killed leaves beside its socket: the number of its process, which may be another's by now,
-/// or not gone yet. One that finds it alive does not start.
+/// Removes what a MySQL server that was killed leaves beside its socket: the number of its process, which may be another's by
+/// now, or not gone yet. One that finds it alive does not start.
 fn forget_socket(dir: &Path) -> Result<()> {
     let left = dir.join("data").join(format!("{SOCKET}.lock"));
     match fs::remove_file(&left) {

@@ -20,8 +20,8 @@ pub struct Topology {
     pub redis_sentinel: bool,
     /// The number of nodes of RabbitMQ, all of one cluster. 1 by default.
     pub rabbitmq: NonZeroU16,
-    /// The number of shards of an engine (Vitess) over the shards' databases: 1, 2, 4, 8 or so on. None by default; a folder keeps
-    /// the engine that it has.
+    /// The number of shards of an engine (Vitess) over the shards' databases: 1, 2, 4, 8 or so on. None by default; a folder
+    /// keeps the engine that it has.
     // A change of shards is no other stack: the record has the tablets in the place of this.
     #[serde(skip)]
     pub engine: Option<NonZeroU16>,

@@ -95,8 +95,8 @@ pub fn totals(dialect: Dialect, table: impl Display) -> String {
     format!("SELECT {} FROM {table}", sums(dialect))
 }
 
-/// The same sums, of a table that an engine has over its shards: only what it can add up by itself. Counts the results, adds up those
-/// that are spent and their orders, in units, and counts those that take stock.
+/// The same sums, of a table that an engine has over its shards: only what it can add up by itself. Counts the results, adds up
+/// those that are spent and their orders, in units, and counts those that take stock.
 #[must_use]
 pub fn plain_totals(table: impl Display) -> String {
     format!("SELECT COUNT(*), SUM(use_status), SUM(order_amount), COUNT(slot) FROM {table}")

@@ -74,8 +74,8 @@ struct Args {
     /// Leave a mechanism out, and run the row that must then fail; or all of them, one after the other
     #[arg(long, value_name = "MECHANISM", value_parser = left_out())]
     without: Option<AblationChoice>,
-    /// The servers: one of each; or each MySQL with a replica, a Redis with Sentinels and a RabbitMQ of three nodes; or two Redis,
-    /// each a gate of its own
+    /// The servers: one of each; or each MySQL with a replica, a Redis with Sentinels and a RabbitMQ of three nodes; or two
+    /// Redis, each a gate of its own
     #[arg(long, value_enum, default_value_t)]
     stack: StackKind,
     /// Requests a second to each service

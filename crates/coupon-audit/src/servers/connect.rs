@@ -31,8 +31,8 @@ pub struct Addresses {
     pub main: String,
     /// The shards' MySQLs. Shard i was made on the server i mod their number.
     pub shards: Vec<String>,
-    /// The engine that has the shards in place of those, with its keyspace: `mysql://user:password@host:3306/results`; empty where
-    /// they are run by hand.
+    /// The engine that has the shards in place of those, with its keyspace: `mysql://user:password@host:3306/results`; empty
+    /// where they are run by hand.
     pub engine: String,
     /// The Redis of each gate: `redis://:password@host:6379`, or `redis+sentinel://:password@host:26379,host2:26379/service`;
     /// none leaves the gates out.

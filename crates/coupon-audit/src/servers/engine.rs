@@ -63,8 +63,8 @@ impl Keyspace {
         Ok(Self { whole: Database::of_engine(SETTING, url, name, ca_file)? })
     }
 
-    /// Asks the engine for every result by its user and coupon, as a service does: it looks for a row where its own hash says, and
-    /// misses one that is elsewhere.
+    /// Asks the engine for every result by its user and coupon, as a service does: it looks for a row where its own hash says,
+    /// and misses one that is elsewhere.
     pub(super) async fn hold_to_its_plan(&self, holders: &Holders, report: &mut AuditReport) -> Result<()> {
         let mut conn = self.whole.connect().await?;
         for (coupon, holdings) in holders {
@@ -142,8 +142,8 @@ impl Part {
     /// All rows.
     pub(super) const ALL: Self = Self(None);
 
-    /// True of a row of a user's. What belongs on no lane of an engine's shard counts as its first lane's, where it is then found to
-    /// be misplaced.
+    /// True of a row of a user's. What belongs on no lane of an engine's shard counts as its first lane's, where it is then found
+    /// to be misplaced.
     pub(super) fn has(&self, user: i64) -> bool {
         let Self(Some(LaneRows { lane, lanes, beside })) = self else { return true };
         let home = u64::try_from(user).ok().map(|user| lane_of(user, *lanes));

@@ -242,8 +242,8 @@ impl Place for &Servers {
     }
 }
 
-/// Holds a shard still; nothing, when a table was made or removed meanwhile. An engine ends long transactions, so that its lanes are
-/// read as they are.
+/// Holds a shard still; nothing, when a table was made or removed meanwhile. An engine ends long transactions, so that its lanes
+/// are read as they are.
 async fn hold_shard(
     connection: &mut Conn,
     part: &Part,

@@ -64,8 +64,8 @@ impl Databases {
     ) -> Result<()> {
         let (connection, part) = Self::of(&mut self.connections, shard)?;
         self.runtime.block_on(async {
-            // Prepared, since then numbers come as numbers; and read as they come, so that a table of any size fits. An engine reads
-            // all of a table when it prepares this.
+            // Prepared, since then numbers come as numbers; and read as they come, so that a table of any size fits. An engine
+            // reads all of a table when it prepares this.
             let sql = format!("SELECT {}, {CENTS} FROM {table}", Stored::COLUMNS);
             if part.is_lanes() {
                 each_row(connection.query_iter(sql).await?, part, each).await

@@ -317,7 +317,8 @@ pub enum Unknown {
 pub struct GeneratorCost {
     /// CPU seconds of the generator's thread; none where the system does not say.
     pub cpu_seconds: Option<f64>,
-    /// Seconds in which it had something to do, whether or not the machine let it: those in which it waited for nothing but a core.
+    /// Seconds in which it had something to do, whether or not the machine let it: those in which it waited for nothing but a
+    /// core.
     pub busy_seconds: f64,
     /// Requests sent.
     pub requests: u64,

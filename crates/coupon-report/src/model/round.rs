@@ -341,7 +341,8 @@ pub struct ShardFlow {
 pub struct GeneratorRound {
     /// Its CPU time in seconds.
     pub cpu_seconds: Figure,
-    /// Seconds in which it had something to do, whether or not the machine let it: near the length of the round, it was the limit.
+    /// Seconds in which it had something to do, whether or not the machine let it: near the length of the round, it was the
+    /// limit.
     #[serde(default)]
     pub busy_seconds: Figure,
     /// The lateness of requests (99th percentile), in milliseconds. Latency counts from the intended start, so this is

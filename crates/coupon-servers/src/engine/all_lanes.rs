@@ -29,8 +29,8 @@ impl AllLanes {
         Self { keyspace: self.keyspace.with_own_pool(), ..self.clone() }
     }
 
-    /// Asks about the one table of results, and again where shards are switched meanwhile. Also says how many tables were read, and
-    /// which lanes are missing in the answer.
+    /// Asks about the one table of results, and again where shards are switched meanwhile. Also says how many tables were read,
+    /// and which lanes are missing in the answer.
     pub(crate) async fn ask<Q: Question>(
         &self,
         question: &Q,

@@ -1,7 +1,7 @@
 //! The errors of an engine that is switching shards.
 //!
-//! After any error but that of a row which is there already, a transaction is not gone on with: the engine may have rolled back on its
-//! own, and would answer a later COMMIT as if it had done something.
+//! After any error but that of a row which is there already, a transaction is not gone on with: the engine may have rolled back
+//! on its own, and would answer a later COMMIT as if it had done something.
 
 use std::time::Duration;
 

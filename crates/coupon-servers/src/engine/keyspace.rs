@@ -135,8 +135,8 @@ impl Keyspace {
         cluster.label().await?.context("main has no label of the data set that was just made")
     }
 
-    /// Makes the tables, and says by what they are sharded, where nothing of both is there. What is there otherwise is not for us to
-    /// change.
+    /// Makes the tables, and says by what they are sharded, where nothing of both is there. What is there otherwise is not for us
+    /// to change.
     async fn make_tables(&self) -> anyhow::Result<()> {
         let (keyspace, wanted) = (self.whole.name(), wanted()?);
         let mut conn = self.whole.connect_alone().await?;
@@ -219,7 +219,8 @@ impl HasShards for Keyspace {
     }
 }
 
-/// Empties a lane's tables, and writes there which data set it belongs to, unless it holds results of another: those are not for us to lose.
+/// Empties a lane's tables, and writes there which data set it belongs to, unless it holds results of another: those are not for
+/// us to lose.
 async fn claim(
     conn: &mut Conn,
     lane: Lane,

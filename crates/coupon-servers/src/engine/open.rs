@@ -20,8 +20,8 @@ use crate::stock;
 /// Opens an engine for a strategy whose shards it has. Where there is no data set yet, makes one that holds the sample catalogue.
 ///
 /// # Errors
-/// When main, the engine or another server cannot be used, or the engine is one in which rows could be lost; the message names the
-/// setting.
+/// When main, the engine or another server cannot be used, or the engine is one in which rows could be lost; the message names
+/// the setting.
 pub fn open(
     options: &Options,
     strategy: Arc<dyn ShardingStrategy>,

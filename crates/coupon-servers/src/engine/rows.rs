@@ -7,8 +7,8 @@ use crate::lane::Lane;
 /// The statement that stores fresh results in a lane, all or none; or, to see what comes of it, without a word of those that are
 /// like what is there.
 ///
-/// A row is a list in JSON: of what it may lack, a list of its own, which is empty then, so that the column is NULL by the rule for
-/// a path that leads nowhere.
+/// A row is a list in JSON: of what it may lack, a list of its own, which is empty then, so that the column is NULL by the rule
+/// for a path that leads nowhere.
 #[must_use]
 pub fn insert(lane: Lane, results: &[&CouponResult], ignore: bool) -> String {
     /// Digits of a row's numbers, and what is between them, as they usually are.

@@ -73,8 +73,8 @@ fn session(silent_s: u32) -> Vec<String> {
     ]
 }
 
-/// On an engine, what is set for a session takes a connection of its own behind it; all but a word to the engine itself, which then
-/// refuses a transaction that writes to a second shard.
+/// On an engine, what is set for a session takes a connection of its own behind it; all but a word to the engine itself, which
+/// then refuses a transaction that writes to a second shard.
 fn session_of_engine() -> Vec<String> {
     vec!["SET transaction_mode = 'single'".to_owned()]
 }

@@ -166,8 +166,8 @@ impl ShardDatabase {
         (!self.lane.is_engines() || is_of_lane()).then_some(hold)
     }
 
-    /// True of the table of results that an engine has from the beginning. It would carry no other over to new shards, so that making
-    /// one is refused.
+    /// True of the table of results that an engine has from the beginning. It would carry no other over to new shards, so that
+    /// making one is refused.
     pub(super) fn has_always(&self, table: TableId) -> Result<bool, DatabaseError> {
         if self.lane.is_engines() && table != TableId::Single {
             let why = format!("{table} is to be made, and an engine has the tables that it had at first");

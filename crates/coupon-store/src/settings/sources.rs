@@ -125,8 +125,8 @@ impl Sources {
         }
     }
 
-    /// Refuses a flag that says where the shards are which another strategy has: those of an engine are its own, and others are run
-    /// by hand. A file and the environment may be shared here, too.
+    /// Refuses a flag that says where the shards are which another strategy has: those of an engine are its own, and others are
+    /// run by hand. A file and the environment may be shared here, too.
     ///
     /// # Errors
     /// [`SettingsError`], naming the setting.

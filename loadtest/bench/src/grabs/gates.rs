@@ -1,7 +1,7 @@
 //! Several gates among which coupons are divided: the rate of grabs of many coupons, and the CPU that it takes.
 //!
-//! A gate is one thread of Redis, so that several decide more than one where there are cores for them, and for what they are given
-//! to do. Where there are none, what is seen is their price: batches are smaller, since each is of one gate.
+//! A gate is one thread of Redis, so that several decide more than one where there are cores for them, and for what they are
+//! given to do. Where there are none, what is seen is their price: batches are smaller, since each is of one gate.
 
 use anyhow::Result;
 use coupon_loadgen::workload::CatalogueSpec;

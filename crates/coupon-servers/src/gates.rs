@@ -17,8 +17,10 @@ use super::at_work::processes_at_work;
 use super::broker::Broker;
 use super::cluster::{Cluster, Label};
 use super::format::{self, FORMAT};
+use super::gate::RedisServer;
 use super::lane::Lane;
 use super::mysql::{Database, GATE_LOCK, code, gate_lock, has_code};
+use super::open::ensure_usable;
 use super::seam::GateEpochs;
 use super::stock;
 use super::waits::in_queues;
@@ -245,6 +247,8 @@ impl Cluster {
             self.main,
             label.dataset
         );
+        // Once the gates of before are closed, those of now must be filled.
+        ensure_usable(&RedisServer::list(&settings.redis)?, false).await?;
         let whole = self.recorded().await?;
         let processes = processes_at_work(&whole.main, clock, renewals).await?;
         ensure!(

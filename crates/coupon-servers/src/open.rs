@@ -1,5 +1,6 @@
 //! Opens the servers as a backend: checks what they are, starts the tasks, waits for the gate.
 
+use std::collections::HashMap;
 use std::num::NonZeroU16;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -410,20 +411,26 @@ pub(super) async fn reach(decided_by: DecidedBy, settings: &ServersSettings) -> 
         return Ok(None);
     }
     let (broker, gates) = (Broker::new(&settings.rabbitmq)?, RedisServer::list(&settings.redis)?);
-    ensure_usable(&gates).await?;
+    ensure_usable(&gates, gates.count().is_several()).await?;
     Ok(Some((gates, broker)))
 }
 
-/// Refuses gates of which one cannot be a gate. One of several may be down: the others take grabs.
-async fn ensure_usable(gates: &PerGate<RedisServer>) -> anyhow::Result<()> {
-    let mut down = Vec::new();
+/// Refuses gates of which one cannot be a gate, or of which two are one Redis. One of several may be down where the others
+/// take grabs meanwhile.
+pub(super) async fn ensure_usable(gates: &PerGate<RedisServer>, may_be_down: bool) -> anyhow::Result<()> {
+    let (mut down, mut runs) = (Vec::new(), HashMap::new());
     for redis in gates.iter() {
-        if gates.count().is_several()
-            && let Err(error) = redis.connect().await
-        {
+        if may_be_down && let Err(error) = redis.connect().await {
             down.push(error);
-        } else {
-            redis.check().await?;
+            continue;
+        }
+        if let Some(run) = redis.check().await?
+            && let Some(other) = runs.insert(run, redis.place())
+        {
+            bail!(
+                "setting `servers.redis`: {other} and {} are the same Redis: each gate has one of its own",
+                redis.place()
+            );
         }
     }
     if down.len() == usize::from(gates.count().get())

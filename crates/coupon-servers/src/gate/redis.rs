@@ -187,11 +187,11 @@ impl RedisServer {
     }
 
     /// Refuses a Redis that cannot be a gate: one of a cluster or a replica, and one that would forget reservations of
-    /// its own accord, or could hide that it has.
+    /// its own accord, or could hide that it has. Returns its own name for this run of it, if it gives one.
     ///
     /// # Errors
     /// When it cannot be asked, is too old, in cluster mode or a replica, evicts keys, or writes no log.
-    pub async fn check(&self) -> Result<(), RedisError> {
+    pub async fn check(&self) -> Result<Option<String>, RedisError> {
         let mut connection = self.connect().await?;
         let info: String =
             redis::cmd("INFO").query_async(&mut connection).await.map_err(|error| self.error(&error))?;
@@ -215,7 +215,7 @@ impl RedisServer {
                 "Redis does not say whether it evicts keys and writes a log: it must not, and must"
             );
         }
-        Ok(())
+        Ok(told(&info, "run_id").map(str::to_owned))
     }
 
     /// A setting of the server's; `None` where the server does not say, as some do not that are run by others.

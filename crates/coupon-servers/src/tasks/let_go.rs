@@ -72,19 +72,18 @@ impl LetGo {
         if waiting.is_empty() || background.open_epochs().is_empty() {
             return Ok(false);
         }
+        let mut failed = None;
         loop {
-            let (done, failed) = self.let_go_of(&waiting).await;
+            let (done, error) = self.let_go_of(&waiting).await;
+            failed = error.or(failed);
             server.forget_releases(&done).await?;
             background.counts.let_go(done.len());
             background.counts.releases_wait(self.shard, waiting.len() - done.len());
             background.signals.stored();
-            if let Some(error) = failed {
-                return Err(error.into());
-            }
             let last = waiting.last().copied().filter(|_| waiting.len() == MOST);
-            // Those of a gate that is shut may stand before those of others.
+            // Those of a gate that is shut, or refuses, may stand before those of others.
             let Some(last) = last.filter(|_| done.is_empty() && background.gates.count().is_several()) else {
-                return Ok(last.is_some() && !done.is_empty());
+                return failed.map_or(Ok(last.is_some() && !done.is_empty()), |error| Err(error.into()));
             };
             waiting = server.releases(Some(last), MOST).await?;
         }

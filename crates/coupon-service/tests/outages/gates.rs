@@ -194,6 +194,16 @@ fn a_changed_list_is_refused_until_all_gates_are_closed_and_filled_anew() {
         assert!(refused(bench.settings()).contains("seeder gates"), "the list of before");
         let turned = ServersSettings { redis: two.redis.iter().rev().cloned().collect(), ..two.clone() };
         assert!(refused(&turned).contains("seeder gates"), "another order");
+        // A list that cannot be filled closes nothing: that of now goes on, below.
+        let first = two.redis.first().unwrap().expose();
+        for (second, why) in [
+            ("redis://127.0.0.1:1".to_owned(), "127.0.0.1:1"),
+            (first.replace("127.0.0.1", "localhost"), "the same Redis"),
+        ] {
+            let redis = [first, &*second].map(ServerUrl::new).to_vec();
+            let error = change_gates(bench, &ServersSettings { redis, ..two.clone() }).unwrap_err();
+            assert!(format!("{error:#}").contains(why), "{error:#}");
+        }
         let backend: Backend =
             coupon_servers::open(&options(&two), Arc::new(ParityAndDay), bench.clock()).unwrap();
         assert_eq!(backend.dataset, dataset);

@@ -8,6 +8,8 @@ use crate::document::documented;
 const BY_PROMETHEUS: [&str; 1] = ["up"];
 /// Labels that Prometheus adds, from deploy/prometheus/prometheus.yml.
 const BY_SCRAPING: [&str; 4] = ["job", "instance", "le", "alertname"];
+/// The label of what each of several gates has; of one gate there is none.
+const OF_SEVERAL: &str = "gate";
 
 /// Every expression of the dashboard's panels.
 fn of_dashboard() -> Vec<String> {
@@ -72,6 +74,7 @@ fn every_metric_and_label_that_is_asked_for_is_one_that_services_have() {
     let documented = documented();
     let mut labels: BTreeSet<&str> = documented.values().flat_map(|metric| metric.labels()).collect();
     labels.extend(BY_SCRAPING);
+    labels.insert(OF_SEVERAL);
     for expression in of_dashboard().iter().chain(&of_rules()) {
         let mut metrics = 0;
         for (word, in_labels) in words(expression) {

@@ -2,7 +2,7 @@
 //!
 //! A suite apart, because it takes away the servers that other tests need.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 #[path = "../backends/bench/mod.rs"]
 mod bench;
